@@ -1,0 +1,97 @@
+// The Python module fastnst._engine. The only file that knows Python.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+
+#include "engine/adain.h"
+
+namespace py = pybind11;
+using namespace fastnst;
+
+namespace {
+
+using Pixels = py::array_t<uint8_t, py::array::c_style>;
+using Statistics = py::array_t<double, py::array::c_style | py::array::forcecast>;
+
+void check_threads(int threads) {
+  if (threads < 1) throw std::invalid_argument("threads must be 1 or more, not " + std::to_string(threads));
+}
+
+std::unique_ptr<AdainEngine> load(const py::bytes& data) {
+  const std::string_view view = data;
+  return std::make_unique<AdainEngine>(read_model(reinterpret_cast<const uint8_t*>(view.data()), view.size()));
+}
+
+Features encode(const AdainEngine& engine, const Pixels& picture, int threads) {
+  check_threads(threads);
+  if (picture.ndim() != 3 || picture.shape(2) != 3) throw std::invalid_argument("a picture must be uint8 of shape H x W x 3");
+  const uint8_t* pixels = picture.data();
+  const int64_t height = picture.shape(0), width = picture.shape(1);
+  const py::gil_scoped_release release;
+  return engine.encode(pixels, height, width, threads);
+}
+
+Pixels decode(const AdainEngine& engine, const Features& features, const Statistics& mean, const Statistics& std,
+              double alpha, int threads) {
+  check_threads(threads);
+  if (!(alpha >= 0 && alpha <= 1)) throw std::invalid_argument("alpha must be 0 to 1");
+  const Look style{std::vector<double>(mean.data(), mean.data() + mean.size()),
+                   std::vector<double>(std.data(), std.data() + std.size())};
+  Pixels picture({features.height, features.width, int64_t(3)});
+  uint8_t* pixels = picture.mutable_data();
+  {
+    const py::gil_scoped_release release;
+    engine.decode(features, style, alpha, pixels, threads);
+  }
+  return picture;
+}
+
+py::array_t<double> as_array(const std::vector<double>& values) {
+  return py::array_t<double>(py::ssize_t(values.size()), values.data());
+}
+
+// A copy without border and padding: uint8 [h, w, C].
+Pixels feature_array(const Features& features) {
+  const Map& map = features.map;
+  Pixels array({map.height, map.width, int64_t(features.channels)});
+  for (int64_t y = 0; y < map.height; y++)
+    for (int64_t x = 0; x < map.width; x++)
+      std::copy_n(map.row(y) + x * map.stride, features.channels, array.mutable_data(y, x, 0));
+  return array;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_engine, module) {
+  module.doc() = "The compiled engine. Use fastnst.engine.";
+
+  py::class_<Features>(module, "Features")
+      .def_readonly("height", &Features::height)
+      .def_readonly("width", &Features::width)
+      .def("statistics", [](const Features& f) { return py::make_tuple(as_array(f.look.mean), as_array(f.look.std)); })
+      .def("array", &feature_array);
+
+  py::class_<AdainEngine>(module, "Model")
+      .def(py::init(&load), py::arg("data"))
+      .def_property_readonly("card", [](const AdainEngine& engine) { return py::bytes(engine.card()); })
+      .def_property_readonly("channels", &AdainEngine::channels)
+      .def("encode", &encode, py::arg("image").noconvert(), py::arg("threads"))
+      .def("decode", &decode, py::arg("features"), py::arg("mean"), py::arg("std"), py::arg("alpha"), py::arg("threads"))
+      .def("working_bytes", &AdainEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("threads") = 1);
+
+  module.def("instruction_sets", [] {
+    std::vector<std::pair<std::string, bool>> paths;
+    const KernelTable table = kernel_table();
+    for (int i = 0; i < table.count; i++) paths.emplace_back(table.paths[i]->name, table.paths[i]->supported());
+    return paths;
+  });
+  module.def("instruction_set", [] { return std::string(kernels().name); });
+  module.def("kernel_calls", [] {
+    py::dict calls;
+    const KernelTable table = kernel_table();
+    for (int i = 0; i < table.count; i++) calls[table.paths[i]->name] = kernel_calls(*table.paths[i]);
+    return calls;
+  });
+}

@@ -1,0 +1,63 @@
+// What an instruction-set path provides. Every path computes the same bytes: see the arithmetic in fastnst/modelfile.py.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fastnst {
+
+// Output channels are computed in blocks of 16 lanes, blocks in groups of 4, 2 or 1 that share a register tile.
+constexpr int kLanes = 16;
+
+// The size of the next group when `blocks` are left.
+constexpr int group_size(int blocks) { return blocks >= 4 ? 4 : blocks >= 2 ? 2 : 1; }
+
+// A convolution along one row: for each of `pixels` outputs, `rows` runs of `steps` times 4 input bytes, against weights
+// packed [group][row][step][block of the group][16 lanes][4 bytes].
+struct ConvRow {
+  const uint8_t* source;     // first byte of the first pixel's first run
+  ptrdiff_t source_pixel;    // bytes from one output pixel's input to the next one's
+  ptrdiff_t source_row;      // bytes from one run to the next
+  int64_t rows, steps;
+  const int8_t* weights;
+  const int32_t* bias;       // [blocks * 16]
+  const float* multiplier;   // [blocks * 16]
+  int32_t zero;
+  int blocks;
+  uint8_t* target;           // 16 bytes per block are written for every pixel, in ascending order
+  ptrdiff_t target_pixel;
+  int64_t pixels;            // at least 1
+};
+
+// Input bytes that a path may read beyond the last pixel it was asked for, in pixels.
+constexpr int kOverread = 24;
+
+struct Kernels {
+  const char* name;
+  bool (*supported)();
+  void (*conv_row)(const ConvRow&);
+  // out[i] = the largest of a, b at 2i and 2i + 1 pixels, for `pixels` outputs of `channels` bytes.
+  void (*pool_row)(const uint8_t* a, const uint8_t* b, uint8_t* out, int64_t pixels, int64_t channels);
+  // out = clamp(round(slope * q + offset), 0, 255) per channel, both operations rounded to float32.
+  void (*affine_row)(const uint8_t* q, const float* slope, const float* offset, uint8_t* out, int64_t pixels,
+                     int64_t channels);
+  // Adds q and q squared of `pixels` pixels, `stride` bytes apart, to the sums of one block of 16 channels.
+  void (*sum_row)(const uint8_t* q, int64_t pixels, int64_t stride, uint64_t* sums, uint64_t* squares);
+};
+
+// Every compiled path, best first.
+struct KernelTable {
+  const Kernels* const* paths;
+  int count;
+};
+KernelTable kernel_table();
+
+// The path in use: the first supported one, or the one the environment variable FASTNST_ISA names. Chosen once.
+// Throws std::runtime_error if that one is unknown or cannot run here.
+const Kernels& kernels();
+
+// How often the path in use has run a convolution row, per path; proves in tests which one ran.
+uint64_t kernel_calls(const Kernels& path);
+void count_calls(const Kernels& path, uint64_t rows);
+
+}  // namespace fastnst

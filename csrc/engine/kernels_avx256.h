@@ -1,0 +1,57 @@
+// The tile of the 256-bit x86 paths: 4 pixels x 16 channels in eight accumulators. The including file gives `Dot`, which
+// adds four byte products to each of 8 lanes.
+#pragma once
+
+#include <immintrin.h>
+
+#include "engine/kernels_generic.h"
+
+namespace fastnst {
+namespace {
+
+template <typename Dot>
+struct Avx256Tile {
+  static constexpr int max_blocks = 1;
+  static constexpr int pixels(int) { return 4; }
+
+  template <int blocks>
+  static void run(const GroupRow& group, const uint8_t* source, uint8_t* target, ptrdiff_t target_pixel) {
+    const ConvRow& row = *group.row;
+    const __m256i* bias = reinterpret_cast<const __m256i*>(group.bias);
+    const __m256i low = _mm256_loadu_si256(bias), high = _mm256_loadu_si256(bias + 1);
+    __m256i acc[4][2] = {{low, high}, {low, high}, {low, high}, {low, high}};
+    const int8_t* w = group.weights;
+    for (int64_t r = 0; r < row.rows; r++) {
+      const uint8_t* run = source + r * row.source_row;
+      for (int64_t s = 0; s < row.steps; s++, run += 4, w += group.weight_step) {
+        const typename Dot::Weights first = Dot::load(w), second = Dot::load(w + 32);
+        for (int p = 0; p < 4; p++) {
+          int32_t bytes;
+          std::memcpy(&bytes, run + p * row.source_pixel, 4);
+          const __m256i input = _mm256_set1_epi32(bytes);
+          acc[p][0] = Dot::add(acc[p][0], input, first);
+          acc[p][1] = Dot::add(acc[p][1], input, second);
+        }
+      }
+    }
+    for (int p = 0; p < 4; p++)
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(target + p * target_pixel),
+                       quantise(acc[p][0], acc[p][1], group.multiplier, row.zero));
+  }
+
+ private:
+  static __m128i quantise(__m256i low, __m256i high, const float* multiplier, int32_t zero) {
+    const __m256i shift = _mm256_set1_epi32(zero);
+    const auto scaled = [&](__m256i acc, const float* m) {
+      const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_loadu_ps(m));
+      return _mm256_add_epi32(_mm256_cvtps_epi32(product), shift);
+    };
+    const __m256i a = scaled(low, multiplier), b = scaled(high, multiplier + 8);
+    // Packing works within 128-bit halves; the permutation puts the quarters back in order.
+    const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+    return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  }
+};
+
+}  // namespace
+}  // namespace fastnst

@@ -1,0 +1,172 @@
+// AVX-512 with VNNI. 24 accumulators of 16 lanes: 6 pixels x 64 channels, 12 x 32 or 24 x 16.
+//
+// The inner loops are assembly because gcc spills accumulators when it allocates this many registers itself and then runs at
+// less than half the speed. All conversions name their rounding, so the caller's MXCSR does not matter.
+#include <immintrin.h>
+
+#include "engine/kernels_generic.h"
+
+namespace fastnst {
+namespace {
+
+#define DOT(acc, weight, input) "vpdpbusd %%zmm" #weight ", %%zmm" #input ", %%zmm" #acc "\n"
+#define LOAD(address, input) "vpbroadcastd " address ", %%zmm" #input "\n"
+#define BIAS(from, acc) "vmovdqa64 %%zmm" #from ", %%zmm" #acc "\n"
+// acc -> float, times multiplier, to int, plus zero, saturate to u8; zmm28 = zero point, zmm29 = 0
+#define STORE(acc, multiplier, offset)                                                              \
+  "vcvtdq2ps %{rn-sae%}, %%zmm" #acc ", %%zmm" #acc "\n vmulps %{rn-sae%}, %%zmm" #multiplier       \
+  ", %%zmm" #acc ", %%zmm" #acc "\n vcvtps2dq %{rn-sae%}, %%zmm" #acc ", %%zmm" #acc                \
+  "\n vpaddd %%zmm28, %%zmm" #acc ", %%zmm" #acc "\n vpmaxsd %%zmm29, %%zmm" #acc ", %%zmm" #acc    \
+  "\n vpmovusdb %%zmm" #acc ", " #offset "(%[t])\n"
+#define NEXT "add %[tp], %[t]\n"
+
+// Addresses of eight pixels from a base register, with s = 1, s3 = 3, s5 = 5, s7 = 7 source pixels.
+#define AT0(base) "(%[" base "])"
+#define AT1(base) "(%[" base "],%[s])"
+#define AT2(base) "(%[" base "],%[s],2)"
+#define AT3(base) "(%[" base "],%[s3])"
+#define AT4(base) "(%[" base "],%[s],4)"
+#define AT5(base) "(%[" base "],%[s5])"
+#define AT6(base) "(%[" base "],%[s3],2)"
+#define AT7(base) "(%[" base "],%[s7])"
+
+#define ZMMS                                                                                                      \
+  "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11", "zmm12",      \
+      "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", \
+      "zmm25", "zmm26", "zmm27", "zmm28", "zmm29", "zmm30", "zmm31"
+
+#define ZERO_POINT "vpbroadcastd %[zero], %%zmm28\n vpxord %%zmm29, %%zmm29, %%zmm29\n"
+
+struct Avx512Tile {
+  static constexpr int max_blocks = 4;
+  static constexpr int pixels(int blocks) { return 24 / blocks; }
+
+  template <int blocks>
+  static void run(const GroupRow& group, const uint8_t* source, uint8_t* target, ptrdiff_t target_pixel);
+};
+
+template <>
+void Avx512Tile::run<4>(const GroupRow& group, const uint8_t* source, uint8_t* target, ptrdiff_t target_pixel) {
+  const ConvRow& row = *group.row;
+  const int8_t* w = group.weights;
+  const ptrdiff_t s = row.source_pixel;
+  const ptrdiff_t source_row = row.source_row;
+  const int64_t steps = row.steps;
+  const int32_t zero = row.zero;
+  int64_t rows = row.rows, k;
+  const uint8_t* a;
+#define PIXEL(address, x, r0, r1, r2, r3) LOAD(address, x) DOT(r0, 24, x) DOT(r1, 25, x) DOT(r2, 26, x) DOT(r3, 27, x)
+#define OUT(r0, r1, r2, r3) STORE(r0, 24, 0) STORE(r1, 25, 16) STORE(r2, 26, 32) STORE(r3, 27, 48) NEXT
+  asm volatile(
+      "vmovdqu64 (%[bias]), %%zmm0\n vmovdqu64 64(%[bias]), %%zmm1\n"
+      "vmovdqu64 128(%[bias]), %%zmm2\n vmovdqu64 192(%[bias]), %%zmm3\n"
+      BIAS(0, 4) BIAS(1, 5) BIAS(2, 6) BIAS(3, 7) BIAS(0, 8) BIAS(1, 9) BIAS(2, 10) BIAS(3, 11)
+      BIAS(0, 12) BIAS(1, 13) BIAS(2, 14) BIAS(3, 15) BIAS(0, 16) BIAS(1, 17) BIAS(2, 18) BIAS(3, 19)
+      BIAS(0, 20) BIAS(1, 21) BIAS(2, 22) BIAS(3, 23)
+      "1: mov %[src], %[a]\n mov %[steps], %[k]\n .p2align 4\n"
+      "2: vmovdqu64 (%[w]), %%zmm24\n vmovdqu64 64(%[w]), %%zmm25\n"
+      "vmovdqu64 128(%[w]), %%zmm26\n vmovdqu64 192(%[w]), %%zmm27\n"
+      PIXEL(AT0("a"), 28, 0, 1, 2, 3) PIXEL(AT1("a"), 29, 4, 5, 6, 7) PIXEL(AT2("a"), 30, 8, 9, 10, 11)
+      PIXEL(AT3("a"), 31, 12, 13, 14, 15) PIXEL(AT4("a"), 28, 16, 17, 18, 19) PIXEL(AT5("a"), 29, 20, 21, 22, 23)
+      "add $256, %[w]\n add $4, %[a]\n dec %[k]\n jnz 2b\n"
+      "add %[sr], %[src]\n dec %[rows]\n jnz 1b\n"
+      "vmovups (%[m]), %%zmm24\n vmovups 64(%[m]), %%zmm25\n vmovups 128(%[m]), %%zmm26\n vmovups 192(%[m]), %%zmm27\n"
+      ZERO_POINT
+      OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
+      : [src] "+r"(source), [w] "+r"(w), [rows] "+r"(rows), [a] "=&r"(a), [k] "=&r"(k), [t] "+r"(target)
+      : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [sr] "m"(source_row), [steps] "m"(steps),
+        [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [tp] "m"(target_pixel)
+      : ZMMS, "cc", "memory");
+#undef PIXEL
+#undef OUT
+}
+
+template <>
+void Avx512Tile::run<2>(const GroupRow& group, const uint8_t* source, uint8_t* target, ptrdiff_t target_pixel) {
+  const ConvRow& row = *group.row;
+  const int8_t* w = group.weights;
+  const ptrdiff_t s = row.source_pixel;
+  const ptrdiff_t source_row = row.source_row;
+  const int64_t steps = row.steps;
+  const int32_t zero = row.zero;
+  int64_t rows = row.rows, k;
+  const uint8_t *a, *b;
+#define PIXEL(address, x, r0, r1) LOAD(address, x) DOT(r0, 24, x) DOT(r1, 25, x)
+#define OUT(r0, r1) STORE(r0, 24, 0) STORE(r1, 25, 16) NEXT
+  asm volatile(
+      "vmovdqu64 (%[bias]), %%zmm0\n vmovdqu64 64(%[bias]), %%zmm1\n"
+      BIAS(0, 2) BIAS(1, 3) BIAS(0, 4) BIAS(1, 5) BIAS(0, 6) BIAS(1, 7) BIAS(0, 8) BIAS(1, 9) BIAS(0, 10) BIAS(1, 11)
+      BIAS(0, 12) BIAS(1, 13) BIAS(0, 14) BIAS(1, 15) BIAS(0, 16) BIAS(1, 17) BIAS(0, 18) BIAS(1, 19)
+      BIAS(0, 20) BIAS(1, 21) BIAS(0, 22) BIAS(1, 23)
+      "1: mov %[src], %[a]\n lea (%[src],%[s],8), %[b]\n mov %[steps], %[k]\n .p2align 4\n"
+      "2: vmovdqu64 (%[w]), %%zmm24\n vmovdqu64 64(%[w]), %%zmm25\n"
+      PIXEL(AT0("a"), 26, 0, 1) PIXEL(AT1("a"), 27, 2, 3) PIXEL(AT2("a"), 28, 4, 5) PIXEL(AT3("a"), 29, 6, 7)
+      PIXEL(AT4("a"), 30, 8, 9) PIXEL(AT5("a"), 31, 10, 11) PIXEL(AT6("a"), 26, 12, 13) PIXEL(AT7("a"), 27, 14, 15)
+      PIXEL(AT0("b"), 28, 16, 17) PIXEL(AT1("b"), 29, 18, 19) PIXEL(AT2("b"), 30, 20, 21) PIXEL(AT3("b"), 31, 22, 23)
+      "add $128, %[w]\n add $4, %[a]\n add $4, %[b]\n dec %[k]\n jnz 2b\n"
+      "add %[sr], %[src]\n decq %[rows]\n jnz 1b\n"
+      "vmovups (%[m]), %%zmm24\n vmovups 64(%[m]), %%zmm25\n"
+      ZERO_POINT
+      OUT(0, 1) OUT(2, 3) OUT(4, 5) OUT(6, 7) OUT(8, 9) OUT(10, 11) OUT(12, 13) OUT(14, 15) OUT(16, 17) OUT(18, 19)
+      OUT(20, 21) OUT(22, 23)
+      : [src] "+r"(source), [w] "+r"(w), [rows] "+m"(rows), [a] "=&r"(a), [b] "=&r"(b), [k] "=&r"(k), [t] "+r"(target)
+      : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [s7] "r"(7 * s), [sr] "m"(source_row),
+        [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero),
+        [tp] "m"(target_pixel)
+      : ZMMS, "cc", "memory");
+#undef PIXEL
+#undef OUT
+}
+
+template <>
+void Avx512Tile::run<1>(const GroupRow& group, const uint8_t* source, uint8_t* target, ptrdiff_t target_pixel) {
+  const ConvRow& row = *group.row;
+  const int8_t* w = group.weights;
+  const ptrdiff_t s = row.source_pixel, step = group.weight_step;
+  const ptrdiff_t source_row = row.source_row;
+  const int64_t steps = row.steps;
+  const int32_t zero = row.zero;
+  int64_t rows = row.rows, k;
+  const uint8_t *a, *b, *c;
+#define PIXEL(address, x, r0) LOAD(address, x) DOT(r0, 24, x)
+#define OUT(r0) STORE(r0, 24, 0) NEXT
+  asm volatile(
+      "vmovdqu64 (%[bias]), %%zmm0\n"
+      BIAS(0, 1) BIAS(0, 2) BIAS(0, 3) BIAS(0, 4) BIAS(0, 5) BIAS(0, 6) BIAS(0, 7) BIAS(0, 8) BIAS(0, 9) BIAS(0, 10)
+      BIAS(0, 11) BIAS(0, 12) BIAS(0, 13) BIAS(0, 14) BIAS(0, 15) BIAS(0, 16) BIAS(0, 17) BIAS(0, 18) BIAS(0, 19)
+      BIAS(0, 20) BIAS(0, 21) BIAS(0, 22) BIAS(0, 23)
+      "1: mov %[src], %[a]\n lea (%[src],%[s],8), %[b]\n lea (%[b],%[s],8), %[c]\n mov %[steps], %[k]\n .p2align 4\n"
+      "2: vmovdqu64 (%[w]), %%zmm24\n"
+      PIXEL(AT0("a"), 25, 0) PIXEL(AT1("a"), 26, 1) PIXEL(AT2("a"), 27, 2) PIXEL(AT3("a"), 28, 3)
+      PIXEL(AT4("a"), 29, 4) PIXEL(AT5("a"), 30, 5) PIXEL(AT6("a"), 31, 6) PIXEL(AT7("a"), 25, 7)
+      PIXEL(AT0("b"), 26, 8) PIXEL(AT1("b"), 27, 9) PIXEL(AT2("b"), 28, 10) PIXEL(AT3("b"), 29, 11)
+      PIXEL(AT4("b"), 30, 12) PIXEL(AT5("b"), 31, 13) PIXEL(AT6("b"), 25, 14) PIXEL(AT7("b"), 26, 15)
+      PIXEL(AT0("c"), 27, 16) PIXEL(AT1("c"), 28, 17) PIXEL(AT2("c"), 29, 18) PIXEL(AT3("c"), 30, 19)
+      PIXEL(AT4("c"), 31, 20) PIXEL(AT5("c"), 25, 21) PIXEL(AT6("c"), 26, 22) PIXEL(AT7("c"), 27, 23)
+      "add %[step], %[w]\n add $4, %[a]\n add $4, %[b]\n add $4, %[c]\n dec %[k]\n jnz 2b\n"
+      "add %[sr], %[src]\n decq %[rows]\n jnz 1b\n"
+      "vmovups (%[m]), %%zmm24\n"
+      ZERO_POINT
+      OUT(0) OUT(1) OUT(2) OUT(3) OUT(4) OUT(5) OUT(6) OUT(7) OUT(8) OUT(9) OUT(10) OUT(11) OUT(12) OUT(13) OUT(14)
+      OUT(15) OUT(16) OUT(17) OUT(18) OUT(19) OUT(20) OUT(21) OUT(22) OUT(23)
+      : [src] "+r"(source), [w] "+r"(w), [rows] "+m"(rows), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [k] "=&r"(k),
+        [t] "+r"(target)
+      : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [s7] "r"(7 * s), [sr] "m"(source_row), [step] "m"(step),
+        [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero),
+        [tp] "m"(target_pixel)
+      : ZMMS, "cc", "memory");
+#undef PIXEL
+#undef OUT
+}
+
+bool supported() {
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+         __builtin_cpu_supports("avx512vnni");
+}
+
+}  // namespace
+
+extern const Kernels kAvx512Vnni;
+const Kernels kAvx512Vnni = make_kernels<Avx512Tile>("avx512vnni", supported);
+
+}  // namespace fastnst

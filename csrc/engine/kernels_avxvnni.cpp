@@ -1,0 +1,25 @@
+// AVX-VNNI: the 256-bit form of the dot-product instructions that client processors without AVX-512 have.
+#include <cpuid.h>
+
+#include "engine/kernels_avx256.h"
+
+namespace fastnst {
+namespace {
+
+struct VnniDot {
+  using Weights = __m256i;
+  static Weights load(const int8_t* w) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w)); }
+  static __m256i add(__m256i acc, __m256i input, const Weights& w) { return _mm256_dpbusd_avx_epi32(acc, input, w); }
+};
+
+bool supported() {
+  unsigned eax, ebx, ecx, edx;
+  return __builtin_cpu_supports("avx2") && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & (1u << 4));
+}
+
+}  // namespace
+
+extern const Kernels kAvxVnni;
+const Kernels kAvxVnni = make_kernels<Avx256Tile<VnniDot>>("avxvnni", supported);
+
+}  // namespace fastnst

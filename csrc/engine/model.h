@@ -1,0 +1,45 @@
+// The content of a .fnst file, read and proved safe to run. The format is described in fastnst/modelfile.py.
+#pragma once
+
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace fastnst {
+
+// A file that is broken, of an unknown version, or no model at all. The message is one line.
+class ModelError : public std::invalid_argument {
+ public:
+  using std::invalid_argument::invalid_argument;
+};
+
+enum class Pool : uint32_t { none = 0, floor = 1, ceil = 2 };
+
+struct Layer {
+  int inputs = 0, outputs = 0;
+  int kernel = 3;  // 1 or 3
+  bool upsample = false;
+  Pool pool = Pool::none;
+  int32_t zero = 0;
+  std::vector<int8_t> weights;    // [outputs][kernel][kernel][inputs], upsample: [4][outputs][2][2][inputs]
+  std::vector<int32_t> bias;      // [outputs], upsample: [4][outputs]
+  std::vector<float> multiplier;  // as the bias
+
+  int phases() const { return upsample ? 4 : 1; }
+  int taps() const { return upsample ? 2 : kernel; }  // per side of the stored kernels
+};
+
+struct Model {
+  std::string card;  // JSON, for people and Python; the engine does not read it
+  std::vector<Layer> encoder, decoder;
+  float feature_scale = 0, decoder_scale = 0;
+  int32_t decoder_zero = 0;
+
+  int channels() const { return encoder.back().outputs; }
+};
+
+// Throws ModelError. An accepted model cannot overflow an accumulator, whatever the picture.
+Model read_model(const uint8_t* data, uint64_t size);
+
+}  // namespace fastnst

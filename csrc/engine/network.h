@@ -1,0 +1,105 @@
+// Runs chains of layers over feature maps.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/buffer.h"
+#include "engine/kernels.h"
+#include "engine/model.h"
+
+namespace fastnst {
+
+// What the one-pixel border around a map holds, decided by the layer that reads it.
+enum class Border { none, reflect, edge };
+
+// A feature map in somebody's buffer: rows of pixels of `stride` bytes, with a border of one pixel on every side.
+struct Map {
+  uint8_t* origin = nullptr;  // pixel (0, 0)
+  int64_t height = 0, width = 0;
+  int64_t stride = 0;  // bytes per pixel: 3 for pictures, otherwise the channels rounded up to 16
+
+  int64_t row_bytes() const { return (width + 2) * stride; }
+  uint8_t* row(int64_t y) const { return origin + y * row_bytes(); }
+
+  // Lays a map out in `buffer`, which must have map_bytes() of it.
+  static Map in(Buffer& buffer, int64_t height, int64_t width, int64_t stride);
+};
+
+uint64_t map_bytes(int64_t height, int64_t width, int64_t stride);
+int64_t map_stride(int channels);
+
+// Fills the border next to row y, once the row's pixels are there. Row by row, this completes the whole border.
+void fill_border(const Map& map, int64_t y, Border border);
+
+// A layer with its weights arranged for the kernels.
+class PackedLayer {
+ public:
+  // `picture_in`: the input has 3 bytes a pixel. `picture_out`: compute five pixels of three channels in one block.
+  PackedLayer(const Layer& layer, bool picture_in, bool picture_out);
+
+  Border border() const { return upsample_ ? Border::edge : kernel_ == 3 ? Border::reflect : Border::none; }
+  int outputs() const { return outputs_; }
+  bool writes_pictures() const { return picture_out_; }
+  int64_t output_side(int64_t side) const;
+
+  // Scratch bytes that each thread needs for an input of this width.
+  uint64_t scratch_bytes(int64_t width) const;
+
+  // Fills `target` and the border that its reader wants. `scratch`: scratch_bytes() for each thread.
+  void run(const Map& source, const Map& target, Border target_border, uint8_t* scratch, int threads) const;
+  // The same into a picture without border, `height` x `width` x 3, cut off at the right and bottom.
+  void run_to_picture(const Map& source, uint8_t* picture, int64_t height, int64_t width, uint8_t* scratch,
+                      int threads) const;
+
+ private:
+  struct Phase {
+    std::vector<int8_t> weights;
+    std::vector<int32_t> bias;
+    std::vector<float> multiplier;
+  };
+  int64_t conv_side(int64_t side) const { return upsample_ ? 2 * side : side; }
+  // Row y of the convolution, before pooling.
+  void conv_row(const Map& source, int64_t y, uint8_t* target) const;
+  void pooled_row(const Map& source, int64_t y, uint8_t* target, uint8_t* scratch) const;
+
+  int inputs_, outputs_, kernel_, taps_, blocks_;
+  int64_t source_stride_, target_stride_, steps_;
+  bool upsample_, picture_out_;
+  Pool pool_;
+  int32_t zero_;
+  std::vector<Phase> phases_;
+};
+
+// The two buffers that the maps of a chain alternate between, and scratch; kept from one picture to the next.
+struct Workspace {
+  Buffer slots[2], scratch;
+};
+
+class Network {
+ public:
+  // `pictures_out`: the last layer writes RGB pictures.
+  Network(const std::vector<Layer>& layers, bool pictures_in, bool pictures_out);
+
+  const PackedLayer& first() const { return layers_.front(); }
+  const PackedLayer& last() const { return layers_.back(); }
+
+  // Bytes that the input, the intermediate maps and the scratch of `threads` threads need, and the size of the output.
+  struct Plan {
+    uint64_t slots[2], scratch;
+    int64_t height, width;
+    uint64_t bytes() const { return slots[0] + slots[1] + scratch; }
+  };
+  Plan plan(int64_t height, int64_t width, int threads) const;
+
+  // Reserves the workspace; returns the input map, to be filled with its border before run_inner().
+  Map prepare(Workspace& workspace, const Plan& plan, int64_t height, int64_t width) const;
+  // Every layer but the last: returns the last one's input.
+  Map run_inner(Workspace& workspace, Map map, int threads) const;
+
+ private:
+  std::vector<PackedLayer> layers_;
+  int64_t input_stride_;
+};
+
+}  // namespace fastnst

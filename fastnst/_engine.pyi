@@ -1,0 +1,29 @@
+"""The compiled engine (``csrc/bind.cpp``). Use :mod:`fastnst.engine`."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Features:
+    height: int
+    width: int
+    def statistics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
+    def array(self) -> NDArray[np.uint8]: ...
+
+class Model:
+    card: bytes  # UTF-8 JSON
+    channels: int
+    def __init__(self, data: bytes) -> None: ...
+    def encode(self, image: NDArray[np.uint8], threads: int) -> Features: ...
+    def decode(
+        self,
+        features: Features,
+        mean: NDArray[np.float64],
+        std: NDArray[np.float64],
+        alpha: float,
+        threads: int,
+    ) -> NDArray[np.uint8]: ...
+    def working_bytes(self, height: int, width: int, threads: int = 1) -> int: ...
+
+def instruction_sets() -> list[tuple[str, bool]]: ...
+def instruction_set() -> str: ...
+def kernel_calls() -> dict[str, int]: ...

@@ -1,0 +1,1 @@
+"""Measures of stylisation quality. Needs torch."""

@@ -1,0 +1,140 @@
+"""The ``.fnst`` model file: what it holds, what the numbers mean, and its writer. The engine's reader is C++.
+
+A file is data only: no code, no paths, nothing to evaluate. All numbers are little-endian.
+
+======  =====  ========================================================================
+offset  bytes  content
+======  =====  ========================================================================
+0       4      ``FNST``
+4       4      u32 format version, 1
+8       8      u64 length of the whole file
+16      4      u32 kind of model: 1 = AdaIN pair
+20      4      u32 length of the card
+24      4      u32 number of encoder layers
+28      4      u32 number of decoder layers
+32      4      f32 ``feature_scale``: the real value of one step of the encoder's output
+36      4      f32 ``decoder_scale``: the real value of one step of the decoder's input
+40      4      u32 ``decoder_zero``, 0..255: the decoder input that means 0
+44      4      zero
+48      ...    the card: UTF-8 JSON, padded with zero bytes to a multiple of 4
+...     ...    encoder layers, then decoder layers
+end-32  32     SHA-256 of everything before it
+======  =====  ========================================================================
+
+A layer is six u32 -- inputs, outputs, kernel (1 or 3), upsample (0 or 1), pool (0 none, 1 floor, 2 ceil), zero (0..255) -- then
+its arrays, each padded with zero bytes to a multiple of 4:
+
+* weights, s8: ``[outputs][kernel][kernel][inputs]``; with ``upsample`` ``[4][outputs][2][2][inputs]``, see below;
+* bias, s32: ``[outputs]``, with ``upsample`` ``[4][outputs]``;
+* multiplier, f32, of the same shape as the bias.
+
+What a layer computes, exactly, on 8-bit unsigned maps ``q``::
+
+    acc = bias + sum(weight * q)                             32-bit integers; cannot overflow, or the file is refused
+    out = clamp(round(float32(acc) * multiplier) + zero, 0, 255)
+
+``float32(acc)`` and the product each round to nearest even, ``round`` takes halves to even. A 3x3 layer pads by reflection of 1 (a
+side of one pixel repeats it). ReLU is ``zero`` = 0: the clamp does it. ``pool`` then takes the 2x2 maximum with stride 2, odd
+sides rounded down or up.
+
+With ``upsample`` the layer is a 3x3 convolution of the map after nearest x2 upsampling, stored as the four 2x2 convolutions of
+the small map that it equals, one for each output phase (2 x row parity + column parity): rows 0 | 1+2 of the kernel for an even
+row, 0+1 | 2 for an odd one, columns likewise. Reflection of the large map is repetition of the small one's edge, so the
+2x2 windows reach one pixel up or left for parity 0, one down or right for parity 1, and edges repeat.
+
+The first encoder layer reads the picture (3 channels, one step = 1/255), the last decoder layer writes one. Between the two,
+with ``q`` the encoder's output and the statistics of its channels in real units, AdaIN is ``clamp(round(a * q + b), 0, 255)``
+in float32 with two roundings before the last; see ``csrc/engine/adain.h``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAGIC = b"FNST"
+VERSION = 1
+KIND_ADAIN = 1
+POOLS = ("none", "floor", "ceil")
+
+_HEADER = struct.Struct("<4sIQIIIIffII")
+_LAYER = struct.Struct("<6I")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One quantised convolution; the arrays are shaped as the module's text says."""
+
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    multiplier: NDArray[np.float32]
+    zero: int = 0
+    upsample: bool = False
+    pool: str = "none"
+
+    @property
+    def inputs(self) -> int:
+        return int(self.weights.shape[-1])
+
+    @property
+    def outputs(self) -> int:
+        return int(self.bias.shape[-1])
+
+    @property
+    def kernel(self) -> int:
+        return 3 if self.upsample else int(self.weights.shape[1])
+
+
+@dataclass(frozen=True)
+class Model:
+    """A whole AdaIN model as the file holds it."""
+
+    card: dict[str, Any]
+    encoder: Sequence[Layer]
+    decoder: Sequence[Layer]
+    feature_scale: float
+    decoder_scale: float
+    decoder_zero: int
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def _layer_bytes(layer: Layer) -> bytes:
+    head = _LAYER.pack(
+        layer.inputs, layer.outputs, layer.kernel, layer.upsample, POOLS.index(layer.pool), layer.zero
+    )
+    arrays = (
+        np.ascontiguousarray(layer.weights, "<i1"),
+        np.ascontiguousarray(layer.bias, "<i4"),
+        np.ascontiguousarray(layer.multiplier, "<f4"),
+    )
+    return head + b"".join(_padded(array.tobytes()) for array in arrays)
+
+
+def to_bytes(model: Model) -> bytes:
+    """The file's content."""
+    card = json.dumps(model.card, ensure_ascii=False, sort_keys=True).encode()
+    body = _padded(card) + b"".join(map(_layer_bytes, (*model.encoder, *model.decoder)))
+    header = _HEADER.pack(
+        MAGIC,
+        VERSION,
+        _HEADER.size + len(body) + hashlib.sha256().digest_size,
+        KIND_ADAIN,
+        len(card),
+        len(model.encoder),
+        len(model.decoder),
+        model.feature_scale,
+        model.decoder_scale,
+        model.decoder_zero,
+        0,
+    )
+    return header + body + hashlib.sha256(header + body).digest()

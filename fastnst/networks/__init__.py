@@ -1,0 +1,1 @@
+"""The networks: scoring VGG-19, encoders and decoders of any width. Needs torch."""

@@ -1,0 +1,1 @@
+"""Device code, installed as ``fastnst.kernels``; imports torch and triton only."""

@@ -1,0 +1,104 @@
+"""Compiles the engine: the Python module and the stand-alone executable, from the same sources. The rest is pyproject.toml."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pybind11
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py  # noqa: F401  (loads the distutils shim first)
+from distutils.command.build_scripts import build_scripts  # isort: skip
+
+ROOT = Path(__file__).parent
+FLAGS = ["-std=c++20", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Icsrc", "-pthread"]
+# A product and a sum must round separately, or paths with and without fused multiply-add would differ.
+FLAGS += ["-ffp-contract=off", "-fno-math-errno"]
+PATHS = {
+    "x86_64": {
+        "kernels_avx512vnni": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vnni"],
+        "kernels_avxvnni": ["-mavx2", "-mavxvnni"],
+        "kernels_avx2": ["-mavx2"],
+    },
+    "aarch64": {"kernels_neondot": ["-march=armv8.2-a+dotprod"]},
+}
+"""Compiler flags of each instruction-set path, by processor family."""
+PATHS["amd64"], PATHS["arm64"] = PATHS["x86_64"], PATHS["aarch64"]
+
+
+def sources(machine: str) -> dict[Path, list[str]]:
+    """Every source of the engine for ``machine``, with the flags that it alone needs."""
+    mine = PATHS.get(machine, {})
+    others = {name for paths in PATHS.values() for name in paths} - set(mine)
+    files = sorted(path for folder in ("base", "engine") for path in (ROOT / "csrc" / folder).glob("*.cpp"))
+    return {path: mine.get(path.stem, []) for path in files if path.stem not in others}
+
+
+EXECUTABLE = "fastnst-stylize"
+
+
+class BuildEngine(build_ext):
+    """Builds the module and the executable through ninja: in parallel, and only what changed."""
+
+    def build_extension(self, ext: Extension) -> None:
+        build = Path(self.build_temp).resolve()
+        build.mkdir(parents=True, exist_ok=True)
+        module = Path(self.get_ext_fullpath(ext.name)).resolve()
+        (build / "build.ninja").write_text(ninja_file(build, module, build / EXECUTABLE))
+        subprocess.run([sys.executable, "-m", "ninja", "--quiet", "-C", str(build)], check=True)
+
+
+class BuildExecutable(build_scripts):
+    """Puts the executable where scripts go, so that it is installed on the user's PATH."""
+
+    def run(self) -> None:
+        build_engine = self.get_finalized_command("build_ext")
+        self.run_command("build_ext")
+        target = Path(self.build_dir)
+        target.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(Path(build_engine.build_temp) / EXECUTABLE, target / EXECUTABLE)
+
+
+def ninja_file(build: Path, module: Path, executable: Path) -> str:
+    """The text of ``build.ninja``."""
+    compiler = os.environ.get("CXX", "c++")
+    flags = FLAGS + shlex.split(os.environ.get("CXXFLAGS", "")) + [f"-ffile-prefix-map={ROOT.resolve()}=."]
+    link = ["-pthread", *shlex.split(os.environ.get("LDFLAGS", ""))]
+    python = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
+    dynamic = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    lines = [
+        f"cxx = {compiler}",
+        "rule compile",
+        "  command = cd $root && $cxx $flags -MMD -MF $out.d -c $in -o $out",
+        "  depfile = $out.d",
+        "  deps = gcc",
+        "rule link",
+        "  command = $cxx $in -o $out $flags",
+        f"root = {ROOT.resolve()}",
+    ]
+
+    def compile_file(path: Path, extra: list[str]) -> str:
+        target = build / f"{path.stem}.o"
+        lines.append(f"build {target}: compile {path.resolve()}\n  flags = {shlex.join([*flags, *extra])}")
+        return str(target)
+
+    engine = [compile_file(path, extra) for path, extra in sources(platform.machine().lower()).items()]
+    bind = compile_file(ROOT / "csrc" / "bind.cpp", python)
+    main = compile_file(ROOT / "csrc" / "stylize_main.cpp", [])
+    lines.append(f"build {module}: link {' '.join([bind, *engine])}\n  flags = {shlex.join(['-shared', *dynamic, *link])}")
+    lines.append(f"build {executable}: link {' '.join([main, *engine])}\n  flags = {shlex.join(link)}")
+    return "\n".join(lines) + "\n"
+
+
+setup(
+    ext_modules=[Extension("fastnst._engine", [])],
+    scripts=["csrc/stylize_main.cpp"],  # stands for the executable that BuildExecutable makes of it
+    cmdclass={"build_ext": BuildEngine, "build_scripts": BuildExecutable},
+)

@@ -1,0 +1,1 @@
+"""Training recipes, installed as ``fastnst.train``. Needs the ``train`` extra."""
