@@ -21,8 +21,8 @@ offset  bytes  content
 end-32  32     SHA-256 of everything before it
 ======  =====  ========================================================================
 
-A layer is six u32 -- inputs, outputs, kernel (1 or 3), upsample (0 or 1), pool (0 none, 1 floor, 2 ceil), zero (0..255) -- then
-its arrays, each padded with zero bytes to a multiple of 4:
+A layer is six u32 -- inputs, outputs, kernel (1 or 3), upsample (0 or 1; not with pool, kernel 3), pool (0 none, 1 floor,
+2 ceil), zero (0..255) -- then its arrays, each padded with zero bytes to a multiple of 4:
 
 * weights, s8: ``[outputs][kernel][kernel][inputs]``; with ``upsample`` ``[4][outputs][2][2][inputs]``, see below;
 * bias, s32: ``[outputs]``, with ``upsample`` ``[4][outputs]``;
@@ -33,8 +33,8 @@ What a layer computes, exactly, on 8-bit unsigned maps ``q``::
     acc = bias + sum(weight * q)                             32-bit integers; cannot overflow, or the file is refused
     out = clamp(round(float32(acc) * multiplier) + zero, 0, 255)
 
-``float32(acc)`` and the product each round to nearest even, ``round`` takes halves to even. A 3x3 layer pads by reflection of 1 (a
-side of one pixel repeats it). ReLU is ``zero`` = 0: the clamp does it. ``pool`` then takes the 2x2 maximum with stride 2, odd
+``float32(acc)`` and the product each round to nearest even, ``round`` takes halves to even. A 3x3 layer pads by reflection of 1
+(a side of one pixel repeats it). ReLU is ``zero`` = 0: the clamp does it. ``pool`` then takes the 2x2 maximum with stride 2, odd
 sides rounded down or up.
 
 With ``upsample`` the layer is a 3x3 convolution of the map after nearest x2 upsampling, stored as the four 2x2 convolutions of
@@ -109,9 +109,7 @@ def _padded(data: bytes) -> bytes:
 
 
 def _layer_bytes(layer: Layer) -> bytes:
-    head = _LAYER.pack(
-        layer.inputs, layer.outputs, layer.kernel, layer.upsample, POOLS.index(layer.pool), layer.zero
-    )
+    head = _LAYER.pack(layer.inputs, layer.outputs, layer.kernel, layer.upsample, POOLS.index(layer.pool), layer.zero)
     arrays = (
         np.ascontiguousarray(layer.weights, "<i1"),
         np.ascontiguousarray(layer.bias, "<i4"),

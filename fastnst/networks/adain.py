@@ -40,7 +40,9 @@ def input_layer(scale: float) -> nn.Conv2d:
 
 def reflected(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """``conv`` (3x3, no padding of its own) after reflection padding of 1."""
-    return conv(F.pad(x, (1, 1, 1, 1), mode="reflect"))
+    padded: Tensor = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    output: Tensor = conv(padded)
+    return output
 
 
 class Encoder(nn.Module):

@@ -1,0 +1,31 @@
+"""Neural style transfer, small and fast.
+
+``fastnst.Stylizer`` stylizes, ``fastnst.models()`` lists the models inside the package, ``fastnst.ModelError`` is what a broken
+model file raises. All three load on first use, so that ``import fastnst`` costs next to nothing and the training half of the
+package works where the engine is not built.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastnst.stylize import ModelError, Stylizer, models
+
+__all__ = ["ModelError", "Stylizer", "__version__", "models"]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'fastnst' has no attribute {name!r}")
+    from fastnst import stylize
+
+    value = getattr(stylize, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

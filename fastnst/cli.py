@@ -1,0 +1,377 @@
+"""The command ``fastnst``: argument parsing and printing; the work is done elsewhere, and imported only when asked for.
+
+Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted. A failure is one line on stderr;
+``python -X dev -m fastnst`` adds the traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import math
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import fastnst
+
+if TYPE_CHECKING:
+    from fastnst.jobs import Failure, Plan, Report
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+RECIPES = ("adain",)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line, ``sys.argv`` by default, and return its exit code."""
+    _keep_file_names_printable()
+    with _termination_as_interrupt():
+        try:
+            parsed = _parser().parse_args(arguments)
+            command: Callable[[argparse.Namespace], int] = parsed.command
+            code = command(parsed)
+            sys.stdout.flush()  # here, where a broken pipe is still caught
+            return code
+        except KeyboardInterrupt:
+            print("fastnst: interrupted", file=sys.stderr)
+            with suppress(OSError):  # the reader of our output may have been interrupted as well
+                sys.stdout.flush()
+            # A thread of the engine may still be at work; a normal exit would wait for it, for seconds if the picture is large.
+            os._exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of our output has gone. Python would complain once more when it flushes stdout at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        except Exception as error:
+            if sys.flags.dev_mode:
+                traceback.print_exc()
+            return _fail(_one_line(error))
+
+
+# ---- stylize ----------------------------------------------------------------------------------------------------------------
+
+
+def _stylize(arguments: argparse.Namespace) -> int:
+    from fastnst import jobs
+    from fastnst.stylize import Stylizer
+
+    content: Path = arguments.content
+    if arguments.weights and len(arguments.weights) != len(arguments.style):
+        return _fail(f"--weights needs one number for each style: {len(arguments.style)}", USAGE)
+    try:
+        plan = jobs.plan(content, arguments.output, arguments.overwrite)
+    except jobs.UsageError as error:
+        return _fail(str(error), USAGE)
+    settings = jobs.Settings(
+        styles=arguments.style,
+        weights=arguments.weights,
+        style_size=arguments.style_size,
+        alpha=arguments.alpha,
+        preserve_color=arguments.preserve_color,
+        size=arguments.size,
+    )
+    start = time.perf_counter()
+    stylizer = Stylizer(arguments.model, arguments.threads)
+    reports, failures = _follow(jobs.run(plan.tasks, stylizer, settings), len(plan.tasks), arguments)
+    if content.is_dir() and not (arguments.json or arguments.quiet):
+        print(_summary(plan, reports, failures, time.perf_counter() - start))
+    for failure in failures:
+        _fail(failure.reason)
+    return FAILED if failures else DONE
+
+
+def _follow(
+    results: Iterator[Report | Failure], total: int, arguments: argparse.Namespace
+) -> tuple[list[Report], list[Failure]]:
+    """Print each result as it comes."""
+    from fastnst.jobs import Failure
+
+    reports: list[Report] = []
+    failures: list[Failure] = []
+    folder = arguments.content.is_dir()
+    with _Progress(total, shown=folder and not arguments.quiet and sys.stderr.isatty()) as progress:
+        for result in results:
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                reports.append(result)
+                if arguments.json:
+                    print(json.dumps(result.as_json()), flush=True)
+                elif not (folder or arguments.quiet):
+                    size = f"{result.width}x{result.height}"
+                    print(f"{result.task.output}  {size}  engine {result.engine_milliseconds:.1f} ms")
+            progress.advance()
+    return reports, failures
+
+
+def _summary(plan: Plan, reports: list[Report], failures: list[Failure], seconds: float) -> str:
+    parts = [f"{len(reports)} stylized"]
+    if plan.already_there:
+        parts.append(f"{plan.already_there} already there")
+    if failures:
+        parts.append(f"{len(failures)} failed")
+    if plan.left_alone:
+        parts.append(f"{plan.left_alone} other files left alone")
+    if reports:
+        engine = sum(report.engine_milliseconds for report in reports) / len(reports)
+        parts.append(f"{seconds:.1f} s, engine {engine:.1f} ms a picture")
+    return ", ".join(parts)
+
+
+class _Progress:
+    """A progress bar on stderr: pictures done, rate, time left."""
+
+    WIDTH = 30
+
+    def __init__(self, total: int, shown: bool) -> None:
+        self.total = total
+        self.done = 0
+        self.shown = shown and total > 0
+        self.start = time.perf_counter()
+
+    def __enter__(self) -> _Progress:
+        self._draw("")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            print(file=sys.stderr)
+
+    def advance(self) -> None:
+        """One more picture is done."""
+        self.done += 1
+        rate = self.done / (time.perf_counter() - self.start)
+        left = round((self.total - self.done) / rate)
+        self._draw(f"{rate:.1f}/s  {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
+
+    def _draw(self, pace: str) -> None:
+        if self.shown:
+            filled = self.WIDTH * self.done // self.total
+            bar = "#" * filled + "." * (self.WIDTH - filled)
+            erase_rest = "\x1b[K"
+            print(f"\r[{bar}] {self.done}/{self.total}  {pace}{erase_rest}", end="", file=sys.stderr, flush=True)
+
+
+# ---- the other commands -----------------------------------------------------------------------------------------------------
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    models = fastnst.models()
+    if arguments.json:
+        for model in models:
+            print(json.dumps({**vars(model), "path": str(model.path)}))
+        return DONE
+    header = ("name", "kind", "parameters", "file bytes", "MACs/pixel", "distilled from")
+    rows = [
+        (
+            model.name,
+            model.kind,
+            f"{model.parameters:,}",
+            f"{model.file_bytes:,}",
+            f"{model.macs_per_pixel:,.0f}",
+            model.distilled_from or "-",
+        )
+        for model in models
+    ]
+    _print_table([header, *rows])
+    return DONE
+
+
+def _info(_: argparse.Namespace) -> int:
+    from fastnst.info import facts
+
+    _print_table(facts())
+    return DONE
+
+
+def _print_table(rows: Iterable[Sequence[str]]) -> None:
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    for row in zip(*columns, strict=True):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    if arguments.output.suffix != ".fnst":
+        return _fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
+    try:
+        from fastnst.convert import convert
+    except ModuleNotFoundError as error:
+        return _fail(f"fastnst convert needs {error.name}: pip install 'fastnst[torch]'")
+    card = convert(arguments.source, arguments.calibrate, arguments.output, name=arguments.name, overwrite=arguments.overwrite)
+    print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes")
+    return DONE
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    try:
+        recipe = import_module(f"fastnst.train.{arguments.recipe}")
+    except ModuleNotFoundError as error:
+        return _fail(f"fastnst train needs {error.name}: pip install 'fastnst[train]'")
+    recipe.main(arguments.arguments)
+    return DONE
+
+
+# ---- arguments --------------------------------------------------------------------------------------------------------------
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, as all errors of fastnst."""
+
+    def error(self, message: str) -> NoReturn:
+        _fail(f"{message} (see '{self.prog} --help')")
+        raise SystemExit(USAGE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="fastnst", description="Neural style transfer, small and fast.", allow_abbrev=False, epilog=_EXIT_CODES
+    )
+    parser.add_argument("--version", action="version", version=f"fastnst {fastnst.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False)
+        added.set_defaults(command=run)
+        return added
+
+    _add_stylize_arguments(command("stylize", _stylize, "stylize a picture or a folder of pictures"))
+
+    models = command("models", _models, "list the models inside the package")
+    models.add_argument("--json", action="store_true", help="one JSON line per model")
+
+    command("info", _info, "print what this machine offers")
+
+    convert = command("convert", _convert, "quantise a trained model for the engine (needs torch)")
+    convert.add_argument("source", type=_path, metavar="IN", help="trained model, .safetensors")
+    convert.add_argument("-o", "--output", type=_path, metavar="OUT", required=True, help="engine model, .fnst")
+    convert.add_argument(
+        "--calibrate", type=_path, metavar="FOLDER", required=True, help="pictures that the value ranges are measured on"
+    )
+    convert.add_argument("--name", help="name on the model's card; default: that of the file")
+    convert.add_argument("--overwrite", action="store_true", help="replace an existing output")
+
+    train = command("train", _train, "run a training recipe (needs torch)")
+    train.add_argument("recipe", choices=RECIPES, metavar="RECIPE", help=" or ".join(RECIPES))
+    train.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="--help shows those of the recipe")
+    return parser
+
+
+_EXIT_CODES = "Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."
+
+
+def _add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("content", type=_path, metavar="CONTENT", help="a picture, or a folder of pictures (with the folders in it)")
+    add("style", type=_path, nargs="+", metavar="STYLE", help="a picture, or several to mix")
+    add("-o", "--output", type=_path, required=True, metavar="OUT", help="output file; a folder where CONTENT is a folder")
+    add("--model", metavar="NAME_OR_FILE", help="a shipped model's name or a .fnst file; default: the shipped default")
+    add("--alpha", type=_alpha, default=1.0, metavar="A", help="0 = content, 1 = full style (default)")
+    add("--weights", type=_weights, metavar="W,W...", help="parts of the styles, such as 0.7,0.3; default: equal parts")
+    add("--preserve-color", action="store_true", help="keep the content's colours")
+    add("--size", type=_at_least(0), default=0, metavar="N", help="short side of the content in pixels; 0 = as it is (default)")
+    add(
+        "--style-size",
+        type=_at_least(0),
+        metavar="N",
+        help="short side of the styles in pixels; 0 = as they are; default: larger styles are shrunk to 512",
+    )
+    add("--threads", type=_at_least(1), metavar="N", help="default: the cores this process may use")
+    add("--overwrite", action="store_true", help="replace existing outputs; without it a folder run does what is missing")
+    add("--quiet", action="store_true", help="print nothing but errors")
+    add("--json", action="store_true", help="one JSON line per picture: size, seconds, bytes of memory")
+
+
+def _path(text: str) -> Path:
+    if not text:  # Path("") would be the current folder
+        raise argparse.ArgumentTypeError("a file name is empty")
+    return Path(text)
+
+
+def _alpha(text: str) -> float:
+    alpha = _number(text)
+    if not 0 <= alpha <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not in 0..1")
+    return alpha
+
+
+def _weights(text: str) -> list[float]:
+    weights = [_number(part) for part in text.split(",")]
+    if not all(0 <= weight < math.inf for weight in weights) or not 0 < sum(weights) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: weights are at least 0 and not all 0")
+    return weights
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{number} is less than {least}")
+        return number
+
+    return convert
+
+
+# ---- errors and signals -----------------------------------------------------------------------------------------------------
+
+
+def _fail(message: str, code: int = FAILED) -> int:
+    # A file name may hold anything, line ends and the terminal's control sequences included.
+    visible = re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", message)
+    print(f"fastnst: error: {visible}", file=sys.stderr)
+    return code
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if isinstance(error, OSError) and error.filename:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, ValueError | OSError | RuntimeError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def _keep_file_names_printable() -> None:
+    """Names that are not UTF-8 go out as the bytes that came in."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
+@contextmanager
+def _termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM cleans up as Ctrl-C does."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    # Only the main thread may set handlers, and one that somebody else has set or ignored stays.
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

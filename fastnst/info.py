@@ -1,0 +1,49 @@
+"""What this machine offers: the facts that ``fastnst info`` prints."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+import fastnst
+from fastnst import engine
+
+
+def facts() -> list[tuple[str, str]]:
+    """Names and values, ready to print. Imports torch where it is installed: only torch can say whether CUDA works."""
+    sets = engine.instruction_sets()
+    return [
+        ("fastnst", fastnst.__version__),
+        ("models", ", ".join(model.name for model in fastnst.models()) or "none"),
+        ("instruction set", engine.instruction_set()),
+        ("can run", ", ".join(name for name, runs in sets if runs)),
+        ("cannot run", ", ".join(name for name, runs in sets if not runs) or "none"),
+        ("threads", str(engine.default_threads())),
+        ("system", f"{platform.system()} {platform.release()} on {platform.machine()}"),
+        ("python", platform.python_version()),
+        *((package, _installed(package)) for package in ("numpy", "pillow", "torch", "triton")),
+        ("cuda", _cuda()),
+    ]
+
+
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _cuda() -> str:
+    if importlib.util.find_spec("torch") is None:
+        return "needs torch"
+    try:
+        import torch
+    except Exception as error:  # a torch that does not load must not hide the other facts
+        return f"torch does not load: {error}"
+    if torch.version.cuda is None:
+        return "not in this build of torch"
+    if not torch.cuda.is_available():
+        return f"{torch.version.cuda}, no device"
+    devices = (torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count()))
+    return f"{torch.version.cuda}, {', '.join(devices)}"

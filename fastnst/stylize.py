@@ -1,0 +1,243 @@
+"""The Python face of stylization: :class:`Stylizer` and the models that ship inside the package."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastnst.engine import Engine, Look, ModelError
+from fastnst.images import Picture, to_srgb
+
+__all__ = ["Look", "ModelError", "ModelInfo", "Styled", "Stylizer", "keep_color", "models"]
+
+DEFAULT_MODEL = "adain-16x"
+
+Pixels: TypeAlias = NDArray[np.uint8]  # [H, W, 3], sRGB
+Style: TypeAlias = Image.Image | Pixels | Look
+
+_MODELS = Path(__file__).parent / "models"
+
+
+# ---- shipped models ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a shipped model is, from the card inside its file."""
+
+    name: str
+    kind: str
+    parameters: int
+    macs_per_pixel: float  # multiply-accumulates of encoder and decoder for one pixel of the content
+    file_bytes: int
+    distilled_from: str | None
+    path: Path
+
+
+def models() -> list[ModelInfo]:
+    """The models inside the package, by name. Each file is loaded and so checked.
+
+    Raises:
+        ModelError: a file of the package is damaged.
+    """
+    return [_describe(path) for path in sorted(_MODELS.glob("*.fnst"))]
+
+
+def _describe(path: Path) -> ModelInfo:
+    card = Engine(path).card
+    try:
+        return ModelInfo(
+            name=path.stem,
+            kind=card["kind"],
+            parameters=card["parameters"],
+            macs_per_pixel=card["macs_per_pixel"],
+            file_bytes=path.stat().st_size,
+            distilled_from=card.get("distilled_from"),
+            path=path,
+        )
+    except KeyError as error:
+        raise ModelError(f"{path}: its card does not say {error}") from None
+
+
+def _find_model(model: str | Path) -> Path:
+    """The file of a shipped model's name, or ``model`` itself where it is a file."""
+    shipped = {path.stem: path for path in sorted(_MODELS.glob("*.fnst"))}
+    if isinstance(model, str) and model in shipped:
+        return shipped[model]
+    path = Path(model)
+    if path.is_file():
+        return path
+    if path.is_dir():
+        raise ModelError(f"{path}: is a folder, not a model")
+    if isinstance(model, Path) or path.suffix or len(path.parts) > 1:
+        raise FileNotFoundError(f"{path}: no such model file")
+    raise ModelError(f"no model is named {model!r}; the package has {', '.join(shipped) or 'none'}")
+
+
+# ---- stylization ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Styled:
+    """A stylized picture, uint8 [H, W, 3], and the seconds that each step took."""
+
+    pixels: Pixels
+    encode_seconds: float
+    decode_seconds: float
+    color_seconds: float
+
+
+class Stylizer:
+    """A model ready to stylize. One stylizer may be used from many threads at once.
+
+    Args:
+        model: the name of a shipped model, or a ``.fnst`` file; without it the shipped default.
+        threads: how many threads one call uses; without it the cores this process may use. Any number gives the same pixels.
+
+    Raises:
+        ModelError: no shipped model of this name, or a broken model file.
+        FileNotFoundError: no such model file.
+        ValueError: ``threads`` is less than 1.
+    """
+
+    def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be at least 1, not {threads}")
+        self.threads = threads
+        self.engine = Engine(_find_model(DEFAULT_MODEL if model is None else model))
+
+    @overload
+    def __call__(
+        self,
+        content: Image.Image,
+        style: Style | Sequence[Style],
+        alpha: float = ...,
+        weights: Sequence[float] | None = ...,
+        preserve_color: bool = ...,
+    ) -> Image.Image: ...
+
+    @overload
+    def __call__(
+        self,
+        content: Pixels,
+        style: Style | Sequence[Style],
+        alpha: float = ...,
+        weights: Sequence[float] | None = ...,
+        preserve_color: bool = ...,
+    ) -> Pixels: ...
+
+    def __call__(
+        self,
+        content: Image.Image | Pixels,
+        style: Style | Sequence[Style],
+        alpha: float = 1.0,
+        weights: Sequence[float] | None = None,
+        preserve_color: bool = False,
+    ) -> Image.Image | Pixels:
+        """``content`` in the style of ``style``, of the same size and kind.
+
+        Args:
+            content: a PIL image, or uint8 [H, W, 3]. An image with transparency keeps it and comes out as ``RGBA``, any other
+                as ``RGB``. An embedded colour profile is converted to sRGB; EXIF orientation is left alone, for the result
+                has the size of the input (``PIL.ImageOps.exif_transpose`` applies it).
+            style: a PIL image (as seen on white, if it has transparency), uint8 [H, W, 3], a :class:`Look`, or a sequence
+                of these to mix.
+            alpha: 0 = content, as the model reconstructs it; 1 = full style.
+            weights: one number >= 0 for each style of a sequence, taken relative to their sum; without it, equal parts.
+            preserve_color: keep the content's colours, see :func:`keep_color`.
+
+        Raises:
+            ValueError: wrong dtype, shape, size, ``alpha`` or ``weights``.
+        """
+        look = self.mix(style, weights)
+        if not isinstance(content, Image.Image):
+            return self.run(_checked(content, "content"), look, alpha, preserve_color).pixels
+        picture = to_srgb(content)
+        pixels = self.run(np.asarray(picture.rgb), look, alpha, preserve_color).pixels
+        return Picture(Image.fromarray(pixels), picture.alpha).image()
+
+    def encode_style(self, style: Image.Image | Pixels) -> Look:
+        """What the model keeps of a style; pass it as ``style`` to stylize many contents alike.
+
+        Raises:
+            ValueError: wrong dtype, shape or size.
+        """
+        pixels = np.asarray(to_srgb(style).flattened()) if isinstance(style, Image.Image) else _checked(style, "style")
+        return self.engine.look(pixels, self.threads)
+
+    def mix(self, style: Style | Sequence[Style], weights: Sequence[float] | None = None) -> Look:
+        """The look of one style, or of several mixed by ``weights``; arguments and errors as for a call."""
+        styles = [style] if isinstance(style, Image.Image | np.ndarray | Look) else list(style)
+        shares = _shares(weights, len(styles))
+        looks = [each if isinstance(each, Look) else self.encode_style(each) for each in styles]
+        return looks[0] if len(looks) == 1 else Look.mix(looks, shares)
+
+    def run(self, content: Pixels, look: Look, alpha: float = 1.0, preserve_color: bool = False) -> Styled:
+        """As a call, for pixels and a look that are ready; also says how long each step took."""
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"alpha must lie in 0..1, not {alpha}")
+        start = time.perf_counter()
+        features = self.engine.encode(content, self.threads)
+        encoded = time.perf_counter()
+        pixels = self.engine.decode(features, look, alpha, self.threads)
+        decoded = time.perf_counter()
+        if preserve_color:
+            pixels = keep_color(content, pixels)
+        return Styled(pixels, encoded - start, decoded - encoded, time.perf_counter() - decoded)
+
+
+def _checked(pixels: Pixels, what: str) -> Pixels:
+    if not isinstance(pixels, np.ndarray):
+        raise ValueError(f"{what} must be a PIL image or a numpy array, not {type(pixels).__name__}")
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"{what} must be of dtype uint8, not {pixels.dtype}")
+    if pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ValueError(f"{what} must be of shape (height, width, 3), not {pixels.shape}")
+    if pixels.size == 0:
+        raise ValueError(f"{what} has no pixels: {pixels.shape}")
+    return np.ascontiguousarray(pixels)
+
+
+def _shares(weights: Sequence[float] | None, styles: int) -> list[float]:
+    """The part of each style, with the sum 1."""
+    if styles == 0:
+        raise ValueError("there must be at least one style")
+    if weights is None:
+        return [1 / styles] * styles
+    if len(weights) != styles:
+        raise ValueError(f"there must be one weight for each style: {len(weights)} weights, {styles} styles")
+    total = math.fsum(weights)
+    if not (all(weight >= 0 for weight in weights) and 0 < total < math.inf):
+        raise ValueError(f"weights must be at least 0 and not all 0: {list(weights)}")
+    return [weight / total for weight in weights]
+
+
+# ---- colour -----------------------------------------------------------------------------------------------------------------
+
+# ITU-R BT.601 luma in units of 1/65536, as in JPEG. The sum is 65536, so that grey of any level is its own luma.
+_LUMA = np.array([19595, 38470, 7471], np.int32)
+_BAND_PIXELS = 1 << 18  # 32-bit intermediates of one band stay in the cache
+
+
+def keep_color(content: Pixels, styled: Pixels) -> Pixels:
+    """``styled`` in the colours of ``content``: the luma of the one, the chroma of the other, uint8 [H, W, 3].
+
+    Adding one number to R, G and B moves luma by just that number and chroma not at all. So the result is
+    ``clamp(content + round(luma(styled) - luma(content)), 0, 255)``, in integers that are the same on every machine.
+    """
+    result = np.empty_like(content)
+    rows = max(1, _BAND_PIXELS // content.shape[1])
+    for top in range(0, content.shape[0], rows):
+        band = slice(top, top + rows)
+        original = content[band].astype(np.int32)
+        shift = ((styled[band] - original) @ _LUMA + 32768) >> 16
+        result[band] = np.clip(original + shift[..., None], 0, 255)
+    return result

@@ -1,0 +1,93 @@
+"""Models and photographs that many tests use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import fastnst
+from fastnst.modelfile import Layer, Model, to_bytes
+
+SHIPPED = sorted((Path(fastnst.__file__).parent / "models").glob("*.fnst"))
+
+# The shape of the AdaIN pair with few channels: outputs of each layer, and where maps shrink and grow.
+ENCODER = (8, 8, 16, 16, 16, 16, 16, 16, 24)
+DECODER = (16, 16, 16, 16, 16, 8, 8, 8, 3)
+POOL_AFTER = (1, 3, 7)
+UPSAMPLE = (1, 5, 7)
+
+
+def random_layer(rng: np.random.Generator, inputs: int, outputs: int, *, upsample: bool, pool: str, zero: int) -> Layer:
+    """A layer whose outputs spread over the 8-bit range for inputs that do."""
+    phases = (4,) if upsample else ()
+    window = 2 if upsample else 3
+    weights = rng.integers(-40, 41, (*phases, outputs, window, window, inputs), dtype=np.int8)
+    if upsample:
+        weights[1:] = weights[0]  # phases that differ at random would look like a checkerboard
+    bias = rng.integers(-500, 501, (*phases, outputs), dtype=np.int32)
+    # 23 is the standard deviation of the weights. ReLU halves the mean square of its input; 1.5 (He: sqrt 2) restores it.
+    multiplier = np.full_like(bias, 1.5 / (23 * window * np.sqrt(inputs)), dtype=np.float32)
+    return Layer(weights, bias, multiplier, zero=zero, upsample=upsample, pool=pool)
+
+
+def random_model(seed: int = 31, name: str = "random") -> Model:
+    """A small valid model. With this seed its pictures vary with content, style and alpha, and few pixels are clipped."""
+    rng = np.random.default_rng(seed)
+    encoder = [
+        random_layer(rng, inputs, outputs, upsample=False, pool="floor" if index in POOL_AFTER else "none", zero=0)
+        for index, (inputs, outputs) in enumerate(zip((3, *ENCODER), ENCODER, strict=False))
+    ]
+    decoder = [
+        random_layer(rng, inputs, outputs, upsample=index in UPSAMPLE, pool="none", zero=128 if outputs == 3 else 0)
+        for index, (inputs, outputs) in enumerate(zip((ENCODER[-1], *DECODER), DECODER, strict=False))
+    ]
+    card = {"name": name, "kind": "adain", "parameters": 12345, "macs_per_pixel": 678.9}
+    return Model(card, encoder, decoder, feature_scale=0.02, decoder_scale=0.02, decoder_zero=0)
+
+
+@pytest.fixture(scope="session")
+def model_bytes() -> bytes:
+    return to_bytes(random_model())
+
+
+@pytest.fixture(scope="session")
+def model_path(tmp_path_factory: pytest.TempPathFactory, model_bytes: bytes) -> Path:
+    path = tmp_path_factory.mktemp("model") / "random.fnst"
+    path.write_bytes(model_bytes)
+    return path
+
+
+@pytest.fixture(scope="session", params=["random", *SHIPPED], ids=["random", *(path.stem for path in SHIPPED)])
+def each_model(request: pytest.FixtureRequest, model_path: Path) -> Path:
+    """The random model, then each model that ships inside the package."""
+    return model_path if request.param == "random" else Path(request.param)
+
+
+@pytest.fixture(scope="session")
+def photos() -> dict[str, NDArray[np.uint8]]:
+    """Photographs, uint8 [H, W, 3], of even and odd sides."""
+    # Here because they take seconds to import, and most test files do without.
+    import skimage.data
+    from sklearn.datasets import load_sample_images
+
+    china, flower = load_sample_images().images
+    return {
+        "astronaut": skimage.data.astronaut()[:256, 100:356].copy(),
+        "coffee": skimage.data.coffee()[50:250, 100:401].copy(),
+        "cat": skimage.data.chelsea()[:201, 100:335].copy(),
+        "china": china[100:301:2, ::2].copy(),
+        "flower": flower[::2, ::2].copy(),
+    }
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, NDArray[np.uint8]]) -> Path:
+    """The photographs as PNG files; not to be written to."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name, pixels in photos.items():
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    return folder
