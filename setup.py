@@ -14,8 +14,7 @@ from pathlib import Path
 import pybind11
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.command.build_py import build_py  # noqa: F401  (loads the distutils shim first)
-from distutils.command.build_scripts import build_scripts  # isort: skip
+from setuptools.dist import Distribution
 
 ROOT = Path(__file__).parent
 FLAGS = ["-std=c++20", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Icsrc", "-pthread"]
@@ -53,6 +52,9 @@ class BuildEngine(build_ext):
         module = Path(self.get_ext_fullpath(ext.name)).resolve()
         (build / "build.ninja").write_text(ninja_file(build, module, build / EXECUTABLE))
         subprocess.run([sys.executable, "-m", "ninja", "--quiet", "-C", str(build)], check=True)
+
+
+build_scripts: type = Distribution().get_command_class("build_scripts")
 
 
 class BuildExecutable(build_scripts):

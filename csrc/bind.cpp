@@ -24,9 +24,11 @@ std::unique_ptr<AdainEngine> load(const py::bytes& data) {
   return std::make_unique<AdainEngine>(read_model(reinterpret_cast<const uint8_t*>(view.data()), view.size()));
 }
 
-Features encode(const AdainEngine& engine, const Pixels& picture, int threads) {
+Features encode(const AdainEngine& engine, const py::array& array, int threads) {
   check_threads(threads);
-  if (picture.ndim() != 3 || picture.shape(2) != 3) throw std::invalid_argument("a picture must be uint8 of shape H x W x 3");
+  if (!py::isinstance<py::array_t<uint8_t>>(array) || array.ndim() != 3 || array.shape(2) != 3)
+    throw std::invalid_argument("a picture must be uint8 of shape H x W x 3");
+  const Pixels picture = array;  // a copy only where rows or pixels are not side by side
   const uint8_t* pixels = picture.data();
   const int64_t height = picture.shape(0), width = picture.shape(1);
   const py::gil_scoped_release release;
@@ -77,7 +79,7 @@ PYBIND11_MODULE(_engine, module) {
       .def(py::init(&load), py::arg("data"))
       .def_property_readonly("card", [](const AdainEngine& engine) { return py::bytes(engine.card()); })
       .def_property_readonly("channels", &AdainEngine::channels)
-      .def("encode", &encode, py::arg("image").noconvert(), py::arg("threads"))
+      .def("encode", &encode, py::arg("image"), py::arg("threads"))
       .def("decode", &decode, py::arg("features"), py::arg("mean"), py::arg("std"), py::arg("alpha"), py::arg("threads"))
       .def("working_bytes", &AdainEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("threads") = 1);
 

@@ -33,9 +33,9 @@ What a layer computes, exactly, on 8-bit unsigned maps ``q``::
     acc = bias + sum(weight * q)                             32-bit integers; cannot overflow, or the file is refused
     out = clamp(round(float32(acc) * multiplier) + zero, 0, 255)
 
-``float32(acc)`` and the product each round to nearest even, ``round`` takes halves to even. A 3x3 layer pads by reflection of 1
-(a side of one pixel repeats it). ReLU is ``zero`` = 0: the clamp does it. ``pool`` then takes the 2x2 maximum with stride 2, odd
-sides rounded down or up.
+``float32(acc)`` and the product each round to nearest even, ``round`` takes halves to even. A 3x3 layer pads by reflection
+of 1 (a side of one pixel repeats it). ReLU is ``zero`` = 0: the clamp does it. ``pool`` then takes the 2x2 maximum with
+stride 2, odd sides rounded down or up.
 
 With ``upsample`` the layer is a 3x3 convolution of the map after nearest x2 upsampling, stored as the four 2x2 convolutions of
 the small map that it equals, one for each output phase (2 x row parity + column parity): rows 0 | 1+2 of the kernel for an even

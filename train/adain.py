@@ -5,34 +5,35 @@ Three phases, one after the other, on random crops:
 ``distil``  the encoder learns VGG-19's features through linear embeddings, and the decoder learns to reconstruct
             (Wang et al., CVPR 2020, eq. 6), so that stylisation starts from a pair that keeps the photograph;
 ``style``   both learn content and style loss on small crops;
-``finish``  the same on larger crops while the learning rate falls to zero.
+``finish``  the same on larger crops, every feature map rounded to 8 bits as the engine will, while the learning rate falls
+            to zero.
 
 The target features of photographs and paintings need no gradient: they are computed once per crop, kept in a pool that is
-renewed slowly, and paired anew at every step, which halves the cost of a step.
+renewed slowly (``pool.py``), and paired anew at every step, which halves the cost of a step.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastnst.networks.adain import TAPS, WIDTHS, Decoder, Encoder
+from fastnst.networks.adain import TAPS, WIDTHS, Decoder, Encoder, MapHook, unchanged
 from fastnst.networks.vgg import load_normalised_vgg19
 from fastnst.reference.adain import adaptive_instance_normalization, calc_mean_std, renormalize
 
 from .checkpoints import flatten_adam, load_checkpoint, restore_adam, save_checkpoint
 from .data import CropSource, to_float
+from .pool import FeaturePool, Statistics
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class Settings:
     """Everything that decides the result, recorded in the checkpoint."""
 
     widths: str = "16x"
-    distil_steps: int = 1200
-    style_steps: int = 7000
-    finish_steps: int = 1500
+    distil_steps: int = 900
+    style_steps: int = 2700
+    finish_steps: int = 2600
     batch: int = 8
     size: int = 128
     finish_batch: int = 4
@@ -93,8 +94,18 @@ class Pair(nn.Module):
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
 
-    def forward(self, content: Tensor, style: Tensor) -> Tensor:
-        return self.decoder(adaptive_instance_normalization(self.encoder(content), self.encoder(style)))
+    def forward(self, content: Tensor, style: Tensor, hook: MapHook = unchanged) -> Tensor:
+        feature = adaptive_instance_normalization(self.encoder(content, hook), self.encoder(style, hook))
+        image: Tensor = self.decoder(hook(feature), hook)
+        return image
+
+
+NetworkT = TypeVar("NetworkT", bound=nn.Module)
+
+
+def channels_last(network: NetworkT) -> NetworkT:
+    """``network`` with its weights in the layout that CPU convolutions work in."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 class MeanStd(torch.autograd.Function):
@@ -115,55 +126,14 @@ class MeanStd(torch.autograd.Function):
         return torch.addcmul(offset.to(feat.dtype), feat, slope.to(feat.dtype))
 
 
-class FeaturePool:
-    """Photograph and painting crops with the VGG-19 targets they contribute, renewed a few at a time."""
-
-    def __init__(self, vgg: Encoder, contents: CropSource, styles: CropSource, capacity: int, first: int) -> None:
-        self.vgg, self.contents, self.styles = vgg, contents, styles
-        self.counter = first
-        self.content_pixels: list[Tensor] = []
-        self.content_features: list[Tensor] = []
-        self.style_pixels: list[Tensor] = []
-        self.style_statistics: list[list[tuple[Tensor, Tensor]]] = []
-        for _ in range(0, capacity, 8):
-            self.renew(8, capacity)
-
-    @torch.no_grad()
-    def renew(self, count: int, capacity: int) -> None:
-        """Replace the oldest ``count`` entries of each kind (or add them while there is room)."""
-        counters = range(self.counter, self.counter + count)
-        contents, styles = self.contents.batch(counters), self.styles.batch(counters)
-        with torch.autocast("cpu", torch.bfloat16):
-            features = self.vgg(to_float(contents)).bfloat16()
-            levels = self.vgg.features(to_float(styles))
-        statistics = [calc_mean_std(level.float()) for level in levels]
-        for i, counter in enumerate(counters):
-            entry = [(mean[i], std[i]) for mean, std in statistics]
-            if len(self.content_pixels) < capacity:
-                self.content_pixels.append(contents[i])
-                self.content_features.append(features[i])
-                self.style_pixels.append(styles[i])
-                self.style_statistics.append(entry)
-            else:
-                slot = counter % capacity
-                self.content_pixels[slot], self.content_features[slot] = contents[i], features[i]
-                self.style_pixels[slot], self.style_statistics[slot] = styles[i], entry
-        self.counter += count
-
-    def draw(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
-        """Random photographs [B, 3, H, W], paintings, the photographs' relu4_1, the paintings' statistics per level."""
-        c = torch.randint(len(self.content_pixels), (batch,), generator=generator).tolist()
-        s = torch.randint(len(self.style_pixels), (batch,), generator=generator).tolist()
-        statistics = [
-            (torch.stack([mean for mean, _ in level]), torch.stack([std for _, std in level]))
-            for level in zip(*(self.style_statistics[i] for i in s), strict=True)
-        ]
-        return (
-            to_float(torch.stack([self.content_pixels[i] for i in c])),
-            to_float(torch.stack([self.style_pixels[i] for i in s])),
-            torch.stack([self.content_features[i] for i in c]).float(),
-            statistics,
-        )
+def rounded(feature: Tensor) -> Tensor:
+    """``feature`` on a grid of 8 bits over its range, as an int8 network keeps it; gradients pass as if it were not."""
+    with torch.no_grad():
+        low, high = torch.aminmax(feature)
+        low = low.clamp(max=0)
+        step = ((high - low) / 255).clamp(min=1e-6)
+        error = torch.round((feature - low) / step).mul_(step).add_(low).sub_(feature)
+    return feature + error
 
 
 def out_of_range(image: Tensor) -> Tensor:
@@ -194,18 +164,19 @@ def style_losses(
     content: Tensor,
     style: Tensor,
     content_features: Tensor,
-    statistics: list[tuple[Tensor, Tensor]],
+    statistics: Statistics,
     settings: Settings,
+    hook: MapHook,
 ) -> dict[str, Tensor]:
     """AdaIN's content and style loss of the stylised picture as it will be seen, clamped to 0..1."""
     with torch.autocast("cpu", torch.bfloat16):
-        image = pair(content, style).float()
+        image = pair(content, style, hook).float()
         levels = vgg.features(image.clamp(0, 1))
     target = renormalize(content_features, *statistics[-1])
     content_loss = F.mse_loss(levels[-1].float(), target)
     style_loss = torch.zeros(())
     for level, wanted in zip(levels, statistics, strict=True):
-        for seen, aim in zip(MeanStd.apply(level), wanted, strict=True):
+        for seen, aim in zip(MeanStd.apply(level), wanted, strict=True):  # type: ignore[no-untyped-call]
             style_loss = style_loss + F.mse_loss(seen, aim)
     excess = out_of_range(image)
     total = settings.content_weight * content_loss + settings.style_weight * style_loss + settings.range_weight * excess
@@ -227,99 +198,125 @@ def schedule(settings: Settings) -> Iterator[tuple[int, Phase, int]]:
         first += phase.steps
 
 
+class Run:
+    """The networks, the optimiser and the running average of the weights: what a checkpoint holds."""
+
+    def __init__(self, settings: Settings) -> None:
+        torch.manual_seed(settings.seed)
+        self.settings = settings
+        self.pair = channels_last(Pair(WIDTHS[settings.widths]))
+        trained = [(name, p) for name, p in self.pair.named_parameters() if p.requires_grad]
+        self.names, self.parameters = [name for name, _ in trained], [p for _, p in trained]
+        self.optimizer = torch.optim.Adam(self.parameters)
+        self.average = {name: p.detach().clone() for name, p in trained}
+        self.step, self.seconds = 0, 0.0
+
+    def update(self, loss: Tensor, rate: float) -> None:
+        """One step down the gradient of ``loss``."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters, 20.0)
+        self.optimizer.step()
+        with torch.no_grad():
+            for name, p in zip(self.names, self.parameters, strict=True):
+                self.average[name].lerp_(p, 1 - min(self.settings.average, (self.step + 1) / (self.step + 10)))
+        self.step += 1
+
+    def _facts(self) -> dict[str, Any]:
+        return {
+            "recipe": "adain",
+            "step": self.step,
+            "seconds": round(self.seconds),
+            "settings": asdict(self.settings),
+            "torch": torch.__version__,
+        }
+
+    def save(self, path: Path) -> None:
+        """A checkpoint to go on from."""
+        model = {f"model.{name}": value for name, value in self.pair.state_dict().items()}
+        average = {f"average.{name}": value for name, value in self.average.items()}
+        save_checkpoint(path, model | average | flatten_adam(self.optimizer, self.names), self._facts())
+
+    def restore(self, path: Path) -> None:
+        """Go on from what :meth:`save` wrote."""
+        tensors, facts = load_checkpoint(path)
+        self.pair.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
+        self.average = {name: tensors[f"average.{name}"] for name in self.names}
+        restore_adam(self.optimizer, self.names, tensors)
+        self.step, self.seconds = facts["step"], facts["seconds"]
+
+    def save_final(self, path: Path) -> None:
+        """The averaged weights of encoder and decoder alone."""
+        state = self.pair.state_dict() | self.average
+        save_checkpoint(path, {k: v for k, v in state.items() if not k.startswith("embeddings.")}, self._facts())
+
+
 def train(settings: Settings, data: Path, out: Path, every: int = 500) -> None:
     """Run the recipe, or go on from ``out/last.safetensors``; ends with the averaged weights in ``out/final.safetensors``.
 
+    A run that goes on draws its pool of crops anew, so that its weights differ from an uninterrupted run's.
+
     Args:
+        settings: everything that decides the result.
         data: folder with ``content-train/``, ``style-train/`` and ``weights/vgg19_relu5_1_f16.safetensors``.
         out: folder for checkpoints and ``log.csv``.
         every: steps between checkpoints.
+
+    Raises:
+        FileNotFoundError: pictures or weights are missing.
     """
-    torch.manual_seed(settings.seed)
-    vgg = load_normalised_vgg19(data / "weights" / "vgg19_relu5_1_f16.safetensors").to(memory_format=torch.channels_last)
-    pair = Pair(WIDTHS[settings.widths]).to(memory_format=torch.channels_last)
-    names = [name for name, p in pair.named_parameters() if p.requires_grad]
-    parameters = [p for p in pair.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters)
-    average = {name: p.detach().clone() for name, p in zip(names, parameters, strict=True)}
-    done, spent = 0, 0.0
-    last = out / "last.safetensors"
-    if last.exists():
-        tensors, facts = load_checkpoint(last)
-        pair.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-        average = {name: tensors[f"average.{name}"] for name in names}
-        restore_adam(optimizer, names, tensors)
-        done, spent = facts["step"], facts["seconds"]
-    out.mkdir(parents=True, exist_ok=True)
+    vgg = channels_last(load_normalised_vgg19(data / "weights" / "vgg19_relu5_1_f16.safetensors"))
     contents = CropSource(data / "content-train", settings.size, seed=settings.seed)
     styles = CropSource(data / "style-train", settings.size, seed=settings.seed + 1)
-
-    def save(step: int, path: Path, tensors: dict[str, Tensor]) -> None:
-        facts: dict[str, Any] = {"step": step, "seconds": spent, "settings": asdict(settings), "torch": torch.__version__}
-        save_checkpoint(path, tensors, facts)
-
-    def snapshot() -> dict[str, Tensor]:
-        return (
-            {f"model.{k}": v for k, v in pair.state_dict().items()}
-            | {f"average.{k}": v for k, v in average.items()}
-            | flatten_adam(optimizer, names)
-        )
-
+    run = Run(settings)
+    out.mkdir(parents=True, exist_ok=True)
+    last = out / "last.safetensors"
+    if last.exists():
+        run.restore(last)
     pool: FeaturePool | None = None
-    log_path = out / "log.csv"
-    with log_path.open("a", newline="") as log_file:
+    with (out / "log.csv").open("a", newline="") as log_file:
         log = csv.writer(log_file)
         for step, phase, within in schedule(settings):
-            if step < done:
+            if step < run.step:
                 continue
             started = time.perf_counter()
-            if phase.size != contents.size:
-                contents.size = styles.size = phase.size
-                pool = None
-            generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
             if phase.name == "distil":
                 image = to_float(contents.batch(range(step * phase.batch, (step + 1) * phase.batch)))
-                losses = distil_losses(pair, vgg, image, settings)
+                losses = distil_losses(run.pair, vgg, image, settings)
             else:
-                if pool is None:
-                    capacity = settings.pool * settings.size**2 // phase.size**2
+                if pool is None or phase.size != contents.size:
+                    contents.size = styles.size = phase.size
+                    capacity = settings.pool * settings.size**2 // phase.size**2  # the same memory at any size
                     pool = FeaturePool(vgg, contents, styles, capacity, first=step * settings.batch)
-                else:
-                    pool.renew(settings.renewed_per_step, len(pool.content_pixels))
-                losses = style_losses(pair, vgg, *pool.draw(phase.batch, generator), settings)
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(settings, phase, within)
-            optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()
-            nn.utils.clip_grad_norm_(parameters, 20.0)
-            optimizer.step()
-            with torch.no_grad():
-                for name, p in zip(names, parameters, strict=True):
-                    average[name].lerp_(p, 1 - min(settings.average, (step + 1) / (step + 10)))
-            spent += time.perf_counter() - started
+                pool.renew(settings.renewed_per_step)
+                generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+                hook = rounded if phase.name == "finish" else unchanged
+                losses = style_losses(run.pair, vgg, *pool.draw(phase.batch, generator), settings, hook)
+            run.update(losses["loss"], learning_rate(settings, phase, within))
+            run.seconds += time.perf_counter() - started
             if step % 20 == 0:
-                values = {key: round(value.item(), 5) for key, value in losses.items()}
-                log.writerow([step, phase.name, round(spent, 1), json.dumps(values)])
+                log.writerow([step, phase.name, *(f"{name}={value.item():.5g}" for name, value in losses.items())])
                 log_file.flush()
-            if (step + 1) % every == 0:
-                save(step + 1, last, snapshot())
-    state = {k: v for k, v in pair.state_dict().items() if not k.startswith("embeddings.")}
-    total = sum(phase.steps for phase in settings.phases)
-    save(total, out / "final.safetensors", state | {k: v for k, v in average.items() if k in state})
+            if run.step % every == 0:
+                run.save(last)
+    run.save_final(out / "final.safetensors")
 
 
-def main() -> None:
-    """``python -m fastnst.train.adain --data FOLDER --out FOLDER [--set name=value ...]``."""
-    parser = argparse.ArgumentParser(prog="fastnst train adain", description=__doc__.splitlines()[0])
+def main(argv: Sequence[str] | None = None) -> None:
+    """``fastnst train adain``; see ``--help``."""
+    parser = argparse.ArgumentParser(prog="fastnst train adain", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with content-train/, style-train/ and weights/")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, log and the final weights")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--every", type=int, default=500, help="steps between checkpoints")
     for name, value in asdict(Settings()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    arguments = vars(parser.parse_args())
-    data, out, threads = (arguments.pop(name) for name in ("data", "out", "threads"))
+    arguments = vars(parser.parse_args(argv))
+    data, out, threads, every = (arguments.pop(name) for name in ("data", "out", "threads", "every"))
     torch.set_num_threads(threads)
-    train(Settings(**arguments), data, out)
+    train(Settings(**arguments), data, out, every)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,7 @@ struct Kernels {
   const char* name;
   bool (*supported)();
   void (*conv_row)(const ConvRow&);
-  // out[i] = the largest of a, b at 2i and 2i + 1 pixels, for `pixels` outputs of `channels` bytes.
+  // out[i] = the largest of a, b at 2i and 2i + 1 pixels, for `pixels` outputs of `channels` bytes, a multiple of 16.
   void (*pool_row)(const uint8_t* a, const uint8_t* b, uint8_t* out, int64_t pixels, int64_t channels);
   // out = clamp(round(slope * q + offset), 0, 255) per channel, both operations rounded to float32.
   void (*affine_row)(const uint8_t* q, const float* slope, const float* offset, uint8_t* out, int64_t pixels,

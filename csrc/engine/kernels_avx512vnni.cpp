@@ -12,12 +12,16 @@ namespace {
 #define DOT(acc, weight, input) "vpdpbusd %%zmm" #weight ", %%zmm" #input ", %%zmm" #acc "\n"
 #define LOAD(address, input) "vpbroadcastd " address ", %%zmm" #input "\n"
 #define BIAS(from, acc) "vmovdqa64 %%zmm" #from ", %%zmm" #acc "\n"
-// acc -> float, times multiplier, to int, plus zero, saturate to u8; zmm28 = zero point, zmm29 = 0
-#define STORE(acc, multiplier, offset)                                                              \
-  "vcvtdq2ps %{rn-sae%}, %%zmm" #acc ", %%zmm" #acc "\n vmulps %{rn-sae%}, %%zmm" #multiplier       \
-  ", %%zmm" #acc ", %%zmm" #acc "\n vcvtps2dq %{rn-sae%}, %%zmm" #acc ", %%zmm" #acc                \
-  "\n vpaddd %%zmm28, %%zmm" #acc ", %%zmm" #acc "\n vpmaxsd %%zmm29, %%zmm" #acc ", %%zmm" #acc    \
-  "\n vpmovusdb %%zmm" #acc ", " #offset "(%[t])\n"
+// acc -> float, times multiplier, to int
+#define SCALE(acc, multiplier)                                                                \
+  "vcvtdq2ps %{rn-sae%}, %%zmm" #acc ", %%zmm" #acc "\n vmulps %{rn-sae%}, %%zmm" #multiplier \
+  ", %%zmm" #acc ", %%zmm" #acc "\n vcvtps2dq %{rn-sae%}, %%zmm" #acc ", %%zmm" #acc "\n"
+// Four scaled accumulators, plus the zero point, saturated to bytes, in order in the first one. Packing interleaves within
+// quarters; the permutation undoes it. zmm28 = zero point in words, zmm29 = the permutation.
+#define PACK(r0, r1, r2, r3)                                                                                        \
+  "vpackssdw %%zmm" #r1 ", %%zmm" #r0 ", %%zmm" #r0 "\n vpackssdw %%zmm" #r3 ", %%zmm" #r2 ", %%zmm" #r2            \
+  "\n vpaddsw %%zmm28, %%zmm" #r0 ", %%zmm" #r0 "\n vpaddsw %%zmm28, %%zmm" #r2 ", %%zmm" #r2                       \
+  "\n vpackuswb %%zmm" #r2 ", %%zmm" #r0 ", %%zmm" #r0 "\n vpermd %%zmm" #r0 ", %%zmm29, %%zmm" #r0 "\n"
 #define NEXT "add %[tp], %[t]\n"
 
 // Addresses of eight pixels from a base register, with s = 1, s3 = 3, s5 = 5, s7 = 7 source pixels.
@@ -35,7 +39,9 @@ namespace {
       "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", \
       "zmm25", "zmm26", "zmm27", "zmm28", "zmm29", "zmm30", "zmm31"
 
-#define ZERO_POINT "vpbroadcastd %[zero], %%zmm28\n vpxord %%zmm29, %%zmm29, %%zmm29\n"
+#define PREPARE_PACK "vpbroadcastw %[zero], %%zmm28\n vmovdqa64 %[order], %%zmm29\n"
+
+alignas(64) constexpr int32_t kOrder[16] = {0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15};
 
 struct Avx512Tile {
   static constexpr int max_blocks = 4;
@@ -52,11 +58,12 @@ void Avx512Tile::run<4>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t s = row.source_pixel;
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
-  const int32_t zero = row.zero;
+  const int16_t zero = int16_t(row.zero);
   int64_t rows = row.rows, k;
   const uint8_t* a;
 #define PIXEL(address, x, r0, r1, r2, r3) LOAD(address, x) DOT(r0, 24, x) DOT(r1, 25, x) DOT(r2, 26, x) DOT(r3, 27, x)
-#define OUT(r0, r1, r2, r3) STORE(r0, 24, 0) STORE(r1, 25, 16) STORE(r2, 26, 32) STORE(r3, 27, 48) NEXT
+#define OUT(r0, r1, r2, r3) \
+  SCALE(r0, 24) SCALE(r1, 25) SCALE(r2, 26) SCALE(r3, 27) PACK(r0, r1, r2, r3) "vmovdqu64 %%zmm" #r0 ", (%[t])\n" NEXT
   asm volatile(
       "vmovdqu64 (%[bias]), %%zmm0\n vmovdqu64 64(%[bias]), %%zmm1\n"
       "vmovdqu64 128(%[bias]), %%zmm2\n vmovdqu64 192(%[bias]), %%zmm3\n"
@@ -71,11 +78,11 @@ void Avx512Tile::run<4>(const GroupRow& group, const uint8_t* source, uint8_t* t
       "add $256, %[w]\n add $4, %[a]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n dec %[rows]\n jnz 1b\n"
       "vmovups (%[m]), %%zmm24\n vmovups 64(%[m]), %%zmm25\n vmovups 128(%[m]), %%zmm26\n vmovups 192(%[m]), %%zmm27\n"
-      ZERO_POINT
+      PREPARE_PACK
       OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
       : [src] "+r"(source), [w] "+r"(w), [rows] "+r"(rows), [a] "=&r"(a), [k] "=&r"(k), [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [sr] "m"(source_row), [steps] "m"(steps),
-        [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [tp] "m"(target_pixel)
+        [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder), [tp] "m"(target_pixel)
       : ZMMS, "cc", "memory");
 #undef PIXEL
 #undef OUT
@@ -88,11 +95,13 @@ void Avx512Tile::run<2>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t s = row.source_pixel;
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
-  const int32_t zero = row.zero;
+  const int16_t zero = int16_t(row.zero);
   int64_t rows = row.rows, k;
   const uint8_t *a, *b;
 #define PIXEL(address, x, r0, r1) LOAD(address, x) DOT(r0, 24, x) DOT(r1, 25, x)
-#define OUT(r0, r1) STORE(r0, 24, 0) STORE(r1, 25, 16) NEXT
+#define OUT(r0, r1, r2, r3)                                                                                  \
+  SCALE(r0, 24) SCALE(r1, 25) SCALE(r2, 24) SCALE(r3, 25) PACK(r0, r1, r2, r3) "vmovdqu64 %%ymm" #r0 ", (%[t])\n" \
+  NEXT "vextracti64x4 $1, %%zmm" #r0 ", (%[t])\n" NEXT
   asm volatile(
       "vmovdqu64 (%[bias]), %%zmm0\n vmovdqu64 64(%[bias]), %%zmm1\n"
       BIAS(0, 2) BIAS(1, 3) BIAS(0, 4) BIAS(1, 5) BIAS(0, 6) BIAS(1, 7) BIAS(0, 8) BIAS(1, 9) BIAS(0, 10) BIAS(1, 11)
@@ -106,12 +115,11 @@ void Avx512Tile::run<2>(const GroupRow& group, const uint8_t* source, uint8_t* t
       "add $128, %[w]\n add $4, %[a]\n add $4, %[b]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n decq %[rows]\n jnz 1b\n"
       "vmovups (%[m]), %%zmm24\n vmovups 64(%[m]), %%zmm25\n"
-      ZERO_POINT
-      OUT(0, 1) OUT(2, 3) OUT(4, 5) OUT(6, 7) OUT(8, 9) OUT(10, 11) OUT(12, 13) OUT(14, 15) OUT(16, 17) OUT(18, 19)
-      OUT(20, 21) OUT(22, 23)
+      PREPARE_PACK
+      OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
       : [src] "+r"(source), [w] "+r"(w), [rows] "+m"(rows), [a] "=&r"(a), [b] "=&r"(b), [k] "=&r"(k), [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [s7] "r"(7 * s), [sr] "m"(source_row),
-        [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero),
+        [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder),
         [tp] "m"(target_pixel)
       : ZMMS, "cc", "memory");
 #undef PIXEL
@@ -125,11 +133,14 @@ void Avx512Tile::run<1>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t s = row.source_pixel, step = group.weight_step;
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
-  const int32_t zero = row.zero;
+  const int16_t zero = int16_t(row.zero);
   int64_t rows = row.rows, k;
   const uint8_t *a, *b, *c;
 #define PIXEL(address, x, r0) LOAD(address, x) DOT(r0, 24, x)
-#define OUT(r0) STORE(r0, 24, 0) NEXT
+#define OUT(r0, r1, r2, r3)                                                                                  \
+  SCALE(r0, 24) SCALE(r1, 24) SCALE(r2, 24) SCALE(r3, 24) PACK(r0, r1, r2, r3) "vmovdqu64 %%xmm" #r0 ", (%[t])\n" \
+  NEXT "vextracti32x4 $1, %%zmm" #r0 ", (%[t])\n" NEXT "vextracti32x4 $2, %%zmm" #r0 ", (%[t])\n"              \
+  NEXT "vextracti32x4 $3, %%zmm" #r0 ", (%[t])\n" NEXT
   asm volatile(
       "vmovdqu64 (%[bias]), %%zmm0\n"
       BIAS(0, 1) BIAS(0, 2) BIAS(0, 3) BIAS(0, 4) BIAS(0, 5) BIAS(0, 6) BIAS(0, 7) BIAS(0, 8) BIAS(0, 9) BIAS(0, 10)
@@ -146,13 +157,12 @@ void Avx512Tile::run<1>(const GroupRow& group, const uint8_t* source, uint8_t* t
       "add %[step], %[w]\n add $4, %[a]\n add $4, %[b]\n add $4, %[c]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n decq %[rows]\n jnz 1b\n"
       "vmovups (%[m]), %%zmm24\n"
-      ZERO_POINT
-      OUT(0) OUT(1) OUT(2) OUT(3) OUT(4) OUT(5) OUT(6) OUT(7) OUT(8) OUT(9) OUT(10) OUT(11) OUT(12) OUT(13) OUT(14)
-      OUT(15) OUT(16) OUT(17) OUT(18) OUT(19) OUT(20) OUT(21) OUT(22) OUT(23)
+      PREPARE_PACK
+      OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
       : [src] "+r"(source), [w] "+r"(w), [rows] "+m"(rows), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [k] "=&r"(k),
         [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [s7] "r"(7 * s), [sr] "m"(source_row), [step] "m"(step),
-        [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero),
+        [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder),
         [tp] "m"(target_pixel)
       : ZMMS, "cc", "memory");
 #undef PIXEL

@@ -64,10 +64,12 @@ void conv_row(const ConvRow& row) {
   }
 }
 
-inline void pool_row(const uint8_t* a, const uint8_t* b, uint8_t* out, int64_t pixels, int64_t channels) {
-  for (int64_t x = 0; x < pixels; x++, a += 2 * channels, b += 2 * channels, out += channels)
-    for (int64_t c = 0; c < channels; c++)
-      out[c] = std::max(std::max(a[c], a[c + channels]), std::max(b[c], b[c + channels]));
+// The byte-wise loops go by blocks of 16 channels: a count known to the compiler, which then needs no scalar remainder.
+inline void pool_row(const uint8_t* __restrict a, const uint8_t* __restrict b, uint8_t* __restrict out, int64_t pixels, int64_t channels) {
+  for (int64_t x = 0; x < pixels; x++, a += 2 * channels, b += 2 * channels)
+    for (int64_t first = 0; first < channels; first += kLanes, out += kLanes)
+      for (int64_t c = first; c < first + kLanes; c++)
+        out[c - first] = std::max(std::max(a[c], a[c + channels]), std::max(b[c], b[c + channels]));
 }
 
 // Nearest integer, halves to even, of 0 <= value <= 255: the sum has no bits left below 1.
@@ -77,14 +79,15 @@ inline float round_small(float value) {
   return shifted - kShift;
 }
 
-inline void affine_row(const uint8_t* q, const float* slope, const float* offset, uint8_t* out, int64_t pixels,
-                       int64_t channels) {
-  for (int64_t x = 0; x < pixels; x++, q += channels, out += channels)
-    for (int64_t c = 0; c < channels; c++) {
-      const float product = slope[c] * float(q[c]);
-      const float value = product + offset[c];
-      out[c] = uint8_t(int32_t(round_small(std::min(std::max(value, 0.0f), 255.0f))));
-    }
+inline void affine_row(const uint8_t* __restrict q, const float* __restrict slope, const float* __restrict offset,
+                       uint8_t* __restrict out, int64_t pixels, int64_t channels) {
+  for (int64_t x = 0; x < pixels; x++)
+    for (int64_t first = 0; first < channels; first += kLanes, q += kLanes, out += kLanes)
+      for (int c = 0; c < kLanes; c++) {
+        const float product = slope[first + c] * float(q[c]);
+        const float value = product + offset[first + c];
+        out[c] = uint8_t(int32_t(round_small(std::min(std::max(value, 0.0f), 255.0f))));
+      }
 }
 
 inline void sum_row(const uint8_t* q, int64_t pixels, int64_t stride, uint64_t* sums, uint64_t* squares) {

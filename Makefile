@@ -1,0 +1,44 @@
+# Two commands matter: `make demo` (pictures in a minute, no torch) and `make test` (everything is checked).
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+# Everything whose change means a new build. Tests and benchmarks are not installed.
+PACKAGE := pyproject.toml setup.py $(shell find csrc fastnst kernels train -type f -not -name '*.pyc' -not -name '*.so')
+
+.PHONY: demo test bench lint clean
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/demo.py demo
+
+test: $(VENV)/.test
+	$(BIN)/pytest
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench.run
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	git ls-files 'csrc/*.h' 'csrc/*.cpp' | xargs $(BIN)/clang-format --dry-run --Werror
+
+clean:
+	rm -rf build demo *.egg-info fastnst/*.so
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The demonstration installs the package as a user would. Tests and benchmarks run the source tree, with the engine built in it.
+$(VENV)/.demo: $(PACKAGE) | $(BIN)/python
+	$(PIP) . scikit-image scikit-learn
+	touch $@
+
+$(VENV)/.test: $(PACKAGE) constraints.txt | $(BIN)/python
+	$(PIP) -c constraints.txt -e '.[test]'
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	$(PIP) -c constraints.txt -e '.[test,bench]'
+	touch $@

@@ -1,0 +1,96 @@
+"""The laws of the house, checked on the source: imports point one way, and nothing runs code that came as data."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = {"fastnst": ROOT / "fastnst", "fastnst.kernels": ROOT / "kernels", "fastnst.train": ROOT / "train"}
+
+# What each part may import of the project: the two chains, which meet in `convert` alone. Longest name wins.
+MAY_IMPORT = {
+    "fastnst": {"fastnst.stylize", "fastnst.engine"},
+    "fastnst.__main__": {"fastnst.cli"},
+    "fastnst.cli": {"fastnst", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images", "fastnst.convert",
+                    "fastnst.train", "fastnst.engine"},
+    "fastnst.info": {"fastnst", "fastnst.engine"},
+    "fastnst.jobs": {"fastnst.stylize", "fastnst.images", "fastnst.engine"},
+    "fastnst.stylize": {"fastnst.engine", "fastnst.images"},
+    "fastnst.images": set(),
+    "fastnst.engine": {"fastnst", "fastnst._engine"},
+    "fastnst._engine": set(),
+    "fastnst.modelfile": set(),
+    "fastnst.convert": {"fastnst.modelfile", "fastnst.engine", "fastnst.networks", "fastnst.reference", "fastnst.images"},
+    "fastnst.reference": {"fastnst.reference"},
+    "fastnst.networks": {"fastnst.networks", "fastnst.reference"},
+    "fastnst.metrics": {"fastnst.metrics", "fastnst.networks", "fastnst.reference"},
+    "fastnst.kernels": {"fastnst.kernels"},
+    "fastnst.train": {"fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.reference"},
+}  # fmt: skip
+DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile",
+              "fastnst.stylize")  # fmt: skip
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in sorted(folder.rglob("*.py")):
+            parts = path.relative_to(folder).with_suffix("").parts
+            found[".".join([package, *parts]).removesuffix(".__init__")] = path
+    return found
+
+
+def imports(name: str, path: Path) -> set[str]:
+    """Every module that ``path`` imports, anywhere in it, relative imports resolved."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base]).rstrip(".")
+            known = {f"{base}.{alias.name}" for alias in node.names} & (set(modules()) | {"fastnst._engine"})
+            found |= known or {base}
+    return found
+
+
+def rule(name: str) -> str:
+    return max((key for key in MAY_IMPORT if name == key or name.startswith(key + ".")), key=len)
+
+
+@pytest.mark.parametrize("name", modules())
+def test_imports_point_one_way(name: str) -> None:
+    allowed = MAY_IMPORT[rule(name)]
+    ours = {each for each in imports(name, modules()[name]) if each.split(".")[0] == "fastnst"}
+    wrong = {each for each in ours if not any(each == ok or each.startswith(ok + ".") for ok in allowed - {"fastnst"})}
+    assert wrong - (allowed & {"fastnst"}) == set()
+
+
+@pytest.mark.parametrize("name", DEPLOYMENT)
+def test_deployment_needs_no_torch(name: str) -> None:
+    path = modules()[name]
+    top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    roots = {alias.name.split(".")[0] for node in top if isinstance(node, ast.Import) for alias in node.names}
+    roots |= {(node.module or "").split(".")[0] for node in top if isinstance(node, ast.ImportFrom)}
+    assert not roots & {"torch", "safetensors", "triton"}
+
+
+@pytest.mark.parametrize("name", modules())
+def test_no_code_from_data(name: str) -> None:
+    tree = ast.parse(modules()[name].read_text())
+    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not calls & {"eval", "exec", "__import__"}
+    keywords = {(k.arg, getattr(k.value, "value", None)) for n in ast.walk(tree) if isinstance(n, ast.Call) for k in n.keywords}
+    assert ("shell", True) not in keywords
+    assert not imports(name, modules()[name]) & {"pickle", "marshal", "shelve", "dill"}
+
+
+def test_only_the_binding_knows_python() -> None:
+    knowing = [path.name for path in (ROOT / "csrc").rglob("*.[ch]*") if "pybind11" in path.read_text()]
+    assert knowing == ["bind.cpp"]
