@@ -35,8 +35,8 @@ Features encode(const AdainEngine& engine, const py::array& array, int threads) 
   return engine.encode(pixels, height, width, threads);
 }
 
-Pixels decode(const AdainEngine& engine, const Features& features, const Statistics& mean, const Statistics& std,
-              double alpha, int threads) {
+Pixels decode(const AdainEngine& engine, const Features& features, const Statistics& mean, const Statistics& std, double alpha,
+              int threads) {
   check_threads(threads);
   if (!(alpha >= 0 && alpha <= 1)) throw std::invalid_argument("alpha must be 0 to 1");
   const Look style{std::vector<double>(mean.data(), mean.data() + mean.size()),

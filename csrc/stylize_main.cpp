@@ -126,8 +126,8 @@ void write_picture(const Options& options, const Picture& picture) {
   const bool kept = fsync(fileno(file)) == 0;
   const bool closed = std::fclose(file) == 0;
   // Without --overwrite, link() refuses a target that has appeared meanwhile.
-  const int placed = options.overwrite ? std::rename(temporary.c_str(), options.out.c_str())
-                                       : link(temporary.c_str(), options.out.c_str());
+  const int placed =
+      options.overwrite ? std::rename(temporary.c_str(), options.out.c_str()) : link(temporary.c_str(), options.out.c_str());
   const int error = errno;
   unlink(temporary.c_str());
   partial.clear();

@@ -201,9 +201,9 @@ def schedule(settings: Settings) -> Iterator[tuple[int, Phase, int]]:
 class Run:
     """The networks, the optimiser and the running average of the weights: what a checkpoint holds."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, training_data: str) -> None:
         torch.manual_seed(settings.seed)
-        self.settings = settings
+        self.settings, self.training_data = settings, training_data
         self.pair = channels_last(Pair(WIDTHS[settings.widths]))
         trained = [(name, p) for name, p in self.pair.named_parameters() if p.requires_grad]
         self.names, self.parameters = [name for name, _ in trained], [p for _, p in trained]
@@ -227,6 +227,8 @@ class Run:
     def _facts(self) -> dict[str, Any]:
         return {
             "recipe": "adain",
+            "distilled_from": "VGG-19 to relu4_1",
+            "training_data": self.training_data,
             "step": self.step,
             "seconds": round(self.seconds),
             "settings": asdict(self.settings),
@@ -253,7 +255,7 @@ class Run:
         save_checkpoint(path, {k: v for k, v in state.items() if not k.startswith("embeddings.")}, self._facts())
 
 
-def train(settings: Settings, data: Path, out: Path, every: int = 500) -> None:
+def train(settings: Settings, data: Path, out: Path, every: int = 500, training_data: str = "not described") -> None:
     """Run the recipe, or go on from ``out/last.safetensors``; ends with the averaged weights in ``out/final.safetensors``.
 
     A run that goes on draws its pool of crops anew, so that its weights differ from an uninterrupted run's.
@@ -263,6 +265,7 @@ def train(settings: Settings, data: Path, out: Path, every: int = 500) -> None:
         data: folder with ``content-train/``, ``style-train/`` and ``weights/vgg19_relu5_1_f16.safetensors``.
         out: folder for checkpoints and ``log.csv``.
         every: steps between checkpoints.
+        training_data: what the pictures are and their licence, for the model's card.
 
     Raises:
         FileNotFoundError: pictures or weights are missing.
@@ -270,7 +273,7 @@ def train(settings: Settings, data: Path, out: Path, every: int = 500) -> None:
     vgg = channels_last(load_normalised_vgg19(data / "weights" / "vgg19_relu5_1_f16.safetensors"))
     contents = CropSource(data / "content-train", settings.size, seed=settings.seed)
     styles = CropSource(data / "style-train", settings.size, seed=settings.seed + 1)
-    run = Run(settings)
+    run = Run(settings, training_data)
     out.mkdir(parents=True, exist_ok=True)
     last = out / "last.safetensors"
     if last.exists():
@@ -311,12 +314,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, log and the final weights")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--every", type=int, default=500, help="steps between checkpoints")
+    parser.add_argument(
+        "--training-data", default="not described", help="what the pictures are and their licence, for the card"
+    )
     for name, value in asdict(Settings()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     arguments = vars(parser.parse_args(argv))
-    data, out, threads, every = (arguments.pop(name) for name in ("data", "out", "threads", "every"))
+    data, out, threads, every, described = (
+        arguments.pop(name) for name in ("data", "out", "threads", "every", "training_data")
+    )
     torch.set_num_threads(threads)
-    train(Settings(**arguments), data, out, every)
+    train(Settings(**arguments), data, out, every, described)
 
 
 if __name__ == "__main__":

@@ -113,8 +113,8 @@ void write_pnm(std::FILE* file, const Picture& picture) {
   const long long width = picture.width, height = picture.height;
   const bool alpha = !picture.alpha.empty();
   if (picture.pam || alpha)
-    std::fprintf(file, "P7\nWIDTH %lld\nHEIGHT %lld\nDEPTH %d\nMAXVAL 255\nTUPLTYPE %s\nENDHDR\n", width, height,
-                 alpha ? 4 : 3, alpha ? "RGB_ALPHA" : "RGB");
+    std::fprintf(file, "P7\nWIDTH %lld\nHEIGHT %lld\nDEPTH %d\nMAXVAL 255\nTUPLTYPE %s\nENDHDR\n", width, height, alpha ? 4 : 3,
+                 alpha ? "RGB_ALPHA" : "RGB");
   else
     std::fprintf(file, "P6\n%lld %lld\n255\n", width, height);
   if (!alpha) {

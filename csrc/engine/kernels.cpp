@@ -19,7 +19,9 @@ namespace {
 
 const Kernels* const kPaths[] = {
 #if defined(__x86_64__)
-    &kAvx512Vnni, &kAvxVnni, &kAvx2,
+    &kAvx512Vnni,
+    &kAvxVnni,
+    &kAvx2,
 #elif defined(__aarch64__)
     &kNeonDot,
 #endif

@@ -15,18 +15,18 @@ constexpr int group_size(int blocks) { return blocks >= 4 ? 4 : blocks >= 2 ? 2 
 // A convolution along one row: for each of `pixels` outputs, `rows` runs of `steps` times 4 input bytes, against weights
 // packed [group][row][step][block of the group][16 lanes][4 bytes].
 struct ConvRow {
-  const uint8_t* source;     // first byte of the first pixel's first run
-  ptrdiff_t source_pixel;    // bytes from one output pixel's input to the next one's
-  ptrdiff_t source_row;      // bytes from one run to the next
+  const uint8_t* source;   // first byte of the first pixel's first run
+  ptrdiff_t source_pixel;  // bytes from one output pixel's input to the next one's
+  ptrdiff_t source_row;    // bytes from one run to the next
   int64_t rows, steps;
   const int8_t* weights;
-  const int32_t* bias;       // [blocks * 16]
-  const float* multiplier;   // [blocks * 16]
+  const int32_t* bias;      // [blocks * 16]
+  const float* multiplier;  // [blocks * 16]
   int32_t zero;
   int blocks;
-  uint8_t* target;           // 16 bytes per block are written for every pixel, in ascending order
+  uint8_t* target;  // 16 bytes per block are written for every pixel, in ascending order
   ptrdiff_t target_pixel;
-  int64_t pixels;            // at least 1
+  int64_t pixels;  // at least 1
 };
 
 // Input bytes that a path may read beyond the last pixel it was asked for, in pixels.
@@ -39,8 +39,7 @@ struct Kernels {
   // out[i] = the largest of a, b at 2i and 2i + 1 pixels, for `pixels` outputs of `channels` bytes, a multiple of 16.
   void (*pool_row)(const uint8_t* a, const uint8_t* b, uint8_t* out, int64_t pixels, int64_t channels);
   // out = clamp(round(slope * q + offset), 0, 255) per channel, both operations rounded to float32.
-  void (*affine_row)(const uint8_t* q, const float* slope, const float* offset, uint8_t* out, int64_t pixels,
-                     int64_t channels);
+  void (*affine_row)(const uint8_t* q, const float* slope, const float* offset, uint8_t* out, int64_t pixels, int64_t channels);
   // Adds q and q squared of `pixels` pixels, `stride` bytes apart, to the sums of one block of 16 channels.
   void (*sum_row)(const uint8_t* q, int64_t pixels, int64_t stride, uint64_t* sums, uint64_t* squares);
 };

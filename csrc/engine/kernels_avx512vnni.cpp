@@ -9,6 +9,7 @@
 namespace fastnst {
 namespace {
 
+// clang-format off: assembly is laid out by hand
 #define DOT(acc, weight, input) "vpdpbusd %%zmm" #weight ", %%zmm" #input ", %%zmm" #acc "\n"
 #define LOAD(address, input) "vpbroadcastd " address ", %%zmm" #input "\n"
 #define BIAS(from, acc) "vmovdqa64 %%zmm" #from ", %%zmm" #acc "\n"
@@ -168,6 +169,8 @@ void Avx512Tile::run<1>(const GroupRow& group, const uint8_t* source, uint8_t* t
 #undef PIXEL
 #undef OUT
 }
+
+// clang-format on
 
 bool supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&

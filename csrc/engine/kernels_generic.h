@@ -14,8 +14,8 @@ namespace {
 // The part of a row that one group of blocks works on.
 struct GroupRow {
   const ConvRow* row;
-  const int8_t* weights;     // of the group's first block
-  ptrdiff_t weight_step;     // bytes from one step's weights to the next one's
+  const int8_t* weights;  // of the group's first block
+  ptrdiff_t weight_step;  // bytes from one step's weights to the next one's
   const int32_t* bias;
   const float* multiplier;
 };
@@ -29,8 +29,7 @@ void tiles_of_group(const GroupRow& group, uint8_t* target) {
   if (row.pixels >= width) {
     for (int64_t x = 0; x < row.pixels; x += width) {
       x = std::min<int64_t>(x, row.pixels - width);
-      Tile::template run<blocks>(group, row.source + x * row.source_pixel, target + x * row.target_pixel,
-                                 row.target_pixel);
+      Tile::template run<blocks>(group, row.source + x * row.source_pixel, target + x * row.target_pixel, row.target_pixel);
     }
     return;
   }
@@ -65,7 +64,8 @@ void conv_row(const ConvRow& row) {
 }
 
 // The byte-wise loops go by blocks of 16 channels: a count known to the compiler, which then needs no scalar remainder.
-inline void pool_row(const uint8_t* __restrict a, const uint8_t* __restrict b, uint8_t* __restrict out, int64_t pixels, int64_t channels) {
+inline void pool_row(const uint8_t* __restrict a, const uint8_t* __restrict b, uint8_t* __restrict out, int64_t pixels,
+                     int64_t channels) {
   for (int64_t x = 0; x < pixels; x++, a += 2 * channels, b += 2 * channels)
     for (int64_t first = 0; first < channels; first += kLanes, out += kLanes)
       for (int64_t c = first; c < first + kLanes; c++)

@@ -98,8 +98,7 @@ Layer read_layer(Cursor& cursor, const std::string& where) {
   layer.inputs = int(inputs), layer.outputs = int(outputs), layer.kernel = int(kernel);
   layer.upsample = upsample == 1, layer.pool = Pool(pool), layer.zero = int32_t(zero);
   const uint64_t rows = checked_multiply(uint64_t(layer.phases()), outputs);
-  layer.weights =
-      cursor.array<int8_t>(checked_multiply(checked_multiply(rows, inputs), uint64_t(layer.taps()) * layer.taps()));
+  layer.weights = cursor.array<int8_t>(checked_multiply(checked_multiply(rows, inputs), uint64_t(layer.taps()) * layer.taps()));
   layer.bias = cursor.array<int32_t>(rows);
   layer.multiplier = cursor.array<float>(rows);
   prove_safe(layer, where);

@@ -104,8 +104,8 @@ void PackedLayer::conv_row(const Map& source, int64_t y, uint8_t* target) const 
   row.source_row = source.row_bytes();
   row.rows = taps_, row.steps = steps_;
   row.zero = zero_, row.blocks = blocks_;
-  const auto run = [&](const Phase& phase, const uint8_t* from, ptrdiff_t source_pixel, uint8_t* to,
-                       ptrdiff_t target_pixel, int64_t pixels) {
+  const auto run = [&](const Phase& phase, const uint8_t* from, ptrdiff_t source_pixel, uint8_t* to, ptrdiff_t target_pixel,
+                       int64_t pixels) {
     row.source = from, row.source_pixel = source_pixel;
     row.weights = phase.weights.data(), row.bias = phase.bias.data(), row.multiplier = phase.multiplier.data();
     row.target = to, row.target_pixel = target_pixel, row.pixels = pixels;

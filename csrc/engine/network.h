@@ -49,8 +49,7 @@ class PackedLayer {
   // Fills `target` and the border that its reader wants. `scratch`: scratch_bytes() for each thread.
   void run(const Map& source, const Map& target, Border target_border, uint8_t* scratch, int threads) const;
   // The same into a picture without border, `height` x `width` x 3, cut off at the right and bottom.
-  void run_to_picture(const Map& source, uint8_t* picture, int64_t height, int64_t width, uint8_t* scratch,
-                      int threads) const;
+  void run_to_picture(const Map& source, uint8_t* picture, int64_t height, int64_t width, uint8_t* scratch, int threads) const;
 
  private:
   struct Phase {
