@@ -1,0 +1,269 @@
+"""Steers the worker processes of one case so that every runtime is measured under the same conditions.
+
+All runtimes are loaded first, one after the other; then they are visited in turn, A B C ... A B C ..., so that a slow
+minute of the machine hits all of them and not one. Before a visit the driver waits until nothing else uses the cores, and a
+visit during which another process did is repeated. Two things this cannot see, because other guests of a host do not show
+up here: clock changes and a shared cache or memory bus that others use. The spread between visits shows them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import peers
+
+ROOT = Path(__file__).resolve().parents[1]
+STAT = Path("/proc/stat")
+REPEATS = 4
+ANSWER_SECONDS = 1800.0
+"""A worker that says nothing for so long is given up. Compiling and quantising take minutes on a small machine."""
+
+Log = Callable[[str], None]
+
+
+class WorkerError(RuntimeError):
+    """A worker that died, hung or could not be started; the message ends with what it wrote last."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the runtimes of one comparison have in common."""
+
+    size: int
+    threads: int
+    style: str
+
+    def __str__(self) -> str:
+        return f"{self.size}px-{self.threads}t-{self.style}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.size} px, {self.threads} thread{'s' * (self.threads > 1)}, style {self.style}"
+
+    @classmethod
+    def parse(cls, text: str) -> Case:
+        size, threads, style = text.split("-")
+        return cls(int(size.removesuffix("px")), int(threads.removesuffix("t")), style)
+
+
+@dataclass
+class Result:
+    """One runtime in one case."""
+
+    runtime: str
+    seconds: list[float] = field(default_factory=list)  # one median per visit
+    repeated: int = 0  # visits done again because something else was running
+    disturbed: int = 0  # visits kept although something else was running
+    build_seconds: float = 0.0
+    memory: dict[str, int | None] = field(default_factory=dict)
+    details: dict[str, str] = field(default_factory=dict)
+    psnr: float | None = None  # None: the reference did not run
+    error: str = ""
+
+
+# --- worker processes -------------------------------------------------------------------------------------------------------
+
+
+def environment(threads: int) -> dict[str, str]:
+    """The environment of a worker: its thread limit for every library, and no telemetry from those that have any."""
+    limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
+    return os.environ | limits | {"CI": "true"}  # openvino-telemetry declines for itself where CI is true
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "bench.worker", *map(str, arguments)]
+
+
+def tail(log: Path, lines: int = 12) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def run_once(log: Path, *arguments: object) -> None:
+    """A worker that does one thing and ends.
+
+    Raises:
+        WorkerError: it failed.
+    """
+    with log.open("w") as file:
+        process = subprocess.run(
+            command(*arguments),
+            cwd=ROOT,
+            env=environment(os.cpu_count() or 1),
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            timeout=ANSWER_SECONDS,
+            check=False,
+        )
+    if process.returncode:
+        raise WorkerError(tail(log))
+
+
+class Worker:
+    """A runtime that is loaded and waits for commands."""
+
+    def __init__(self, runtime: str, folder: Path, case: Case) -> None:
+        self.log = folder / "logs" / f"{runtime}-{case}.txt"
+        with self.log.open("w") as file:
+            self.process = subprocess.Popen(
+                command("serve", folder, runtime, case.size, case.threads, case.style),
+                cwd=ROOT,
+                env=environment(case.threads),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+            )
+        self.ready = self._answer()
+
+    def ask(self, message: str) -> dict[str, Any]:
+        """Send a command and wait for the answer."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(message + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise WorkerError(tail(self.log)) from None
+        return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        guard = threading.Timer(ANSWER_SECONDS, self.process.kill)
+        guard.start()
+        line = self.process.stdout.readline()
+        guard.cancel()
+        if not line:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(5)  # for its own exit status, before it is killed in case it hangs
+            self.close()
+            raise WorkerError(f"ended with {self.process.returncode}: {tail(self.log)}")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def cpu_seconds(self) -> float:
+        """Processor time used so far, in all threads."""
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None and not pipe.closed:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+
+# --- a quiet machine --------------------------------------------------------------------------------------------------------
+
+
+def busy_seconds() -> float:
+    """Processor time that everything on this machine has used; 0 where there is no /proc."""
+    if not STAT.exists():
+        return 0.0
+    with STAT.open() as file:
+        times = [int(value) for value in file.readline().split()[1:9]]
+    return (sum(times) - times[3] - times[4]) / os.sysconf("SC_CLK_TCK")  # without idle and waiting for disks
+
+
+def wait_until_quiet(patience: float) -> None:
+    """Wait until the cores were idle for 60 ms, but not longer than ``patience`` seconds."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        before = busy_seconds()
+        time.sleep(0.06)
+        if busy_seconds() - before < 0.021:  # two ticks of the clock
+            return
+
+
+def visit(worker: Worker, result: Result, patience: float) -> float:
+    """One visit's time in seconds, repeated while others use the cores; counts in ``result`` how it went."""
+    for attempt in range(REPEATS):
+        wait_until_quiet(patience)
+        own = worker.cpu_seconds() + sum(os.times()[:2])
+        busy, started = busy_seconds(), time.monotonic()
+        seconds = float(worker.ask("run")["seconds"])
+        used = busy_seconds() - busy
+        foreign = used - (worker.cpu_seconds() + sum(os.times()[:2]) - own)
+        if foreign < 0.03 + 0.04 * (time.monotonic() - started):
+            return seconds
+        if attempt + 1 < REPEATS and patience:
+            result.repeated += 1
+        else:
+            break
+    result.disturbed += 1
+    return seconds
+
+
+# --- one case ---------------------------------------------------------------------------------------------------------------
+
+
+def start(runtime: str, folder: Path, case: Case) -> Worker:
+    """Prepare and load one runtime."""
+    run_once(folder / "logs" / f"prepare-{runtime}-{case.style}.txt", "prepare", folder, runtime, case.style)
+    return Worker(runtime, folder, case)
+
+
+def run_case(case: Case, runtimes: Sequence[str], folder: Path, *, rounds: int, patience: float, log: Log) -> dict[str, Result]:
+    """Measure the runtimes in turn, ``rounds`` visits each after one that is thrown away; failures become ``Result.error``."""
+    (folder / "logs").mkdir(exist_ok=True)
+    run_once(folder / "logs" / f"inputs-{case.size}.txt", "inputs", folder, case.size)
+    results = {runtime: Result(runtime) for runtime in runtimes}
+    workers: dict[str, Worker] = {}
+    try:
+        for runtime, result in results.items():
+            log(f"{case}: loading {runtime}")
+            guarded(result, lambda runtime=runtime: workers.update({runtime: start(runtime, folder, case)}))
+        for round_number in range(rounds + 1):
+            for runtime, worker in workers.items():
+                guarded(results[runtime], lambda w=worker, r=results[runtime]: r.seconds.append(visit(w, r, patience)))
+            log(f"{case}: round {round_number} of {rounds}")
+        pictures = {runtime: finish(worker, results[runtime], folder) for runtime, worker in workers.items()}
+    finally:
+        for worker in workers.values():
+            worker.close()
+    reference = pictures.get(peers.REFERENCE)
+    for runtime, picture in pictures.items():
+        if picture is not None and reference is not None:
+            results[runtime].psnr = peers.psnr(picture, reference)
+    return results
+
+
+def guarded(result: Result, step: Callable[[], None]) -> None:
+    """Do one step of a runtime that has not failed yet; if it fails now, note that and let the others go on."""
+    if result.error:
+        return
+    try:
+        step()
+    except (WorkerError, subprocess.TimeoutExpired) as error:
+        result.error = str(error) or type(error).__name__
+
+
+def finish(worker: Worker, result: Result, folder: Path) -> Any:
+    """Fill in what is left of ``result``, and return the worker's picture, or None if it failed."""
+    result.seconds = result.seconds[1:]  # the first round only warms up
+    result.build_seconds, result.details = worker.ready["build_seconds"], worker.ready["details"]
+    target = folder / "picture.npy"
+
+    def collect() -> None:
+        result.memory = worker.ask("memory")  # before saving, which takes memory of its own
+        worker.ask(f"save {target}")
+
+    guarded(result, collect)
+    return None if result.error else np.load(target)

@@ -1,0 +1,105 @@
+"""One runtime in one process: ``python -m bench.worker prepare|inputs|serve ...``, started by :mod:`bench.interleave`.
+
+``serve`` answers commands on standard input with one line of JSON each, after a first line that says it is ready:
+
+* ``run``: one visit. A run that is thrown away (it brings the caches back), then runs for at least 0.2 s; the median.
+* ``memory``: peak resident memory since it was ready, over the life of the process, and before the runtime was loaded.
+* ``save PATH``: run once more and save the picture.
+* ``quit``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import peers
+
+VISIT_SECONDS = 0.2
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+def peak_memory() -> int | None:
+    """Peak resident set in bytes since the start or the last :func:`reset_peak_memory`; None where Linux is not."""
+    if not STATUS.exists():
+        return None
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def reset_peak_memory() -> bool:
+    """Let the peak begin anew; False where the kernel does not allow it."""
+    try:
+        CLEAR_REFS.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def visit(run: peers.Run) -> dict[str, Any]:
+    """Times of one visit."""
+    run()
+    times: list[float] = []
+    started = time.perf_counter()
+    while not times or time.perf_counter() - started < VISIT_SECONDS:
+        before = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - before)
+    return {"seconds": statistics.median(times), "runs": len(times)}
+
+
+def serve(folder: Path, name: str, size: int, threads: int, style: str) -> None:
+    """Load, warm up, then answer commands until told to quit."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # runtimes chat on standard output
+
+    def answer(**values: Any) -> None:
+        print(json.dumps(values), file=answers, flush=True)
+
+    job = peers.Job(folder, size, threads, style)
+    before = peak_memory()
+    started = time.perf_counter()
+    run = peers.RUNTIMES[name].load(job)
+    for _ in range(2):
+        run()
+    build_seconds, life = time.perf_counter() - started, peak_memory()
+    reset = reset_peak_memory()
+    answer(build_seconds=build_seconds, details=job.details)
+    for line in sys.stdin:
+        command, _, argument = line.strip().partition(" ")
+        if command == "run":
+            answer(**visit(run))
+        elif command == "memory":
+            during = peak_memory()
+            whole = max(life, during) if life and during else None
+            answer(runs=during if reset else None, life=whole, before=before)
+        elif command == "save":
+            np.save(argument, peers.to_picture(run()))
+            answer()
+        elif command == "quit":
+            break
+    os._exit(0)  # some runtimes take seconds to unload, or crash at it
+
+
+def main(arguments: list[str]) -> None:
+    task, folder, *rest = arguments
+    if task == "inputs":
+        peers.prepare_inputs(Path(folder), int(rest[0]))
+    elif task == "prepare":
+        name, style = rest
+        peers.RUNTIMES[name].prepare(Path(folder), style)
+    else:
+        name, size, threads, style = rest
+        serve(Path(folder), name, int(size), int(threads), style)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
