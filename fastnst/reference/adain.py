@@ -1,40 +1,182 @@
-"""Adaptive instance normalisation (Huang and Belongie, ICCV 2017, eq. 8)."""
+"""Adaptive instance normalisation (Huang and Belongie, ICCV 2017) and the colour matching that is used with it."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from fastnst.reference.inputs import check, check_same, result_dtype, widen
+from fastnst.reference.linalg import centre, symmetric_inverse_sqrt, symmetric_sqrt
 
 
 def calc_mean_std(feat: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every channel over its positions.
+    r"""Mean and standard deviation of every channel over its positions.
+
+    .. math:: \mu = \frac1n \sum_p x_p, \quad \sigma = \sqrt{\frac1{n-1} \sum_p (x_p - \mu)^2 + \epsilon}
 
     Args:
-        feat: [N, C, H, W].
-        eps: added to the variance (not to the standard deviation).
+        feat: [N, C, H, W]. N may be 0.
+        eps: added to the variance (not to the standard deviation). With 0 a constant channel has no finite gradient.
 
     Returns:
-        Two tensors [N, C, 1, 1]. The variance is the unbiased one, as in the published training code; a single
-        position, where it is undefined, counts as variance 0.
+        Two tensors [N, C, 1, 1] in ``feat``'s type, computed in float32 at least.
+
+    The variance is the unbiased one, as in the published training code. A constant channel has std sqrt(eps).
+    Deviation: for a single position, where that code gives NaN, the variance is 0.
+
+    Source: eqs. 5 and 6, with the n - 1 of the authors' code.
     """
+    check("feat", feat, "NCHW", empty_batch=True)
+    if not eps >= 0:
+        raise ValueError(f"eps: expected at least 0, got {eps}")
+    (wide,) = widen(feat)
+    mean, std = _mean_std(wide, eps)
+    return mean.to(feat.dtype), std.to(feat.dtype)
+
+
+def _mean_std(feat: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
+    if feat.shape[0] == 0:  # var_mean warns of it
+        empty = feat.sum((2, 3), keepdim=True)
+        return empty, empty
     height, width = feat.shape[2:]
     variance, mean = torch.var_mean(feat, dim=(2, 3), correction=min(1, height * width - 1), keepdim=True)
     return mean, (variance + eps).sqrt()
 
 
 def adaptive_instance_normalization(content_feat: Tensor, style_feat: Tensor) -> Tensor:
-    """Give ``content_feat`` [N, C, H, W] the channel means and deviations of ``style_feat`` [N, C, h, w]."""
-    style_mean, style_std = calc_mean_std(style_feat)
-    return renormalize(content_feat, style_mean, style_std)
+    r"""Give the content's channels the means and deviations of the style's.
+
+    .. math:: \sigma_s \frac{x - \mu_c}{\sigma_c} + \mu_s
+
+    Args:
+        content_feat: [N, C, H, W].
+        style_feat: [N, C, h, w].
+
+    Returns:
+        [N, C, H, W] in the type that PyTorch promotes both to; statistics and arithmetic in float32 at least.
+
+    Both deviations are ``calc_mean_std``'s. A constant content channel becomes the style's mean.
+
+    Source: eq. 8.
+    """
+    check("content_feat", content_feat, "NCHW", empty_batch=True)
+    check("style_feat", style_feat, "NCHW", empty_batch=True)
+    check_same("batch and channels of content and style", tuple(content_feat.shape[:2]), tuple(style_feat.shape[:2]))
+    content, style = widen(content_feat, style_feat)
+    return _renormalize(content, *_mean_std(style)).to(result_dtype(content_feat, style_feat))
 
 
 def renormalize(content_feat: Tensor, style_mean: Tensor, style_std: Tensor) -> Tensor:
-    """``adaptive_instance_normalization`` onto statistics that are already known: each [N, C, 1, 1]."""
-    mean, std = calc_mean_std(content_feat)
-    return (content_feat - mean) / std * style_std + style_mean
+    """``adaptive_instance_normalization`` onto statistics that are already known: each [N, C, 1, 1] or [1, C, 1, 1]."""
+    check("content_feat", content_feat, "NCHW", empty_batch=True)
+    for name, statistic in (("style_mean", style_mean), ("style_std", style_std)):
+        _check_statistic(name, statistic, content_feat)
+    result = _renormalize(*widen(content_feat, style_mean, style_std))
+    return result.to(result_dtype(content_feat, style_mean, style_std))
+
+
+def _renormalize(content: Tensor, style_mean: Tensor, style_std: Tensor) -> Tensor:
+    mean, std = _mean_std(content)
+    return (content - mean) / std * style_std + style_mean
+
+
+def _check_statistic(name: str, statistic: Tensor, feat: Tensor) -> None:
+    batch, channels = feat.shape[:2]
+    if tuple(statistic.shape) not in {(batch, channels, 1, 1), (1, channels, 1, 1)}:
+        raise ValueError(f"{name}: expected [{batch} or 1, {channels}, 1, 1], got {list(statistic.shape)}")
+
+
+def mean_variance_norm(feat: Tensor) -> Tensor:
+    r"""Every channel with its mean taken away and divided by its deviation.
+
+    .. math:: (x - \mu) / \sigma
+
+    Args:
+        feat: [N, C, H, W]. N may be 0.
+
+    Returns:
+        [N, C, H, W] in ``feat``'s type. Mean and deviation are ``calc_mean_std``'s; a constant channel becomes 0.
+
+    Source: the normalisation of Park and Lee, CVPR 2019 (SANet), as published with it.
+    """
+    check("feat", feat, "NCHW", empty_batch=True)
+    (wide,) = widen(feat)
+    mean, std = _mean_std(wide)
+    return ((wide - mean) / std).to(feat.dtype)
+
+
+def coral(source: Tensor, target: Tensor) -> Tensor:
+    r"""Give the colours of the image ``source`` the mean and covariance of ``target``'s.
+
+    .. math:: D_t\,(Z_t Z_t^T + I)^{1/2}\,(Z_s Z_s^T + I)^{-1/2}\,Z_s + \mu_t
+
+    where the rows of Z are channels with mean 0 and unbiased deviation 1, and D is the diagonal of the deviations.
+
+    Args:
+        source: [C, H, W].
+        target: [C, h, w].
+
+    Returns:
+        [C, H, W] in the type that PyTorch promotes both to, computed in float64. Not clamped to any range.
+
+    As published, the matrices are sums over the positions and not means: the identity weighs next to nothing, and
+    images of n and m pixels give deviations that are sqrt(m / n) times the target's. Resize one to the other first.
+    Deviation: a constant channel, where the published code gives NaN, has deviation 0 and Z = 0.
+
+    Source: Sun, Feng and Saenko, AAAI 2016, algorithm 1, on standardised channels as in the AdaIN code of N. Inoue.
+    """
+    check("source", source, "CHW")
+    check("target", target, "CHW")
+    check_same("channels of source and target", source.shape[0], target.shape[0])
+    source_normal, _, _ = _standardize(source.double().flatten(1))
+    target_normal, target_mean, target_std = _standardize(target.double().flatten(1))
+    whitened = symmetric_inverse_sqrt(_scatter(source_normal)) @ source_normal
+    matched = symmetric_sqrt(_scatter(target_normal)) @ whitened * target_std + target_mean
+    return matched.view_as(source).to(result_dtype(source, target))
+
+
+def _standardize(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows with mean 0 and deviation 1, their means and deviations; a constant row becomes 0 and has deviation 0."""
+    centred, mean = centre(values)
+    variance = centred.square().sum(1, keepdim=True) / max(1, values.shape[1] - 1)
+    varies = variance > 0
+    std = torch.where(varies, variance, 1).sqrt()  # sqrt has no finite gradient at 0
+    return centred / std, mean, std * varies
+
+
+def _scatter(normal: Tensor) -> Tensor:
+    return normal @ normal.mT + torch.eye(normal.shape[0], dtype=normal.dtype, device=normal.device)
+
+
+def style_statistics_loss(feat: Tensor, target_feat: Tensor) -> Tensor:
+    r"""AdaIN's style term for one level: how far the channels' statistics are from the target's.
+
+    .. math:: \mathrm{mean}\,(\mu - \mu_t)^2 + \mathrm{mean}\,(\sigma - \sigma_t)^2
+
+    Args:
+        feat: [N, C, H, W].
+        target_feat: [N, C, h, w]; gradients reach it as well.
+
+    Returns:
+        A scalar, float32 at least; means over N and C.
+
+    Mean and deviation are ``calc_mean_std``'s, with its limits for constant channels and single positions.
+
+    Source: eq. 13; the squares are means, as in the published code, where the paper writes norms.
+    """
+    check("feat", feat, "NCHW")
+    check("target_feat", target_feat, "NCHW")
+    check_same("batch and channels of feat and target", tuple(feat.shape[:2]), tuple(target_feat.shape[:2]))
+    wide, wide_target = widen(feat, target_feat)
+    return statistics_loss(wide, *_mean_std(wide_target))
 
 
 def statistics_loss(feat: Tensor, target_mean: Tensor, target_std: Tensor) -> Tensor:
-    """AdaIN's style term for one level: mean squared error of the means plus that of the deviations (eq. 13)."""
-    mean, std = calc_mean_std(feat)
-    return torch.nn.functional.mse_loss(mean, target_mean) + torch.nn.functional.mse_loss(std, target_std)
+    """``style_statistics_loss`` towards statistics that are already known: each [N, C, 1, 1]."""
+    check("feat", feat, "NCHW")
+    for name, statistic in (("target_mean", target_mean), ("target_std", target_std)):
+        check_same(f"shapes of feat's statistics and {name}", (*feat.shape[:2], 1, 1), tuple(statistic.shape))
+    wide, wanted_mean, wanted_std = widen(feat, target_mean, target_std)
+    mean, std = _mean_std(wide)
+    return F.mse_loss(mean, wanted_mean) + F.mse_loss(std, wanted_std)

@@ -1,0 +1,41 @@
+"""What every reference formula does with its arguments: checks them, and computes in a type that is wide enough."""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+from torch import Tensor
+
+
+def check(name: str, tensor: Tensor, layout: str, *, empty_batch: bool = False) -> None:
+    """Raise ``ValueError`` unless ``tensor`` is floating-point, has one axis per letter of ``layout`` and is not empty.
+
+    ``empty_batch`` allows the first axis alone to be empty: its result is then empty as well.
+    """
+    sizes = tensor.shape[1:] if empty_batch else tensor.shape
+    if not tensor.is_floating_point() or tensor.dim() != len(layout) or 0 in sizes:
+        got = f"{tensor.dtype} {list(tensor.shape)}"
+        raise ValueError(f"{name}: expected floating-point values [{', '.join(layout)}], not empty, got {got}")
+
+
+def check_same(what: str, first: object, second: object) -> None:
+    """Raise ``ValueError`` unless two sizes that must be equal are."""
+    if first != second:
+        raise ValueError(f"{what} must be equal, got {first} and {second}")
+
+
+def result_dtype(*tensors: Tensor) -> torch.dtype:
+    """The type of a result that is a feature map: what PyTorch promotes the arguments to, so their own if they agree."""
+    return functools.reduce(torch.promote_types, (tensor.dtype for tensor in tensors))
+
+
+def widen(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """``tensors`` in one type to compute in: the widest of theirs, and never less than float32."""
+    dtype = torch.promote_types(result_dtype(*tensors), torch.float32)
+    return tuple(tensor.to(dtype) for tensor in tensors)
+
+
+def full_precision(tensor: Tensor) -> torch.autocast:
+    """A context for matrix products: autocast would round their arguments to bfloat16 or float16 again."""
+    return torch.autocast(tensor.device.type, enabled=False)

@@ -1,0 +1,224 @@
+"""Relational knowledge distillation (Park et al., CVPR 2019) and its use on the rows, columns and patches of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastnst.reference.inputs import check, check_same, full_precision, widen
+
+SMALLEST_SQUARE = 1e-12
+"""Squared distances are clamped here, as published."""
+
+SMALLEST_LENGTH = 1e-12
+"""Differences of two items that are not longer than this have no direction: the published guard of the division."""
+
+GRANULARITIES = ("row", "column", "patch")
+
+
+def pdist(e: Tensor, squared: bool = False, eps: float = SMALLEST_SQUARE) -> Tensor:
+    r"""Euclidean distances of all pairs of items.
+
+    .. math:: d_{ij} = \sqrt{\max(|x_i - x_j|^2, \epsilon)} \text{ for } i \ne j, \quad d_{ii} = 0
+
+    Args:
+        e: items [N, D], or a batch of sets [B, N, D]. B may be 0.
+        squared: leave out the square root.
+        eps: the smallest squared distance, above 0.
+
+    Returns:
+        [N, N] or [B, N, N] in ``e``'s type, computed in float32 at least.
+
+    Items closer than sqrt(eps) have distance sqrt(eps) and gradient 0. Deviation: the published code expands the
+    square into |a|^2 + |b|^2 - 2ab, which leaves rounding noise where items coincide; differences give exact zeros.
+
+    Source: section 3.2.1, with the clamp of the authors' code.
+    """
+    check("e", e, "BND" if e.dim() == 3 else "ND", empty_batch=e.dim() == 3)
+    if not eps > 0:
+        raise ValueError(f"eps: expected above 0, got {eps}")
+    (items,) = widen(e)
+    return _distances(items, squared, eps).to(e.dtype)
+
+
+def _distances(items: Tensor, squared: bool = False, eps: float = SMALLEST_SQUARE) -> Tensor:
+    squares = _differences(items).square().sum(-1).clamp(min=eps)
+    itself = torch.eye(items.shape[-2], dtype=torch.bool, device=items.device)
+    return (squares if squared else squares.sqrt()).masked_fill(itself, 0)
+
+
+def _differences(items: Tensor) -> Tensor:
+    """[..., i, j, :] = item j minus item i."""
+    return items.unsqueeze(-3) - items.unsqueeze(-2)
+
+
+def rkd_distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    r"""How far the distances of the student's items, relative to their mean, are from the teacher's.
+
+    .. math:: \frac1{N^2} \sum_{ij} h\!\left(\frac{d^S_{ij}}{\bar d^S} - \frac{d^T_{ij}}{\bar d^T}\right)
+
+    where h is Huber's loss with beta 1 and each mean is over the positive entries, which are all i != j.
+
+    Args:
+        student: items [N, D], or a batch of sets [B, N, D]. B may be 0.
+        teacher: as many items, [N, E] or [B, N, E]; no gradient reaches it, as published.
+
+    Returns:
+        A scalar or [B], float32 at least. The loss is the same for moved, rotated or scaled items.
+
+    The student's mean has a gradient. Items that coincide have gradient 0 towards each other (see ``pdist``).
+    Deviation: a single item, where the published mean over no entries is NaN, gives 0.
+
+    Source: section 3.2.1, entries and means as in the authors' code.
+    """
+    items, wanted = _pair(student, teacher)
+    return F.smooth_l1_loss(_relative(_distances(items)), _relative(_distances(wanted)), reduction="none").mean((-2, -1))
+
+
+def _relative(distances: Tensor) -> Tensor:
+    """Distances divided by the mean of the positive ones: the clamp makes those the N (N - 1) off the diagonal."""
+    count = distances.shape[-1]
+    if count == 1:
+        return distances
+    return distances / (distances.sum((-2, -1), keepdim=True) / (count * (count - 1)))
+
+
+def rkd_angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    r"""How far the angles that the student's items form are from the teacher's.
+
+    .. math:: \frac1{N^3} \sum_{ijk} h(\cos^S_{ijk} - \cos^T_{ijk}), \quad
+       \cos_{ijk} = \frac{x_j - x_i}{|x_j - x_i|} \cdot \frac{x_k - x_i}{|x_k - x_i|}
+
+    where h is Huber's loss with beta 1. The vertex is the first index; all N^3 triplets count, degenerate ones too.
+
+    Args:
+        student: items [N, D], or a batch of sets [B, N, D]. B may be 0.
+        teacher: as many items, [N, E] or [B, N, E]; no gradient reaches it, as published.
+
+    Returns:
+        A scalar or [B], float32 at least. Memory grows with N * N * (D + N): this is the plain formula.
+
+    Where the vertex coincides with another item, the cosine is 0. Deviation: so is its gradient there, and both hold up
+    to a distance of 1e-12. The published code divides by max(distance, 1e-12), which gives the same value where items
+    are equal, with a gradient of 1e12 that ends training. Items that nearly coincide have the large gradient of the
+    formula, 1 / distance, and angles that depend on the last digits of their numbers.
+
+    Source: section 3.2.2, entries as in the authors' code.
+    """
+    items, wanted = _pair(student, teacher)
+    return F.smooth_l1_loss(_cosines(items), _cosines(wanted), reduction="none").mean((-3, -2, -1))
+
+
+def _cosines(items: Tensor) -> Tensor:
+    """[..., i, j, k]: cosine of the angle at item i between items j and k."""
+    differences = _differences(items)
+    squares = differences.square().sum(-1, keepdim=True)
+    apart = squares > SMALLEST_LENGTH**2
+    units = torch.where(apart, differences, 0) / torch.where(apart, squares, 1).sqrt()
+    with full_precision(units):
+        return units @ units.mT
+
+
+def _pair(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    for name, items in (("student", student), ("teacher", teacher)):
+        check(name, items, "BND" if items.dim() == 3 else "ND", empty_batch=items.dim() == 3)
+    check_same("item counts of student and teacher", tuple(student.shape[:-1]), tuple(teacher.shape[:-1]))
+    items, wanted = widen(student, teacher.detach())
+    return items, wanted
+
+
+def rkd_loss(
+    student: Tensor,
+    teacher: Tensor,
+    distance_weight: float = 25.0,
+    angle_weight: float = 50.0,
+) -> Tensor:
+    """``distance_weight`` * ``rkd_distance_loss`` + ``angle_weight`` * ``rkd_angle_loss``.
+
+    Args:
+        student: items [N, D]; a batch of sets [B, N, D]; or feature maps [N, C, H, W], one item each.
+        teacher: the same with as many items; no gradient reaches it.
+        distance_weight: RepDistiller's 25 (the paper's examples weigh 1 to 2 as well).
+        angle_weight: RepDistiller's 50.
+
+    Returns:
+        A scalar or [B], float32 at least. Degenerate inputs as for the two losses.
+
+    Deviation: RepDistiller flattens inputs of any rank; here three axes are a batch of sets.
+
+    Source: Park et al., section 3.2; weights of Tian et al., ICLR 2020 (RepDistiller).
+    """
+    items, wanted = (each.flatten(1) if each.dim() == 4 else each for each in (student, teacher))
+    return distance_weight * rkd_distance_loss(items, wanted) + angle_weight * rkd_angle_loss(items, wanted)
+
+
+def content_relation_loss(
+    student: Tensor,
+    teacher: Tensor,
+    patch_size: int = 32,
+    distance_weight: float = 1.0,
+    angle_weight: float = 2.0,
+    granularities: Sequence[str] = GRANULARITIES,
+    reduction: str = "mean",
+) -> Tensor:
+    """How far the relations between an image's rows, columns and patches are from those in the teacher's image.
+
+    Per image: the sum over ``granularities`` of ``rkd_loss`` between the student's items and the teacher's.
+
+    Args:
+        student: images [N, C, H, W].
+        teacher: images [N, C', H, W]; no gradient reaches them.
+        patch_size: side of the square patches, which do not overlap. As in the published code, rows and columns of
+            pixels that do not fill a patch at the bottom and the right belong to none.
+        distance_weight: weight of the distances.
+        angle_weight: weight of the angles.
+        granularities: any of ``row`` (H items of C * W numbers), ``column`` (W items of C * H) and
+            ``patch`` (items of C * patch_size^2), each at most once.
+        reduction: over the images: ``mean``, ``sum`` or ``none``.
+
+    Returns:
+        A scalar, or [N] with ``none``; float32 at least. An image of one row, column or patch gives 0 for that.
+
+    Deviations: the published code cannot split images into rows and columns (it raises) and in its paired variant
+    compares the colour planes of the first image's patches; here every image is compared with its own teacher's.
+
+    Source: the content relationship loss of CRD, which sums all three with beta = 2 for the angles and patches of 32.
+    """
+    check("student", student, "NCHW")
+    check("teacher", teacher, "NCHW")
+    sizes = (student.shape[0], *student.shape[2:]), (teacher.shape[0], *teacher.shape[2:])
+    check_same("batch, height and width of student and teacher", *sizes)
+    _check_choices(granularities, reduction)
+    images, wanted = widen(student, teacher)
+    losses = torch.stack(
+        [
+            rkd_loss(_items(images, kind, patch_size), _items(wanted, kind, patch_size), distance_weight, angle_weight)
+            for kind in granularities
+        ]
+    ).sum(0)
+    if reduction == "none":
+        return losses
+    return losses.mean() if reduction == "mean" else losses.sum()
+
+
+def _check_choices(granularities: Sequence[str], reduction: str) -> None:
+    known = [kind for kind in granularities if kind in GRANULARITIES]
+    if not known or len(set(known)) != len(granularities):
+        raise ValueError(f"granularities: expected some of {', '.join(GRANULARITIES)}, once each, got {granularities!r}")
+    if reduction not in {"mean", "sum", "none"}:
+        raise ValueError(f"reduction: expected mean, sum or none, got {reduction!r}")
+
+
+def _items(images: Tensor, kind: str, patch_size: int) -> Tensor:
+    """The rows, columns or patches of images [N, C, H, W] as items [N, count, numbers]."""
+    if kind == "row":
+        return images.permute(0, 2, 1, 3).flatten(2)
+    if kind == "column":
+        return images.permute(0, 3, 1, 2).flatten(2)
+    height, width = images.shape[2:]
+    if not 1 <= patch_size <= min(height, width):
+        raise ValueError(f"patch_size: expected 1 to {min(height, width)} for {height} x {width} images, got {patch_size}")
+    return F.unfold(images, patch_size, stride=patch_size).mT
