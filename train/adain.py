@@ -5,8 +5,8 @@ Three phases, one after the other, on random crops:
 ``distil``  the encoder learns VGG-19's features through linear embeddings, and the decoder learns to reconstruct
             (Wang et al., CVPR 2020, eq. 6), so that stylisation starts from a pair that keeps the photograph;
 ``style``   both learn content and style loss on small crops;
-``finish``  the same on larger crops, every feature map rounded to 8 bits as the engine will, while the learning rate falls
-            to zero.
+``finish``  the same on larger crops, at every other step with each feature map rounded to 8 bits as the engine will, while
+            the learning rate falls to zero.
 
 The target features of photographs and paintings need no gradient: they are computed once per crop, kept in a pool that is
 renewed slowly (``pool.py``), and paired anew at every step, which halves the cost of a step.
@@ -53,17 +53,19 @@ class Settings:
     widths: str = "16x"
     distil_steps: int = 900
     style_steps: int = 2700
-    finish_steps: int = 2600
+    finish_steps: int = 3500
     batch: int = 8
     size: int = 128
     finish_batch: int = 4
     finish_size: int = 256
     learning_rate: float = 1e-3
-    content_weight: float = 2.0
+    content_weight: float = 3.0
     style_weight: float = 10.0
     embedding_weight: float = 10.0
     perceptual_weight: float = 1.0
     range_weight: float = 50.0
+    zoom_low: float = 0.95
+    zoom_high: float = 1.15
     pool: int = 1024
     renewed_per_step: int = 1
     average: float = 0.998
@@ -271,8 +273,9 @@ def train(settings: Settings, data: Path, out: Path, every: int = 500, training_
         FileNotFoundError: pictures or weights are missing.
     """
     vgg = channels_last(load_normalised_vgg19(data / "weights" / "vgg19_relu5_1_f16.safetensors"))
-    contents = CropSource(data / "content-train", settings.size, seed=settings.seed)
-    styles = CropSource(data / "style-train", settings.size, seed=settings.seed + 1)
+    zoom = (settings.zoom_low, settings.zoom_high)
+    contents = CropSource(data / "content-train", settings.size, zoom, seed=settings.seed)
+    styles = CropSource(data / "style-train", settings.size, zoom, seed=settings.seed + 1)
     run = Run(settings, training_data)
     out.mkdir(parents=True, exist_ok=True)
     last = out / "last.safetensors"
@@ -295,7 +298,8 @@ def train(settings: Settings, data: Path, out: Path, every: int = 500, training_
                     pool = FeaturePool(vgg, contents, styles, capacity, first=step * settings.batch)
                 pool.renew(settings.renewed_per_step)
                 generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-                hook = rounded if phase.name == "finish" else unchanged
+                # Every other step as the float network is, so that the two do not learn to differ.
+                hook = rounded if phase.name == "finish" and step % 2 else unchanged
                 losses = style_losses(run.pair, vgg, *pool.draw(phase.batch, generator), settings, hook)
             run.update(losses["loss"], learning_rate(settings, phase, within))
             run.seconds += time.perf_counter() - started

@@ -19,14 +19,15 @@ class CropSource:
     Args:
         folder: searched one level deep.
         size: side of the square crops in pixels.
-        zoom: range of the magnification; a crop covers ``size / zoom`` pixels of the picture. Drawn log-uniformly.
+        zoom: range of the magnification; a crop covers ``size / zoom`` pixels of the picture. Drawn log-uniformly. Well
+            above 1 crops are blurred, and a network trained on them lays too little fine texture.
         seed: with the counter passed to :meth:`crop`, decides every draw.
 
     Raises:
         FileNotFoundError: no picture in ``folder``.
     """
 
-    def __init__(self, folder: str | Path, size: int, zoom: tuple[float, float] = (0.8, 1.8), seed: int = 0) -> None:
+    def __init__(self, folder: str | Path, size: int, zoom: tuple[float, float], seed: int = 0) -> None:
         paths = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
         if not paths:
             raise FileNotFoundError(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))})")

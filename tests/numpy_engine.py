@@ -1,0 +1,292 @@
+"""The exact integer reference of ``fastnst/modelfile.py`` in NumPy: what the C++ engine must produce, byte for byte.
+
+Maps are uint8 [H, W, C]. Written to be compared with the format's text, not to be fast.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnst.modelfile import POOLS, Layer, Model
+
+Map = NDArray[np.uint8]
+
+_HEADER = struct.Struct("<4sIQIIIIffII")
+_DIGEST = 32
+
+
+class Cursor:
+    """Takes fields off a file's content; raises ValueError beyond the end."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.at = data, 0
+
+    def take(self, size: int) -> bytes:
+        if self.at + size > len(self.data):
+            raise ValueError("the file is cut short")
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def padded(self, size: int) -> bytes:
+        """``size`` bytes and the zero bytes after them that fill up to a multiple of 4."""
+        field = self.take(size)
+        if any(self.take(-size % 4)):
+            raise ValueError("padding that is not zero")
+        return field
+
+    def array(self, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        kind = np.dtype(dtype)
+        return np.frombuffer(self.padded(int(np.prod(shape)) * kind.itemsize), kind).reshape(shape).copy()
+
+
+def _parse_layer(cursor: Cursor) -> Layer:
+    inputs, outputs, kernel, upsample, pool, zero = struct.unpack("<6I", cursor.take(24))
+    if min(inputs, outputs) < 1 or kernel not in {1, 3} or upsample > 1 or pool > 2 or zero > 255:
+        raise ValueError("a layer's head is out of range")
+    if upsample and (kernel != 3 or pool):
+        raise ValueError("an upsampling layer has kernel 3 and no pool")
+    phases, taps = ((4,), 2) if upsample else ((), kernel)
+    return Layer(
+        weights=cursor.array("<i1", (*phases, outputs, taps, taps, inputs)),
+        bias=cursor.array("<i4", (*phases, outputs)),
+        multiplier=cursor.array("<f4", (*phases, outputs)),
+        zero=zero,
+        upsample=bool(upsample),
+        pool=POOLS[pool],
+    )
+
+
+def parse(data: bytes) -> Model:
+    """The model in ``data``; ValueError unless it is exactly as the format says (numeric safety is the engine's to prove)."""
+    body, digest = data[:-_DIGEST], data[-_DIGEST:]
+    if len(data) < _HEADER.size + _DIGEST or hashlib.sha256(body).digest() != digest:
+        raise ValueError("cut short or damaged")
+    cursor = Cursor(body)
+    magic, version, length, kind, card, encoders, decoders, feature_scale, decoder_scale, zero, reserved = _HEADER.unpack(
+        cursor.take(_HEADER.size)
+    )
+    if (magic, version, length, kind, reserved) != (b"FNST", 1, len(data), 1, 0) or zero > 255:
+        raise ValueError("a header field is out of range")
+    text = json.loads(cursor.padded(card))
+    encoder = [_parse_layer(cursor) for _ in range(encoders)]
+    decoder = [_parse_layer(cursor) for _ in range(decoders)]
+    if cursor.at != len(body):
+        raise ValueError("bytes after the last layer")
+    return Model(text, encoder, decoder, feature_scale, decoder_scale, zero)
+
+
+def _framed(q: Map, upsample: bool) -> Map:
+    """``q`` with a border of one pixel: repeated before an upsampling, otherwise reflected (a single pixel repeats)."""
+    for axis in (0, 1):
+        width = [(0, 0)] * 3
+        width[axis] = (1, 1)
+        q = np.pad(q, width, mode="edge" if upsample or q.shape[axis] == 1 else "reflect")
+    return q
+
+
+def _slide(frame: Map, weights: NDArray[np.int8], bias: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Sums of a kernel [O, k, k, I] over every place in ``frame`` where it fits; float64 holds these integers exactly."""
+    taps = weights.shape[1]
+    windows = np.lib.stride_tricks.sliding_window_view(frame, (taps, taps), axis=(0, 1))  # [h, w, I, k, k]
+    columns = windows.transpose(0, 1, 3, 4, 2).reshape(*windows.shape[:2], -1).astype(np.float64)
+    return columns @ weights.reshape(len(weights), -1).T.astype(np.float64) + bias.astype(np.float64)
+
+
+def _requantise(acc: NDArray[np.float64], multiplier: NDArray[np.float32], zero: int) -> Map:
+    assert np.abs(acc).max() < 2**31
+    scaled = np.rint(acc.astype(np.float32) * multiplier)
+    return np.clip(scaled.astype(np.float64) + zero, 0, 255).astype(np.uint8)
+
+
+def _pooled(q: Map, pool: str) -> Map:
+    """2x2 maximum with stride 2; what is missing at an odd side with ``ceil`` counts as 0, the least value."""
+    if pool == "none":
+        return q
+    height, width = q.shape[:2]
+    if pool == "ceil":
+        q = np.pad(q, ((0, height % 2), (0, width % 2), (0, 0)))
+    q = q[: q.shape[0] // 2 * 2, : q.shape[1] // 2 * 2]
+    return q.reshape(q.shape[0] // 2, 2, q.shape[1] // 2, 2, -1).max((1, 3))
+
+
+def run_layer(q: Map, layer: Layer) -> Map:
+    """One layer on a map [H, W, I]."""
+    if not layer.upsample:
+        frame = q if layer.kernel == 1 else _framed(q, upsample=False)
+        return _pooled(_requantise(_slide(frame, layer.weights, layer.bias), layer.multiplier, layer.zero), layer.pool)
+    height, width = q.shape[:2]
+    frame = _framed(q, upsample=True)
+    out = np.empty((2 * height, 2 * width, layer.outputs), np.uint8)
+    for phase in range(4):
+        row, column = divmod(phase, 2)
+        view = frame[row : row + height + 1, column : column + width + 1]
+        acc = _slide(view, layer.weights[phase], layer.bias[phase])
+        out[row::2, column::2] = _requantise(acc, layer.multiplier[phase], layer.zero)
+    return out
+
+
+def encode(model: Model, picture: Map) -> Map:
+    """The encoder's output for a picture [H, W, 3], extended right and below by repetition to whole strides."""
+    stride = 2 ** sum(layer.pool != "none" for layer in model.encoder)
+    height, width = picture.shape[:2]
+    q = np.pad(picture, ((0, -height % stride), (0, -width % stride), (0, 0)), mode="edge")
+    for layer in model.encoder:
+        q = run_layer(q, layer)
+    return q
+
+
+def statistics(model: Model, features: Map) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each feature channel in real units: two float64 [C]."""
+    scale = float(np.float32(model.feature_scale))
+    count = features.shape[0] * features.shape[1]
+    values = features.reshape(count, -1).astype(np.uint64)
+    means, stds = [], []
+    for total, squares in zip(values.sum(0).tolist(), (values * values).sum(0).tolist(), strict=True):  # Python integers
+        spread = float(count * squares - total * total) / (float(count) * float(max(count - 1, 1)))
+        means.append((scale * float(total)) / float(count))
+        stds.append(np.sqrt((scale * scale) * spread + 1e-5))
+    return np.array(means), np.array(stds)
+
+
+def renormalise(model: Model, features: Map, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float) -> Map:
+    """AdaIN: the decoder's input for ``features`` blended ``alpha`` of the way to the given statistics."""
+    scale, step = float(np.float32(model.feature_scale)), float(np.float32(model.decoder_scale))
+    own_mean, own_std = statistics(model, features)
+    slope = alpha * (std / own_std) + (1 - alpha)
+    offset = alpha * (mean - own_mean * (std / own_std))
+    a = (slope * scale / step).astype(np.float32)
+    b = (offset / step + model.decoder_zero).astype(np.float32)
+    product = a * features.astype(np.float32)
+    return np.rint(np.clip(product + b, np.float32(0), np.float32(255))).astype(np.uint8)
+
+
+def decode(
+    model: Model, features: Map, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float, size: Sequence[int]
+) -> Map:
+    """The picture [size[0], size[1], 3] of ``features`` with their statistics moved towards the given ones."""
+    q = renormalise(model, features, mean, std, alpha)
+    for layer in model.decoder:
+        q = run_layer(q, layer)
+    return q[: size[0], : size[1]]
+
+
+_FACTOR, _INCREMENT = 6364136223846793005, 1442695040888963407
+
+
+@dataclass
+class Lcg:
+    """Knuth's 64-bit linear congruential generator (MMIX): the same numbers on every machine and NumPy version."""
+
+    state: int
+
+    def below(self, limit: int) -> int:
+        """A whole number in 0..limit-1."""
+        self.state = (self.state * _FACTOR + _INCREMENT) % 2**64
+        return (self.state >> 33) * limit >> 31
+
+    def integers(self, low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """Whole numbers in low..high-1: those that calling :meth:`below` for each would give, all at once."""
+        count = int(np.prod(shape))
+        powers = np.cumprod(np.full(count, _FACTOR, np.uint64))  # unsigned arithmetic wraps at 2^64, as the generator does
+        steps = np.cumsum(np.concatenate(([np.uint64(1)], powers[:-1])), dtype=np.uint64)
+        states = powers * np.uint64(self.state) + steps * np.uint64(_INCREMENT)
+        self.state = int(states[-1])
+        values = (states >> np.uint64(33)) * np.uint64(high - low) >> np.uint64(31)
+        return low + values.astype(np.int64).reshape(shape)
+
+
+def random_picture(lcg: Lcg, height: int, width: int) -> Map:
+    """Noise over the whole range of bytes."""
+    return lcg.integers(0, 256, (height, width, 3)).astype(np.uint8)
+
+
+def random_layer(
+    lcg: Lcg, probe: Map, outputs: int, kernel: int = 3, *, upsample: bool = False, pool: str = "none", zero: int = 0
+) -> Layer:
+    """A layer of random weights that passes on what it sees.
+
+    Its sums over ``probe`` [H, W, I] are brought to the middle of the range and to its width; otherwise every picture would
+    give the same output after a few layers, and comparing outputs would compare nothing. Whole numbers all the way, so that
+    the layer is the same everywhere.
+    """
+    phases, taps = ((4,), 2) if upsample else ((), kernel)
+    weights = lcg.integers(-127, 128, (*phases, outputs, taps, taps, probe.shape[2])).astype(np.int8)
+    frame = probe if kernel == 1 else _framed(probe, upsample)
+    biases, multipliers = [], []
+    for kernels in weights.reshape(-1, *weights.shape[-4:]):
+        sums = _slide(frame, kernels, np.zeros(outputs, np.int32)).astype(np.int64).reshape(-1, outputs)
+        mean = sums.sum(0) // len(sums)
+        usual = np.array([max(math.isqrt(int(square)), 16) for square in ((sums - mean) ** 2).sum(0) // len(sums)])
+        biases.append((lcg.integers(32, 128, (outputs,)) - zero) * usual // 64 - mean)
+        multipliers.append(lcg.integers(48, 80, (outputs,)).astype(np.float32) / usual.astype(np.float32))
+    bias, multiplier = (np.stack(rows).reshape(*phases, outputs) for rows in (biases, multipliers))
+    return Layer(weights, bias.astype(np.int32), multiplier, zero, upsample, pool)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a layer is, before it has weights."""
+
+    outputs: int
+    kernel: int = 3
+    resizes: bool = False
+    ceil: bool = False
+    zero: int = 0
+
+
+def model_of(lcg: Lcg, encoder: Sequence[Shape], decoder: Sequence[Shape]) -> Model:
+    """A random model of a given structure: encoder layers that resize pool, decoder layers that do upsample."""
+    probe = random_picture(lcg, 24, 32)
+    layers: list[Layer] = []
+    for shape in encoder:
+        pool = ("none", "floor", "ceil")[shape.resizes + (shape.resizes and shape.ceil)]
+        layers.append(random_layer(lcg, probe, shape.outputs, shape.kernel, pool=pool, zero=shape.zero))
+        probe = run_layer(probe, layers[-1])
+    feature_scale, decoder_scale, zero = (1 + lcg.below(1000)) / 4096, 0.0, lcg.below(64)
+    decoder_scale = feature_scale * (16 + lcg.below(16)) / 16
+    model = Model({"name": "random"}, layers, [], feature_scale, decoder_scale, zero)
+    probe = renormalise(model, probe, *statistics(model, probe), alpha=0.0)
+    tail: list[Layer] = []
+    for shape in decoder:
+        tail.append(random_layer(lcg, probe, shape.outputs, shape.kernel, upsample=shape.resizes, zero=shape.zero))
+        probe = run_layer(probe, tail[-1])
+    return Model(model.card, layers, tail, feature_scale, decoder_scale, zero)
+
+
+def random_model(lcg: Lcg, widest: int = 40) -> Model:
+    """A model of random structure: up to three pools and as many upsamplings among layers of kernel 1 and 3."""
+
+    def shapes(count: int, encoder: bool) -> list[Shape]:
+        places = list(range(count))
+        resizing = {places.pop(lcg.below(len(places))) for _ in range(halvings)}
+        return [
+            Shape(
+                outputs=1 + lcg.below(widest) if encoder or i + 1 < count else 3,
+                kernel=3 if i in resizing and not encoder else (1, 3, 3)[lcg.below(3)],
+                resizes=i in resizing,
+                ceil=lcg.below(2) == 1,
+                zero=(0, 0, 0, 100, 255)[lcg.below(5)],
+            )
+            for i in range(count)
+        ]
+
+    encoders, decoders = 1 + lcg.below(4), 1 + lcg.below(4)
+    halvings = lcg.below(1 + min(3, encoders, decoders))
+    return model_of(lcg, shapes(encoders, encoder=True), shapes(decoders, encoder=False))
+
+
+def pair_like(seed: int, widths: Sequence[int] = (16, 16, 32, 20, 37, 48)) -> Model:
+    """An AdaIN-shaped model: a pool after layers 2, 4 and 5 of six, the decoder its mirror."""
+    pools = (False, True, False, True, True, False)
+    encoder = [Shape(width, resizes=pool, ceil=i == 4) for i, (width, pool) in enumerate(zip(widths, pools, strict=True))]
+    decoder = [Shape(width, resizes=pool) for width, pool in zip((3, *widths[:-1]), pools, strict=True)]
+    return model_of(Lcg(seed), encoder, decoder[::-1])

@@ -1,0 +1,536 @@
+"""From trained weights to an engine model: nothing but rounding may change, and what cannot work is refused in one line."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy_engine as reference
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy_engine import Lcg, random_layer
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from skimage import data
+from torch import Tensor
+
+from fastnst import convert as conversion
+from fastnst.convert import Grid, Moments, best_grid, convert, load_pair, simulate, simulate_layer
+from fastnst.engine import Engine
+from fastnst.modelfile import Layer, Model
+from fastnst.networks.adain import LAYERS, POOL_AFTER, WIDTHS, Decoder, Encoder, reflected
+from fastnst.reference.adain import adaptive_instance_normalization
+
+SMALL = (6, 7, 8, 9, 10, 12, 12, 11, 16)
+FACTS = {"step": 12, "seconds": 3.5, "settings": {"widths": "small"}, "torch": "0"}
+
+
+def as_tensor(picture: np.ndarray) -> Tensor:
+    """uint8 [H, W, 3] as [1, 3, H, W]."""
+    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+
+
+def as_picture(tensor: Tensor) -> np.ndarray:
+    return tensor[0].permute(1, 2, 0).numpy()
+
+
+def content_photograph() -> np.ndarray:
+    return data.astronaut()[:256, 100:420]
+
+
+def style_photograph() -> np.ndarray:
+    return data.coffee()[50:306, 100:420]
+
+
+class Trained:
+    """A pair that nobody trained but that carries a picture through as a trained one does.
+
+    Random weights, each channel brought to mean 0.5 and deviation 1 over two photographs before its ReLU (Mishkin and Matas,
+    ICLR 2016): left alone, the pictures' contrast would drown in their mean from layer to layer. Kernels are mostly smooth:
+    with independent taps a noise of one grey level in the picture comes out as sixteen, and rounding with it.
+    """
+
+    @torch.no_grad()
+    def __init__(self) -> None:
+        generator = torch.Generator().manual_seed(3)
+        self.encoder, self.decoder = Encoder(SMALL).double(), Decoder(SMALL).double()
+        maps = [self.encoder.conv0(as_tensor(picture()).double() / 255) for picture in (content_photograph, style_photograph)]
+        for name in LAYERS:
+            maps = self.tuned(getattr(self.encoder, name), maps, generator)
+            maps = [F.max_pool2d(F.relu(x), 2) if name in POOL_AFTER else F.relu(x) for x in maps]
+        maps = [adaptive_instance_normalization(*maps)]
+        for name in reversed(LAYERS):
+            maps = [F.interpolate(x, scale_factor=2.0) if name in POOL_AFTER else x for x in maps]
+            maps = [F.relu(x) for x in self.tuned(getattr(self.decoder, name), maps, generator)]
+        self.decoder.conv1_1.weight *= 0.2  # to mean 0.5 and deviation 0.2 of the whole range
+        self.decoder.conv1_1.bias.sub_(0.5).mul_(0.2).add_(0.5)
+
+    @staticmethod
+    def tuned(conv: torch.nn.Conv2d, maps: list[Tensor], generator: torch.Generator) -> list[Tensor]:
+        bell = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64)
+        rough, smooth = (torch.randn(conv.weight.shape, generator=generator, dtype=torch.float64) for _ in range(2))
+        conv.weight.copy_(smooth[..., :1, :1] * bell * bell[:, None] + 0.5 * rough)
+        conv.bias.zero_()
+        sums = torch.cat([reflected(conv, x).flatten(2) for x in maps], 2)
+        mean, std = sums.mean((0, 2)), sums.std((0, 2))
+        conv.weight /= std[:, None, None, None]
+        conv.bias.copy_(0.5 - mean / std)
+        return [reflected(conv, x) for x in maps]
+
+    @torch.no_grad()
+    def __call__(self, content: np.ndarray, style: np.ndarray) -> Tensor:
+        features = (self.encoder(as_tensor(picture).double() / 255) for picture in (content, style))
+        return self.decoder(adaptive_instance_normalization(*features))
+
+    def tensors(self) -> dict[str, Tensor]:
+        sides = {"encoder": self.encoder, "decoder": self.decoder}
+        return {f"{side}.{name}": value.clone() for side, net in sides.items() for name, value in net.state_dict().items()}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """These maps are too small to share; threads that wait for one another would take minutes on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    return Trained()
+
+
+@pytest.fixture(scope="module")
+def source(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trained") / "final.safetensors"
+    save_file(trained.tensors(), path, {"facts": json.dumps(FACTS)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs for calibration: none of those that the tests stylize, though other parts of the same."""
+    folder = tmp_path_factory.mktemp("pictures")
+    photographs = {
+        "astronaut": data.astronaut()[256:],
+        "cat": data.chelsea(),
+        "coffee": data.coffee()[150:, 340:],
+        "motorcycle": data.stereo_motorcycle()[0],
+        "rocket": data.rocket(),
+    }
+    for name, picture in photographs.items():
+        Image.fromarray(picture).save(folder / f"{name}.png")
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def converted(source: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("converted") / "small.fnst"
+    convert(source, pictures, output)
+    return output
+
+
+# --- rewriting the float network --------------------------------------------------------------------------------------------
+
+
+def test_the_engines_form_of_the_network_computes_the_same(trained: Trained, source: Path) -> None:
+    """conv0 folded in, upsampling as phases: equal to rounding in float64."""
+    pair = load_pair(source)
+    maps = [as_tensor(picture).double() / 255 for picture in (content_photograph(), style_photograph())]
+    for conv in pair.encoder:
+        maps = [conversion.float_layer(x, conv) for x in maps]
+    torch.testing.assert_close(maps[0], trained.encoder(as_tensor(content_photograph()).double() / 255), rtol=1e-9, atol=1e-9)
+    x = adaptive_instance_normalization(*maps)
+    for conv in pair.decoder:
+        x = conversion.float_layer(x, conv)
+    torch.testing.assert_close(x, trained(content_photograph(), style_photograph()), rtol=1e-9, atol=1e-9)
+
+
+def test_phases_are_the_convolution_after_upsampling() -> None:
+    generator = torch.Generator().manual_seed(1)
+    weight, bias = (torch.randn(shape, generator=generator, dtype=torch.float64) for shape in ((5, 4, 3, 3), (5,)))
+    for size in ((1, 1), (1, 4), (3, 2)):
+        x = torch.randn((2, 4, *size), generator=generator, dtype=torch.float64)
+        large = F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), (1, 1, 1, 1), mode="reflect")
+        mine = conversion.convolve(x, conversion.phases_of(weight), bias.expand(4, -1), upsample=True)
+        torch.testing.assert_close(mine, F.conv2d(large, weight, bias), rtol=1e-12, atol=1e-12)
+
+
+def test_equalising_changes_nothing_but_the_channels(source: Path, pictures: Path) -> None:
+    """Without AdaIN between, whose epsilon is of fixed size, the rescaled network is the same to rounding in float64."""
+    pair = load_pair(source)
+    contents, styles = ([p.double() / 255 for p in side] for side in conversion.calibration_pairs(pictures))
+    balanced = conversion.equalise(pair, contents, styles)
+
+    def run(side: conversion.Pair) -> Tensor:
+        x = as_tensor(content_photograph()).double() / 255
+        for conv in (*side.encoder, *side.decoder):
+            x = conversion.float_layer(x, conv)
+        return x
+
+    for before, after in zip(pair.encoder, balanced.encoder, strict=True):
+        assert (before.weight[0, :, 0] / after.weight[0, :, 0]).flatten(1).std(1).max() < 1e-9
+        assert not torch.allclose(before.weight, after.weight)
+    torch.testing.assert_close(run(pair), run(balanced), rtol=1e-9, atol=1e-9)
+
+
+# --- the engine in torch ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 6), (7, 1), (9, 12)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {},
+        {"kernel": 1, "zero": 100},
+        {"pool": "floor"},
+        {"pool": "ceil", "zero": 255},
+        {"upsample": True},
+        {"upsample": True, "zero": 30},
+    ],
+    ids=str,
+)
+def test_simulated_layers_equal_the_reference(shape: dict[str, object], size: tuple[int, int]) -> None:
+    if shape.get("pool") == "floor":
+        size = max(size[0], 2), max(size[1], 2)  # of a single pixel it leaves none, which the engine never asks for
+    lcg = Lcg(100 * size[0] + size[1])
+    probe = lcg.integers(0, 256, (9, 12, 70)).astype(np.uint8)
+    layer = random_layer(lcg, probe, 5, **shape)  # type: ignore[arg-type]
+    q = lcg.integers(0, 256, (*size, 70)).astype(np.uint8)
+    np.testing.assert_array_equal(as_picture(simulate_layer(as_tensor(q), layer)), reference.run_layer(q, layer))
+
+
+def test_simulated_sums_beyond_float32_are_exact() -> None:
+    """Sums near 2^31: float32 would lose their last bits before the rounding that the engine does."""
+    lcg = Lcg(6)
+    weights = lcg.integers(100, 128, (4, 3, 3, 400)).astype(np.int8)
+    layer = Layer(weights, np.array([0, 1, -1, 10**9], np.int32), np.full(4, 1.1e-6, np.float32))
+    q = lcg.integers(128, 256, (6, 6, 400)).astype(np.uint8)
+    assert conversion.layer_bound(layer).max() > 2**24
+    np.testing.assert_array_equal(as_picture(simulate_layer(as_tensor(q), layer)), reference.run_layer(q, layer))
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.4, 0.0])
+def test_simulation_equals_the_engine_byte_for_byte(converted: Path, alpha: float) -> None:
+    engine, model = Engine(converted), reference.parse(converted.read_bytes())
+    content, style = content_photograph(), style_photograph()
+    out = engine.decode(engine.encode(np.ascontiguousarray(content)), engine.look(np.ascontiguousarray(style)), alpha)
+    np.testing.assert_array_equal(as_picture(simulate(model, as_tensor(content), as_tensor(style), alpha)), out)
+
+
+# --- quantising -------------------------------------------------------------------------------------------------------------
+
+
+def psnr(out: np.ndarray, wanted: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / ((out.astype(np.float64) - wanted) ** 2).mean()))
+
+
+def test_converted_model_stays_close_to_the_float_network(converted: Path, trained: Trained) -> None:
+    """34.2 dB measured. Everything that rounding does is amplified as in a trained network, one grey level to about two; a zero
+    point, a phase or a scale gone wrong gives less than 20 dB."""
+    engine = Engine(converted)
+    content, style = (np.ascontiguousarray(p) for p in (content_photograph(), style_photograph()))
+    wanted = as_picture((trained(content, style).clamp(0, 1) * 255).round())
+    assert wanted.std() > 30
+    assert psnr(engine.decode(engine.encode(content), engine.look(style)), wanted) > 31
+
+
+def test_zero_alpha_reconstructs_as_the_float_network_does(converted: Path, trained: Trained) -> None:
+    """40.6 dB measured: without AdaIN between, which raises the noise of channels that have more contrast in the style."""
+    engine = Engine(converted)
+    content, style = (np.ascontiguousarray(p) for p in (content_photograph(), style_photograph()))
+    with torch.no_grad():
+        wanted = trained.decoder(trained.encoder(as_tensor(content).double() / 255))
+    out = engine.decode(engine.encode(content), engine.look(style), 0.0)
+    assert psnr(out, as_picture((wanted.clamp(0, 1) * 255).round())) > 37
+
+
+def test_statistics_are_those_of_the_float_network_up_to_equalisation(converted: Path, trained: Trained) -> None:
+    """Deviation over mean of a channel does not depend on the factor that equalisation put on it."""
+    look = Engine(converted).look(np.ascontiguousarray(style_photograph()))
+    with torch.no_grad():
+        features = trained.encoder(as_tensor(style_photograph()).double() / 255)[0].flatten(1)
+    mean, std = features.mean(1).numpy(), features.std(1).numpy()
+    lively = mean > 0.1 * mean.max()
+    assert lively.sum() > 4
+    np.testing.assert_allclose((look.std / look.mean)[lively], (std / mean)[lively], rtol=0.05)
+
+
+def test_the_bias_makes_the_means_equal() -> None:
+    """Bias correction: over the pictures it was fitted to, a layer's mean sums are the float layer's, zero point and all."""
+    generator = torch.Generator().manual_seed(4)
+    weight = torch.randn((1, 6, 5, 3, 3), generator=generator, dtype=torch.float64)
+    conv = conversion.Conv(weight, torch.linspace(-2, 2, 6, dtype=torch.float64), relu=False)
+    inputs, outputs = Grid(0.05, 77), Grid(1.2, 128)
+    real = torch.rand((1, 5, 32, 32), generator=generator) * 12.5 - 3.8
+    q = (real / inputs.scale + inputs.zero).round().clamp(0, 255).to(torch.uint8)
+    sums = conversion.float_sums(real, conv)
+    layer = conversion.quantise_layer(
+        conv, conversion.gather([conversion.Stream(real, q)], [sums], conv, inputs), inputs, outputs
+    )
+    out = (simulate_layer(q, layer).double() - outputs.zero) * outputs.scale
+    assert (out.mean((0, 2, 3)) - sums.mean((0, 2, 3))).abs().max() < 0.05 * outputs.scale
+    assert (out - sums).square().mean().sqrt() < outputs.scale
+
+
+def test_fitting_beats_rounding_to_nearest() -> None:
+    """On correlated inputs the fitted weights' sums are nearer to the true ones than those of plain rounding."""
+    generator = torch.Generator().manual_seed(5)
+    basis = torch.randn((40, 12), generator=generator, dtype=torch.float64)
+    x = basis @ torch.randn((12, 3000), generator=generator, dtype=torch.float64)
+    weight = torch.randn((8, 40), generator=generator, dtype=torch.float64)
+    moments = Moments()
+    moments.add(x, weight @ x)
+    xx, _ = moments.covariances()
+    q, scale = conversion.quantise_weights(weight, torch.zeros(8, dtype=torch.float64), xx)
+    assert q.abs().max() <= 127
+    top = weight.abs().amax(1, keepdim=True) / 127
+    plain = (weight / top).round() * top
+
+    def error(candidate: Tensor) -> float:
+        return ((candidate - weight) @ x).square().mean().item()
+
+    assert error(q * scale[:, None]) < 0.5 * error(plain)
+
+
+def test_channels_that_are_dead_stay_sound(trained: Trained, pictures: Path, tmp_path: Path) -> None:
+    """Outputs with neither weights nor a positive bias occur in trained networks; they too need scales that are numbers."""
+    tensors = trained.tensors()
+    for name in ("encoder.conv1_1", "encoder.conv4_1", "decoder.conv3_4"):
+        tensors[f"{name}.weight"][:2] = 0
+        tensors[f"{name}.bias"][:2] = torch.tensor([0.0, -1.0])
+    save_file(tensors, tmp_path / "dead.safetensors")
+    convert(tmp_path / "dead.safetensors", pictures, tmp_path / "dead.fnst")
+    picture = np.ascontiguousarray(content_photograph())
+    engine = Engine(tmp_path / "dead.fnst")
+    assert engine.decode(engine.encode(picture), engine.look(picture)).std() > 10
+
+
+# --- ranges -----------------------------------------------------------------------------------------------------------------
+
+
+def grid_error(grid: Grid, x: Tensor) -> float:
+    q = (x / grid.scale + grid.zero).round().clamp(0, 255)
+    return (grid.real(q) - x).square().mean().item()
+
+
+def test_best_grid_has_the_least_error_and_holds_zero() -> None:
+    x = torch.randn((1, 2, 64, 64), generator=torch.Generator().manual_seed(2)).exp() - 0.5
+    grid = best_grid([x], relu=False, ranges="mse")
+    assert np.float32(grid.scale) == grid.scale
+    assert 0 < grid.zero < 60
+    assert x.numel() == conversion.SAMPLES  # so that every value counts, and counts once
+    widest = conversion.grid_of(x.min().item(), x.max().item())
+    assert grid_error(grid, x) <= grid_error(widest, x)
+    assert grid_error(grid, x) < 1.02 * min(grid_error(conversion.grid_of(a * x.min().item(), b * x.max().item()), x)
+                                           for a in (0.5, 0.8, 1) for b in np.linspace(0.1, 1, 40))  # fmt: skip
+
+
+def test_a_range_after_relu_begins_at_zero() -> None:
+    grid = best_grid([torch.tensor([[[[-50.0, 0.0, 255.0]]]])], relu=True, ranges="mse")
+    assert grid.zero == 0
+    assert grid.scale == pytest.approx(1, rel=1e-3)
+
+
+def test_percentile_leaves_outliers_out() -> None:
+    x = torch.linspace(0, 1, 100_000).reshape(1, 1, 100, 1000).clone()
+    x[0, 0, 0, 0] = 3.0
+    clean = torch.linspace(0, 1, 100_000).reshape(1, 1, 100, 1000)
+    assert best_grid([x, clean, clean], relu=True, ranges="percentile").scale * 255 == pytest.approx(1, rel=2e-3)
+
+
+def test_one_picture_of_huge_values_does_not_set_the_range() -> None:
+    """Least squared error alone would take a range that reduces all other pictures to two or three steps."""
+    usual = torch.rand((1, 1, 64, 128), generator=torch.Generator().manual_seed(7))
+    grid = best_grid([usual] * 9 + [100 * usual], relu=True, ranges="mse")
+    assert grid_error(grid, usual) < 0.02 * usual.square().mean()
+
+
+@pytest.mark.parametrize("value", [0.0, -3.0])
+def test_a_map_that_is_always_zero_has_a_grid(value: float) -> None:
+    grid = best_grid([torch.full((1, 1, 4, 4), value)], relu=True, ranges="mse")
+    assert grid.scale > 0
+
+
+# --- the file and its card --------------------------------------------------------------------------------------------------
+
+
+def test_card_says_what_the_model_is(source: Path, pictures: Path, tmp_path: Path) -> None:
+    card = convert(source, pictures, tmp_path / "out.fnst", name="a name")
+    assert Engine(tmp_path / "out.fnst").card == card
+    assert card["name"] == "a name"
+    assert card["kind"] == "adain"
+    assert card["widths"] == {"encoder": list(SMALL)}
+    assert card["parameters"] == sum(tensor.numel() for tensor in load_file(source).values())
+    assert card["bits"] == {"weights": 8, "activations": 8}
+    assert card["calibration"] == 10
+    assert card["trained_with"] == {key: FACTS[key] for key in ("step", "seconds", "settings")}
+    assert card["macs_per_pixel"] == sum(card["macs_per_pixel_by_part"].values())
+
+
+def test_cost_of_the_published_small_pair() -> None:
+    """15.4 kMAC per pixel on either side and 439,471 parameters (Wang et al., CVPR 2020, at the widths 16 to 128)."""
+    encoder, decoder = conversion.macs_per_pixel(WIDTHS["16x"])
+    assert encoder == pytest.approx(15400, rel=0.01)
+    assert decoder == pytest.approx(15400, rel=0.01)
+    assert sum(int(np.prod(shape)) for shape in conversion.expected_shapes(WIDTHS["16x"]).values()) == 439_471
+
+
+def test_same_input_gives_the_same_file(source: Path, pictures: Path, converted: Path, tmp_path: Path) -> None:
+    again = tmp_path / converted.name
+    convert(source, pictures, again)
+    assert again.read_bytes() == converted.read_bytes()
+
+
+def test_output_that_exists_is_kept_unless_told_otherwise(source: Path, pictures: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out.fnst"
+    output.write_bytes(b"precious")
+    with pytest.raises(FileExistsError):
+        convert(source, pictures, output)
+    assert output.read_bytes() == b"precious"
+    convert(source, pictures, output, overwrite=True, ranges="percentile")
+    assert Engine(output).card["name"] == "out"
+    assert list(tmp_path.iterdir()) == [output]
+
+
+def test_a_failed_write_leaves_nothing(source: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Model) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(conversion, "to_bytes", broken)
+    with pytest.raises(MemoryError):
+        convert(source, pictures, tmp_path / "out.fnst")
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- calibration pictures ---------------------------------------------------------------------------------------------------
+
+
+def test_pictures_are_cut_to_whole_strides() -> None:
+    folder = Path(data.__file__).parent
+    picture = conversion.read_picture(folder / "coffee.png")
+    assert picture.dtype == torch.uint8
+    assert min(picture.shape[2:]) == conversion.SHORT_SIDE
+    assert all(side % conversion.STRIDE == 0 and side <= conversion.LONGEST for side in picture.shape[2:])
+
+
+def test_content_and_style_folders_are_used(tmp_path: Path) -> None:
+    for kind, colour in (("content", 10), ("style", 200)):
+        (tmp_path / kind).mkdir()
+        for i in range(2 if kind == "content" else 3):
+            Image.new("RGB", (300, 260), (colour, i, 0)).save(tmp_path / kind / f"{i}.png")
+    contents, styles = conversion.calibration_pairs(tmp_path)
+    assert [int(p[0, 0, 0, 0]) for p in contents] == [10] * 3
+    assert [int(p[0, 1, 0, 0]) for p in contents] == [0, 1, 0]
+    assert [int(p[0, 1, 0, 0]) for p in styles] == [0, 1, 2]
+
+
+def test_choice_is_even_and_limited(tmp_path: Path) -> None:
+    for i in range(50):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:02}.png")
+    contents, styles = conversion.calibration_pairs(tmp_path)
+    seen = [int(p[0, 0, 0, 0]) for p in contents]
+    assert len(seen) == len(styles) == conversion.PICTURES
+    assert seen == sorted(set(seen))
+    assert seen[0] == 0
+    assert seen[-1] >= 48
+    assert all(not torch.equal(a, b) for a, b in zip(contents, styles, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["empty", "absent", "file", "broken picture"])
+def test_folders_that_cannot_calibrate(source: Path, tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "folder"
+    if kind == "file":
+        folder.write_bytes(b"")
+    elif kind != "absent":
+        folder.mkdir()
+        if kind == "broken picture":
+            (folder / "a.png").write_bytes(b"no picture")
+    with pytest.raises((ValueError, OSError), match="folder"):
+        convert(source, folder, tmp_path / "out.fnst")
+    assert not (tmp_path / "out.fnst").exists()
+
+
+# --- weights that are refused -----------------------------------------------------------------------------------------------
+
+
+def spoil(tensors: dict[str, Tensor], how: str) -> dict[str, Tensor]:
+    name = "decoder.conv2_1.weight"
+    if how == "missing":
+        del tensors[name]
+    elif how == "first missing":
+        del tensors["encoder.conv1_1.weight"]
+    elif how == "extra":
+        tensors["decoder.conv5_1.weight"] = torch.zeros(1)
+    elif how == "nan":
+        tensors[name][0, 0, 0, 0] = torch.nan
+    elif how == "infinite":
+        tensors["encoder.conv0.bias"][0] = torch.inf
+    elif how == "shape":
+        tensors[name] = tensors[name][:, 1:].contiguous()
+    elif how == "flat":
+        tensors["encoder.conv1_2.weight"] = tensors["encoder.conv1_2.weight"].flatten()
+    elif how == "checkpoint":
+        tensors = {f"model.{key}": value for key, value in tensors.items()}
+    return tensors
+
+
+@pytest.mark.parametrize("how", ["missing", "first missing", "extra", "nan", "infinite", "shape", "flat", "checkpoint"])
+def test_tensors_that_are_no_pair(trained: Trained, tmp_path: Path, how: str) -> None:
+    path = tmp_path / "bad.safetensors"
+    save_file(spoil(trained.tensors(), how), path)
+    with pytest.raises(ValueError, match=r"bad\.safetensors") as caught:
+        load_pair(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["pickle", "empty", "cut", "html"])
+def test_files_that_are_no_safetensors(source: Path, tmp_path: Path, how: str) -> None:
+    path = tmp_path / "bad.safetensors"
+    if how == "pickle":
+        path.write_bytes(pickle.dumps({"encoder.conv0.weight": 1}))
+    else:
+        path.write_bytes({"empty": b"", "cut": source.read_bytes()[:5000], "html": b"<html>" * 100}[how])
+    with pytest.raises(ValueError, match=r"bad\.safetensors") as caught:
+        load_pair(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"gone\.safetensors"):
+        load_pair(tmp_path / "gone.safetensors")
+
+
+def test_half_precision_weights_are_read(trained: Trained, tmp_path: Path) -> None:
+    save_file({name: value.half() for name, value in trained.tensors().items()}, tmp_path / "half.safetensors")
+    assert load_pair(tmp_path / "half.safetensors").encoder[0].weight.dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"bias": np.array([2**31 - 1], np.int32)}, "accumulator"),
+        ({"bias": np.array([-(2**31)], np.int32)}, "accumulator"),
+        ({"multiplier": np.array([1e6], np.float32)}, "output"),
+    ],
+)
+def test_layers_that_could_overflow(change: dict[str, np.ndarray], words: str) -> None:
+    layer = Layer(np.full((1, 3, 3, 20), 127, np.int8), np.zeros(1, np.int32), np.full(1, 1e-4, np.float32))
+    conversion.prove_safe(layer)
+    with pytest.raises(ValueError, match=words):
+        conversion.prove_safe(replace(layer, **change))
+
+
+def test_reading_leaves_the_trained_file_as_it_was(source: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.safetensors"
+    shutil.copy(source, copy)
+    load_pair(copy)
+    assert copy.read_bytes() == source.read_bytes()
