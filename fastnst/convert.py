@@ -610,7 +610,8 @@ def card_of(pair: Pair, name: str, pictures: int) -> dict[str, Any]:
         "licence": "MIT",
     }
     training = {key: pair.facts[key] for key in ("step", "seconds", "settings") if key in pair.facts}
-    own = {key: pair.facts[key] for key in ("source", "licence", "distilled_from") if isinstance(pair.facts.get(key), str)}
+    told = ("source", "licence", "distilled_from", "training_data")
+    own = {key: pair.facts[key] for key in told if isinstance(pair.facts.get(key), str)}
     return card | own | ({"trained_with": training} if training else {})
 
 

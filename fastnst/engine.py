@@ -58,9 +58,12 @@ class Engine:
         data = model if isinstance(model, bytes) else Path(model).read_bytes()
         try:
             self._model = _engine.Model(data)
-            self.card: dict[str, Any] = json.loads(self._model.card)
-        except ValueError as error:
+            card = json.loads(self._model.card)
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"{name}: {error}") from None
+        if not isinstance(card, dict):
+            raise ModelError(f"{name}: the model card is no JSON object")
+        self.card: dict[str, Any] = card
 
     def encode(self, image: Image, threads: int | None = None) -> Features:
         """Features of ``image``, uint8 [H, W, 3], of any size from 1 x 1.

@@ -128,6 +128,8 @@ void AdainEngine::decode(const Features& features, const Look& style, double alp
   }
   const Map& map = features.map;
   const Network::Plan plan = decoder_.plan(map.height, map.width, threads);
+  if (plan.height < features.height || plan.width < features.width)
+    throw std::invalid_argument("features that this model's decoder cannot turn into a picture of their size");
   Lease lease(*this);
   const Map input = decoder_.prepare(*lease, plan, map.height, map.width);
   const Border border = decoder_.first().border();

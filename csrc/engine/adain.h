@@ -45,7 +45,8 @@ class AdainEngine {
   //   offset = alpha * (style.mean - mean * (style.std / std))
   // in float64, applied per channel as a * q + b with, in float32,
   //   a = slope * f / decoder_scale,  b = offset / decoder_scale + decoder_zero.
-  // Throws std::invalid_argument if a statistic is not finite or their number is wrong.
+  // Throws std::invalid_argument if a statistic is not finite, their number is wrong, or the features are of another model
+  // whose maps are smaller than this decoder needs.
   void decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const;
 
   // Bytes of working memory that stylizing a picture of this size takes: maps, scratch and the features kept between.
