@@ -36,4 +36,4 @@ def faults(wheel: Path) -> list[str]:
 
 if __name__ == "__main__":
     problems = faults(Path(sys.argv[1]))
-    sys.exit("\n".join(problems))
+    sys.exit("\n".join(problems) or 0)
