@@ -87,7 +87,6 @@ class Network {
   struct Plan {
     uint64_t slots[2], scratch;
     int64_t height, width;
-    uint64_t bytes() const { return slots[0] + slots[1] + scratch; }
   };
   Plan plan(int64_t height, int64_t width, int threads) const;
 
