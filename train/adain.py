@@ -5,8 +5,7 @@ Three phases, one after the other, on random crops:
 ``distil``  the encoder learns VGG-19's features through linear embeddings, and the decoder learns to reconstruct
             (Wang et al., CVPR 2020, eq. 6), so that stylisation starts from a pair that keeps the photograph;
 ``style``   both learn content and style loss on small crops;
-``finish``  the same on larger crops, at every other step with each feature map rounded to 8 bits as the engine will, while
-            the learning rate falls to zero.
+``finish``  the same on larger crops, while the learning rate falls to zero.
 
 The target features of photographs and paintings need no gradient: they are computed once per crop, kept in a pool that is
 renewed slowly (``pool.py``), and paired anew at every step, which halves the cost of a step.
@@ -128,16 +127,6 @@ class MeanStd(torch.autograd.Function):
         return torch.addcmul(offset.to(feat.dtype), feat, slope.to(feat.dtype))
 
 
-def rounded(feature: Tensor) -> Tensor:
-    """``feature`` on a grid of 8 bits over its range, as an int8 network keeps it; gradients pass as if it were not."""
-    with torch.no_grad():
-        low, high = torch.aminmax(feature)
-        low = low.clamp(max=0)
-        step = ((high - low) / 255).clamp(min=1e-6)
-        error = torch.round((feature - low) / step).mul_(step).add_(low).sub_(feature)
-    return feature + error
-
-
 def out_of_range(image: Tensor) -> Tensor:
     """Mean squared excess beyond 0..1: keeps the decoder where clamping hides nothing."""
     return (image - image.clamp(0, 1)).square().mean()
@@ -168,11 +157,10 @@ def style_losses(
     content_features: Tensor,
     statistics: Statistics,
     settings: Settings,
-    hook: MapHook,
 ) -> dict[str, Tensor]:
     """AdaIN's content and style loss of the stylised picture as it will be seen, clamped to 0..1."""
     with torch.autocast("cpu", torch.bfloat16):
-        image = pair(content, style, hook).float()
+        image = pair(content, style).float()
         levels = vgg.features(image.clamp(0, 1))
     target = renormalize(content_features, *statistics[-1])
     content_loss = F.mse_loss(levels[-1].float(), target)
@@ -298,9 +286,7 @@ def train(settings: Settings, data: Path, out: Path, every: int = 500, training_
                     pool = FeaturePool(vgg, contents, styles, capacity, first=step * settings.batch)
                 pool.renew(settings.renewed_per_step)
                 generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-                # Every other step as the float network is, so that the two do not learn to differ.
-                hook = rounded if phase.name == "finish" and step % 2 else unchanged
-                losses = style_losses(run.pair, vgg, *pool.draw(phase.batch, generator), settings, hook)
+                losses = style_losses(run.pair, vgg, *pool.draw(phase.batch, generator), settings)
             run.update(losses["loss"], learning_rate(settings, phase, within))
             run.seconds += time.perf_counter() - started
             if step % 20 == 0:
