@@ -30,14 +30,32 @@ PATHS = {
 }
 """Compiler flags of each instruction-set path, by processor family."""
 PATHS["amd64"], PATHS["arm64"] = PATHS["x86_64"], PATHS["aarch64"]
+VARIANTS = {
+    "x86_64": {
+        "avx512": ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c", "-mprefer-vector-width=512"],
+        "avx2": ["-mavx2", "-mfma", "-mf16c"],
+    }
+}
+"""Compiler flags of each variant of the training operations beside the baseline (``csrc/base/path.h``)."""
+VARIANTS["amd64"] = VARIANTS["x86_64"]
 
 
-def sources(machine: str) -> dict[Path, list[str]]:
-    """Every source of the engine for ``machine``, with the flags that it alone needs."""
+def sources(machine: str) -> list[tuple[str, Path, list[str]]]:
+    """Every object of the engine for ``machine``: its name, its source and the flags that it alone needs."""
     mine = PATHS.get(machine, {})
     others = {name for paths in PATHS.values() for name in paths} - set(mine)
     files = sorted(path for folder in ("base", "engine") for path in (ROOT / "csrc" / folder).glob("*.cpp"))
-    return {path: mine.get(path.stem, []) for path in files if path.stem not in others}
+    return [(path.stem, path, mine.get(path.stem, [])) for path in files if path.stem not in others]
+
+
+def operations(machine: str) -> list[tuple[str, Path, list[str]]]:
+    """The same for the training operations, of which the Python module alone has need. They promise no equal bytes."""
+    variants = {"baseline": [], **VARIANTS.get(machine, {})}
+    return [
+        (f"{path.stem}.{name}", path, [*flags, "-ffp-contract=fast", f"-DFASTNST_PATH={name}"])
+        for path in sorted((ROOT / "csrc" / "ops").glob("*.cpp"))
+        for name, flags in variants.items()
+    ]
 
 
 EXECUTABLE = "fastnst-stylize"
@@ -86,15 +104,17 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
         f"root = {ROOT.resolve()}",
     ]
 
-    def compile_file(path: Path, extra: list[str]) -> str:
-        target = build / f"{path.stem}.o"
+    def compile_file(name: str, path: Path, extra: list[str]) -> str:
+        target = build / f"{name}.o"
         lines.append(f"build {target}: compile {path.resolve()}\n  flags = {shlex.join([*flags, *extra])}")
         return str(target)
 
-    engine = [compile_file(path, extra) for path, extra in sources(platform.machine().lower()).items()]
-    bind = compile_file(ROOT / "csrc" / "bind.cpp", python)
-    main = compile_file(ROOT / "csrc" / "stylize_main.cpp", [])
-    lines.append(f"build {module}: link {' '.join([bind, *engine])}\n  flags = {shlex.join(['-shared', *dynamic, *link])}")
+    machine = platform.machine().lower()
+    engine = [compile_file(*each) for each in sources(machine)]
+    ops = [compile_file(*each) for each in operations(machine)]
+    bind = compile_file("bind", ROOT / "csrc" / "bind.cpp", python)
+    main = compile_file("stylize_main", ROOT / "csrc" / "stylize_main.cpp", [])
+    lines.append(f"build {module}: link {' '.join([bind, *engine, *ops])}\n  flags = {shlex.join(['-shared', *dynamic, *link])}")
     lines.append(f"build {executable}: link {' '.join([main, *engine])}\n  flags = {shlex.join(link)}")
     return "\n".join(lines) + "\n"
 

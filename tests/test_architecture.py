@@ -25,10 +25,14 @@ MAY_IMPORT = {
     "fastnst.modelfile": set(),
     "fastnst.convert": {"fastnst.modelfile", "fastnst.engine", "fastnst.networks", "fastnst.reference", "fastnst.images"},
     "fastnst.reference": {"fastnst.reference"},
-    "fastnst.networks": {"fastnst.networks", "fastnst.reference"},
-    "fastnst.metrics": {"fastnst.metrics", "fastnst.networks", "fastnst.reference"},
     "fastnst.kernels": {"fastnst.kernels"},
-    "fastnst.train": {"fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.reference"},
+    "fastnst.kernels.cpu": {"fastnst.kernels", "fastnst._engine"},
+    "fastnst.dispatch": {"fastnst.kernels", "fastnst.reference"},
+    "fastnst.ops": {"fastnst.ops", "fastnst.dispatch", "fastnst.reference"},
+    "fastnst.nn": {"fastnst.ops"},
+    "fastnst.networks": {"fastnst.networks", "fastnst.nn", "fastnst.ops", "fastnst.reference"},
+    "fastnst.metrics": {"fastnst.metrics", "fastnst.networks", "fastnst.ops", "fastnst.reference"},
+    "fastnst.train": {"fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops", "fastnst.reference"},
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile",
               "fastnst.stylize")  # fmt: skip

@@ -1,0 +1,1 @@
+"""The CPU backend: each stem hands pointers to the compiled library."""

@@ -1,0 +1,16 @@
+"""How feature maps lie in memory, as the kernels distinguish it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def dense(x: Tensor) -> Tensor:
+    """``x`` itself where it is contiguous or [N, C, H, W] in channels_last; otherwise a contiguous copy."""
+    return x if x.is_contiguous() or channels_last(x) else x.contiguous()
+
+
+def channels_last(x: Tensor) -> bool:
+    """Whether a dense [N, C, H, W] lies in memory as [N, H, W, C] and not as [N, C, H, W] too."""
+    return x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)

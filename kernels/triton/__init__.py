@@ -1,0 +1,1 @@
+"""The Triton backend: one file of kernels per stem."""
