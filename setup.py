@@ -114,7 +114,8 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     ops = [compile_file(*each) for each in operations(machine)]
     bind = compile_file("bind", ROOT / "csrc" / "bind.cpp", python)
     main = compile_file("stylize_main", ROOT / "csrc" / "stylize_main.cpp", [])
-    lines.append(f"build {module}: link {' '.join([bind, *engine, *ops])}\n  flags = {shlex.join(['-shared', *dynamic, *link])}")
+    shared = shlex.join(["-shared", *dynamic, *link])
+    lines.append(f"build {module}: link {' '.join([bind, *engine, *ops])}\n  flags = {shared}")
     lines.append(f"build {executable}: link {' '.join([main, *engine])}\n  flags = {shlex.join(link)}")
     return "\n".join(lines) + "\n"
 
