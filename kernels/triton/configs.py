@@ -1,0 +1,20 @@
+"""Tiles and warps of every kernel, as data: nothing is tuned at run time, so equal calls run equal kernels.
+
+``TABLES[kernel][capability, size]`` are constants and options of a launch. Capability 0 is the conservative default, which
+every size must have; other capabilities (90 is sm_90) override it where a measurement said so. None has been measured yet.
+The names of sizes are each kernel's own: the largest row that it takes, the layout, the type of its numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+Options = Mapping[str, int | str]
+
+TABLES: dict[str, dict[tuple[int, str], Options]] = {}
+
+
+def choose(kernel: str, capability: int, size: str) -> Options:
+    """The options of ``kernel`` at ``size`` on a GPU of ``capability``, or the default."""
+    table = TABLES[kernel]
+    return table.get((capability, size), table[0, size])
