@@ -11,7 +11,20 @@ from collections.abc import Mapping
 
 Options = Mapping[str, int | str]
 
-TABLES: dict[str, dict[tuple[int, str], Options]] = {}
+TABLES: dict[str, dict[tuple[int, str], Options]] = {
+    # Rows on chip, by numbers of the longest: at most 64 numbers of it per thread, so that two rows fit into registers.
+    "adain_row": {
+        (0, "512"): {"num_warps": 1},
+        (0, "2048"): {"num_warps": 4},
+        (0, "8192"): {"num_warps": 8},
+        (0, "32768"): {"num_warps": 32},
+    },
+    # Rows in pieces, by layout: numbers of a tile, tiles of the longest piece, most channels of a tile (128 bytes of bfloat16).
+    "adain_piece": {
+        (0, "contiguous"): {"NUMBERS": 4096, "TILES": 16, "CHANNELS": 1, "num_warps": 8},
+        (0, "channels_last"): {"NUMBERS": 2048, "TILES": 32, "CHANNELS": 64, "num_warps": 8},
+    },
+}
 
 
 def choose(kernel: str, capability: int, size: str) -> Options:
