@@ -178,7 +178,7 @@ def test_extremes(way: str) -> None:
 @pytest.mark.parametrize("capability", aot.PROCESSORS)
 def test_compiles(capability: int, dtype: torch.dtype) -> None:
     """Shapes that reach every kernel with every entry of the tables, and tensors of more than 2^31 elements."""
-    shapes = [(16, 512, 8, 9), (4, 64, 32, 32), (2048, 512, 64, 64), (1, 256, 125, 125), (1, 256, 160, 192), (1, 64, 511, 513)]
+    shapes = [(1, 2, 1, 1), (4, 64, 32, 32), (2048, 512, 64, 64), (1, 256, 125, 125), (1, 256, 160, 192), (1, 64, 511, 513)]
     every = [torch.empty(shape, device="meta", dtype=dtype) for shape in [*shapes, (1, 2, 2**16, 2**16)]]
     last = [(1, 3, 33, 65), (3, 256, 2048, 2048)]
     every += [torch.empty(s, device="meta", dtype=dtype, memory_format=torch.channels_last) for s in last]

@@ -17,6 +17,7 @@ import triton.language as tl
 from fastnst.kernels.layout import channels_last
 from fastnst.kernels.triton import launch
 from fastnst.kernels.triton.configs import choose
+from fastnst.kernels.triton.tiles import offsets
 from torch import Tensor
 
 LONGEST_ROW = 32768
@@ -160,8 +161,8 @@ def _piece(channels, length, piece_length, pieces, CHANNELS: tl.constexpr):
 @triton.jit
 def _tile(image, channel, channels, position, end, length, LAST: tl.constexpr):
     """Offsets of a tile [positions, channels] and which of them exist."""
-    within = position[:, None] * channels + channel[None, :] if LAST else channel[None, :] * length + position[:, None]
-    return image * channels * length + within, (position < end)[:, None] & (channel < channels)[None, :]
+    at = offsets(image, channel[None, :], position[:, None], channels, length, LAST)
+    return at, (position < end)[:, None] & (channel < channels)[None, :]
 
 
 @triton.jit
@@ -401,7 +402,7 @@ class Pieces:
     def __init__(self, x: Tensor) -> None:
         last, device = channels_last(x), launch.device_of(x)
         options = dict(choose("adain_piece", device.capability, "channels_last" if last else "contiguous"))
-        numbers, tiles, widest, self.warps = (int(options[name]) for name in ("NUMBERS", "TILES", "CHANNELS", "num_warps"))
+        numbers, tiles, widest, warps = (int(options[name]) for name in ("NUMBERS", "TILES", "CHANNELS", "num_warps"))
         images, self.channels = (x.shape[0], x.shape[1]) if last else (1, x.shape[0] * x.shape[1])
         across = min(widest, triton.next_power_of_2(self.channels))
         positions = min(numbers // across, triton.next_power_of_2(size(x)))
@@ -410,6 +411,7 @@ class Pieces:
         piece = max(1, min(tiles, row * blocks // (device.processors * PROGRAMS_PER_PROCESSOR)))
         self.pieces = triton.cdiv(row, piece)
         self.sizes = self.channels, size(x), piece * positions, self.pieces
+        self.warps = min(warps, max(1, positions * across // 256))
         self.tile = {"LAST": last, "POSITIONS": positions, "CHANNELS": across}
         self.images, self.blocks = images, blocks
 

@@ -41,6 +41,7 @@ TABLES: dict[str, dict[tuple[int, str], Options]] = {
         (0, "ieee"): _embedding(64, 64, 16, 16, 16, 8),
         (0, "ieee odd"): _embedding(32, 64, 16, 16, 16, 8),
         (0, "tf32x3"): _embedding(64, 64, 32, 32, 32, 8),
+        (0, "tf32x3 odd"): _embedding(32, 64, 32, 32, 32, 8),
         (0, "tf32"): _embedding(64, 128, 128, 32, 32, 4),
         (0, "tf32 odd"): _embedding(64, 64, 64, 32, 32, 8),
     },
