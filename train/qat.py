@@ -121,10 +121,8 @@ class FakePair(nn.Module):
 
     def exported(self) -> Model:
         """The model that the engine runs, byte for byte the network of ``forward``."""
-        encoder, decoder = (
-            [each.exported() for each in part if isinstance(each, FakeLayer)] for part in (self.encoder, self.decoder)
-        )
-        return replace(self.model, encoder=encoder, decoder=decoder)
+        layers = [[each.exported() for each in part if isinstance(each, FakeLayer)] for part in (self.encoder, self.decoder)]
+        return replace(self.model, encoder=layers[0], decoder=layers[1])
 
 
 @torch.no_grad()
@@ -198,8 +196,8 @@ def train(source: Path, data: Path, calibration: Path, output: Path, settings: S
     pair = load_pair(source)
     pictures = calibration_pairs(calibration)
     model = quantise(pair, *pictures)
-    sources = [CropSource(data / kind, settings.size, ZOOM, settings.seed + i) for i, kind in enumerate(KINDS)]
-    model = retrain(model, pair, *sources, settings, output.with_suffix(".csv"))
+    contents, styles = (CropSource(data / kind, settings.size, ZOOM, settings.seed + i) for i, kind in enumerate(KINDS))
+    model = retrain(model, pair, contents, styles, settings, output.with_suffix(".csv"))
     card = card_of(pair, name or output.stem, 2 * len(pictures[0])) | {"retrained_with": asdict(settings)}
     with atomic_output(output) as file:
         file.write(to_bytes(replace(model, card=card)))
@@ -218,9 +216,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
     given = vars(parser.parse_args(argv))
     torch.set_num_threads(given.pop("threads"))
-    paths = [given.pop(name) for name in ("source", "data", "calibrate", "output")]
-    card_name = given.pop("name")
-    train(*paths, Settings(**given), card_name)
+    source, data, calibration, output, name = (given.pop(key) for key in ("source", "data", "calibrate", "output", "name"))
+    train(source, data, calibration, output, Settings(**given), name)
 
 
 if __name__ == "__main__":
