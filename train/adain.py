@@ -52,13 +52,13 @@ class Settings:
     widths: str = "16x"
     distil_steps: int = 900
     style_steps: int = 2700
-    finish_steps: int = 3500
+    finish_steps: int = 6000
     batch: int = 8
     size: int = 128
     finish_batch: int = 4
     finish_size: int = 256
     learning_rate: float = 1e-3
-    content_weight: float = 3.0
+    content_weight: float = 10.0
     style_weight: float = 10.0
     embedding_weight: float = 10.0
     perceptual_weight: float = 1.0
