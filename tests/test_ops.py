@@ -1,4 +1,4 @@
-"""The contract of ``fastnst.ops``: every operation against its formula in float64, and all that PyTorch asks of an operation."""
+"""The contract of ``fastnst.ops``: every operation against its formula in float64, and all that PyTorch asks of one."""
 
 from __future__ import annotations
 
