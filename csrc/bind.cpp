@@ -5,7 +5,9 @@
 
 #include <memory>
 
+#include "base/buffer.h"
 #include "engine/adain.h"
+#include "ops/adain.h"
 
 namespace py = pybind11;
 using namespace fastnst;
@@ -64,6 +66,56 @@ Pixels feature_array(const Features& features) {
   return array;
 }
 
+// A tensor's memory by its address; 0 stands for none.
+template <typename T>
+T* memory(uintptr_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+// Calls run(operations, shape, scratch) without the interpreter's lock.
+template <typename Run>
+void run_adain(const MapShape& shape, int threads, Run&& run) {
+  const py::gil_scoped_release release;
+  const AdainOps& ops = FASTNST_CHOOSE(adain);
+  Buffer scratch(size_t(ops.scratch_size(shape, threads)) * sizeof(double));
+  run(ops, reinterpret_cast<double*>(scratch.data()));
+}
+
+void bind_adain(py::module_& module) {
+  using Address = uintptr_t;
+  py::class_<MapShape>(module, "MapShape")
+      .def(py::init<int, int64_t, int64_t, int64_t>(), py::arg("element"), py::arg("images"), py::arg("positions"),
+           py::arg("channels"));
+  module.def("adain_channel_stats", [](const MapShape& shape, Address x, double eps, Address mean, Address std, int threads) {
+    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+      ops.channel_stats(shape, memory<void>(x), eps, memory<float>(mean), memory<float>(std), scratch, threads);
+    });
+  });
+  module.def("adain_channel_stats_backward", [](const MapShape& shape, Address grad_mean, Address grad_std, Address x,
+                                                Address mean, Address std, Address dx, int threads) {
+    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+      ops.channel_stats_backward(shape, memory<float>(grad_mean), memory<float>(grad_std), memory<void>(x), memory<float>(mean),
+                                 memory<float>(std), memory<void>(dx), scratch, threads);
+    });
+  });
+  module.def("adain_apply", [](const MapShape& shape, Address content, Address style_mean, Address style_std, double eps,
+                               Address out, Address mean, Address std, int threads) {
+    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+      ops.apply(shape, memory<void>(content), memory<float>(style_mean), memory<float>(style_std), eps, memory<void>(out),
+                memory<float>(mean), memory<float>(std), scratch, threads);
+    });
+  });
+  module.def("adain_apply_backward",
+             [](const MapShape& shape, Address grad, Address content, Address mean, Address std, Address style_std,
+                Address dcontent, Address dstyle_mean, Address dstyle_std, int threads) {
+               run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+                 ops.apply_backward(shape, memory<void>(grad), memory<void>(content), memory<float>(mean), memory<float>(std),
+                                    memory<float>(style_std), memory<void>(dcontent), memory<float>(dstyle_mean),
+                                    memory<float>(dstyle_std), scratch, threads);
+               });
+             });
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_engine, module) {
@@ -96,4 +148,6 @@ PYBIND11_MODULE(_engine, module) {
     for (int i = 0; i < table.count; i++) calls[table.paths[i]->name] = kernel_calls(*table.paths[i]);
     return calls;
   });
+
+  bind_adain(module);
 }

@@ -27,3 +27,26 @@ class Model:
 def instruction_sets() -> list[tuple[str, bool]]: ...
 def instruction_set() -> str: ...
 def kernel_calls() -> dict[str, int]: ...
+
+class MapShape:
+    def __init__(self, element: int, images: int, positions: int, channels: int) -> None: ...
+
+def adain_channel_stats(shape: MapShape, x: int, eps: float, mean: int, std: int, threads: int) -> None: ...
+def adain_channel_stats_backward(
+    shape: MapShape, grad_mean: int, grad_std: int, x: int, mean: int, std: int, dx: int, threads: int
+) -> None: ...
+def adain_apply(
+    shape: MapShape, content: int, style_mean: int, style_std: int, eps: float, out: int, mean: int, std: int, threads: int
+) -> None: ...
+def adain_apply_backward(
+    shape: MapShape,
+    grad: int,
+    content: int,
+    mean: int,
+    std: int,
+    style_std: int,
+    dcontent: int,
+    dstyle_mean: int,
+    dstyle_std: int,
+    threads: int,
+) -> None: ...
