@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fastnst import dispatch, ops, reference
+from fastnst.ops.operators import DEFINED
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 # What rounding the arguments, results and gradients to a type costs, relative to the largest value: a few of its steps.
@@ -97,7 +98,7 @@ def test_value_and_gradients_are_the_formulas(each: Case, dtype: torch.dtype, ba
     wanted, wanted_gradients = evaluate(reference, each, [x.double() for x in tensors])
     with ops.backend("auto" if each.name == "coral" else backend):
         result, gradients = evaluate(ops, each, tensors)
-    assert result.dtype == getattr(reference, each.name)(*tensors, **each.settings)[0].dtype
+    assert result.dtype == each(reference, tensors).dtype
     assert_near(result, wanted, ROUNDING[dtype])
     for x, gradient, expected in zip([tensors[i] for i in each.trained], gradients, wanted_gradients, strict=True):
         assert gradient.dtype == x.dtype
@@ -118,6 +119,8 @@ def test_gradcheck(each: Case) -> None:
     assert torch.autograd.gradcheck(lambda *x: each(ops, x), leaves, check_batched_grad=False)
 
 
+# Dynamo itself instantiates the autograd functions that it traces, against PyTorch's own advice.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 @pytest.mark.parametrize("each", CASES)
 def test_compiled_is_eager(each: Case) -> None:
     tensors = [x.float() for x in each.tensors]
@@ -194,3 +197,54 @@ def test_every_operation_has_a_case_and_the_signature_of_its_reference() -> None
         mine, wanted = getattr(ops, name), getattr(reference, name)
         assert inspect.signature(mine) == inspect.signature(wanted)
         assert mine.__doc__ == wanted.__doc__
+
+
+def raw_calls() -> dict[str, tuple[Any, ...]]:
+    """One call of every operator, on detached dense tensors."""
+    x, y = features(2, 4, 5, 6).float(), features(2, 4, 3, 7, seed=1).float()
+    stat = [features(2, 4, 1, 1, seed=i).float().abs() + 0.5 for i in range(4)]
+    items, wanted = features(2, 5, 6).float(), features(2, 5, 3, seed=1).float()
+    image, other = features(2, 3, 8, 6).float(), features(2, 3, 8, 6, seed=1).float()
+    teacher, weight, bias = features(2, 7, 5, 6, seed=2).float(), features(7, 4, seed=3).float(), features(7, seed=4).float()
+    one, two, square = torch.ones(()), torch.ones(2), features(2, 5, 5, seed=5).float()
+    columns, small = features(2, 3, 9).float(), features(2, 3, 3, seed=6)
+    root, mean, vectors, values = torch.ops.fastnst.covariance_root("cpu", columns, 0.0, 1e-5, True)
+    relations = features(2, 8 * 8 + 6 * 6 + 2 * 2, seed=7).float()
+    return {
+        "channel_stats": (x, 1e-5),
+        "channel_stats_backward": (stat[0], stat[1], x, stat[2], stat[3]),
+        "adain_apply": (x, stat[0], stat[1], 1e-5),
+        "adain_apply_backward": (x, x, *stat[:3]),
+        "adain": (x, y, 1e-5),
+        "adain_backward": (x, x, y, *stat),
+        "pairwise": (items, False, 1e-12),
+        "pairwise_backward": (square, items, False, 1e-12),
+        "relation": (items, wanted, 1.0, 2.0),
+        "relation_backward": (two, square, items),
+        "content_relation": (image, other, 3, 1.0, 2.0, 7),
+        "content_relation_backward": (two, relations, image, 3, 7),
+        "linear_embedding": (x, teacher, weight, bias, True),
+        "linear_embedding_teacher": (one, x, teacher, weight, bias),
+        "gram": (x,),
+        "gram_backward": (features(2, 4, 4).float(), x),
+        "covariance_root": (columns, 0.0, 1e-5, True),
+        "covariance_root_backward": (small, mean, columns, mean, root, vectors, values, 0.0, 1e-5, True),
+        "transform": (columns, small, mean),
+        "transform_backward": (columns, columns, small),
+    }
+
+
+@pytest.mark.parametrize("name", DEFINED)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last, None], ids=str)
+def test_opcheck(name: str, layout: torch.memory_format | None) -> None:
+    def laid_out(x: Any) -> Any:
+        if not isinstance(x, Tensor) or x.dim() != 4:
+            return x
+        return last_axis_first(x) if layout is None else x.contiguous(memory_format=layout)
+
+    arguments = [laid_out(x) for x in raw_calls()[name]]
+    torch.library.opcheck(getattr(torch.ops.fastnst, name).default, ("cpu", *arguments))
+
+
+def test_every_operator_is_checked() -> None:
+    assert set(raw_calls()) == set(DEFINED)

@@ -16,6 +16,9 @@ from fastnst import dispatch
 
 LIBRARY = torch.library.Library("fastnst", "DEF")  # type: ignore[no-untyped-call]
 
+DEFINED: list[str] = []
+"""Names of all operators."""
+
 
 def define(stem: str, schema: str, fake: Callable[..., Any], *, by_backend: bool = False) -> Callable[..., Any]:
     """Register the operator ``fastnst::<schema>``: the function of the same name of the backend that its first argument names.
@@ -38,6 +41,7 @@ def define(stem: str, schema: str, fake: Callable[..., Any], *, by_backend: bool
     for key in ("CPU", "CUDA"):
         LIBRARY.impl(name, run, key)  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"fastnst::{name}", run_fake, lib=LIBRARY)
+    DEFINED.append(name)
     operator: Callable[..., Any] = getattr(torch.ops.fastnst, name).default
     return operator
 
