@@ -36,7 +36,7 @@ TWINS: list[tuple[torch.nn.Module, tuple[Any, ...], Any, str]] = [
     (nn.RKDLoss(1.0, 2.0), ITEMS, ops.rkd_loss(*ITEMS, 1.0, 2.0), "distance_weight=1.0, angle_weight=2.0"),
     (nn.ContentRelationLoss(4, granularities=["row", "patch"], reduction="sum"), IMAGES,
      ops.content_relation_loss(*IMAGES, 4, granularities=("row", "patch"), reduction="sum"), "granularities=('row', 'patch')"),
-    (EMBEDDING, (MAPS[0], TARGET), ops.linear_embedding_loss(MAPS[0], TARGET, *EMBEDDING.embedding.parameters()), "Conv2d(4, 6"),
+    (EMBEDDING, (MAPS[0], TARGET), ops.linear_embedding_loss(MAPS[0], TARGET, *EMBEDDING.embedding.parameters()), "Conv2d(4"),
     (nn.PerceptualLoss(style_weight=3.0), LEVELS, ops.perceptual_loss(*LEVELS, style_weight=3.0), "style_weight=3.0"),
 ]  # fmt: skip
 

@@ -26,9 +26,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastnst.networks.adain import TAPS, WIDTHS, Decoder, Encoder, MapHook, unchanged
+from fastnst import ops
+from fastnst.networks.adain import TAPS, WIDTHS, Decoder, Encoder
 from fastnst.networks.vgg import load_normalised_vgg19
-from fastnst.reference.adain import adaptive_instance_normalization, calc_mean_std, renormalize
 
 from .checkpoints import flatten_adam, load_checkpoint, restore_adam, save_checkpoint
 from .data import CropSource, to_float
@@ -95,9 +95,9 @@ class Pair(nn.Module):
                 assert module.bias is not None
                 nn.init.zeros_(module.bias)
 
-    def forward(self, content: Tensor, style: Tensor, hook: MapHook = unchanged) -> Tensor:
-        feature = adaptive_instance_normalization(self.encoder(content, hook), self.encoder(style, hook))
-        image: Tensor = self.decoder(hook(feature), hook)
+    def forward(self, content: Tensor, style: Tensor) -> Tensor:
+        feature = ops.adaptive_instance_normalization(self.encoder(content), self.encoder(style))
+        image: Tensor = self.decoder(feature)
         return image
 
 
@@ -107,24 +107,6 @@ NetworkT = TypeVar("NetworkT", bound=nn.Module)
 def channels_last(network: NetworkT) -> NetworkT:
     """``network`` with its weights in the layout that CPU convolutions work in."""
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-class MeanStd(torch.autograd.Function):
-    """``calc_mean_std`` of a bfloat16 feature map with its gradient in one pass, kept in the map's own type."""
-
-    @staticmethod
-    def forward(ctx: Any, feat: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = calc_mean_std(feat.float())
-        ctx.save_for_backward(feat, mean, std)
-        return mean, std
-
-    @staticmethod
-    def backward(ctx: Any, grad_mean: Tensor, grad_std: Tensor) -> Tensor:
-        feat, mean, std = ctx.saved_tensors
-        positions = feat.shape[2] * feat.shape[3]
-        slope = grad_std / (std * max(positions - 1, 1))
-        offset = grad_mean / positions - slope * mean
-        return torch.addcmul(offset.to(feat.dtype), feat, slope.to(feat.dtype))
 
 
 def out_of_range(image: Tensor) -> Tensor:
@@ -138,14 +120,18 @@ def distil_losses(pair: Pair, vgg: Encoder, image: Tensor, settings: Settings) -
         with torch.no_grad():
             wanted = [level.float() for level in vgg.features(image)]
         seen = pair.encoder.features(image)
-        lifted = [embed(level) for embed, level in zip(pair.embeddings, seen, strict=True)]
         rebuilt = pair.decoder(seen[-1]).float()
         perceived = vgg.features(rebuilt)
-    embedding = sum(F.mse_loss(a.float(), b) for a, b in zip(lifted, wanted, strict=True))
+    embedding = torch.stack(
+        [
+            ops.linear_embedding_loss(level.float(), aim, *embed.parameters())
+            for embed, level, aim in zip(pair.embeddings, seen, wanted, strict=True)
+        ]
+    ).sum()
     perceptual = sum(F.mse_loss(a.float(), b) for a, b in zip(perceived, wanted, strict=True))
     pixel = F.mse_loss(rebuilt, image)
     total = settings.embedding_weight * embedding + settings.perceptual_weight * perceptual + 10 * pixel
-    return {"loss": torch.as_tensor(total), "embedding": torch.as_tensor(embedding),
+    return {"loss": torch.as_tensor(total), "embedding": embedding,
             "perceptual": torch.as_tensor(perceptual), "pixel": pixel}  # fmt: skip
 
 
@@ -162,12 +148,11 @@ def style_losses(
     with torch.autocast("cpu", torch.bfloat16):
         image = pair(content, style).float()
         levels = vgg.features(image.clamp(0, 1))
-    target = renormalize(content_features, *statistics[-1])
+    target = ops.renormalize(content_features, *statistics[-1])
     content_loss = F.mse_loss(levels[-1].float(), target)
     style_loss = torch.zeros(())
     for level, wanted in zip(levels, statistics, strict=True):
-        for seen, aim in zip(MeanStd.apply(level), wanted, strict=True):  # type: ignore[no-untyped-call]
-            style_loss = style_loss + F.mse_loss(seen, aim)
+        style_loss = style_loss + ops.statistics_loss(level, *wanted)
     excess = out_of_range(image)
     total = settings.content_weight * content_loss + settings.style_weight * style_loss + settings.range_weight * excess
     return {"loss": total, "content": content_loss, "style": style_loss, "excess": excess}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from fastnst import ops
 from fastnst.networks.adain import Encoder
-from fastnst.reference.adain import calc_mean_std
 
 from .data import CropSource, to_float
 
@@ -41,7 +41,7 @@ class FeaturePool:
         with torch.autocast("cpu", torch.bfloat16):
             features = self.vgg(to_float(contents)).bfloat16()
             levels = self.vgg.features(to_float(styles))
-        statistics = [calc_mean_std(level.float()) for level in levels]
+        statistics = [ops.calc_mean_std(level.float()) for level in levels]
         for i, counter in enumerate(counters):
             content = (contents[i], features[i])
             style = (styles[i], [(mean[i], std[i]) for mean, std in statistics])

@@ -6,7 +6,7 @@ reflection padding of 1; every one but the decoder's last is followed by ReLU. R
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -23,15 +23,6 @@ WIDTHS = {
     "16x": (16, 16, 32, 32, 64, 64, 64, 64, 128),
 }
 """Output channels of the nine encoder layers: the published network, its published pruning, and a quarter of each width."""
-
-MapHook = Callable[[Tensor], Tensor]
-"""Applied to every hidden feature map, to imitate in training what a deployed network does to it."""
-
-
-def unchanged(feature: Tensor) -> Tensor:
-    """The hook that does nothing."""
-    return feature
-
 
 CAFFE_MEANS = (103.939, 116.779, 123.68)
 """Mean blue, green and red, 0..255, that the Caffe VGG networks subtract."""
@@ -75,21 +66,21 @@ class Encoder(nn.Module):
     def widths(self) -> tuple[int, ...]:
         return tuple(int(getattr(self, name).out_channels) for name in LAYERS)
 
-    def features(self, image: Tensor, hook: MapHook = unchanged) -> list[Tensor]:
+    def features(self, image: Tensor) -> list[Tensor]:
         """ReLU outputs of the four levels, [N, C_i, H/2^i, W/2^i]."""
         x = self.conv0(image)
         taps = []
         for name in LAYERS:
-            x = hook(F.relu(reflected(getattr(self, name), x)))
+            x = F.relu(reflected(getattr(self, name), x))
             if name in TAPS:
                 taps.append(x)
             if name in POOL_AFTER:
                 x = F.max_pool2d(x, 2, 2, ceil_mode=self.ceil_pooling)
         return taps
 
-    def forward(self, image: Tensor, hook: MapHook = unchanged) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         """relu4_1 of ``image`` [N, 3, H, W]: [N, C, H/8, W/8]."""
-        return self.features(image, hook)[-1]
+        return self.features(image)[-1]
 
 
 class Decoder(nn.Module):
@@ -100,7 +91,7 @@ class Decoder(nn.Module):
         for name, outputs, inputs in zip(LAYERS, (3, *widths[:-1]), widths, strict=True):
             self.add_module(name, nn.Conv2d(inputs, outputs, 3))
 
-    def forward(self, feature: Tensor, hook: MapHook = unchanged) -> Tensor:
+    def forward(self, feature: Tensor) -> Tensor:
         """RGB, unclamped, from ``feature`` [N, C, h, w]: [N, 3, 8h, 8w]."""
         x = feature
         for name in reversed(LAYERS):
@@ -108,5 +99,5 @@ class Decoder(nn.Module):
                 x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = reflected(getattr(self, name), x)
             if name != LAYERS[0]:
-                x = hook(F.relu(x))
+                x = F.relu(x)
         return x
