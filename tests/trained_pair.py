@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from skimage import data
 from torch import Tensor
 
-from fastnst.networks.adain import LAYERS, POOL_AFTER, Decoder, Encoder, reflected
+from fastnst.networks.adain import LAYERS
+from fastnst.networks.vgg import POOL_AFTER, Decoder, Encoder, reflected
 from fastnst.reference.adain import adaptive_instance_normalization
 
 SMALL = (6, 7, 8, 9, 10, 12, 12, 11, 16)

@@ -27,8 +27,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst import ops
-from fastnst.networks.adain import TAPS, WIDTHS, Decoder, Encoder
-from fastnst.networks.vgg import load_normalised_vgg19
+from fastnst.networks.adain import WIDTHS
+from fastnst.networks.vgg import TAPS, Decoder, Encoder, load_normalised_vgg19
 
 from .checkpoints import flatten_adam, load_checkpoint, restore_adam, save_checkpoint
 from .data import CropSource, to_float
@@ -86,7 +86,7 @@ class Pair(nn.Module):
         super().__init__()
         self.encoder = Encoder(widths)
         self.decoder = Decoder(widths)
-        channels = [getattr(self.encoder, name).out_channels for name in TAPS]
+        channels = [getattr(self.encoder, name).out_channels for name in TAPS[: self.encoder.stage]]
         teacher = (64, 128, 256, 512)
         self.embeddings = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(channels, teacher, strict=True))
         for module in self.modules():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fastnst import ops
-from fastnst.networks.adain import Encoder
+from fastnst.networks.vgg import Encoder
 
 from .data import CropSource, to_float
 

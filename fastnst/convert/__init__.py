@@ -22,7 +22,8 @@ from fastnst.convert.pictures import calibration_pairs
 from fastnst.convert.quantisation import Ranges, quantise
 from fastnst.images import atomic_output
 from fastnst.modelfile import to_bytes
-from fastnst.networks.adain import LAYERS, POOL_AFTER
+from fastnst.networks.adain import LAYERS
+from fastnst.networks.vgg import POOL_AFTER
 
 
 def macs_per_pixel(widths: Sequence[int]) -> tuple[int, int]:

@@ -12,7 +12,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from fastnst.networks.adain import LAYERS, POOL_AFTER
+from fastnst.networks.adain import LAYERS
+from fastnst.networks.vgg import POOL_AFTER
 
 
 @dataclass(frozen=True)

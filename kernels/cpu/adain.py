@@ -6,11 +6,11 @@ Feature maps are dense and of one type per call; statistics are contiguous float
 from __future__ import annotations
 
 import torch
+from fastnst.kernels.cpu.arguments import code, threads
+from fastnst.kernels.layout import channels_last
 from torch import Tensor
 
 from fastnst import _engine
-from fastnst.kernels.cpu.arguments import code, threads
-from fastnst.kernels.layout import channels_last
 
 
 def channel_stats(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
