@@ -39,7 +39,7 @@ class Stage(nn.Module):
 
     def __init__(self, widths: tuple[int, ...], heads: bool = False) -> None:
         super().__init__()
-        self.encoder = Encoder(widths, input_scale=1.0)
+        self.encoder = Encoder(widths)
         self.decoder = Decoder(widths, last_relu=True)
         self.number = self.encoder.stage
         lifted = zip(self.encoder.widths, VGG19, ALL_LAYERS, strict=False) if heads else ()
