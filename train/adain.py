@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst import ops
-from fastnst.networks.adain import WIDTHS
+from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.vgg import TAPS, VGG19, Decoder, Encoder, load_normalised_vgg19
 
 from .data import CropSource, to_float
@@ -37,7 +37,7 @@ from .world import World, joined
 class AdainSettings(Settings):
     """What decides the result."""
 
-    widths: str = field(default="16x", metadata={"help": " or ".join(WIDTHS)})
+    widths: str = field(default="16x", metadata={"help": " or ".join(WIDTHS) + ", or start: those of that file"})
     start: str = field(default="", metadata={"help": "safetensors file with encoder.* and decoder.* to start from"})
     distil_steps: int = 900
     style_steps: int = 2700
@@ -64,8 +64,8 @@ class AdainSettings(Settings):
             ValueError: one line.
         """
         super().__post_init__()
-        if self.widths not in WIDTHS:
-            raise ValueError(f"widths: expected {' or '.join(WIDTHS)}, got {self.widths!r}")
+        if self.widths not in {*WIDTHS, "start"}:
+            raise ValueError(f"widths: expected {', '.join(WIDTHS)} or start, got {self.widths!r}")
         if self.size % 8 or self.finish_size % 8:
             raise ValueError("size and finish_size: expected multiples of 8")
 
@@ -88,6 +88,12 @@ class Pair(nn.Module):
         return image
 
 
+def start_widths(path: str) -> tuple[int, ...]:
+    """The encoder's widths in a checkpoint."""
+    encoder = load_part(path, "encoder")
+    return tuple(encoder[f"{name}.weight"].shape[0] for name in LAYERS)
+
+
 def out_of_range(image: Tensor) -> Tensor:
     """Mean squared excess beyond 0..1: keeps the decoder where clamping hides nothing."""
     return (image - image.clamp(0, 1)).square().mean()
@@ -103,7 +109,7 @@ class AdainRecipe:
         self.vgg = load_normalised_vgg19(place.data / "weights" / VGG_FILE)
         channels_last(self.vgg, world)
         torch.manual_seed(settings.seed)
-        self.pair = Pair(WIDTHS[settings.widths])
+        self.pair = Pair(start_widths(settings.start) if settings.widths == "start" else WIDTHS[settings.widths])
         if settings.widths == "original":
             self.pair.encoder = self.vgg
             self.pair.embeddings = nn.ModuleList()
