@@ -43,7 +43,7 @@ class PruneSettings(AdainSettings):
 
 
 def kept_channels(weight: Tensor, count: int) -> Tensor:
-    """The ``count`` output channels of ``weight`` [O, I, k, k] with the largest L2 norm (biases not counted), in their order."""
+    """The ``count`` output channels of ``weight`` [O, I, k, k] with the largest L2 norm of weights, in their order."""
     largest: Tensor = weight.flatten(1).norm(dim=1).topk(count).indices
     return largest.sort().values
 
