@@ -73,7 +73,7 @@ def adain_backward(
 
 
 def _statistics(x: Tensor) -> Tensor:
-    return torch.empty(*x.shape[:2], 1, 1)
+    return torch.empty(*x.shape[:2], 1, 1, dtype=torch.float32)
 
 
 def _shape(x: Tensor) -> _engine.MapShape:
