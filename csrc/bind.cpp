@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/buffer.h"
+#include "base/pages.h"
 #include "engine/adain.h"
 #include "ops/adain.h"
 
@@ -149,5 +150,7 @@ PYBIND11_MODULE(_engine, module) {
     return calls;
   });
 
+  module.def("operations_variant", [] { return std::string(path_name()); });
+  module.def("prefer_large_pages", [](uintptr_t address, size_t size) { prefer_large_pages(memory<void>(address), size); });
   bind_adain(module);
 }

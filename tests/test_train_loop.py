@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import tiny_recipe
 import torch
+from safetensors.torch import load_file
+
 from fastnst.train.loop import Run, learning_rate, located
 from fastnst.train.settings import Phase, Place, Settings, filled, parse, read, to_toml
 from fastnst.train.world import World
-from safetensors.torch import load_file
 
 TINY = Path(tiny_recipe.__file__)
 PHASES = [Phase("a", 10, 1, 8, falls=False), Phase("b", 20, 1, 8)]

@@ -8,10 +8,6 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from fastnst.train import adain, collab, decoder, prune
-from fastnst.train.data import CropSource
-from fastnst.train.pool import GROUP, FeaturePool
-from fastnst.train.world import World
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
@@ -19,6 +15,10 @@ from fastnst.convert.pair import load_pair
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
 from fastnst.networks.wct import widths_of
+from fastnst.train import adain, collab, decoder, prune
+from fastnst.train.data import CropSource
+from fastnst.train.pool import GROUP, FeaturePool
+from fastnst.train.world import World
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
+
 from fastnst.train.loop import train
 from fastnst.train.settings import Phase, Place, Settings, parse
 from fastnst.train.world import World, joined
-from torch import Tensor, nn
 
 
 @dataclass(frozen=True)

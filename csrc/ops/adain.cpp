@@ -1,9 +1,11 @@
 // How the digits are kept. Maps are cut into chunks, whose sums are merged in double precision and always in the same order.
-// Inside a chunk, sums are of float32 and short, and the variance takes two passes while the numbers lie in cache: a mean
-// first, then the sums of d = x - mean and of d^2. The first mean may be off by its roundings; sum(d) says by how much:
-//   mean of x = mean + sum(d) / n,   sum of squares = sum(d^2) - sum(d)^2 / n
-// where next to nothing is taken away. Parts a and b merge (Chan, Golub and LeVeque, 1979) with delta = mean_b - mean_a to
-//   mean = mean_a + delta n_b / n,   squares = squares_a + squares_b + delta^2 n_a n_b / n
+// Inside a chunk of n numbers, sums are of float32 and short, and taken once of d = x - shift and of d^2:
+//   mean = shift + sum(d) / n,   squares = sum((x - mean)^2) = sum(d^2) - n (mean - shift)^2
+// The difference is harmless with shift = the mean of the first n_a = n / 8 numbers. Let D be the distance between their mean
+// and that of the other n_b. Then mean - shift = D n_b / n, and squares is at least D^2 n_a n_b / n: what is taken away is at
+// most n_b / n_a = 7 times what is left, three bits in the worst case and far from it none.
+// Parts a and b merge (Chan, Golub and LeVeque, 1979) to
+//   mean = mean_a + D n_b / n,   squares = squares_a + squares_b + D^2 n_a n_b / n
 // A map is then swept as scale * (x - shift) + offset with shift next to the mean: where the mean is large, the roundings of
 // scale * x + offset would be as large.
 #include "ops/adain.h"
@@ -18,8 +20,10 @@
 namespace fastnst::FASTNST_PATH {
 namespace {
 
-// Elements whose sums are float32, read twice: 16 KB of float32, for the first-level cache.
+// Elements of a row, or positions, whose sums are float32.
 constexpr int64_t kBlock = 4096;
+// The part of a chunk whose mean is its shift: one in so many.
+constexpr int64_t kStart = 8;
 // Elements that a thread takes at a time: 128 KB of float32, for any second-level cache.
 constexpr int64_t kChunk = 8 * kBlock;
 // Bytes of float32 from which threads share an image. Smaller ones stay in the cache of the one thread that reads them twice.
@@ -119,19 +123,32 @@ int64_t whole_positions(int64_t positions, int64_t channels) {
   return std::max<int64_t>(0, positions - (reach + channels - 1) / channels + 1);
 }
 
-// Calls body(group, offset, channel, lanes) for every vector of channels, and for as many positions together as `group`, a
-// constant, says. A vector's last lanes may belong to the next positions.
+// Positions and vectors of channels that are summed in registers, before memory is told.
+template <int kPositions, int kVectors>
+struct Tile {
+  static constexpr int positions = kPositions, vectors = kVectors;
+};
+
+// Calls body(tile, offset, channel, lanes) until tiles have covered all channels of all positions; lanes are those of every
+// vector in the tile. A vector's last lanes may belong to the next positions.
 template <typename Body>
-void each_group(int64_t positions, int64_t channels, Body&& body) {
+void each_tile(int64_t positions, int64_t channels, Body&& body) {
   const int64_t whole = whole_positions(positions, channels), end = positions * channels;
-  const std::integral_constant<int, kSums> several;
-  const std::integral_constant<int, 1> one;
   int64_t p = 0;
-  for (; p + kSums <= whole; p += kSums)
-    for (int64_t c = 0; c < channels; c += kFloats) body(several, p * channels + c, c, kFloats);
+  for (; p + kSums <= whole; p += kSums) {
+    int64_t c = 0;
+    for (; c + kSums * kFloats <= channels; c += kSums * kFloats) body(Tile<kSums, kSums>(), p * channels + c, c, kFloats);
+    for (; c < channels; c += kFloats) body(Tile<kSums, 1>(), p * channels + c, c, kFloats);
+  }
   for (; p < positions; p++)
     for (int64_t c = 0, i = p * channels; c < channels; c += kFloats, i += kFloats)
-      body(one, i, c, std::min<int64_t>(end - i, kFloats));
+      body(Tile<1, 1>(), i, c, std::min<int64_t>(end - i, kFloats));
+}
+
+// sums[channel] += v, for as many vectors as a tile has.
+template <int kVectors>
+void add_to(float* sums, const Floats (&v)[kVectors]) {
+  for (int j = 0; j < kVectors; j++) store(sums + j * kFloats, load(sums + j * kFloats) + v[j]);
 }
 
 // Calls body(offset, channel, lanes) for every vector of channels, one position after the other: what a whole vector writes
@@ -160,56 +177,52 @@ void merge(double* moments, double before, const double* more, double count, int
 }
 
 template <typename T>
-void block_moments(const T* x, int64_t count, double* moments) {
-  Floats sums[kSums] = {}, squares[kSums] = {};
-  each_vector(count, [&](int64_t i, int k, int64_t lanes) { sums[k] += load(x + i, lanes); });
-  const float mean = sum(total(sums)) / float(count);
-  for (Floats& each : sums) each = Floats{};
-  each_vector(count, [&](int64_t i, int k, int64_t lanes) {
-    const Floats d = first(load(x + i, lanes) - all(mean), lanes);
-    sums[k] += d;
-    squares[k] += d * d;
-  });
-  const double rest = double(sum(total(sums)));
-  moments[0] = double(mean) + rest / double(count);
-  moments[1] = double(sum(total(squares))) - rest * rest / double(count);
-}
-
-template <typename T>
 void row_moments(const T* x, int64_t count, double* moments) {
-  moments[0] = moments[1] = 0;
-  for (int64_t i = 0; i < count; i += kBlock) {
-    double block[2];
-    const int64_t length = std::min(kBlock, count - i);
-    block_moments(x + i, length, block);
-    merge(moments, double(i), block, double(length), 1);
+  const int64_t start = std::min(count, (count / kStart / kFloats + 1) * kFloats);
+  Floats lead[kSums] = {};
+  each_vector(start, [&](int64_t i, int k, int64_t lanes) { lead[k] += load(x + i, lanes); });
+  const float shift = sum(total(lead)) / float(start);
+  double rest = 0, squares = 0;
+  for (int64_t begin = 0; begin < count; begin += kBlock) {
+    Floats s[kSums] = {}, q[kSums] = {};
+    each_vector(std::min(kBlock, count - begin), [&](int64_t i, int k, int64_t lanes) {
+      const Floats d = first(load(x + begin + i, lanes) - all(shift), lanes);
+      s[k] += d;
+      q[k] += d * d;
+    });
+    rest += double(sum(total(s)));
+    squares += double(sum(total(q)));
   }
+  moments[0] = double(shift) + rest / double(count);
+  moments[1] = squares - rest * rest / double(count);
 }
 
 template <typename T>
 void channel_moments(const T* x, int64_t positions, int64_t channels, int64_t padded, float* work, double* moments) {
-  float *mean = work, *sums = mean + padded, *squares = sums + padded;
+  float *shift = work, *sums = shift + padded, *squares = sums + padded;
   for (int64_t c = 0; c < kWork * padded; c++) work[c] = 0;
-  each_group(positions, channels, [&](auto group, int64_t i, int64_t c, int64_t lanes) {
-    Floats s = load(x + i, lanes);
-    for (int k = 1; k < group; k++) s += load(x + i + k * channels);
-    store(mean + c, load(mean + c) + s);
+  const int64_t start = (positions + kStart - 1) / kStart;
+  each_tile(start, channels, [&](auto tile, int64_t i, int64_t c, int64_t lanes) {
+    Floats s[tile.vectors] = {};
+    for (int k = 0; k < tile.positions; k++)
+      for (int j = 0; j < tile.vectors; j++) s[j] += load(x + i + k * channels + j * kFloats, lanes);
+    add_to(shift + c, s);
   });
-  for (int64_t c = 0; c < channels; c++) mean[c] /= float(positions);
-  each_group(positions, channels, [&](auto group, int64_t i, int64_t c, int64_t lanes) {
-    const Floats middle = load(mean + c);
-    Floats d = load(x + i, lanes) - middle, s = d, q = d * d;
-    for (int k = 1; k < group; k++) {
-      d = load(x + i + k * channels) - middle;
-      s += d;
-      q += d * d;
-    }
-    store(sums + c, load(sums + c) + s);
-    store(squares + c, load(squares + c) + q);
+  for (int64_t c = 0; c < channels; c++) shift[c] /= float(start);
+  each_tile(positions, channels, [&](auto tile, int64_t i, int64_t c, int64_t lanes) {
+    Floats s[tile.vectors] = {}, q[tile.vectors] = {};
+    for (int k = 0; k < tile.positions; k++)
+      for (int j = 0; j < tile.vectors; j++) {
+        const Floats d = load(x + i + k * channels + j * kFloats, lanes) - load(shift + c + j * kFloats);
+        s[j] += d;
+        q[j] += d * d;
+      }
+    add_to(sums + c, s);
+    add_to(squares + c, q);
   });
   for (int64_t c = 0; c < channels; c++) {
     const double rest = double(sums[c]);
-    moments[c] = double(mean[c]) + rest / double(positions);
+    moments[c] = double(shift[c]) + rest / double(positions);
     moments[channels + c] = double(squares[c]) - rest * rest / double(positions);
   }
 }
@@ -265,17 +278,19 @@ template <typename T>
 void channel_sums(const T* grad, const T* x, int64_t positions, int64_t channels, int64_t padded, const float* shift,
                   float* work, double* sums) {
   for (int64_t c = 0; c < kWork * padded; c++) work[c] = 0;
-  each_group(positions, channels, [&](auto group, int64_t i, int64_t c, int64_t lanes) {
-    const Floats middle = load(shift + c);
-    const Floats g = load(grad + i, lanes), d = load(x + i, lanes) - middle;
-    Floats s[3] = {g, d, g * d};
-    for (int k = 1; k < group; k++) {
-      const Floats more = load(grad + i + k * channels), e = load(x + i + k * channels) - middle;
-      s[0] += more;
-      s[1] += e;
-      s[2] += more * e;
-    }
-    for (int k = 0; k < 3; k++) store(work + k * padded + c, load(work + k * padded + c) + s[k]);
+  each_tile(positions, channels, [&](auto tile, int64_t i, int64_t c, int64_t lanes) {
+    Floats of_grad[tile.vectors] = {}, of_d[tile.vectors] = {}, of_product[tile.vectors] = {};
+    for (int k = 0; k < tile.positions; k++)
+      for (int j = 0; j < tile.vectors; j++) {
+        const int64_t at = i + k * channels + j * kFloats;
+        const Floats g = load(grad + at, lanes), d = load(x + at, lanes) - load(shift + c + j * kFloats);
+        of_grad[j] += g;
+        of_d[j] += d;
+        of_product[j] += g * d;
+      }
+    add_to(work + c, of_grad);
+    add_to(work + padded + c, of_d);
+    add_to(work + 2 * padded + c, of_product);
   });
   for (int k = 0; k < 3; k++)
     for (int64_t c = 0; c < channels; c++) sums[k * channels + c] = double(work[k * padded + c]);

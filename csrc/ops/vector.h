@@ -59,50 +59,63 @@ static inline Vector load_bits(const void* p) {
 
 static inline Floats all(float value) { return Floats{} + value; }
 
-// 16 bits to 32 and back, to nearest even, with subnormal numbers, infinities and NaN.
-static inline Floats widen(Bfloat16, Halves bits) { return (Floats)(__builtin_convertvector(bits, Words) << 16); }
+// The same numbers in lanes of another width. GCC takes three instructions for what processors do in one.
+static inline Words words(Halves v) {
+#if defined(__AVX512F__)
+  return (Words)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)v);  // plain forms of AVX-512 make GCC warn of itself
+#elif defined(__AVX2__)
+  return (Words)_mm256_cvtepu16_epi32((__m128i)v);
+#else
+  return __builtin_convertvector(v, Words);
+#endif
+}
+
+static inline Halves halves(Words v) {
+#if defined(__AVX512F__)
+  return (Halves)_mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)v);
+#else
+  return __builtin_convertvector(v, Halves);
+#endif
+}
+
+// 16-bit numbers as float32, and float32 rounded to nearest even; subnormal numbers, infinities and NaN as they should be.
+static inline Floats widen(Bfloat16, Halves bits) { return (Floats)(words(bits) << 16); }
 
 static inline Halves narrow(Bfloat16, Floats v) {
-  const Words bits = (Words)v;
-  const Words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-  const Words nan = (bits >> 16) | 0x40;  // rounding could carry a NaN's digits into the sign
-  return __builtin_convertvector(v != v ? nan : rounded, Halves);
+  const Words bits = (Words)v, high = bits >> 16;
+  const Words rounded = (bits + 0x7fff + (high & 1)) >> 16;
+  return halves(v != v ? high | 0x40 : rounded);  // rounding could carry a NaN's digits into its sign
 }
-
-#if defined(__AVX512F__)
-
-// With a mask of all lanes, because GCC warns of what its plain forms leave uninitialised.
-static inline Floats widen(Float16, Halves bits) { return (Floats)_mm512_maskz_cvtph_ps(0xffff, (__m256i)bits); }
-static inline Halves narrow(Float16, Floats v) {
-  return (Halves)_mm512_maskz_cvtps_ph(0xffff, (__m512)v, _MM_FROUND_TO_NEAREST_INT);
-}
-
-#elif defined(__F16C__)
-
-static inline Floats widen(Float16, Halves bits) { return (Floats)_mm256_cvtph_ps((__m128i)bits); }
-static inline Halves narrow(Float16, Floats v) { return (Halves)_mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT); }
-
-#else
 
 static inline Floats widen(Float16, Halves bits) {
-  const Words wide = __builtin_convertvector(bits, Words);
+#if defined(__AVX512F__)
+  return (Floats)_mm512_maskz_cvtph_ps(0xffff, (__m256i)bits);
+#elif defined(__F16C__)
+  return (Floats)_mm256_cvtph_ps((__m128i)bits);
+#else
+  const Words wide = words(bits);
   // The exponents differ by 112, for subnormal numbers too; the product leaves infinities and NaN with a finite exponent.
   const Words magnitude = (Words)((Floats)((wide & 0x7fff) << 13) * all(0x1p112f));
   const Words special = (wide & 0x7c00) == 0x7c00 ? Words{} + 0x7f800000u : Words{};
   return (Floats)(magnitude | special | ((wide & 0x8000) << 16));
+#endif
 }
 
 static inline Halves narrow(Float16, Floats v) {
+#if defined(__AVX512F__)
+  return (Halves)_mm512_maskz_cvtps_ph(0xffff, (__m512)v, _MM_FROUND_TO_NEAREST_INT);
+#elif defined(__F16C__)
+  return (Halves)_mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT);
+#else
   const Words sign = (Words)v & 0x80000000u, bits = (Words)v ^ sign;
   const Words normal = (bits - (112u << 23) + 0xfff + ((bits >> 13) & 1)) >> 13;
   // Adding 1/2 leaves a subnormal result's digits, rounded, in the lowest bits of the sum.
   const Words subnormal = (Words)((Floats)bits + 0.5f) - (126u << 23);
   const Words finite = bits < Words{} + (113u << 23) ? subnormal : normal;
   const Words special = bits > Words{} + 0x7f800000u ? Words{} + 0x7e00u : Words{} + 0x7c00u;
-  return __builtin_convertvector((bits >= Words{} + (143u << 23) ? special : finite) | (sign >> 16), Halves);
-}
-
+  return halves((bits >= Words{} + (143u << 23) ? special : finite) | (sign >> 16));
 #endif
+}
 
 // At any alignment that the element type allows.
 static inline Floats load(const float* p) { return load_bits<Floats>(p); }
@@ -124,17 +137,33 @@ static inline void store(T* p, Floats v) {
 template <typename T>
 static inline Floats load(const T* p, int64_t count) {
   if (count >= kFloats) return load(p);
+#if defined(__AVX512F__)
+  const __mmask16 lanes = __mmask16((1u << count) - 1);
+  if constexpr (sizeof(T) == 4)
+    return (Floats)_mm512_maskz_loadu_ps(lanes, p);
+  else
+    return widen(T(), (Halves)_mm256_maskz_loadu_epi16(lanes, p));
+#else
   T lanes[kFloats] = {};
   for (int64_t i = 0; i < count; i++) lanes[i] = p[i];
   return load(lanes);
+#endif
 }
 
 template <typename T>
 static inline void store(T* p, Floats v, int64_t count) {
   if (count >= kFloats) return store(p, v);
+#if defined(__AVX512F__)
+  const __mmask16 lanes = __mmask16((1u << count) - 1);
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_ps(p, lanes, (__m512)v);
+  else
+    _mm256_mask_storeu_epi16(p, lanes, (__m256i)narrow(T(), v));
+#else
   T lanes[kFloats];
   store(lanes, v);
   for (int64_t i = 0; i < count; i++) p[i] = lanes[i];
+#endif
 }
 
 // `v` with 0 in all lanes from `count` on.
@@ -147,11 +176,12 @@ static inline Floats first(Floats v, int64_t count) {
 
 // In a tree, for the fewest roundings in a row.
 static inline float sum(Floats v) {
-  float lanes[kFloats];
-  store(lanes, v);
-  for (int half = kFloats / 2; half > 0; half /= 2)
-    for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
-  return lanes[0];
+  typedef float Quad __attribute__((vector_size(16)));
+  Quad quads[kBytes / 16];
+  std::memcpy(quads, &v, sizeof v);
+  for (int half = kBytes / 32; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) quads[i] += quads[i + half];
+  return (quads[0][0] + quads[0][2]) + (quads[0][1] + quads[0][3]);
 }
 
 }  // namespace fastnst::FASTNST_PATH

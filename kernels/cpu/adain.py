@@ -6,11 +6,11 @@ Feature maps are dense and of one type per call; statistics are contiguous float
 from __future__ import annotations
 
 import torch
-from fastnst.kernels.cpu.arguments import code, threads
-from fastnst.kernels.layout import channels_last
 from torch import Tensor
 
 from fastnst import _engine
+from fastnst.kernels.cpu.arguments import code, empty_like, threads
+from fastnst.kernels.layout import channels_last
 
 
 def channel_stats(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
@@ -22,7 +22,7 @@ def channel_stats(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
 
 def channel_stats_backward(grad_mean: Tensor, grad_std: Tensor, x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """The gradient that reaches ``x`` through its statistics, like ``x``."""
-    dx = torch.empty_like(x)
+    dx = empty_like(x)
     pointers = [tensor.data_ptr() for tensor in (grad_mean, grad_std, x, mean, std, dx)]
     _engine.adain_channel_stats_backward(_shape(x), *pointers, threads())
     return dx
@@ -30,7 +30,7 @@ def channel_stats_backward(grad_mean: Tensor, grad_std: Tensor, x: Tensor, mean:
 
 def adain_apply(content: Tensor, style_mean: Tensor, style_std: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """``content`` with other statistics, and its own: (out, mean, std)."""
-    out, mean, std = torch.empty_like(content), _statistics(content), _statistics(content)
+    out, mean, std = empty_like(content), _statistics(content), _statistics(content)
     inputs = [tensor.data_ptr() for tensor in (content, style_mean, style_std)]
     outputs = [tensor.data_ptr() for tensor in (out, mean, std)]
     _engine.adain_apply(_shape(content), *inputs, eps, *outputs, threads())
@@ -43,7 +43,7 @@ def adain_apply_backward(
     """The gradients of ``adain_apply``'s out: (dcontent, dstyle_mean, dstyle_std)."""
     last = channels_last(content)
     grad = grad.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
-    dcontent, dstyle_mean, dstyle_std = torch.empty_like(content), _statistics(content), _statistics(content)
+    dcontent, dstyle_mean, dstyle_std = empty_like(content), _statistics(content), _statistics(content)
     tensors = (grad, content, mean, std, style_std, dcontent, dstyle_mean, dstyle_std)
     _engine.adain_apply_backward(_shape(content), *(tensor.data_ptr() for tensor in tensors), threads())
     return dcontent, dstyle_mean, dstyle_std
@@ -73,7 +73,7 @@ def adain_backward(
 
 
 def _statistics(x: Tensor) -> Tensor:
-    return torch.empty(*x.shape[:2], 1, 1)
+    return torch.empty(*x.shape[:2], 1, 1, dtype=torch.float32)
 
 
 def _shape(x: Tensor) -> _engine.MapShape:
