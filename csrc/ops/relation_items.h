@@ -1,0 +1,223 @@
+// How the items of an image lie in memory; squared distances of tiles of pairs; gradients from items to pixels.
+#pragma once
+
+#include "ops/relation.h"
+#include "ops/vector.h"
+
+namespace fastnst::FASTNST_PATH {
+namespace {
+
+constexpr int64_t kTile = 32;  // pairs are worked on in tiles of this many items by as many
+// Numbers of an item whose squares are added up in float32. Short, so that the sum keeps its digits, and so that two panels
+// of `kTile` items stay in the cache. A lane adds up one number in `kFloats` where an item lies in one piece.
+constexpr int64_t kChunk = 512, kLineChunk = 128;
+constexpr int64_t kPanelRow = kChunk + 16;  // rows of a panel, apart from multiples of the cache's period
+constexpr int64_t kPanel = kTile * kPanelRow;
+constexpr int64_t kWidth = 2 * kFloats;  // numbers per item (or items per line) of a gradient that one pass computes
+
+static inline int64_t up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// One way to cut an image [channels, height, width] into `count` items of `size` numbers. The order of an item's numbers
+// means nothing. They lie in runs of `length`, or, for columns, number t of all items side by side at t * count.
+struct Cut {
+  int64_t count, size;
+  bool lines;
+  int64_t length;
+  int64_t across, item_down, item_across;  // item i begins at i / across * item_down + i % across * item_across
+  int64_t inner, run_outer, run_inner;     // and its run r at r / inner * run_outer + r % inner * run_inner from there
+};
+
+static Cut cut_of(int kind, int64_t channels, int64_t height, int64_t width, int64_t patch) {
+  const int64_t plane = height * width;
+  if (kind == kRows) return {height, channels * width, false, width, 1, width, 0, 1, plane, 0};
+  if (kind == kColumns) return {width, channels * height, true, 1, width, 0, 1, 1, width, 0};
+  const int64_t across = width / patch;
+  return {height / patch * across, channels * patch * patch, false, patch, across, patch * width, patch, patch, plane, width};
+}
+
+static inline int64_t item_start(const Cut& cut, int64_t i) {
+  return i / cut.across * cut.item_down + i % cut.across * cut.item_across;
+}
+
+// Calls visit(offset in the image, offset from `begin`, length) for the pieces of numbers [begin, end) of the item at `start`.
+template <typename Visit>
+static inline void each_piece(const Cut& cut, int64_t start, int64_t begin, int64_t end, Visit&& visit) {
+  for (int64_t t = begin; t < end;) {
+    const int64_t run = t / cut.length, skip = t % cut.length, n = least(cut.length - skip, end - t);
+    visit(start + run / cut.inner * cut.run_outer + run % cut.inner * cut.run_inner + skip, t - begin, n);
+    t += n;
+  }
+}
+
+// Numbers [begin, end) of one item, followed by zeros to a whole vector.
+static void copy_item(const Cut& cut, const float* image, int64_t item, int64_t begin, int64_t end, float* out) {
+  each_piece(cut, item_start(cut, item), begin, end,
+             [&](int64_t from, int64_t to, int64_t n) { std::memcpy(out + to, image + from, n * sizeof(float)); });
+  for (int64_t t = end - begin; t < up(end - begin, kFloats); t++) out[t] = 0;
+}
+
+// Items [first, first + kTile), zeros for those that do not exist: panel[i][t], or panel[t][i] of lines.
+static void copy_panel(const Cut& cut, const float* image, int64_t first, int64_t begin, int64_t end, float* panel) {
+  const int64_t items = least(kTile, cut.count - first);
+  if (cut.lines) {
+    for (int64_t t = begin; t < end; t++, panel += kTile) {
+      std::memcpy(panel, image + t * cut.count + first, items * sizeof(float));
+      for (int64_t i = items; i < kTile; i++) panel[i] = 0;
+    }
+    return;
+  }
+  for (int64_t i = 0; i < items; i++) copy_item(cut, image, first + i, begin, end, panel + i * kPanelRow);
+  if (items < kTile) std::memset(panel + items * kPanelRow, 0, (kTile - items) * kPanelRow * sizeof(float));
+}
+
+// Squared distances of kItems by kOthers items that lie in one piece, added to `sums`. Registers hold all of them.
+constexpr int kItems = 4, kOthers = kBytes == 64 ? 4 : 2;
+
+static inline void add_squares_of_items(const float* a, const float* b, int64_t length, double* sums) {
+  Floats acc[kItems][kOthers] = {};
+  for (int64_t t = 0; t < length; t += kFloats) {
+    Floats y[kOthers];
+    for (int c = 0; c < kOthers; c++) y[c] = load(b + c * kPanelRow + t);
+    for (int r = 0; r < kItems; r++) {
+      const Floats x = load(a + r * kPanelRow + t);
+      for (int c = 0; c < kOthers; c++) acc[r][c] += (x - y[c]) * (x - y[c]);
+    }
+  }
+  for (int r = 0; r < kItems; r++)
+    for (int c = 0; c < kOthers; c++) sums[r * kTile + c] += sum(acc[r][c]);
+}
+
+// The same of kLineItems items by kWidth of which each line holds one number.
+constexpr int kLineItems = kBytes == 64 ? 8 : 4;
+
+static inline void add_squares_of_lines(const float* a, const float* b, int64_t length, double* sums) {
+  Floats acc[kLineItems][2] = {};
+  for (int64_t t = 0; t < length; t++) {
+    const Floats y0 = load(b + t * kTile), y1 = load(b + t * kTile + kFloats);
+    for (int r = 0; r < kLineItems; r++) {
+      const Floats x = all(a[t * kTile + r]);
+      acc[r][0] += (x - y0) * (x - y0);
+      acc[r][1] += (x - y1) * (x - y1);
+    }
+  }
+  for (int r = 0; r < kLineItems; r++)
+    for (int c = 0; c < 2; c++)
+      for (int l = 0; l < kFloats; l++) sums[r * kTile + c * kFloats + l] += acc[r][c][l];
+}
+
+// Over numbers [begin, end) of the items of tile (i0, j0), j0 >= i0. Below the diagonal of the matrix some are left out.
+// `panels` is scratch memory of 2 * kPanel floats.
+static void squares_of_tile(const Cut& cut, const float* image, int64_t i0, int64_t j0, int64_t begin, int64_t end,
+                            float* panels, double* sums) {
+  std::memset(sums, 0, kTile * kTile * sizeof(double));
+  float* const a = panels;
+  float* const b = i0 == j0 ? panels : panels + kPanel;
+  const int64_t chunk = cut.lines ? kLineChunk : kChunk;
+  for (int64_t t = begin; t < end; t += chunk) {
+    const int64_t stop = least(t + chunk, end);
+    copy_panel(cut, image, i0, t, stop, a);
+    if (b != a) copy_panel(cut, image, j0, t, stop, b);
+    if (cut.lines) {
+      for (int64_t i = 0; i < kTile; i += kLineItems)
+        for (int64_t j = 0; j < kTile; j += kWidth)
+          if (i0 + i < j0 + j + kWidth) add_squares_of_lines(a + i, b + j, stop - t, sums + i * kTile + j);
+    } else {
+      for (int64_t i = 0; i < kTile; i += kItems)
+        for (int64_t j = 0; j < kTile; j += kOthers)
+          if (i0 + i < j0 + j + kOthers)
+            add_squares_of_items(a + i * kPanelRow, b + j * kPanelRow, up(stop - t, kFloats), sums + i * kTile + j);
+    }
+  }
+}
+
+// --- gradients: gradient of item i += scale * sum_j weight_ij (item_i - item_j) ---
+
+// kRowsOfOutput outputs by kWidth: out[r] = sum_j own[r] weight - ... with the roles below.
+constexpr int kOutputs = 4;
+
+// Outputs of kOutputs items: numbers of all items in panel[j][kWidth], weights of the first item from `weights`.
+template <int kCount>
+static inline void gradient_of_items(const float* panel, int64_t first, int64_t count, const float* weights, float* out) {
+  Floats x[kCount][2], acc[kCount][2] = {};
+  for (int r = 0; r < kCount; r++)
+    for (int c = 0; c < 2; c++) x[r][c] = load(panel + (first + r) * kWidth + c * kFloats);
+  for (int64_t j = 0; j < count; j++) {
+    const Floats y0 = load(panel + j * kWidth), y1 = load(panel + j * kWidth + kFloats);
+    for (int r = 0; r < kCount; r++) {
+      const Floats w = all(weights[(first + r) * count + j]);
+      acc[r][0] += w * (x[r][0] - y0);
+      acc[r][1] += w * (x[r][1] - y1);
+    }
+  }
+  for (int r = 0; r < kCount; r++)
+    for (int c = 0; c < 2; c++) store(out + r * kWidth + c * kFloats, acc[r][c]);
+}
+
+// Numbers [begin, end) of all items, at most kWidth. `panel` is scratch memory of count * kWidth floats.
+static void add_gradient_of_items(const Cut& cut, const float* image, int64_t begin, int64_t end, const float* weights,
+                                  float scale, float* panel, float* gradient) {
+  for (int64_t i = 0; i < cut.count; i++) {
+    if (end - begin < kWidth) std::memset(panel + i * kWidth, 0, kWidth * sizeof(float));
+    copy_item(cut, image, i, begin, end, panel + i * kWidth);
+  }
+  float out[kOutputs * kWidth];
+  for (int64_t i = 0; i < cut.count; i += kOutputs) {
+    const int64_t items = least(kOutputs, cut.count - i);
+    if (items == kOutputs) {
+      gradient_of_items<kOutputs>(panel, i, cut.count, weights, out);
+    } else {
+      for (int64_t r = 0; r < items; r++) gradient_of_items<1>(panel, i + r, cut.count, weights, out + r * kWidth);
+    }
+    for (int64_t r = 0; r < items; r++)
+      each_piece(cut, item_start(cut, i + r), begin, end, [&](int64_t to, int64_t from, int64_t n) {
+        for (int64_t t = 0; t < n; t++) gradient[to + t] += scale * out[r * kWidth + from + t];
+      });
+  }
+}
+
+// Outputs of kCount lines at kWidth items: own numbers at `own` (kWidth apart), weights[j][kWidth].
+template <int kCount>
+static inline void gradient_of_lines(const float* lines, int64_t count, const float* own, const float* weights, float* out) {
+  Floats x[kCount][2], acc[kCount][2] = {};
+  for (int r = 0; r < kCount; r++)
+    for (int c = 0; c < 2; c++) x[r][c] = load(own + r * kWidth + c * kFloats);
+  for (int64_t j = 0; j < count; j++) {
+    const Floats w0 = load(weights + j * kWidth), w1 = load(weights + j * kWidth + kFloats);
+    for (int r = 0; r < kCount; r++) {
+      const Floats y = all(lines[r * count + j]);
+      acc[r][0] += w0 * (x[r][0] - y);
+      acc[r][1] += w1 * (x[r][1] - y);
+    }
+  }
+  for (int r = 0; r < kCount; r++)
+    for (int c = 0; c < 2; c++) store(out + r * kWidth + c * kFloats, acc[r][c]);
+}
+
+// Lines [begin, end) of all items. `panel` as above.
+static void add_gradient_of_lines(const Cut& cut, const float* image, int64_t begin, int64_t end, const float* weights,
+                                  float scale, float* panel, float* gradient) {
+  const int64_t count = cut.count;
+  float own[kOutputs * kWidth] = {}, out[kOutputs * kWidth];
+  for (int64_t x = 0; x < count; x += kWidth) {
+    const int64_t width = least(kWidth, count - x);
+    if (width < kWidth) std::memset(panel, 0, count * kWidth * sizeof(float));
+    for (int64_t j = 0; j < count; j++) std::memcpy(panel + j * kWidth, weights + j * count + x, width * sizeof(float));
+    for (int64_t t = begin; t < end; t += kOutputs) {
+      const float* const lines = image + t * count;
+      const int64_t n = least(kOutputs, end - t);
+      for (int64_t r = 0; r < n; r++) std::memcpy(own + r * kWidth, lines + r * count + x, width * sizeof(float));
+      if (n == kOutputs) {
+        gradient_of_lines<kOutputs>(lines, count, own, panel, out);
+      } else {
+        for (int64_t r = 0; r < n; r++)
+          gradient_of_lines<1>(lines + r * count, count, own + r * kWidth, panel, out + r * kWidth);
+      }
+      for (int64_t r = 0; r < n; r++)
+        for (int64_t i = 0; i < width; i++) gradient[(t + r) * count + x + i] += scale * out[r * kWidth + i];
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fastnst::FASTNST_PATH
