@@ -4,6 +4,10 @@
 // Every sum has an order that depends on sizes alone, not on threads: a task owns all that it writes.
 #include "ops/relation.h"
 
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
+
 #include "base/parallel.h"
 #include "ops/relation_items.h"
 #include "ops/vector.h"
@@ -213,45 +217,42 @@ struct Relations {
   const float* rho;
 };
 
+// Processors' minimum and maximum return their second operand if there is no order: NaN stays NaN.
 static inline Floats clamp_to_one(Floats x) {
-  x = all(1) < x ? all(1) : x;  // in this order NaN stays NaN
-  return x < all(-1) ? all(-1) : x;
+#if defined(__AVX512F__)
+  x = _mm512_mask_min_ps(x, 0xffff, 1 - Floats{}, x);  // a mask, because without one some compilers warn of their own header
+  return _mm512_mask_max_ps(x, 0xffff, -1 - Floats{}, x);
+#elif defined(__AVX2__)
+  return _mm256_max_ps(-1 - Floats{}, _mm256_min_ps(1 - Floats{}, x));
+#elif defined(__SSE2__)
+  return _mm_max_ps(-1 - Floats{}, _mm_min_ps(1 - Floats{}, x));
+#else
+  x = 1 < x ? 1 - Floats{} : x;
+  return x < -1 ? -1 - Floats{} : x;
+#endif
 }
 
-constexpr int kAnchors = 2;  // vertices at once, which share what is loaded of the tile
-
-// Of kCount vertices i, all items j of [begin, end) and the columns k of the tile: the loss is returned, its derivatives by
-// q_jk and q_ik are added to the tile, which holds per item j (student's q_jk, teacher's q_jk, derivative).
-template <int kCount>
+// Of the vertex i, all items j of [begin, end) and the columns k of the tile: the loss is returned, its derivatives by q_jk and
+// q_ik are added to the tile, which holds per item j (student's q_jk, teacher's q_jk, derivative).
 static inline Floats triplets(const Relations& student, const Relations& teacher, int64_t stride, int64_t i, int64_t begin,
                               int64_t end, int64_t column, float* tile) {
-  const float *q_s[kCount], *rho_s[kCount], *q_t[kCount], *rho_t[kCount];
-  Floats rs[kCount], ds[kCount], rt[kCount], dt[kCount], by_length[kCount] = {}, loss{};
-  for (int a = 0; a < kCount; a++) {
-    q_s[a] = student.q + (i + a) * stride, rho_s[a] = student.rho + (i + a) * stride;
-    q_t[a] = teacher.q + (i + a) * stride, rho_t[a] = teacher.rho + (i + a) * stride;
-    rs[a] = load(rho_s[a] + column), ds[a] = load(q_s[a] + column) * rs[a];
-    rt[a] = load(rho_t[a] + column), dt[a] = load(q_t[a] + column) * rt[a];
-  }
+  const float *const q_s = student.q + i * stride, *const rho_s = student.rho + i * stride;
+  const float *const q_t = teacher.q + i * stride, *const rho_t = teacher.rho + i * stride;
+  const Floats rs = load(rho_s + column), ds = load(q_s + column) * rs;
+  const Floats rt = load(rho_t + column), dt = load(q_t + column) * rt;
+  Floats by_length{}, loss{};
   for (int64_t j = begin; j < end; j++) {
     float* const at = tile + j * 3 * kFloats;
-    const Floats qs = load(at), qt = load(at + kFloats);
-    Floats derivative = load(at + 2 * kFloats);
-    for (int a = 0; a < kCount; a++) {
-      const Floats hs = all(rho_s[a][j]), ht = all(rho_t[a][j]);
-      const Floats cosine = hs * ((q_s[a][j] - qs) * rs[a] + ds[a]);
-      const Floats error = cosine - ht * ((q_t[a][j] - qt) * rt[a] + dt[a]);
-      const Floats slope = clamp_to_one(error);
-      loss += slope * (error - 0.5f * slope);
-      derivative -= slope * hs * rs[a];
-      by_length[a] += slope * (hs - cosine * rs[a]);
-    }
-    store(at + 2 * kFloats, derivative);
+    const float hs = rho_s[j];
+    const Floats cosine = hs * ((q_s[j] - load(at)) * rs + ds);
+    const Floats error = cosine - rho_t[j] * ((q_t[j] - load(at + kFloats)) * rt + dt);
+    const Floats slope = clamp_to_one(error);
+    loss += slope * (error - 0.5f * slope);
+    by_length += slope * (hs - cosine * rs);
+    store(at + 2 * kFloats, load(at + 2 * kFloats) - slope * hs * rs);
   }
-  for (int a = 0; a < kCount; a++) {
-    float* const at = tile + ((i + a) * 3 + 2) * kFloats;
-    store(at, load(at) + 2 * rs[a] * by_length[a]);
-  }
+  float* const own = tile + (i * 3 + 2) * kFloats;
+  store(own, load(own) + 2 * rs * by_length);
   return loss;
 }
 
@@ -270,10 +271,7 @@ static double angles(const Relations& student, const Relations& teacher, const S
   double loss = 0;
   for (int64_t begin = 0; begin < count; begin += kAtOnce) {
     const int64_t end = least(begin + kAtOnce, count);
-    int64_t i = 0;
-    for (; i + kAnchors <= count; i += kAnchors)
-      loss += total(triplets<kAnchors>(student, teacher, stride, i, begin, end, column, tile));
-    for (; i < count; i++) loss += total(triplets<1>(student, teacher, stride, i, begin, end, column, tile));
+    for (int64_t i = 0; i < count; i++) loss += total(triplets(student, teacher, stride, i, begin, end, column, tile));
   }
   for (int64_t i = 0; i < count; i++)
     for (int64_t l = 0; l < least(kFloats, count - column); l++)

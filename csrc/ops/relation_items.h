@@ -18,6 +18,13 @@ constexpr int64_t kWidth = 2 * kFloats;  // numbers per item (or items per line)
 static inline int64_t up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
+// Most copies are of a few vectors, for which calling the library's function takes longer than copying.
+static inline void copy(float* to, const float* from, int64_t n) {
+  int64_t t = 0;
+  for (; t + kFloats <= n; t += kFloats) store(to + t, load(from + t));
+  for (; t < n; t++) to[t] = from[t];
+}
+
 // One way to cut an image [channels, height, width] into `count` items of `size` numbers. The order of an item's numbers
 // means nothing. They lie in runs of `length`, or, for columns, number t of all items side by side at t * count.
 struct Cut {
@@ -53,7 +60,7 @@ static inline void each_piece(const Cut& cut, int64_t start, int64_t begin, int6
 // Numbers [begin, end) of one item, followed by zeros to a whole vector.
 static void copy_item(const Cut& cut, const float* image, int64_t item, int64_t begin, int64_t end, float* out) {
   each_piece(cut, item_start(cut, item), begin, end,
-             [&](int64_t from, int64_t to, int64_t n) { std::memcpy(out + to, image + from, n * sizeof(float)); });
+             [&](int64_t from, int64_t to, int64_t n) { copy(out + to, image + from, n); });
   for (int64_t t = end - begin; t < up(end - begin, kFloats); t++) out[t] = 0;
 }
 
@@ -62,7 +69,7 @@ static void copy_panel(const Cut& cut, const float* image, int64_t first, int64_
   const int64_t items = least(kTile, cut.count - first);
   if (cut.lines) {
     for (int64_t t = begin; t < end; t++, panel += kTile) {
-      std::memcpy(panel, image + t * cut.count + first, items * sizeof(float));
+      copy(panel, image + t * cut.count + first, items);
       for (int64_t i = items; i < kTile; i++) panel[i] = 0;
     }
     return;
@@ -96,7 +103,7 @@ static inline void add_squares_of_lines(const float* a, const float* b, int64_t 
   for (int64_t t = 0; t < length; t++) {
     const Floats y0 = load(b + t * kTile), y1 = load(b + t * kTile + kFloats);
     for (int r = 0; r < kLineItems; r++) {
-      const Floats x = all(a[t * kTile + r]);
+      const float x = a[t * kTile + r];
       acc[r][0] += (x - y0) * (x - y0);
       acc[r][1] += (x - y1) * (x - y1);
     }
@@ -145,7 +152,7 @@ static inline void gradient_of_items(const float* panel, int64_t first, int64_t 
   for (int64_t j = 0; j < count; j++) {
     const Floats y0 = load(panel + j * kWidth), y1 = load(panel + j * kWidth + kFloats);
     for (int r = 0; r < kCount; r++) {
-      const Floats w = all(weights[(first + r) * count + j]);
+      const float w = weights[(first + r) * count + j];
       acc[r][0] += w * (x[r][0] - y0);
       acc[r][1] += w * (x[r][1] - y1);
     }
@@ -185,7 +192,7 @@ static inline void gradient_of_lines(const float* lines, int64_t count, const fl
   for (int64_t j = 0; j < count; j++) {
     const Floats w0 = load(weights + j * kWidth), w1 = load(weights + j * kWidth + kFloats);
     for (int r = 0; r < kCount; r++) {
-      const Floats y = all(lines[r * count + j]);
+      const float y = lines[r * count + j];
       acc[r][0] += w0 * (x[r][0] - y);
       acc[r][1] += w1 * (x[r][1] - y);
     }
@@ -202,11 +209,11 @@ static void add_gradient_of_lines(const Cut& cut, const float* image, int64_t be
   for (int64_t x = 0; x < count; x += kWidth) {
     const int64_t width = least(kWidth, count - x);
     if (width < kWidth) std::memset(panel, 0, count * kWidth * sizeof(float));
-    for (int64_t j = 0; j < count; j++) std::memcpy(panel + j * kWidth, weights + j * count + x, width * sizeof(float));
+    for (int64_t j = 0; j < count; j++) copy(panel + j * kWidth, weights + j * count + x, width);
     for (int64_t t = begin; t < end; t += kOutputs) {
       const float* const lines = image + t * count;
       const int64_t n = least(kOutputs, end - t);
-      for (int64_t r = 0; r < n; r++) std::memcpy(own + r * kWidth, lines + r * count + x, width * sizeof(float));
+      for (int64_t r = 0; r < n; r++) copy(own + r * kWidth, lines + r * count + x, width);
       if (n == kOutputs) {
         gradient_of_lines<kOutputs>(lines, count, own, panel, out);
       } else {
