@@ -1,4 +1,4 @@
-// How the items of an image lie in memory; squared distances of tiles of pairs; gradients from items to pixels.
+// How the items of an image lie in memory, and squared distances of tiles of pairs.
 #pragma once
 
 #include "ops/relation.h"
@@ -13,10 +13,11 @@ constexpr int64_t kTile = 32;  // pairs are worked on in tiles of this many item
 constexpr int64_t kChunk = 512, kLineChunk = 128;
 constexpr int64_t kPanelRow = kChunk + 16;  // rows of a panel, apart from multiples of the cache's period
 constexpr int64_t kPanel = kTile * kPanelRow;
-constexpr int64_t kWidth = 2 * kFloats;  // numbers per item (or items per line) of a gradient that one pass computes
+constexpr int64_t kWidth = 2 * kFloats;  // numbers side by side that are computed at once
 
 static inline int64_t up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Most copies are of a few vectors, for which calling the library's function takes longer than copying.
 static inline void copy(float* to, const float* from, int64_t n) {
@@ -121,107 +122,20 @@ static void squares_of_tile(const Cut& cut, const float* image, int64_t i0, int6
   float* const a = panels;
   float* const b = i0 == j0 ? panels : panels + kPanel;
   const int64_t chunk = cut.lines ? kLineChunk : kChunk;
+  const int64_t rows = least(kTile, cut.count - i0), columns = least(kTile, cut.count - j0);
   for (int64_t t = begin; t < end; t += chunk) {
     const int64_t stop = least(t + chunk, end);
     copy_panel(cut, image, i0, t, stop, a);
     if (b != a) copy_panel(cut, image, j0, t, stop, b);
     if (cut.lines) {
-      for (int64_t i = 0; i < kTile; i += kLineItems)
-        for (int64_t j = 0; j < kTile; j += kWidth)
+      for (int64_t i = 0; i < rows; i += kLineItems)
+        for (int64_t j = 0; j < columns; j += kWidth)
           if (i0 + i < j0 + j + kWidth) add_squares_of_lines(a + i, b + j, stop - t, sums + i * kTile + j);
     } else {
-      for (int64_t i = 0; i < kTile; i += kItems)
-        for (int64_t j = 0; j < kTile; j += kOthers)
+      for (int64_t i = 0; i < rows; i += kItems)
+        for (int64_t j = 0; j < columns; j += kOthers)
           if (i0 + i < j0 + j + kOthers)
             add_squares_of_items(a + i * kPanelRow, b + j * kPanelRow, up(stop - t, kFloats), sums + i * kTile + j);
-    }
-  }
-}
-
-// --- gradients: gradient of item i += scale * sum_j weight_ij (item_i - item_j) ---
-
-// kRowsOfOutput outputs by kWidth: out[r] = sum_j own[r] weight - ... with the roles below.
-constexpr int kOutputs = 4;
-
-// Outputs of kOutputs items: numbers of all items in panel[j][kWidth], weights of the first item from `weights`.
-template <int kCount>
-static inline void gradient_of_items(const float* panel, int64_t first, int64_t count, const float* weights, float* out) {
-  Floats x[kCount][2], acc[kCount][2] = {};
-  for (int r = 0; r < kCount; r++)
-    for (int c = 0; c < 2; c++) x[r][c] = load(panel + (first + r) * kWidth + c * kFloats);
-  for (int64_t j = 0; j < count; j++) {
-    const Floats y0 = load(panel + j * kWidth), y1 = load(panel + j * kWidth + kFloats);
-    for (int r = 0; r < kCount; r++) {
-      const float w = weights[(first + r) * count + j];
-      acc[r][0] += w * (x[r][0] - y0);
-      acc[r][1] += w * (x[r][1] - y1);
-    }
-  }
-  for (int r = 0; r < kCount; r++)
-    for (int c = 0; c < 2; c++) store(out + r * kWidth + c * kFloats, acc[r][c]);
-}
-
-// Numbers [begin, end) of all items, at most kWidth. `panel` is scratch memory of count * kWidth floats.
-static void add_gradient_of_items(const Cut& cut, const float* image, int64_t begin, int64_t end, const float* weights,
-                                  float scale, float* panel, float* gradient) {
-  for (int64_t i = 0; i < cut.count; i++) {
-    if (end - begin < kWidth) std::memset(panel + i * kWidth, 0, kWidth * sizeof(float));
-    copy_item(cut, image, i, begin, end, panel + i * kWidth);
-  }
-  float out[kOutputs * kWidth];
-  for (int64_t i = 0; i < cut.count; i += kOutputs) {
-    const int64_t items = least(kOutputs, cut.count - i);
-    if (items == kOutputs) {
-      gradient_of_items<kOutputs>(panel, i, cut.count, weights, out);
-    } else {
-      for (int64_t r = 0; r < items; r++) gradient_of_items<1>(panel, i + r, cut.count, weights, out + r * kWidth);
-    }
-    for (int64_t r = 0; r < items; r++)
-      each_piece(cut, item_start(cut, i + r), begin, end, [&](int64_t to, int64_t from, int64_t n) {
-        for (int64_t t = 0; t < n; t++) gradient[to + t] += scale * out[r * kWidth + from + t];
-      });
-  }
-}
-
-// Outputs of kCount lines at kWidth items: own numbers at `own` (kWidth apart), weights[j][kWidth].
-template <int kCount>
-static inline void gradient_of_lines(const float* lines, int64_t count, const float* own, const float* weights, float* out) {
-  Floats x[kCount][2], acc[kCount][2] = {};
-  for (int r = 0; r < kCount; r++)
-    for (int c = 0; c < 2; c++) x[r][c] = load(own + r * kWidth + c * kFloats);
-  for (int64_t j = 0; j < count; j++) {
-    const Floats w0 = load(weights + j * kWidth), w1 = load(weights + j * kWidth + kFloats);
-    for (int r = 0; r < kCount; r++) {
-      const float y = lines[r * count + j];
-      acc[r][0] += w0 * (x[r][0] - y);
-      acc[r][1] += w1 * (x[r][1] - y);
-    }
-  }
-  for (int r = 0; r < kCount; r++)
-    for (int c = 0; c < 2; c++) store(out + r * kWidth + c * kFloats, acc[r][c]);
-}
-
-// Lines [begin, end) of all items. `panel` as above.
-static void add_gradient_of_lines(const Cut& cut, const float* image, int64_t begin, int64_t end, const float* weights,
-                                  float scale, float* panel, float* gradient) {
-  const int64_t count = cut.count;
-  float own[kOutputs * kWidth] = {}, out[kOutputs * kWidth];
-  for (int64_t x = 0; x < count; x += kWidth) {
-    const int64_t width = least(kWidth, count - x);
-    if (width < kWidth) std::memset(panel, 0, count * kWidth * sizeof(float));
-    for (int64_t j = 0; j < count; j++) copy(panel + j * kWidth, weights + j * count + x, width);
-    for (int64_t t = begin; t < end; t += kOutputs) {
-      const float* const lines = image + t * count;
-      const int64_t n = least(kOutputs, end - t);
-      for (int64_t r = 0; r < n; r++) copy(own + r * kWidth, lines + r * count + x, width);
-      if (n == kOutputs) {
-        gradient_of_lines<kOutputs>(lines, count, own, panel, out);
-      } else {
-        for (int64_t r = 0; r < n; r++)
-          gradient_of_lines<1>(lines + r * count, count, own + r * kWidth, panel, out + r * kWidth);
-      }
-      for (int64_t r = 0; r < n; r++)
-        for (int64_t i = 0; i < width; i++) gradient[(t + r) * count + x + i] += scale * out[r * kWidth + i];
     }
   }
 }
