@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from fastnst.kernels.cpu.arguments import code, threads
 from torch import Tensor
 
 from fastnst import _engine
+from fastnst.kernels.cpu.arguments import code, threads
 
 ROWS = 1
 SCRATCH = 2**24
