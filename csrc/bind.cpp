@@ -69,9 +69,6 @@ Pixels feature_array(const Features& features) {
   return array;
 }
 
-// images, height, channels and width of the student, the same of the teacher, patch size, cuts
-using RelationSizes = std::array<int64_t, 8>;
-
 // A tensor's memory by its address; 0 stands for none.
 template <typename T>
 T* memory(uintptr_t address) {
@@ -120,59 +117,62 @@ void bind_adain(py::module_& module) {
                                     memory<float>(dstyle_std), scratch, threads);
                });
              });
+}
 
-  RelationSets relation_sets(uintptr_t student, uintptr_t teacher, const RelationSizes& sizes, int threads, uintptr_t scratch) {
-    const auto [images, height, channels, width, teacher_channels, teacher_width, patch, cuts] = sizes;
-    return {memory<const float>(student),
-            memory<const float>(teacher),
-            images,
-            height,
-            {channels, teacher_channels},
-            {width, teacher_width},
-            patch,
-            int(cuts),
-            threads,
-            memory<float>(scratch)};
-  }
+// images, height, channels and width of the student, the same of the teacher, patch size, cuts
+using RelationSizes = std::array<int64_t, 8>;
 
-  void bind_relation(py::module_ & module) {
-    const auto unlocked = py::call_guard<py::gil_scoped_release>();
-    module.def("relation_memory", [](bool teacher, const RelationSizes& sizes) {
-      const RelationMemory floats = FASTNST_CHOOSE(relation).memory(relation_sets(0, teacher, sizes, 1, 0));
-      return py::make_tuple(floats.each_thread, floats.each_image, floats.weights);
-    });
-    module.def(
-        "relation_pairwise",
-        [](uintptr_t items, const RelationSizes& sizes, bool squared, float eps, uintptr_t out, int threads,
-           uintptr_t scratch) {
-          FASTNST_CHOOSE(relation).pairwise(relation_sets(items, 0, sizes, threads, scratch), squared, eps, memory<float>(out));
-        },
-        unlocked);
-    module.def(
-        "relation_pairwise_weights",
-        [](uintptr_t grad, uintptr_t items, const RelationSizes& sizes, bool squared, float eps, uintptr_t weights, int threads,
-           uintptr_t scratch) {
-          FASTNST_CHOOSE(relation).pairwise_weights(relation_sets(items, 0, sizes, threads, scratch), memory<const float>(grad),
-                                                    squared, eps, memory<float>(weights));
-        },
-        unlocked);
-    module.def(
-        "relation_losses",
-        [](uintptr_t student, uintptr_t teacher, const RelationSizes& sizes, double distance_weight, double angle_weight,
-           uintptr_t losses, uintptr_t weights, int threads, uintptr_t scratch) {
-          FASTNST_CHOOSE(relation).losses(relation_sets(student, teacher, sizes, threads, scratch), distance_weight,
-                                          angle_weight, memory<float>(losses), memory<float>(weights));
-        },
-        unlocked);
-    module.def(
-        "relation_backward",
-        [](uintptr_t grad, uintptr_t weights, uintptr_t student, const RelationSizes& sizes, uintptr_t gradient, int threads,
-           uintptr_t scratch) {
-          FASTNST_CHOOSE(relation).backward(relation_sets(student, 0, sizes, threads, scratch), memory<const float>(grad),
-                                            memory<const float>(weights), memory<float>(gradient));
-        },
-        unlocked);
-  }
+RelationSets relation_sets(uintptr_t student, uintptr_t teacher, const RelationSizes& sizes, int threads, uintptr_t scratch) {
+  const auto [images, height, channels, width, teacher_channels, teacher_width, patch, cuts] = sizes;
+  return {memory<const float>(student),
+          memory<const float>(teacher),
+          images,
+          height,
+          {channels, teacher_channels},
+          {width, teacher_width},
+          patch,
+          int(cuts),
+          threads,
+          memory<float>(scratch)};
+}
+
+void bind_relation(py::module_& module) {
+  const auto unlocked = py::call_guard<py::gil_scoped_release>();
+  module.def("relation_memory", [](bool teacher, const RelationSizes& sizes) {
+    const RelationMemory floats = FASTNST_CHOOSE(relation).memory(relation_sets(0, teacher, sizes, 1, 0));
+    return py::make_tuple(floats.each_thread, floats.each_image, floats.weights);
+  });
+  module.def(
+      "relation_pairwise",
+      [](uintptr_t items, const RelationSizes& sizes, bool squared, float eps, uintptr_t out, int threads, uintptr_t scratch) {
+        FASTNST_CHOOSE(relation).pairwise(relation_sets(items, 0, sizes, threads, scratch), squared, eps, memory<float>(out));
+      },
+      unlocked);
+  module.def(
+      "relation_pairwise_weights",
+      [](uintptr_t grad, uintptr_t items, const RelationSizes& sizes, bool squared, float eps, uintptr_t weights, int threads,
+         uintptr_t scratch) {
+        FASTNST_CHOOSE(relation).pairwise_weights(relation_sets(items, 0, sizes, threads, scratch), memory<const float>(grad),
+                                                  squared, eps, memory<float>(weights));
+      },
+      unlocked);
+  module.def(
+      "relation_losses",
+      [](uintptr_t student, uintptr_t teacher, const RelationSizes& sizes, double distance_weight, double angle_weight,
+         uintptr_t losses, uintptr_t weights, int threads, uintptr_t scratch) {
+        FASTNST_CHOOSE(relation).losses(relation_sets(student, teacher, sizes, threads, scratch), distance_weight, angle_weight,
+                                        memory<float>(losses), memory<float>(weights));
+      },
+      unlocked);
+  module.def(
+      "relation_backward",
+      [](uintptr_t grad, uintptr_t weights, uintptr_t student, const RelationSizes& sizes, uintptr_t gradient, int threads,
+         uintptr_t scratch) {
+        FASTNST_CHOOSE(relation).backward(relation_sets(student, 0, sizes, threads, scratch), memory<const float>(grad),
+                                          memory<const float>(weights), memory<float>(gradient));
+      },
+      unlocked);
+}
 
 }  // namespace
 

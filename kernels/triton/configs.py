@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+
 from fastnst.kernels.triton.launch import Device
 
 Options = Mapping[str, int | str]
