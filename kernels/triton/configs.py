@@ -11,7 +11,17 @@ from collections.abc import Mapping
 
 Options = Mapping[str, int | str]
 
-TABLES: dict[str, dict[tuple[int, str], Options]] = {}
+TABLES: dict[str, dict[tuple[int, str], Options]] = {
+    "pairwise": {
+        (0, "many"): {"BLOCK": 32, "DEPTH": 8, "num_warps": 4, "num_stages": 3},
+        (0, "few"): {"BLOCK": 16, "DEPTH": 32, "num_warps": 4, "num_stages": 3},
+    },
+    "relation": {
+        (0, "many"): {"BLOCK": 32, "num_warps": 8, "num_stages": 2},
+        (0, "few"): {"BLOCK": 16, "num_warps": 4, "num_stages": 2},
+    },
+    "spread": {(0, "any"): {"BLOCK": 32, "NUMBERS": 64, "DEPTH": 16, "num_warps": 4, "num_stages": 3}},
+}
 
 
 def choose(kernel: str, capability: int, size: str) -> Options:
