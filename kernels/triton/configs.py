@@ -11,6 +11,9 @@ from collections.abc import Mapping
 
 Options = Mapping[str, int | str]
 
+FLOAT64 = (80, 90, 100)
+"""Capabilities whose tensor cores multiply float64 as fast as other units float32: A100, H100 and H200, B200."""
+
 TABLES: dict[str, dict[tuple[int, str], Options]] = {
     "pairwise": {
         (0, "many"): {"BLOCK": 32, "DEPTH": 8, "num_warps": 4, "num_stages": 3},
@@ -21,6 +24,22 @@ TABLES: dict[str, dict[tuple[int, str], Options]] = {
         (0, "few"): {"BLOCK": 16, "num_warps": 4, "num_stages": 2},
     },
     "spread": {(0, "any"): {"BLOCK": 32, "NUMBERS": 64, "DEPTH": 16, "num_warps": 4, "num_stages": 3}},
+    "wct_products": {
+        (0, "any"): {"DOUBLE": 0, "BLOCK": 64, "DEPTH": 16, "num_warps": 8, "num_stages": 3},
+        **{
+            (capability, "any"): {"DOUBLE": 1, "BLOCK": 64, "DEPTH": 16, "num_warps": 8, "num_stages": 3}
+            for capability in FLOAT64
+        },
+    },
+    "wct_covariance": {(0, "any"): {"BLOCK": 32, "num_warps": 8, "num_stages": 2}},
+    "wct_root": {(0, "any"): {"num_warps": 8, "num_stages": 1}},
+    "wct_affine": {
+        (0, "any"): {"DOUBLE": 0, "BLOCK": 64, "POSITIONS": 64, "DEPTH": 16, "num_warps": 8, "num_stages": 3},
+        **{
+            (capability, "any"): {"DOUBLE": 1, "BLOCK": 64, "POSITIONS": 64, "DEPTH": 16, "num_warps": 4, "num_stages": 3}
+            for capability in FLOAT64
+        },
+    },
 }
 
 
