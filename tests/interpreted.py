@@ -19,8 +19,8 @@ The decorated test runs in the child; in pytest's own process it reports what be
 runs once more on that. Debug one test without the child: ``TRITON_INTERPRET=1 pytest tests/test_triton_adain.py -k name`` runs
 interpreted tests in place and leaves out the compiled ones.
 
-Limits of the interpreter: ``tl.dot`` of bfloat16 is wrong in it (bfloat16 without products is right), every product is computed
-in full precision whatever ``input_precision`` says, and a program takes milliseconds: use tiny shapes.
+Limits of the interpreter: ``tl.dot`` of bfloat16 is wrong in it; other bfloat16 is right, but cut off and not rounded; every
+``tl.dot`` is computed in full precision whatever ``input_precision`` says; a program takes milliseconds, so use tiny shapes.
 """
 
 from __future__ import annotations
@@ -93,3 +93,18 @@ def outcome(case: ElementTree.Element) -> tuple[str, str]:
         if found is not None:
             return kind, (found.text or "") if kind != "skipped" else found.attrib.get("message", "")
     return "passed", ""
+
+
+def assert_near(mine: torch.Tensor, exact: torch.Tensor, terms: int, scale: float = 0) -> None:
+    """``mine``, made of sums of ``terms`` numbers in float32, against ``exact``, which is float64.
+
+    The bound: 4 eps sqrt(terms) of the largest value, or of ``scale`` where larger values cancel, and a step of ``mine``'s own
+    type. It would be half a step if the interpreter rounded bfloat16.
+    """
+    scale = max(scale, exact.abs().max().item())
+    error = (mine.cpu().double() - exact).abs()
+    bound = 4 * torch.finfo(torch.float32).eps * terms**0.5 * scale
+    if mine.dtype != torch.float32:
+        bound = bound + torch.finfo(mine.dtype).eps * exact.abs() + torch.finfo(mine.dtype).smallest_normal
+    worst = (error - bound).max()
+    assert worst <= 0, f"error {error.flatten()[(error - bound).argmax()]:.3g}, largest value {scale:.3g}"

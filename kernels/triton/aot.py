@@ -49,12 +49,17 @@ def captured(capability: int) -> Iterator[list[Compiled]]:
     """Inside, whatever would be launched on tensors of the device ``meta`` is compiled for ``capability``, and not run.
 
     ``with captured(90) as kernels: adain.channel_stats(torch.empty(1, 64, 512, 512, device="meta"), 1e-5)`` fills ``kernels``
-    with what the backend would have run on such a tensor, options and specialisations included.
+    with what the backend would have run on such a tensor, options and specialisations included, each but once.
     """
     kernels: list[Compiled] = []
+    seen: set[str] = set()
 
     def start(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> None:
-        kernels.append(compile_for(capability, kernel, grid, *arguments, **options))
+        source, settings = specialised(kernel, *arguments, **options)
+        key = f"{source.hash()} {settings}"
+        if key not in seen:
+            seen.add(key)
+            kernels.append(compiled(source, settings, capability, grid, options))
 
     def device_of(x: Tensor) -> launch.Device:  # noqa: ARG001
         return launch.Device(capability, PROCESSORS[capability])
@@ -67,8 +72,8 @@ def captured(capability: int) -> Iterator[list[Compiled]]:
         launch.start, launch.device_of = kept
 
 
-def compile_for(capability: int, kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -> Compiled:
-    """What ``launch.start`` with the same arguments would make Triton compile on a GPU of ``capability``."""
+def specialised(kernel: Any, *arguments: Any, **options: Any) -> tuple[ASTSource, dict[str, Any]]:
+    """``kernel`` with the types and properties of arguments that ``launch.start`` would show Triton; its other options."""
     names = list(kernel.arg_names)
     values = dict(zip(names, arguments, strict=False)) | {name: options[name] for name in names if name in options}
     constants: dict[str, Any] = {}
@@ -84,12 +89,18 @@ def compile_for(capability: int, kernel: Any, grid: tuple[int, ...], *arguments:
         address = value.data_ptr() if isinstance(value, Tensor) else value
         if isinstance(address, int) and not isinstance(value, bool) and address % 16 == 0:
             divisible[(index,)] = [["tt.divisibility", 16]]
-    source = ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=divisible)
     settings = {name: value for name, value in options.items() if name not in names} | {"enable_fp_fusion": True}
+    return ASTSource(fn=kernel, signature=signature, constexprs=constants, attrs=divisible), settings
+
+
+def compiled(
+    source: ASTSource, settings: dict[str, Any], capability: int, grid: tuple[int, ...], options: Mapping[str, Any]
+) -> Compiled:
+    """The result of Triton's compiler; ``grid`` and ``options`` are only noted."""
     done = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=settings)
     registers, local = _resources(done.asm["cubin"])
     return Compiled(
-        name=kernel.__name__,
+        name=source.name,
         capability=capability,
         grid=grid,
         options=options,

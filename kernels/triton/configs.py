@@ -15,6 +15,18 @@ FLOAT64 = (80, 90, 100)
 """Capabilities whose tensor cores multiply float64 as fast as other units float32: A100, H100 and H200, B200."""
 
 TABLES: dict[str, dict[tuple[int, str], Options]] = {
+    # Rows on chip, by numbers of the longest: at most 64 numbers of it per thread, so that two rows fit into registers.
+    "adain_row": {
+        (0, "512"): {"num_warps": 1},
+        (0, "2048"): {"num_warps": 4},
+        (0, "8192"): {"num_warps": 8},
+        (0, "32768"): {"num_warps": 32},
+    },
+    # Rows in pieces, by layout: numbers of a tile, tiles of the longest piece, most channels of a tile (128 bytes of bfloat16).
+    "adain_piece": {
+        (0, "contiguous"): {"NUMBERS": 4096, "TILES": 16, "CHANNELS": 1, "num_warps": 8},
+        (0, "channels_last"): {"NUMBERS": 2048, "TILES": 32, "CHANNELS": 64, "num_warps": 8},
+    },
     "pairwise": {
         (0, "many"): {"BLOCK": 32, "DEPTH": 8, "num_warps": 4, "num_stages": 3},
         (0, "few"): {"BLOCK": 16, "DEPTH": 32, "num_warps": 4, "num_stages": 3},
