@@ -5,9 +5,9 @@ Coupled iteration (Higham, 1997) with the minimax quintics of Polar Express (Ams
 .. math:: M = Z Y, \quad P = a I + b M + c M^2, \quad Y \gets Y P, \quad Z \gets P Z
 
 Y tends to sqrt(A / c) and Z to its inverse. c is the Frobenius norm, which is the largest eigenvalue at least and in practice a
-few times that at most. ``SCHEDULE`` is for eigenvalues from 1e-8 c to c: below 1e-4 c the square root is right to 1e-8 in
-float64 and better above. Smaller eigenvalues are damped: their square roots come out smaller, down to 0 for 0, and
-their inverse roots smaller too, so that a matrix without full rank has finite roots.
+few times that at most. ``SCHEDULE`` is for eigenvalues from 1e-8 c to c, whose roots then have errors of rounding alone: a few
+1e-16 times the condition. Roots of smaller ones are too small, those of 1e-9 c by 5 % and of 1e-10 c by half, down to 0 of 0,
+and so are their inverse roots. So a matrix without full rank has finite roots, and its square root is right.
 
 Plain PyTorch on any device, batched, in float64: ``torch.bmm`` is what GPUs do best.
 """

@@ -165,7 +165,7 @@ def load(path: Path) -> Any:
     loaded = ctypes.CDLL(str(path))
     pointer, integer, size = ctypes.c_void_p, ctypes.c_int64, ctypes.c_size_t
     loaded.fastnst_open.argtypes = [ctypes.c_char_p]
-    sizes = [ctypes.c_int, integer, integer, pointer, pointer]
+    sizes: list[Any] = [ctypes.c_int, integer, integer, pointer, pointer]
     loaded.fastnst_eigh_scratch.argtypes = [*sizes, ctypes.POINTER(size), ctypes.POINTER(size)]
     loaded.fastnst_eigh.argtypes = [*sizes, pointer, pointer, size, pointer, size, pointer]
     for function in (loaded.fastnst_open, loaded.fastnst_eigh_scratch, loaded.fastnst_eigh):
@@ -190,7 +190,7 @@ def _solve(matrices: Tensor) -> tuple[Tensor, Tensor]:
     values = matrices.new_empty(batch, side)
     info = matrices.new_empty(batch, dtype=torch.int32)
     limit = max(1, INDICES // side**2)
-    with torch.cuda.device_of(matrices):
+    with torch.cuda.device(matrices.get_device()):
         for start in range(0, batch, limit):
             _solve_some(vectors[start : start + limit], values[start : start + limit], info[start : start + limit])
     # Columns lie one after the other, so rows of what was the matrix are eigenvectors.

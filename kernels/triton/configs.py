@@ -35,7 +35,7 @@ TABLES: dict[str, dict[tuple[int, str], Options]] = {
         (0, "many"): {"BLOCK": 32, "num_warps": 8, "num_stages": 2},
         (0, "few"): {"BLOCK": 16, "num_warps": 4, "num_stages": 2},
     },
-    "spread": {(0, "any"): {"BLOCK": 32, "NUMBERS": 64, "DEPTH": 16, "num_warps": 4, "num_stages": 3}},
+    "spread": {(0, "any"): {"BLOCK": 32, "NUMBERS": 64, "DEPTH": 16, "num_warps": 8, "num_stages": 3}},
     "wct_products": {
         (0, "any"): {"DOUBLE": 0, "BLOCK": 64, "DEPTH": 16, "num_warps": 8, "num_stages": 3},
         **{

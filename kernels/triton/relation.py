@@ -45,7 +45,7 @@ SQUARES, DISTANCES, WEIGHTS = 0, 1, 2
 
 @dataclass(frozen=True)
 class View:
-    """How the items of one image, or of one set, lie in memory; strides are in elements.
+    """How the items of one image, or of one set, lie in memory; strides are in elements. An item has less than 2^31 numbers.
 
     The fields in this order are a row of the table that kernels read, after ``base`` and the numbers of tiles.
     """

@@ -19,7 +19,7 @@ import triton
 import triton.language as tl
 from fastnst.kernels import newton_schulz
 from fastnst.kernels.triton import launch
-from fastnst.kernels.triton.configs import choose
+from fastnst.kernels.triton.configs import Options, choose
 from torch import Tensor
 
 FUSED_CHANNELS = 64
@@ -50,11 +50,13 @@ def fits(ridge: float, cutoff: float, inverse: bool) -> bool:
 def product(a, b, sums, rest, DOUBLE: tl.constexpr):
     """``sums`` plus a b; in float32 the sum is compensated and ``rest`` is what it leaves."""
     if DOUBLE:
-        return tl.dot(a, b, sums), rest
-    term = tl.dot(a, b, input_precision="ieee")
-    total = sums + term
-    shifted = total - sums
-    return total, rest + ((sums - (total - shifted)) + (term - shifted))
+        total = tl.dot(a, b, sums, out_dtype=tl.float64)
+    else:
+        term = tl.dot(a, b, input_precision="ieee")
+        total = sums + term
+        shifted = total - sums
+        rest += (sums - (total - shifted)) + (term - shifted)
+    return total, rest
 
 
 @triton.jit
@@ -167,11 +169,11 @@ def root_kernel(
     y = matrix / norm + tl.where(itself & (inside == 0), 1.0, 0.0)
     z = tl.where(itself, 1.0, 0.0).to(tl.float64)
     for step in range(steps):
-        square = tl.dot(z, y)
-        factor = tl.load(schedule + 3 * step + 2) * tl.dot(square, square) + tl.load(schedule + 3 * step + 1) * square
-        factor += tl.where(itself, tl.load(schedule + 3 * step), 0.0)
-        y = tl.dot(y, factor)
-        z = tl.dot(factor, z)
+        square = tl.dot(z, y, out_dtype=tl.float64)
+        factor = tl.load(schedule + 3 * step + 2) * tl.dot(square, square, out_dtype=tl.float64)
+        factor += tl.load(schedule + 3 * step + 1) * square + tl.where(itself, tl.load(schedule + 3 * step), 0.0)
+        y = tl.dot(y, factor, out_dtype=tl.float64)
+        z = tl.dot(factor, z, out_dtype=tl.float64)
     result = z / tl.sqrt(norm) if INVERSE else y * tl.sqrt(norm)
     result = 0.5 * (result + tl.trans(result))
     tl.store(out + (image * channels * channels + i[:, None] * channels + i[None, :]), result, mask=inside)
@@ -207,7 +209,7 @@ def affine_kernel(
             if not DOUBLE:
                 values -= (mean - mean.to(kind).to(tl.float64)).to(kind)[:, None]
             values = tl.where(inside, values, 0.0)
-        sums = tl.dot(coefficients, values, sums, input_precision="ieee")
+        sums = tl.dot(coefficients, values, sums, input_precision="ieee", out_dtype=kind)
     place = image * channels + i
     if offset is not None:
         sums += tl.load(offset + place, mask=in_i, other=0.0).to(kind)[:, None]
@@ -292,6 +294,8 @@ def _products(left: Tensor, right: Tensor, same: bool) -> tuple[Tensor, Tensor]:
     batch, channels, positions = left.shape
     device = launch.device_of(left)
     options = choose("wct_products", device.capability, "any")
+    left = _readable(left, options)
+    right = left if same else _readable(right, options)
     tiles = _tiles(math.ceil(channels / int(options["BLOCK"])), same, left.device)
     wanted = math.ceil(PROGRAMS_PER_PROCESSOR * device.processors / (batch * len(tiles)))
     depth = int(options["DEPTH"])
@@ -308,11 +312,17 @@ def _affine(x: Tensor, matrix: Tensor, shift: Tensor | None, offset: Tensor | No
     batch, channels, positions = x.shape
     out = torch.empty_like(x)
     options = choose("wct_affine", launch.device_of(x).capability, "any")
+    x = _readable(x, options)
     blocks = math.ceil(channels / int(options["BLOCK"])), math.ceil(positions / int(options["POSITIONS"]))
     shift, offset = (None if each is None else each.contiguous() for each in (shift, offset))
     sizes = channels, positions, matrix.stride(1), matrix.stride(2)
     launch.start(affine_kernel, (batch * math.prod(blocks),), x, matrix, shift, offset, out, *sizes, *blocks, **options)
     return out
+
+
+def _readable(x: Tensor, options: Options) -> Tensor:
+    """``x`` as float32 at least where products are float64: Triton 3.6 and 3.7 make no such operands of 16-bit numbers."""
+    return x.float() if options["DOUBLE"] else x
 
 
 @functools.lru_cache(maxsize=64)
