@@ -95,15 +95,16 @@ def outcome(case: ElementTree.Element) -> tuple[str, str]:
     return "passed", ""
 
 
-def assert_near(mine: torch.Tensor, exact: torch.Tensor, terms: int, scale: float = 0) -> None:
+def assert_near(mine: torch.Tensor, exact: torch.Tensor, terms: int, scale: float = 0, rounding: float = 0) -> None:
     """``mine``, made of sums of ``terms`` numbers in float32, against ``exact``, which is float64.
 
     The bound: 4 eps sqrt(terms) of the largest value, or of ``scale`` where larger values cancel, and a step of ``mine``'s own
-    type. It would be half a step if the interpreter rounded bfloat16.
+    type. It would be half a step if the interpreter rounded bfloat16. ``rounding`` is that of factors, relative to the largest
+    value: 2^-12 for TF32.
     """
     scale = max(scale, exact.abs().max().item())
     error = (mine.cpu().double() - exact).abs()
-    bound = 4 * torch.finfo(torch.float32).eps * terms**0.5 * scale
+    bound = (4 * torch.finfo(torch.float32).eps * terms**0.5 + rounding) * scale
     if mine.dtype != torch.float32:
         bound = bound + torch.finfo(mine.dtype).eps * exact.abs() + torch.finfo(mine.dtype).smallest_normal
     worst = (error - bound).max()

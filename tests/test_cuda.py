@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from fastnst.kernels.cuda import build, wct
 from torch import Tensor
 
+from fastnst.kernels.cuda import build, wct
 from fastnst.reference.linalg import centre, symmetric_inverse_sqrt, symmetric_sqrt
 
 ROOTS = pytest.mark.parametrize("inverse", [False, True], ids=["root", "inverse"])
@@ -114,6 +114,21 @@ def test_what_is_not_finite_stays_with_its_picture(positions: int, value: float,
     assert root[0].isfinite().all() and root[1].isnan().all()
     gradient = wct.covariance_root_backward(root, mean, x, mean, root, vectors, values, 0.1, 1e-5, inverse)
     assert gradient[0].isfinite().all() and gradient[1].isnan().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_transform_and_gradients(dtype: torch.dtype) -> None:
+    x, matrix, offset = features(2, 3, 7).to(dtype), random(2, 3, 3, seed=1), random(2, 3, 1, seed=2)
+    inputs = [each.double().requires_grad_() for each in (x, matrix, offset)]
+    wanted = inputs[1] @ inputs[0] + inputs[2]
+    grad = random(2, 3, 7, seed=3).to(dtype)
+    assert torch.equal(wct.transform(x, matrix, offset), wanted.to(dtype))
+    gradients = torch.autograd.grad(wanted, inputs, grad.double())
+    for mine, exact, kind in zip(
+        wct.transform_backward(grad, x, matrix), gradients, (dtype, torch.float64, torch.float64), strict=True
+    ):
+        assert mine.dtype == kind
+        torch.testing.assert_close(mine, exact.to(kind))
 
 
 # --- library ----------------------------------------------------------------------------------------------------------------
@@ -233,36 +248,34 @@ def test_folders_of_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.fixture
-def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], bool]:
-    """``available`` of a process that has not asked yet, on a PyTorch with CUDA, with its library in ``tmp_path``."""
+def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], str | None]:
+    """``missing`` of a process that has not asked yet, on a PyTorch with CUDA, with its library in ``tmp_path``."""
     monkeypatch.setenv("FASTNST_CUDA", str(tmp_path))
-    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.version, "cuda", torch.version.cuda or "13.0")
     monkeypatch.setattr(wct, "_library", wct._library.__wrapped__)
-    return wct.available
+    return wct.missing
 
 
-def test_library_that_was_not_built_is_not_available(fresh: Callable[[], bool]) -> None:
-    assert not fresh()
+def test_library_that_was_not_built_is_missing(fresh: Callable[[], str | None]) -> None:
+    assert fresh() == "its library was not built: python -m fastnst.kernels.cuda.build"
 
 
-def test_library_that_is_broken_is_not_available(fresh: Callable[[], bool], tmp_path: Path) -> None:
+def test_library_that_is_broken_is_missing(fresh: Callable[[], str | None], tmp_path: Path) -> None:
     build.library(tmp_path).write_bytes(b"no library")
-    with pytest.warns(RuntimeWarning, match=r"libfastnst-cuda-\w+\.so can't be used: "):
-        assert not fresh()
+    assert re.fullmatch(r"its library can't be loaded: .*libfastnst-cuda-\w+\.so: .+", fresh() or "")
 
 
 @COMPILER
 @pytest.mark.skipif(torch.version.cuda is not None, reason="this PyTorch brings cuSOLVER along")
-def test_library_without_cusolver_is_not_available(fresh: Callable[[], bool], compiled: Path, tmp_path: Path) -> None:
+def test_library_without_cusolver_is_missing(fresh: Callable[[], str | None], compiled: Path, tmp_path: Path) -> None:
     shutil.copy(compiled, tmp_path)
-    with pytest.warns(RuntimeWarning, match=r"can't be used: libcusolver\.so\.12: cannot open"):
-        assert not fresh()
+    assert (fresh() or "").startswith("libcusolver.so.12: cannot open")
 
 
 @GPU
-def test_cusolver_takes_a_batch_at_once(fresh: Callable[[], bool], compiled: Path, tmp_path: Path) -> None:
+def test_cusolver_takes_a_batch_at_once(fresh: Callable[[], str | None], compiled: Path, tmp_path: Path) -> None:
     shutil.copy(compiled, tmp_path)
-    assert fresh()
+    assert fresh() is None
     matrices = features(5, 40, 80).cuda()
     matrices = matrices @ matrices.mT
     values, vectors = wct._solve(matrices)

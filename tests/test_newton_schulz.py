@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from fastnst.kernels import newton_schulz
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fastnst.kernels import newton_schulz
 from fastnst.reference.linalg import centre, symmetric_inverse_sqrt, symmetric_sqrt
 
 BOTH = pytest.mark.parametrize("inverse", [False, True], ids=["root", "inverse"])

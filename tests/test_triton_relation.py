@@ -6,11 +6,11 @@ import re
 
 import pytest
 import torch
-from fastnst.kernels.triton import aot, relation
 from interpreted import DEVICE, compiled, interpreted
 from torch import Tensor
 
 from fastnst import reference
+from fastnst.kernels.triton import aot, relation
 
 GRANULARITIES = {1: "row", 2: "column", 4: "patch"}
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]

@@ -6,11 +6,12 @@ import re
 
 import pytest
 import torch
-from fastnst.kernels.triton import aot, launch, wct
 from interpreted import DEVICE, compiled, interpreted
 from torch import Tensor
 
+from fastnst.kernels.triton import aot, launch, wct
 from fastnst.reference.linalg import centre, symmetric_inverse_sqrt, symmetric_sqrt
+from fastnst.reference.wct import PRESETS, Preset
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 EPS = torch.finfo(torch.float32).eps
@@ -162,6 +163,14 @@ def test_what_fits() -> None:
     assert wct.fits(0.0, 1e-5, False) and wct.fits(1.0, 0.5, False)
     assert not wct.fits(0.0, 1e-3, False) and not wct.fits(1e-4, 1e-3, False)
     assert not wct.fits(float("nan"), 0.0, True)
+
+
+def test_presets_that_fit() -> None:
+    assert {name: wct.unfit(rules) is None for name, rules in PRESETS.items()} == {
+        "paper": False, "pytorchwct": True, "wct2": True, "collab": False
+    }  # fmt: skip
+    assert wct.unfit(PRESETS["paper"]) == "whitening by products needs a ridge above 0 and no higher cutoff, not 0.0 and 1e-05"
+    assert wct.unfit(Preset(content_ridge=1.0, cutoff=0.5)) == "colouring by products needs a cutoff of at most 1e-05, not 0.5"
 
 
 def test_eigenvalues_that_would_be_cut_are_refused() -> None:

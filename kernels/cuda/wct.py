@@ -14,14 +14,14 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from fastnst.kernels.cuda.build import library
 from torch import Tensor
+
+from fastnst.kernels.cuda.build import library
 
 INDICES = 2**31 - 1
 """Numbers that cuSOLVER takes at once."""
@@ -86,6 +86,17 @@ def covariance_root_backward(
     return gradient.to(x.dtype)
 
 
+def transform(x: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+    """``matrix`` x + ``offset`` of ``x`` [B, C, n], float64 [B, C, C] and float64 [B, C, 1], in ``x``'s type."""
+    return torch.baddbmm(offset, matrix, x.double()).to(x.dtype)
+
+
+def transform_backward(grad: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of ``x``, ``matrix`` and ``offset``."""
+    wide = grad.double()
+    return (matrix.mT @ wide).to(x.dtype), wide @ x.double().mT, wide.sum(-1, keepdim=True)
+
+
 def _centre(x: Tensor, mean: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """As in the reference: rows that are constant up to rounding become exactly 0."""
     wide = x.double()
@@ -127,7 +138,7 @@ def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
     finite = matrices.isfinite().all(-1).all(-1)
     # Solvers may stop or raise on others.
     safe = matrices.masked_fill(~finite.view(-1, 1, 1), 0)
-    values, vectors = _solve(safe) if matrices.is_cuda and available() else torch.linalg.eigh(safe)
+    values, vectors = _solve(safe) if matrices.is_cuda and missing() is None else torch.linalg.eigh(safe)
     nan = torch.where(finite, 0, torch.nan).to(values.dtype)
     return values + nan.view(-1, 1), vectors + nan.view(-1, 1, 1)
 
@@ -135,25 +146,24 @@ def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
 # --- cuSOLVER ---------------------------------------------------------------------------------------------------------------
 
 
-def available() -> bool:
-    """Whether the compiled library is there and works; says why once if it is there and doesn't."""
-    return _library() is not None
+def missing() -> str | None:
+    """Why the compiled library can't be used, or nothing."""
+    return _library()[1]
 
 
 @functools.cache
-def _library() -> Any:
+def _library() -> tuple[Any, str | None]:
     path = library()
-    if torch.version.cuda is None or not path.exists():
-        return None
+    if torch.version.cuda is None:
+        return None, "this PyTorch has no CUDA"
+    if not path.exists():
+        return None, "its library was not built: python -m fastnst.kernels.cuda.build"
     try:
         loaded = load(path)
-        reasons = [_error(loaded.fastnst_open(name.encode())) for name in _solvers()]
     except OSError as error:
-        loaded, reasons = None, [str(error)]
-    if loaded is not None and None in reasons:
-        return loaded
-    warnings.warn(f"{path} can't be used: {reasons[0]}", RuntimeWarning, stacklevel=3)
-    return None
+        return None, f"its library can't be loaded: {error}"
+    reasons = [_error(loaded.fastnst_open(name.encode())) for name in _solvers()]
+    return loaded, None if None in reasons else reasons[0]
 
 
 def load(path: Path) -> Any:
@@ -202,12 +212,12 @@ def _solve_some(matrices: Tensor, values: Tensor, info: Tensor) -> None:
     stream = torch.cuda.current_stream(device).cuda_stream
     task = device, matrices.shape[1], len(matrices), matrices.data_ptr(), values.data_ptr()
     sizes = ctypes.c_size_t(), ctypes.c_size_t()
-    _check(_library().fastnst_eigh_scratch(*task, *map(ctypes.byref, sizes)))
+    _check(_library()[0].fastnst_eigh_scratch(*task, *map(ctypes.byref, sizes)))
     # Freed memory is used again by this stream only, and so not before the solver is done with it.
     scratch = torch.empty(sizes[0].value, dtype=torch.uint8, device=matrices.device)
     host = torch.empty(sizes[1].value, dtype=torch.uint8)
     places = info.data_ptr(), scratch.data_ptr(), scratch.numel(), host.data_ptr(), host.numel()
-    _check(_library().fastnst_eigh(*task, *places, stream))
+    _check(_library()[0].fastnst_eigh(*task, *places, stream))
 
 
 def _error(message: bytes | None) -> str | None:

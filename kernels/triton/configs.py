@@ -2,20 +2,34 @@
 
 ``TABLES[kernel][capability, size]`` are constants and options of a launch. Capability 0 is the conservative default, which
 every size must have; other capabilities (90 is sm_90) override it where a measurement said so. None has been measured yet.
-The names of sizes are each kernel's own: the largest row that it takes, the layout, the type of its numbers.
+The names of sizes are each kernel's own: the longest row, the layout, the kind of products.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from fastnst.kernels.triton.launch import Device
 
 Options = Mapping[str, int | str]
+
 
 FLOAT64 = (80, 90, 100)
 """Capabilities whose tensor cores multiply float64 as fast as other units float32: A100, H100 and H200, B200."""
 
+
+def _embedding(positions: int, students: int, whole: int, step: int, teachers: int, warps: int) -> Options:
+    """Tiles of the error are [positions, teachers]. A program finds the gradients of ``students`` channels; it multiplies up to
+    ``whole`` of them in one piece, more in pieces of ``step``."""
+    tiles = {"POSITIONS": positions, "STUDENTS": students, "WHOLE": whole, "STEP": step, "TEACHERS": teachers}
+    return tiles | {"num_warps": warps, "num_stages": 2}
+
+
 TABLES: dict[str, dict[tuple[int, str], Options]] = {
-    # Rows on chip, by numbers of the longest: at most 64 numbers of it per thread, so that two rows fit into registers.
+    # Rows on chip, by numbers of the longest: at most 32 numbers of it per thread; a backward pass keeps two.
     "adain_row": {
         (0, "512"): {"num_warps": 1},
         (0, "2048"): {"num_warps": 4},
@@ -26,6 +40,31 @@ TABLES: dict[str, dict[tuple[int, str], Options]] = {
     "adain_piece": {
         (0, "contiguous"): {"NUMBERS": 4096, "TILES": 16, "CHANNELS": 1, "num_warps": 8},
         (0, "channels_last"): {"NUMBERS": 2048, "TILES": 32, "CHANNELS": 64, "num_warps": 8},
+    },
+    # By kind of products.
+    "embedding": {
+        (0, "ieee"): _embedding(64, 64, 16, 16, 16, 8),
+        (0, "ieee odd"): _embedding(32, 64, 16, 16, 16, 8),
+        (0, "tf32x3"): _embedding(64, 64, 32, 32, 32, 8),
+        (0, "tf32"): _embedding(64, 128, 128, 32, 32, 4),
+        (0, "tf32 odd"): _embedding(64, 64, 64, 32, 32, 8),
+    },
+    "embedding_weight": {
+        (0, "ieee"): _embedding(16, 64, 16, 16, 64, 8),
+        (0, "tf32x3"): _embedding(32, 64, 32, 32, 32, 8),
+        (0, "tf32x3 odd"): _embedding(16, 64, 32, 32, 32, 8),
+        (0, "tf32"): _embedding(64, 128, 128, 32, 64, 8),
+        (0, "tf32 odd"): _embedding(32, 64, 64, 32, 64, 8),
+    },
+    "gram": {
+        (0, "ieee"): {"CHANNELS": 64, "POSITIONS": 32, "num_warps": 8, "num_stages": 2},
+        (0, "tf32x3"): {"CHANNELS": 64, "POSITIONS": 32, "num_warps": 8, "num_stages": 2},
+        (0, "tf32"): {"CHANNELS": 64, "POSITIONS": 64, "num_warps": 8, "num_stages": 3},
+    },
+    "gram_backward": {
+        (0, "ieee"): {"CHANNELS": 64, "STEP": 32, "POSITIONS": 64, "num_warps": 8, "num_stages": 2},
+        (0, "tf32x3"): {"CHANNELS": 64, "STEP": 32, "POSITIONS": 64, "num_warps": 8, "num_stages": 2},
+        (0, "tf32"): {"CHANNELS": 64, "STEP": 32, "POSITIONS": 64, "num_warps": 4, "num_stages": 2},
     },
     "pairwise": {
         (0, "many"): {"BLOCK": 32, "DEPTH": 8, "num_warps": 4, "num_stages": 3},
@@ -54,8 +93,23 @@ TABLES: dict[str, dict[tuple[int, str], Options]] = {
     },
 }
 
+FLOAT32_PRODUCTS = "ieee"
+"""How float32 matrices are multiplied: ``ieee``, without tensor cores, or ``tf32x3``, three TF32 products with them."""
+
 
 def choose(kernel: str, capability: int, size: str) -> Options:
     """The options of ``kernel`` at ``size`` on a GPU of ``capability``, or the default."""
     table = TABLES[kernel]
     return table.get((capability, size), table[0, size])
+
+
+def choose_for(kernel: str, device: Device, dtype: torch.dtype, *sizes: int) -> dict[str, Any]:
+    """The same for a kernel of matrix products, whose sizes are the kinds of products, and PRECISION with them.
+
+    float16 and bfloat16 are multiplied as they are; where one of them meets float32, TF32 keeps all their bits. Maps whose
+    ``sizes`` are not all multiples of 16 are read number by number, which takes registers: they may have smaller tiles.
+    """
+    kind = FLOAT32_PRODUCTS if dtype == torch.float32 else "tf32"
+    odd = f"{kind} odd"
+    size = odd if any(each % 16 for each in sizes) and (0, odd) in TABLES[kernel] else kind
+    return {"PRECISION": kind, **choose(kernel, device.capability, size)}

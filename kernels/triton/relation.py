@@ -28,9 +28,10 @@ from dataclasses import astuple, dataclass
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
+
 from fastnst.kernels.triton import launch
 from fastnst.kernels.triton.configs import choose
-from torch import Tensor
 
 ROW, COLUMN, PATCH = 1, 2, 4
 """Bits of ``granularities``."""

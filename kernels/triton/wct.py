@@ -13,14 +13,16 @@ from __future__ import annotations
 import ctypes
 import functools
 import math
+from typing import Protocol
 
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
+
 from fastnst.kernels import newton_schulz
 from fastnst.kernels.triton import launch
 from fastnst.kernels.triton.configs import Options, choose
-from torch import Tensor
 
 FUSED_CHANNELS = 64
 """Up to here one program does everything to a matrix, in registers; only tensor cores multiply so large tiles in them."""
@@ -41,6 +43,23 @@ def fits(ridge: float, cutoff: float, inverse: bool) -> bool:
     ``NEGLIGIBLE``: whatever lies under it changes features that vary by 10 by less than 1e-3.
     """
     return 0 < ridge >= cutoff if inverse else cutoff <= max(ridge, NEGLIGIBLE)
+
+
+class Rules(Protocol):
+    """What ``fastnst.reference.wct.Preset`` says of the transform's two roots."""
+
+    content_ridge: float
+    style_ridge: float
+    cutoff: float
+
+
+def unfit(rules: Rules) -> str | None:
+    """Why the roots of a transform with these ``rules`` are not to be had without eigenvalues, or nothing."""
+    if not fits(rules.content_ridge, rules.cutoff, True):
+        return f"whitening by products needs a ridge above 0 and no higher cutoff, not {rules.content_ridge} and {rules.cutoff}"
+    if not fits(rules.style_ridge, rules.cutoff, False):
+        return f"colouring by products needs a cutoff of at most {max(rules.style_ridge, NEGLIGIBLE)}, not {rules.cutoff}"
+    return None
 
 
 # --- kernels ----------------------------------------------------------------------------------------------------------------
