@@ -160,20 +160,22 @@ def test_large_means_leave_the_digits(backend: Backend, layout: str) -> None:
 
 @every_layout
 def test_cpu_keeps_digits_that_a_mean_in_float32_loses(layout: str) -> None:
-    """At mean / deviation 1000 the rounding of the mean alone is 6e-5 deviations."""
+    """At mean / deviation 1000 the rounding of the mean alone is up to 3e-5 deviations."""
     content = random(CPU, 2, 3, 64, 65, layout=layout, mean=1000, std=1)
     zero, one = torch.zeros(2, 3, 1, 1), torch.ones(2, 3, 1, 1)
     out, mean, std = CPU.module.adain_apply(content, zero, one, EPS)
     exact = wide(content)
     expected = mean_variance_norm(exact)
-    assert_close_to_reference(out, expected.detach())
+    terms = 64 * 65 // 4  # of four sums side by side
+    assert_close_to_reference(out, expected.detach(), "sum", reduction=terms)
 
     grad = random(CPU, 2, 3, 64, 65, layout=layout, seed=1)
     dcontent, _, dstyle_std = CPU.module.adain_apply_backward(grad, content, mean, std, one)
     expected.backward(grad.double())
-    assert_close_to_reference(dcontent, exact.grad, scale=grad.abs().max())
+    assert_close_to_reference(dcontent, exact.grad, "sum", reduction=terms)
+    products = grad.double() * expected.detach()
     assert_close_to_reference(
-        dstyle_std, (grad.double() * expected).sum((2, 3), True).detach(), scale=grad.abs().sum((2, 3), True)
+        dstyle_std, products.sum((2, 3), True), "sum", reduction=terms, scale=products.abs().sum((2, 3), True)
     )
 
 
