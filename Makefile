@@ -22,7 +22,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	git ls-files 'csrc/*.h' 'csrc/*.cpp' | xargs $(BIN)/clang-format --dry-run --Werror
+	git ls-files 'csrc/*.h' 'csrc/*.cpp' 'kernels/*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
 
 clean:
 	rm -rf build demo *.egg-info fastnst/*.so

@@ -3,9 +3,14 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <array>
 #include <memory>
 
+#include "base/buffer.h"
+#include "base/pages.h"
 #include "engine/adain.h"
+#include "ops/adain.h"
+#include "ops/relation.h"
 
 namespace py = pybind11;
 using namespace fastnst;
@@ -64,6 +69,111 @@ Pixels feature_array(const Features& features) {
   return array;
 }
 
+// A tensor's memory by its address; 0 stands for none.
+template <typename T>
+T* memory(uintptr_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+// Calls run(operations, shape, scratch) without the interpreter's lock.
+template <typename Run>
+void run_adain(const MapShape& shape, int threads, Run&& run) {
+  const py::gil_scoped_release release;
+  const AdainOps& ops = FASTNST_CHOOSE(adain);
+  Buffer scratch(size_t(ops.scratch_size(shape, threads)) * sizeof(double));
+  run(ops, reinterpret_cast<double*>(scratch.data()));
+}
+
+void bind_adain(py::module_& module) {
+  using Address = uintptr_t;
+  py::class_<MapShape>(module, "MapShape")
+      .def(py::init<int, int64_t, int64_t, int64_t>(), py::arg("element"), py::arg("images"), py::arg("positions"),
+           py::arg("channels"));
+  module.def("adain_channel_stats", [](const MapShape& shape, Address x, double eps, Address mean, Address std, int threads) {
+    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+      ops.channel_stats(shape, memory<void>(x), eps, memory<float>(mean), memory<float>(std), scratch, threads);
+    });
+  });
+  module.def("adain_channel_stats_backward", [](const MapShape& shape, Address grad_mean, Address grad_std, Address x,
+                                                Address mean, Address std, Address dx, int threads) {
+    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+      ops.channel_stats_backward(shape, memory<float>(grad_mean), memory<float>(grad_std), memory<void>(x), memory<float>(mean),
+                                 memory<float>(std), memory<void>(dx), scratch, threads);
+    });
+  });
+  module.def("adain_apply", [](const MapShape& shape, Address content, Address style_mean, Address style_std, double eps,
+                               Address out, Address mean, Address std, int threads) {
+    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+      ops.apply(shape, memory<void>(content), memory<float>(style_mean), memory<float>(style_std), eps, memory<void>(out),
+                memory<float>(mean), memory<float>(std), scratch, threads);
+    });
+  });
+  module.def("adain_apply_backward",
+             [](const MapShape& shape, Address grad, Address content, Address mean, Address std, Address style_std,
+                Address dcontent, Address dstyle_mean, Address dstyle_std, int threads) {
+               run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+                 ops.apply_backward(shape, memory<void>(grad), memory<void>(content), memory<float>(mean), memory<float>(std),
+                                    memory<float>(style_std), memory<void>(dcontent), memory<float>(dstyle_mean),
+                                    memory<float>(dstyle_std), scratch, threads);
+               });
+             });
+}
+
+// images, height, channels and width of the student, the same of the teacher, patch size, cuts
+using RelationSizes = std::array<int64_t, 8>;
+
+RelationSets relation_sets(uintptr_t student, uintptr_t teacher, const RelationSizes& sizes, int threads, uintptr_t scratch) {
+  const auto [images, height, channels, width, teacher_channels, teacher_width, patch, cuts] = sizes;
+  return {memory<const float>(student),
+          memory<const float>(teacher),
+          images,
+          height,
+          {channels, teacher_channels},
+          {width, teacher_width},
+          patch,
+          int(cuts),
+          threads,
+          memory<float>(scratch)};
+}
+
+void bind_relation(py::module_& module) {
+  const auto unlocked = py::call_guard<py::gil_scoped_release>();
+  module.def("relation_memory", [](bool teacher, const RelationSizes& sizes) {
+    const RelationMemory floats = FASTNST_CHOOSE(relation).memory(relation_sets(0, teacher, sizes, 1, 0));
+    return py::make_tuple(floats.each_thread, floats.each_image, floats.weights);
+  });
+  module.def(
+      "relation_pairwise",
+      [](uintptr_t items, const RelationSizes& sizes, bool squared, float eps, uintptr_t out, int threads, uintptr_t scratch) {
+        FASTNST_CHOOSE(relation).pairwise(relation_sets(items, 0, sizes, threads, scratch), squared, eps, memory<float>(out));
+      },
+      unlocked);
+  module.def(
+      "relation_pairwise_weights",
+      [](uintptr_t grad, uintptr_t items, const RelationSizes& sizes, bool squared, float eps, uintptr_t weights, int threads,
+         uintptr_t scratch) {
+        FASTNST_CHOOSE(relation).pairwise_weights(relation_sets(items, 0, sizes, threads, scratch), memory<const float>(grad),
+                                                  squared, eps, memory<float>(weights));
+      },
+      unlocked);
+  module.def(
+      "relation_losses",
+      [](uintptr_t student, uintptr_t teacher, const RelationSizes& sizes, double distance_weight, double angle_weight,
+         uintptr_t losses, uintptr_t weights, int threads, uintptr_t scratch) {
+        FASTNST_CHOOSE(relation).losses(relation_sets(student, teacher, sizes, threads, scratch), distance_weight, angle_weight,
+                                        memory<float>(losses), memory<float>(weights));
+      },
+      unlocked);
+  module.def(
+      "relation_backward",
+      [](uintptr_t grad, uintptr_t weights, uintptr_t student, const RelationSizes& sizes, uintptr_t gradient, int threads,
+         uintptr_t scratch) {
+        FASTNST_CHOOSE(relation).backward(relation_sets(student, 0, sizes, threads, scratch), memory<const float>(grad),
+                                          memory<const float>(weights), memory<float>(gradient));
+      },
+      unlocked);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_engine, module) {
@@ -96,4 +206,9 @@ PYBIND11_MODULE(_engine, module) {
     for (int i = 0; i < table.count; i++) calls[table.paths[i]->name] = kernel_calls(*table.paths[i]);
     return calls;
   });
+
+  module.def("operations_variant", [] { return std::string(path_name()); });
+  module.def("prefer_large_pages", [](uintptr_t address, size_t size) { prefer_large_pages(memory<void>(address), size); });
+  bind_adain(module);
+  bind_relation(module);
 }

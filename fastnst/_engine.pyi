@@ -27,3 +27,52 @@ class Model:
 def instruction_sets() -> list[tuple[str, bool]]: ...
 def instruction_set() -> str: ...
 def kernel_calls() -> dict[str, int]: ...
+def operations_variant() -> str: ...
+def prefer_large_pages(address: int, size: int) -> None: ...
+
+class MapShape:
+    def __init__(self, element: int, images: int, positions: int, channels: int) -> None: ...
+
+def adain_channel_stats(shape: MapShape, x: int, eps: float, mean: int, std: int, threads: int) -> None: ...
+def adain_channel_stats_backward(
+    shape: MapShape, grad_mean: int, grad_std: int, x: int, mean: int, std: int, dx: int, threads: int
+) -> None: ...
+def adain_apply(
+    shape: MapShape, content: int, style_mean: int, style_std: int, eps: float, out: int, mean: int, std: int, threads: int
+) -> None: ...
+def adain_apply_backward(
+    shape: MapShape,
+    grad: int,
+    content: int,
+    mean: int,
+    std: int,
+    style_std: int,
+    dcontent: int,
+    dstyle_mean: int,
+    dstyle_std: int,
+    threads: int,
+) -> None: ...
+
+_RelationSizes = tuple[int, int, int, int, int, int, int, int]
+
+def relation_memory(teacher: bool, sizes: _RelationSizes) -> tuple[int, int, int]: ...
+def relation_pairwise(
+    items: int, sizes: _RelationSizes, squared: bool, eps: float, out: int, threads: int, scratch: int
+) -> None: ...
+def relation_pairwise_weights(
+    grad: int, items: int, sizes: _RelationSizes, squared: bool, eps: float, weights: int, threads: int, scratch: int
+) -> None: ...
+def relation_losses(
+    student: int,
+    teacher: int,
+    sizes: _RelationSizes,
+    distance_weight: float,
+    angle_weight: float,
+    losses: int,
+    weights: int,
+    threads: int,
+    scratch: int,
+) -> None: ...
+def relation_backward(
+    grad: int, weights: int, student: int, sizes: _RelationSizes, gradient: int, threads: int, scratch: int
+) -> None: ...

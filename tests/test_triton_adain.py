@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import pytest
 import torch
 from compiled import assert_sound
-from fastnst.kernels.triton import adain as kernels
-from fastnst.kernels.triton import aot, configs
 from interpreted import DEVICE, assert_near, compiled, interpreted
 from torch import Tensor
 
+from fastnst.kernels.triton import adain as kernels
+from fastnst.kernels.triton import aot, configs
 from fastnst.reference import adaptive_instance_normalization, calc_mean_std
 from fastnst.reference.adain import renormalize
 

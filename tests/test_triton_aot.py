@@ -7,8 +7,9 @@ import torch
 import triton
 import triton.language as tl
 from compiled import assert_sound, narrow_addresses
-from fastnst.kernels.triton import aot, configs, launch
 from interpreted import DEVICE, compiled, interpreted
+
+from fastnst.kernels.triton import aot, configs, launch
 
 
 @triton.jit

@@ -7,11 +7,11 @@ import math
 import pytest
 import torch
 from compiled import assert_sound
-from fastnst.kernels.triton import aot, configs
-from fastnst.kernels.triton import embedding as kernels
 from interpreted import DEVICE, INTERPRETED, assert_near, compiled, interpreted
 from torch import Tensor
 
+from fastnst.kernels.triton import aot, configs
+from fastnst.kernels.triton import embedding as kernels
 from fastnst.reference import linear_embedding_loss
 
 LAST = torch.channels_last

@@ -7,10 +7,10 @@ import math
 import pytest
 import torch
 from compiled import assert_sound
-from fastnst.kernels.triton import aot, configs
-from fastnst.kernels.triton import perceptual as kernels
 from interpreted import DEVICE, INTERPRETED, assert_near, compiled, interpreted
 
+from fastnst.kernels.triton import aot, configs
+from fastnst.kernels.triton import perceptual as kernels
 from fastnst.reference import gram_matrix
 
 # One to four blocks of channels, one to several parts of the positions.

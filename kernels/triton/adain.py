@@ -14,11 +14,12 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
+
 from fastnst.kernels.layout import channels_last
 from fastnst.kernels.triton import launch
 from fastnst.kernels.triton.configs import choose
 from fastnst.kernels.triton.tiles import offsets
-from torch import Tensor
 
 LONGEST_ROW = 32768
 """Numbers of a row that registers hold; a backward pass holds two rows."""

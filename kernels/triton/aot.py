@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import triton
-from fastnst.kernels.triton import launch
 from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+
+from fastnst.kernels.triton import launch
 
 POINTERS = {"float64": "*fp64", "float32": "*fp32", "bfloat16": "*bf16", "float16": "*fp16", "int32": "*i32", "int64": "*i64"}
 PROCESSORS = {80: 108, 90: 132}

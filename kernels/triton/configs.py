@@ -11,9 +11,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+
 from fastnst.kernels.triton.launch import Device
 
 Options = Mapping[str, int | str]
+
+
+FLOAT64 = (80, 90, 100)
+"""Capabilities whose tensor cores multiply float64 as fast as other units float32: A100, H100 and H200, B200."""
 
 
 def _embedding(positions: int, students: int, whole: int, step: int, teachers: int, warps: int) -> Options:
@@ -61,6 +66,31 @@ TABLES: dict[str, dict[tuple[int, str], Options]] = {
         (0, "ieee"): {"CHANNELS": 64, "STEP": 32, "POSITIONS": 64, "num_warps": 8, "num_stages": 2},
         (0, "tf32x3"): {"CHANNELS": 64, "STEP": 32, "POSITIONS": 64, "num_warps": 8, "num_stages": 2},
         (0, "tf32"): {"CHANNELS": 64, "STEP": 32, "POSITIONS": 64, "num_warps": 4, "num_stages": 2},
+    },
+    "pairwise": {
+        (0, "many"): {"BLOCK": 32, "DEPTH": 8, "num_warps": 4, "num_stages": 3},
+        (0, "few"): {"BLOCK": 16, "DEPTH": 32, "num_warps": 4, "num_stages": 3},
+    },
+    "relation": {
+        (0, "many"): {"BLOCK": 32, "num_warps": 8, "num_stages": 2},
+        (0, "few"): {"BLOCK": 16, "num_warps": 4, "num_stages": 2},
+    },
+    "spread": {(0, "any"): {"BLOCK": 32, "NUMBERS": 64, "DEPTH": 16, "num_warps": 8, "num_stages": 3}},
+    "wct_products": {
+        (0, "any"): {"DOUBLE": 0, "BLOCK": 64, "DEPTH": 16, "num_warps": 8, "num_stages": 3},
+        **{
+            (capability, "any"): {"DOUBLE": 1, "BLOCK": 64, "DEPTH": 16, "num_warps": 8, "num_stages": 3}
+            for capability in FLOAT64
+        },
+    },
+    "wct_covariance": {(0, "any"): {"BLOCK": 32, "num_warps": 8, "num_stages": 2}},
+    "wct_root": {(0, "any"): {"num_warps": 8, "num_stages": 1}},
+    "wct_affine": {
+        (0, "any"): {"DOUBLE": 0, "BLOCK": 64, "POSITIONS": 64, "DEPTH": 16, "num_warps": 8, "num_stages": 3},
+        **{
+            (capability, "any"): {"DOUBLE": 1, "BLOCK": 64, "POSITIONS": 64, "DEPTH": 16, "num_warps": 4, "num_stages": 3}
+            for capability in FLOAT64
+        },
     },
 }
 

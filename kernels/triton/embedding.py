@@ -14,11 +14,12 @@ from typing import Any
 import torch
 import triton
 import triton.language as tl
+from torch import Tensor
+
 from fastnst.kernels.layout import channels_last
 from fastnst.kernels.triton import launch
 from fastnst.kernels.triton.configs import choose_for
 from fastnst.kernels.triton.tiles import factor, offsets
-from torch import Tensor
 
 PROGRAMS_PER_PROCESSOR = 2
 """Into how many parts positions are split where sums over them are wanted."""

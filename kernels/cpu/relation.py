@@ -1,0 +1,141 @@
+"""Relational distillation on processors: hands images to ``csrc/ops/relation.cpp``, a few at a time.
+
+The compiled functions read float32 images that are contiguous. Others are copied, no more at once than are worked on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from fastnst import _engine
+from fastnst.kernels.cpu.arguments import code, threads
+
+ROWS = 1
+SCRATCH = 2**24
+"""Bytes of scratch memory for the images that are worked on at once. A single image may need more."""
+
+Sizes = tuple[int, int, int, int, int, int, int, int]
+"""Images; the student's height, channels and width; the teacher's channels and width; patch size; granularities."""
+
+
+def pairwise(items: Tensor, squared: bool, eps: float) -> Tensor:
+    """Distances [B, N, N] of items [B, N, D], in their type: squares clamped at ``eps``; 0 on the diagonal."""
+    images, count = items.unsqueeze(1), items.shape[1]
+    out = items.new_empty(items.shape[0], count, count)
+    for part, sizes, scratch in _parts(images, None, 0, ROWS):
+        few, distances = _plain(images[part]), _plain_like(out[part])
+        _engine.relation_pairwise(few.data_ptr(), sizes, squared, eps, distances.data_ptr(), threads(), scratch.data_ptr())
+        _put(out[part], distances)
+    return out
+
+
+def pairwise_backward(grad: Tensor, items: Tensor, squared: bool, eps: float) -> Tensor:
+    """The gradient towards items [B, N, D], given the one towards ``pairwise(items)`` [B, N, N]."""
+    images = items.unsqueeze(1)
+    weights = torch.empty_like(grad, dtype=torch.float32, memory_format=torch.contiguous_format)
+    for part, sizes, scratch in _parts(images, None, 0, ROWS):
+        few, slopes = _plain(images[part]), _plain(grad[part])
+        _engine.relation_pairwise_weights(
+            slopes.data_ptr(), few.data_ptr(), sizes, squared, eps, weights[part].data_ptr(), threads(), scratch.data_ptr()
+        )
+    return relation_backward(weights.new_ones(items.shape[0]), weights, items)
+
+
+def relation(student: Tensor, teacher: Tensor, distance_weight: float, angle_weight: float) -> tuple[Tensor, Tensor]:
+    """Losses [B] of items [B, N, D] against items [B, N, E], and weights [B, N, N]: see ``content_relation``."""
+    sets, count, _ = student.shape
+    losses, weights = content_relation(student.unsqueeze(1), teacher.unsqueeze(1), 0, distance_weight, angle_weight, ROWS)
+    return losses, weights.view(sets, count, count)
+
+
+def relation_backward(grad: Tensor, weights: Tensor, student: Tensor) -> Tensor:
+    """The gradient towards items [B, N, D], given the one towards the losses [B]."""
+    return content_relation_backward(grad, weights.flatten(1), student.unsqueeze(1), 0, ROWS).squeeze(1)
+
+
+def content_relation(
+    student: Tensor, teacher: Tensor, patch_size: int, distance_weight: float, angle_weight: float, granularities: int
+) -> tuple[Tensor, Tensor]:
+    """Losses float32 [N] of images [N, C, H, W] against images [N, C', H, W], and weights float32 [N, K] for the backward.
+
+    ``granularities`` is a sum of 1 for rows, 2 for columns and 4 for patches; K is the sum of their squared numbers of
+    items, in this order. A weight is the derivative of the loss by one squared distance q_ij, where q_ij and q_ji count
+    apart: one symmetric matrix for each granularity, with zeros on the diagonal.
+    """
+    losses = student.new_empty(student.shape[0], dtype=torch.float32)
+    *_, pairs = _engine.relation_memory(True, _sizes(student, teacher, patch_size, granularities))
+    weights = losses.new_empty(student.shape[0], pairs)
+    for part, sizes, scratch in _parts(student, teacher, patch_size, granularities):
+        few, wanted = _plain(student[part]), _plain(teacher[part])
+        _engine.relation_losses(
+            few.data_ptr(),
+            wanted.data_ptr(),
+            sizes,
+            distance_weight,
+            angle_weight,
+            losses[part].data_ptr(),
+            weights[part].data_ptr(),
+            threads(),
+            scratch.data_ptr(),
+        )
+    return losses, weights
+
+
+def content_relation_backward(grad: Tensor, weights: Tensor, student: Tensor, patch_size: int, granularities: int) -> Tensor:
+    """The gradient towards images [N, C, H, W], given the one towards the losses [N]. The teacher has none."""
+    factors, weights, out = _plain(grad), _plain(weights), torch.empty_like(student)
+    for part, sizes, scratch in _parts(student, None, patch_size, granularities, distances=False):
+        few, gradient = _plain(student[part]), _plain_like(out[part]).zero_()
+        _engine.relation_backward(
+            factors[part].data_ptr(),
+            weights[part].data_ptr(),
+            few.data_ptr(),
+            sizes,
+            gradient.data_ptr(),
+            threads(),
+            scratch.data_ptr(),
+        )
+        _put(out[part], gradient)
+    return out
+
+
+def _sizes(student: Tensor, teacher: Tensor, patch_size: int, granularities: int) -> Sizes:
+    images, channels, height, width = student.shape
+    return images, height, channels, width, teacher.shape[1], teacher.shape[3], patch_size, granularities
+
+
+def _parts(
+    student: Tensor, teacher: Tensor | None, patch_size: int, granularities: int, *, distances: bool = True
+) -> Iterator[tuple[slice, Sizes, Tensor]]:
+    """As many images at once as ``SCRATCH`` allows: where they are, their sizes, and scratch memory for them.
+
+    Without ``distances`` there is no memory for the distances between items.
+    """
+    code(student)
+    images, *others = _sizes(student, student if teacher is None else teacher, patch_size, granularities)
+    each_thread, each_image, _ = _engine.relation_memory(teacher is not None, (1, *others))
+    once = min(images, max(1, SCRATCH // (4 * each_image)))
+    floats = threads() * each_thread + (once * each_image if distances else 0)
+    scratch = torch.empty(floats, dtype=torch.float32)
+    for begin in range(0, images, once):
+        end = min(begin + once, images)
+        yield slice(begin, end), (end - begin, *others), scratch
+
+
+def _plain(x: Tensor) -> Tensor:
+    return x.to(torch.float32).contiguous()
+
+
+def _plain_like(x: Tensor) -> Tensor:
+    """Memory for float32 values of ``x``: its own where that will do."""
+    if x.dtype == torch.float32 and x.is_contiguous():
+        return x
+    return torch.empty(x.shape, dtype=torch.float32)
+
+
+def _put(target: Tensor, values: Tensor) -> None:
+    if target.data_ptr() != values.data_ptr():
+        target.copy_(values)

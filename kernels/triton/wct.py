@@ -1,0 +1,356 @@
+"""Whitening and colouring by products alone: covariances, their roots by Newton-Schulz iteration, and affine maps.
+
+Where a GPU multiplies float64 in its tensor cores (``FLOAT64`` in ``configs.py``), every product is one in float64: there it
+costs what float32 does elsewhere. On other GPUs covariances are float32 products of a few positions, added up in twice that
+precision, and roots are damped so that what float32 leaves of a small eigenvalue cannot become negative. The iteration itself
+is float64 everywhere.
+
+No step depends on the numbers, so nothing waits for the GPU; what does need eigenvalues, a cutoff, is not here (``fits``).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+from typing import Protocol
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from fastnst.kernels import newton_schulz
+from fastnst.kernels.triton import launch
+from fastnst.kernels.triton.configs import Options, choose
+
+FUSED_CHANNELS = 64
+"""Up to here one program does everything to a matrix, in registers; only tensor cores multiply so large tiles in them."""
+SHORTEST_PIECE = 256
+"""Positions that are worth a program of their own."""
+PROGRAMS_PER_PROCESSOR = 2
+NEGLIGIBLE = 1e-5
+"""The published codes' cutoff for a square root: a direction below it adds 0.003 to a deviation, whether it is kept or not."""
+DAMPING = 1e-6
+"""Of a covariance's norm, where it is made of float32 products: the smallest ridge that their rounding does not reach."""
+
+
+def fits(ridge: float, cutoff: float, inverse: bool) -> bool:
+    """Whether ``covariance_root`` gives the reference's root: nothing is cut off, and what is inverted has a ridge.
+
+    The ridge must also be at least 1e-8 of the largest eigenvalue (1e-6 where a GPU has no fast float64): below that,
+    roots are damped, which cannot be known without looking. Square roots don't need it, and ignore a cutoff up to
+    ``NEGLIGIBLE``: whatever lies under it changes features that vary by 10 by less than 1e-3.
+    """
+    return 0 < ridge >= cutoff if inverse else cutoff <= max(ridge, NEGLIGIBLE)
+
+
+class Rules(Protocol):
+    """What ``fastnst.reference.wct.Preset`` says of the transform's two roots."""
+
+    content_ridge: float
+    style_ridge: float
+    cutoff: float
+
+
+def unfit(rules: Rules) -> str | None:
+    """Why the roots of a transform with these ``rules`` are not to be had without eigenvalues, or nothing."""
+    if not fits(rules.content_ridge, rules.cutoff, True):
+        return f"whitening by products needs a ridge above 0 and no higher cutoff, not {rules.content_ridge} and {rules.cutoff}"
+    if not fits(rules.style_ridge, rules.cutoff, False):
+        return f"colouring by products needs a cutoff of at most {max(rules.style_ridge, NEGLIGIBLE)}, not {rules.cutoff}"
+    return None
+
+
+# --- kernels ----------------------------------------------------------------------------------------------------------------
+
+
+@triton.jit
+def product(a, b, sums, rest, DOUBLE: tl.constexpr):
+    """``sums`` plus a b; in float32 the sum is compensated and ``rest`` is what it leaves."""
+    if DOUBLE:
+        total = tl.dot(a, b, sums, out_dtype=tl.float64)
+    else:
+        term = tl.dot(a, b, input_precision="ieee")
+        total = sums + term
+        shifted = total - sums
+        rest += (sums - (total - shifted)) + (term - shifted)
+    return total, rest
+
+
+@triton.jit
+def products_kernel(
+    left, right, tiles, products, sums, channels, positions, pieces, length, tile_count,
+    SAME: tl.constexpr, DOUBLE: tl.constexpr, BLOCK: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """left right^T over a piece of the positions, for a tile of channels, and left's sums.
+
+    ``right`` is taken relative to its first position, and so is ``left`` where it is the ``SAME``: then constant channels are
+    zero, and a mean that is far from 0 costs no digits.
+    """
+    program = tl.program_id(0)
+    tile = program % tile_count
+    piece = program // tile_count % pieces
+    image = (program // (tile_count * pieces)).to(tl.int64)
+    row, column = tl.load(tiles + 2 * tile), tl.load(tiles + 2 * tile + 1)
+    i = row * BLOCK + tl.arange(0, BLOCK)
+    j = column * BLOCK + tl.arange(0, BLOCK)
+    in_i = i < channels
+    in_j = j < channels
+    place_i = (image * channels + i) * positions
+    place_j = (image * channels + j) * positions
+    kind: tl.constexpr = tl.float64 if DOUBLE else tl.float32
+    first_i = tl.zeros([BLOCK], kind)
+    if SAME:
+        first_i = tl.load(left + place_i, mask=in_i, other=0.0).to(kind)
+    first_j = tl.load(right + place_j, mask=in_j, other=0.0).to(kind)
+    total = tl.zeros([BLOCK, BLOCK], kind)
+    rest = tl.zeros([BLOCK, BLOCK], kind)
+    row_sums = tl.zeros([BLOCK], tl.float64)
+    for start in range(piece * length, tl.minimum(piece * length + length, positions), DEPTH):
+        p = start + tl.arange(0, DEPTH)
+        in_p = p < positions
+        inside = in_i[:, None] & in_p[None, :]
+        a = tl.load(left + (place_i[:, None] + p[None, :]), mask=inside, other=0.0).to(kind)
+        a = tl.where(inside, a - first_i[:, None], 0.0)
+        inside = in_j[:, None] & in_p[None, :]
+        b = tl.load(right + (place_j[:, None] + p[None, :]), mask=inside, other=0.0).to(kind)
+        b = tl.where(inside, b - first_j[:, None], 0.0)
+        total, rest = product(a, tl.trans(b), total, rest, DOUBLE)
+        row_sums += tl.sum(a, 1).to(tl.float64)
+    at = image * pieces + piece
+    inside = in_i[:, None] & in_j[None, :]
+    where = at * channels * channels + i[:, None].to(tl.int64) * channels + j[None, :]
+    tl.store(products + where, total.to(tl.float64) + rest.to(tl.float64), mask=inside)
+    if column == (row if SAME else 0):
+        tl.store(sums + (at * channels + i), row_sums, mask=in_i)
+
+
+@triton.jit
+def covariance(products, sums, image, i, j, inside, channels, positions, pieces, BLOCK: tl.constexpr):
+    """A tile of the covariance, from its pieces, and the sums of its rows."""
+    total = tl.zeros([BLOCK, BLOCK], tl.float64)
+    sums_i = tl.zeros([BLOCK], tl.float64)
+    sums_j = tl.zeros([BLOCK], tl.float64)
+    where = i[:, None].to(tl.int64) * channels + j[None, :]
+    for piece in range(pieces):
+        at = image * pieces + piece
+        total += tl.load(products + (at * channels * channels + where), mask=inside, other=0.0)
+        sums_i += tl.load(sums + (at * channels + i), mask=i < channels, other=0.0)
+        sums_j += tl.load(sums + (at * channels + j), mask=j < channels, other=0.0)
+    count = tl.cast(positions, tl.float64)
+    centred = total - sums_i[:, None] * (sums_j / count)[None, :]
+    return centred / tl.cast(tl.maximum(positions - 1, 1), tl.float64), sums_i / count
+
+
+@triton.jit
+def covariance_kernel(
+    x, tiles, products, sums, out, means, channels, positions, pieces, tile_count, BLOCK: tl.constexpr
+):  # fmt: skip
+    """The covariance whole, from the pieces of its upper tiles, and the means."""
+    tile = tl.program_id(0) % tile_count
+    image = (tl.program_id(0) // tile_count).to(tl.int64)
+    row, column = tl.load(tiles + 2 * tile), tl.load(tiles + 2 * tile + 1)
+    i = row * BLOCK + tl.arange(0, BLOCK)
+    j = column * BLOCK + tl.arange(0, BLOCK)
+    inside = (i < channels)[:, None] & (j < channels)[None, :]
+    result, mean = covariance(products, sums, image, i, j, inside, channels, positions, pieces, BLOCK)
+    place = image * channels + i
+    if row == column:
+        first = tl.load(x + place * positions, mask=i < channels, other=0.0).to(tl.float64)
+        tl.store(means + place, first + mean, mask=i < channels)
+    out += image * channels * channels
+    upper = inside & (i[:, None] <= j[None, :])
+    tl.store(out + (i[:, None].to(tl.int64) * channels + j[None, :]), result, mask=upper)
+    tl.store(out + (j[None, :].to(tl.int64) * channels + i[:, None]), result, mask=upper)
+
+
+@triton.jit
+def root_kernel(
+    x, products, sums, schedule, out, means, channels, positions, pieces, steps, ridge, ridge_rest,
+    INVERSE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """``newton_schulz.root`` of a small covariance in one program, from its pieces, and the means."""
+    image = tl.program_id(0).to(tl.int64)
+    i = tl.arange(0, BLOCK)
+    in_i = i < channels
+    inside = in_i[:, None] & in_i[None, :]
+    itself = i[:, None] == i[None, :]
+    matrix, mean = covariance(products, sums, image, i, i, inside, channels, positions, pieces, BLOCK)
+    place = image * channels + i
+    first = tl.load(x + place * positions, mask=in_i, other=0.0).to(tl.float64)
+    tl.store(means + place, first + mean, mask=in_i)
+    # The ridge in two parts: a kernel's arguments are float32.
+    matrix += tl.where(itself & inside, tl.cast(ridge, tl.float64) + tl.cast(ridge_rest, tl.float64), 0.0)
+    norm = tl.sqrt(tl.sum(tl.sum(matrix * matrix, 1), 0))
+    norm = tl.where(norm == 0, 1.0, norm)
+    # Beyond the channels the identity, which stays what it is.
+    y = matrix / norm + tl.where(itself & (inside == 0), 1.0, 0.0)
+    z = tl.where(itself, 1.0, 0.0).to(tl.float64)
+    for step in range(steps):
+        square = tl.dot(z, y, out_dtype=tl.float64)
+        factor = tl.load(schedule + 3 * step + 2) * tl.dot(square, square, out_dtype=tl.float64)
+        factor += tl.load(schedule + 3 * step + 1) * square + tl.where(itself, tl.load(schedule + 3 * step), 0.0)
+        y = tl.dot(y, factor, out_dtype=tl.float64)
+        z = tl.dot(factor, z, out_dtype=tl.float64)
+    result = z / tl.sqrt(norm) if INVERSE else y * tl.sqrt(norm)
+    result = 0.5 * (result + tl.trans(result))
+    tl.store(out + (image * channels * channels + i[:, None] * channels + i[None, :]), result, mask=inside)
+
+
+@triton.jit
+def affine_kernel(
+    x, matrix, shift, offset, out, channels, positions, down, across, row_blocks, position_blocks,
+    DOUBLE: tl.constexpr, BLOCK: tl.constexpr, POSITIONS: tl.constexpr, DEPTH: tl.constexpr,
+):  # fmt: skip
+    """matrix (x - shift) + offset for a block of channels and of positions; ``matrix`` has the strides down and across."""
+    program = tl.program_id(0)
+    # Programs that read the same positions are neighbours.
+    i = program % row_blocks * BLOCK + tl.arange(0, BLOCK)
+    p = (program // row_blocks % position_blocks).to(tl.int64) * POSITIONS + tl.arange(0, POSITIONS)
+    image = (program // (row_blocks * position_blocks)).to(tl.int64)
+    in_i = i < channels
+    in_p = p < positions
+    kind: tl.constexpr = tl.float64 if DOUBLE else tl.float32
+    sums = tl.zeros([BLOCK, POSITIONS], kind)
+    matrix += image * channels * channels
+    for start in range(0, channels, DEPTH):
+        k = start + tl.arange(0, DEPTH)
+        in_k = k < channels
+        where = i[:, None].to(tl.int64) * down + k[None, :].to(tl.int64) * across
+        coefficients = tl.load(matrix + where, mask=in_i[:, None] & in_k[None, :], other=0.0).to(kind)
+        place = image * channels + k
+        inside = in_k[:, None] & in_p[None, :]
+        values = tl.load(x + (place[:, None] * positions + p[None, :]), mask=inside, other=0.0).to(kind)
+        if shift is not None:
+            mean = tl.load(shift + place, mask=in_k, other=0.0)
+            values -= mean.to(kind)[:, None]
+            if not DOUBLE:
+                values -= (mean - mean.to(kind).to(tl.float64)).to(kind)[:, None]
+            values = tl.where(inside, values, 0.0)
+        sums = tl.dot(coefficients, values, sums, input_precision="ieee", out_dtype=kind)
+    place = image * channels + i
+    if offset is not None:
+        sums += tl.load(offset + place, mask=in_i, other=0.0).to(kind)[:, None]
+    # By way of float32: not every way from float64 to bfloat16 rounds to nearest.
+    tl.store(out + (place[:, None] * positions + p[None, :]), sums.to(tl.float32), mask=in_i[:, None] & in_p[None, :])
+
+
+# --- operations -------------------------------------------------------------------------------------------------------------
+
+
+def covariance_root(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The root of the covariance of ``x`` [B, C, n] plus ``ridge``, for arguments that fit (see ``fits``).
+
+    Returns:
+        root, float64 [B, C, C]; mean, float64 [B, C, 1]; and two empty tensors, [B, C, 0] and [B, 0], in the place of
+        eigenvectors and eigenvalues, which the gradient does not need here.
+
+    Raises:
+        ValueError: eigenvalues would have to be cut off.
+    """
+    if not fits(ridge, cutoff, inverse):
+        raise ValueError(f"no {'inverse ' * inverse}root with ridge {ridge} and cutoff {cutoff} without eigenvalues")
+    batch, channels, positions = x.shape
+    device = launch.device_of(x)
+    double = bool(choose("wct_products", device.capability, "any")["DOUBLE"])
+    products, sums = _products(x, x, same=True)
+    pieces = products.shape[1]
+    mean = x.new_empty(batch, channels, 1, dtype=torch.float64)
+    root = x.new_empty(batch, channels, channels, dtype=torch.float64)
+    if double and channels <= FUSED_CHANNELS:
+        high = ctypes.c_float(ridge).value
+        options = choose("wct_root", device.capability, "any")
+        sizes = channels, positions, pieces, len(newton_schulz.SCHEDULE), high, ridge - high
+        block = max(16, triton.next_power_of_2(channels))
+        arguments = x, products, sums, _schedule(x.device), root, mean, *sizes
+        launch.start(root_kernel, (batch,), *arguments, INVERSE=inverse, BLOCK=block, **options)
+    else:
+        options = choose("wct_covariance", device.capability, "any")
+        tiles = _tiles(math.ceil(channels / int(options["BLOCK"])), True, x.device)
+        arguments = x, tiles, products, sums, root, mean, channels, positions, pieces, len(tiles)
+        launch.start(covariance_kernel, (batch * len(tiles),), *arguments, **options)
+        smallest = torch.linalg.matrix_norm(root) * (0 if double else DAMPING)
+        root.diagonal(dim1=-2, dim2=-1).add_(smallest.clamp(min=ridge).unsqueeze(-1))
+        root = newton_schulz.root(root, inverse)
+    return root, mean, root.new_empty(batch, channels, 0), root.new_empty(batch, 0)
+
+
+def covariance_root_backward(
+    grad_root: Tensor,
+    grad_mean: Tensor,
+    x: Tensor,
+    mean: Tensor,
+    root: Tensor,
+    vectors: Tensor,  # noqa: ARG001
+    values: Tensor,  # noqa: ARG001
+    ridge: float,  # noqa: ARG001
+    cutoff: float,  # noqa: ARG001
+    inverse: bool,
+) -> Tensor:
+    """The gradient of ``x``, from ``root`` alone; the damping counts as a constant."""
+    positions = x.shape[-1]
+    slope = newton_schulz.root_backward(grad_root, root, inverse) * (2 / max(1, positions - 1))
+    return _affine(x, slope, mean, grad_mean / positions)
+
+
+def transform(x: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+    """``matrix`` x + ``offset`` of ``x`` [B, C, n], float64 [B, C, C] and float64 [B, C, 1], in ``x``'s type."""
+    return _affine(x, matrix, None, offset)
+
+
+def transform_backward(grad: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of ``x``, ``matrix`` and ``offset``."""
+    products, sums = _products(grad, x, same=False)
+    grad_offset = sums.sum(1).unsqueeze(-1)
+    # The products are relative to the first position.
+    grad_matrix = torch.baddbmm(products.sum(1), grad_offset, x[..., :1].mT.double())
+    return _affine(grad, matrix.mT, None, None), grad_matrix, grad_offset
+
+
+def _products(left: Tensor, right: Tensor, same: bool) -> tuple[Tensor, Tensor]:
+    """Pieces of left right^T, float64 [B, P, C, C], of which only upper tiles are there if they are the ``same``, and sums."""
+    batch, channels, positions = left.shape
+    device = launch.device_of(left)
+    options = choose("wct_products", device.capability, "any")
+    left = _readable(left, options)
+    right = left if same else _readable(right, options)
+    tiles = _tiles(math.ceil(channels / int(options["BLOCK"])), same, left.device)
+    wanted = math.ceil(PROGRAMS_PER_PROCESSOR * device.processors / (batch * len(tiles)))
+    depth = int(options["DEPTH"])
+    length = math.ceil(max(positions / wanted, SHORTEST_PIECE) / depth) * depth
+    pieces = math.ceil(positions / length)
+    products = left.new_empty(batch, pieces, channels, channels, dtype=torch.float64)
+    sums = left.new_empty(batch, pieces, channels, dtype=torch.float64)
+    arguments = left, right, tiles, products, sums, channels, positions, pieces, length, len(tiles)
+    launch.start(products_kernel, (batch * pieces * len(tiles),), *arguments, SAME=same, **options)
+    return products, sums
+
+
+def _affine(x: Tensor, matrix: Tensor, shift: Tensor | None, offset: Tensor | None) -> Tensor:
+    batch, channels, positions = x.shape
+    out = torch.empty_like(x)
+    options = choose("wct_affine", launch.device_of(x).capability, "any")
+    x = _readable(x, options)
+    blocks = math.ceil(channels / int(options["BLOCK"])), math.ceil(positions / int(options["POSITIONS"]))
+    shift, offset = (None if each is None else each.contiguous() for each in (shift, offset))
+    sizes = channels, positions, matrix.stride(1), matrix.stride(2)
+    launch.start(affine_kernel, (batch * math.prod(blocks),), x, matrix, shift, offset, out, *sizes, *blocks, **options)
+    return out
+
+
+def _readable(x: Tensor, options: Options) -> Tensor:
+    """``x`` as float32 at least where products are float64: Triton 3.6 and 3.7 make no such operands of 16-bit numbers."""
+    return x.float() if options["DOUBLE"] else x
+
+
+@functools.lru_cache(maxsize=64)
+def _tiles(side: int, upper: bool, device: torch.device) -> Tensor:
+    """Rows and columns of the tiles of a square, or of its upper half, int32 [tiles, 2]."""
+    every = torch.ones(side, side)
+    return (every.triu() if upper else every).nonzero().int().contiguous().to(device)
+
+
+@functools.lru_cache(maxsize=64)
+def _schedule(device: torch.device) -> Tensor:
+    return torch.tensor(newton_schulz.SCHEDULE, dtype=torch.float64).to(device)
