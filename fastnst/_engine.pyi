@@ -52,3 +52,27 @@ def adain_apply_backward(
     dstyle_std: int,
     threads: int,
 ) -> None: ...
+
+_RelationSizes = tuple[int, int, int, int, int, int, int, int]
+
+def relation_memory(teacher: bool, sizes: _RelationSizes) -> tuple[int, int, int]: ...
+def relation_pairwise(
+    items: int, sizes: _RelationSizes, squared: bool, eps: float, out: int, threads: int, scratch: int
+) -> None: ...
+def relation_pairwise_weights(
+    grad: int, items: int, sizes: _RelationSizes, squared: bool, eps: float, weights: int, threads: int, scratch: int
+) -> None: ...
+def relation_losses(
+    student: int,
+    teacher: int,
+    sizes: _RelationSizes,
+    distance_weight: float,
+    angle_weight: float,
+    losses: int,
+    weights: int,
+    threads: int,
+    scratch: int,
+) -> None: ...
+def relation_backward(
+    grad: int, weights: int, student: int, sizes: _RelationSizes, gradient: int, threads: int, scratch: int
+) -> None: ...

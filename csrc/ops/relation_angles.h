@@ -33,6 +33,9 @@ static inline Floats clamp_to_one(Floats x) {
 
 constexpr int64_t kTileFloats = 3 * kFloats;  // per item: student's q_jk, teacher's q_jk, derivative by the student's
 
+// Cosines are kept from -1 to 1: between items that nearly coincide the law of cosines leaves rounding errors of about
+// 1e-7 times the longer distance over the shorter one, which would know no bounds.
+//
 // Of the vertex i, all items j of [begin, end) and the columns k of the tile: the loss is returned, its derivatives by q_jk and
 // q_ik are added to the tile.
 static inline Floats triplets(const Relations& student, const Relations& teacher, int64_t stride, int64_t i, int64_t begin,
@@ -45,8 +48,8 @@ static inline Floats triplets(const Relations& student, const Relations& teacher
   for (int64_t j = begin; j < end; j++) {
     float* const at = tile + j * kTileFloats;
     const float hs = rho_s[j];
-    const Floats cosine = hs * ((q_s[j] - load(at)) * rs + ds);
-    const Floats error = cosine - rho_t[j] * ((q_t[j] - load(at + kFloats)) * rt + dt);
+    const Floats cosine = clamp_to_one(hs * ((q_s[j] - load(at)) * rs + ds));
+    const Floats error = cosine - clamp_to_one(rho_t[j] * ((q_t[j] - load(at + kFloats)) * rt + dt));
     const Floats slope = clamp_to_one(error);
     loss += slope * (error - 0.5f * slope);
     by_length += slope * (hs - cosine * rs);
