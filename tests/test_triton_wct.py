@@ -10,6 +10,7 @@ from interpreted import DEVICE, compiled, interpreted
 from torch import Tensor
 
 from fastnst.kernels.triton import aot, launch, wct
+from fastnst.kernels.triton.configs import FLOAT64
 from fastnst.reference.linalg import centre, symmetric_inverse_sqrt, symmetric_sqrt
 from fastnst.reference.wct import PRESETS, Preset
 
@@ -17,7 +18,7 @@ DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 EPS = torch.finfo(torch.float32).eps
 # A GPU with fast float64, and one without.
 CAPABILITIES = pytest.mark.parametrize("capability", [90, 86])
-# One tile; several pieces of positions; several tiles, fewer positions than the last has channels; rank 1; nothing varies.
+# One tile; several pieces of positions; several tiles; rank 1; nothing varies.
 SHAPES = [(2, 5, 40), (1, 3, 700), (1, 70, 90), (2, 4, 2), (1, 3, 1)]
 
 
@@ -51,6 +52,11 @@ def reference_root(x: Tensor, ridge: float, inverse: bool) -> tuple[Tensor, Tens
     return (symmetric_inverse_sqrt if inverse else symmetric_sqrt)(matrix), mean
 
 
+def rounding(shape: tuple[int, ...], capability: int) -> float:
+    """Of a covariance: float64's where it is fast or positions are few, otherwise float32's."""
+    return 1e-14 if capability == 90 or shape[2] <= wct.FEW_POSITIONS * shape[1] else EPS
+
+
 def check_root(x: Tensor, ridge: float, inverse: bool, bound: float) -> None:
     wide = x.double().requires_grad_()
     wanted, wanted_mean = reference_root(wide, ridge, inverse)
@@ -63,7 +69,9 @@ def check_root(x: Tensor, ridge: float, inverse: bool, bound: float) -> None:
     assert error(mean, wanted_mean.detach()) < bound
     result = wct.covariance_root_backward(*grads, x, mean, root, vectors, values, ridge, 0.0, inverse)
     assert result.dtype == x.dtype
-    assert error(result, gradient) < max(torch.finfo(x.dtype).eps, 10 * bound)
+    # The last step to the gradient of x is a product, in float32 on some GPUs: rounding times the condition, again up to 100.
+    fast = launch.device_of(x).capability in FLOAT64
+    assert error(result, gradient) < max(torch.finfo(x.dtype).eps, 10 * bound, 0 if fast else 100 * EPS)
 
 
 @interpreted
@@ -72,8 +80,8 @@ def check_root(x: Tensor, ridge: float, inverse: bool, bound: float) -> None:
 @pytest.mark.parametrize("inverse", [False, True], ids=["root", "inverse"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_root_with_a_ridge_is_the_reference_s(shape: tuple[int, int, int], inverse: bool, capability: int) -> None:
-    """Covariances of float32 products: their rounding times the condition, here up to 100."""
-    check_root(features(*shape), 0.1, inverse, 1e-12 if capability == 90 else 100 * EPS)
+    """Rounding of the covariance times its condition, here up to 100."""
+    check_root(features(*shape), 0.1, inverse, 100 * rounding(shape, capability))
 
 
 @interpreted
@@ -81,8 +89,15 @@ def test_root_with_a_ridge_is_the_reference_s(shape: tuple[int, int, int], inver
 @pytest.mark.usefixtures("emulated")
 @pytest.mark.parametrize("shape", SHAPES[:3])
 def test_square_root_without_a_ridge_is_the_reference_s(shape: tuple[int, int, int], capability: int) -> None:
-    """Without fast float64 it is damped by 1e-6 of the norm: 1e-3 in a direction without variance, 1e-4 on the whole."""
-    check_root(features(*shape), 0.0, False, 1e-11 if capability == 90 else 1e-4)
+    """Of a float32 covariance it is damped by 1e-6 of the norm: 1e-3 in a direction without variance, 1e-4 on the whole."""
+    check_root(features(*shape), 0.0, False, 1e-11 if rounding(shape, capability) < EPS else 1e-4)
+
+
+@interpreted
+@pytest.mark.parametrize("capability", [86])
+@pytest.mark.usefixtures("emulated")
+def test_several_tiles_in_float32() -> None:
+    check_root(features(1, 66, 2120), 0.1, True, 100 * EPS)
 
 
 @interpreted
@@ -96,9 +111,10 @@ def test_root_of_every_type(dtype: torch.dtype) -> None:
 @interpreted
 @CAPABILITIES
 @pytest.mark.usefixtures("emulated")
-def test_constant_channels_are_exactly_constant() -> None:
+@pytest.mark.parametrize("positions", [33, 200])
+def test_constant_channels_are_exactly_constant(positions: int) -> None:
     """A mean far from 0 leaves nothing behind that whitening could scale to 1, and no gradient but the mean's."""
-    x = features(1, 4, 33)
+    x = features(1, 4, positions)
     x[:, 1] = 0.1
     x[:, 3] = 12345.678
     root, mean, vectors, values = wct.covariance_root(x, 1e-4, 0.0, True)
@@ -115,7 +131,8 @@ def test_constant_channels_are_exactly_constant() -> None:
 @CAPABILITIES
 @pytest.mark.usefixtures("emulated")
 def test_means_a_thousand_deviations_away_cost_no_digits(capability: int) -> None:
-    check_root(features(1, 5, 300) + 1000, 0.1, True, 1e-12 if capability == 90 else 100 * EPS)
+    for positions in (60, 300):
+        check_root(features(1, 5, positions) + 1000, 0.1, True, 100 * rounding((1, 5, positions), capability))
 
 
 @interpreted
@@ -199,7 +216,8 @@ def test_kernels_compile(capability: int, shape: tuple[int, int, int], monkeypat
     kernels = compile_all(capability, shape, torch.bfloat16 if shape[0] == 16 else torch.float32)
     fast = capability != 86
     root = "root_kernel" if fast and shape[1] <= 64 else "covariance_kernel"
-    assert {kernel.name for kernel in kernels} == {"products_kernel", root, "affine_kernel"}
+    root_kernels = {root} if fast or shape[2] > wct.FEW_POSITIONS * shape[1] else set()
+    assert {kernel.name for kernel in kernels} == {"products_kernel", "affine_kernel"} | root_kernels
     for kernel in kernels:
         assert kernel.local == 0, kernel.name  # nothing spilt
         assert kernel.shared <= 48 * 1024, kernel.name

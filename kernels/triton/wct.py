@@ -1,9 +1,9 @@
 """Whitening and colouring by products alone: covariances, their roots by Newton-Schulz iteration, and affine maps.
 
 Where a GPU multiplies float64 in its tensor cores (``FLOAT64`` in ``configs.py``), every product is one in float64: there it
-costs what float32 does elsewhere. On other GPUs covariances are float32 products of a few positions, added up in twice that
-precision, and roots are damped so that what float32 leaves of a small eigenvalue cannot become negative. The iteration itself
-is float64 everywhere.
+costs what float32 does elsewhere. The iteration is float64 on other GPUs too, and so are covariances that cost less than that.
+Those of many positions are float32 products of a few of them there, added up in twice that precision, and their roots are
+damped so that what float32 leaves of a small eigenvalue cannot become negative.
 
 No step depends on the numbers, so nothing waits for the GPU; what does need eigenvalues, a cutoff, is not here (``fits``).
 """
@@ -31,6 +31,8 @@ SHORTEST_PIECE = 256
 PROGRAMS_PER_PROCESSOR = 2
 NEGLIGIBLE = 1e-5
 """The published codes' cutoff for a square root: a direction below it adds 0.003 to a deviation, whether it is kept or not."""
+FEW_POSITIONS = 32
+"""Per channel: up to here a covariance takes fewer products than the iteration."""
 DAMPING = 1e-6
 """Of a covariance's norm, where it is made of float32 products: the smallest ridge that their rounding does not reach."""
 
@@ -251,29 +253,17 @@ def covariance_root(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> tu
     """
     if not fits(ridge, cutoff, inverse):
         raise ValueError(f"no {'inverse ' * inverse}root with ridge {ridge} and cutoff {cutoff} without eigenvalues")
-    batch, channels, positions = x.shape
-    device = launch.device_of(x)
-    double = bool(choose("wct_products", device.capability, "any")["DOUBLE"])
-    products, sums = _products(x, x, same=True)
-    pieces = products.shape[1]
-    mean = x.new_empty(batch, channels, 1, dtype=torch.float64)
-    root = x.new_empty(batch, channels, channels, dtype=torch.float64)
+    channels, positions = x.shape[1:]
+    double = bool(choose("wct_products", launch.device_of(x).capability, "any")["DOUBLE"])
     if double and channels <= FUSED_CHANNELS:
-        high = ctypes.c_float(ridge).value
-        options = choose("wct_root", device.capability, "any")
-        sizes = channels, positions, pieces, len(newton_schulz.SCHEDULE), high, ridge - high
-        block = max(16, triton.next_power_of_2(channels))
-        arguments = x, products, sums, _schedule(x.device), root, mean, *sizes
-        launch.start(root_kernel, (batch,), *arguments, INVERSE=inverse, BLOCK=block, **options)
+        root, mean = _fused(x, ridge, inverse)
     else:
-        options = choose("wct_covariance", device.capability, "any")
-        tiles = _tiles(math.ceil(channels / int(options["BLOCK"])), True, x.device)
-        arguments = x, tiles, products, sums, root, mean, channels, positions, pieces, len(tiles)
-        launch.start(covariance_kernel, (batch * len(tiles),), *arguments, **options)
-        smallest = torch.linalg.matrix_norm(root) * (0 if double else DAMPING)
-        root.diagonal(dim1=-2, dim2=-1).add_(smallest.clamp(min=ridge).unsqueeze(-1))
-        root = newton_schulz.root(root, inverse)
-    return root, mean, root.new_empty(batch, channels, 0), root.new_empty(batch, 0)
+        exact = double or positions <= FEW_POSITIONS * channels
+        matrix, mean = _covariance(x) if double or not exact else _few_positions(x)
+        smallest = torch.linalg.matrix_norm(matrix) * (0 if exact else DAMPING)
+        matrix.diagonal(dim1=-2, dim2=-1).add_(smallest.clamp(min=ridge).unsqueeze(-1))
+        root = newton_schulz.root(matrix, inverse)
+    return root, mean, root.new_empty(len(x), channels, 0), root.new_empty(len(x), 0)
 
 
 def covariance_root_backward(
@@ -306,6 +296,42 @@ def transform_backward(grad: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor,
     # The products are relative to the first position.
     grad_matrix = torch.baddbmm(products.sum(1), grad_offset, x[..., :1].mT.double())
     return _affine(grad, matrix.mT, None, None), grad_matrix, grad_offset
+
+
+def _fused(x: Tensor, ridge: float, inverse: bool) -> tuple[Tensor, Tensor]:
+    """Root and mean of few channels."""
+    batch, channels, positions = x.shape
+    products, sums = _products(x, x, same=True)
+    mean = x.new_empty(batch, channels, 1, dtype=torch.float64)
+    root = x.new_empty(batch, channels, channels, dtype=torch.float64)
+    high = ctypes.c_float(ridge).value
+    sizes = channels, positions, products.shape[1], len(newton_schulz.SCHEDULE), high, ridge - high
+    options = choose("wct_root", launch.device_of(x).capability, "any")
+    constants = {"INVERSE": inverse, "BLOCK": max(16, triton.next_power_of_2(channels)), **options}
+    launch.start(root_kernel, (batch,), x, products, sums, _schedule(x.device), root, mean, *sizes, **constants)
+    return root, mean
+
+
+def _covariance(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Covariance and mean."""
+    batch, channels, positions = x.shape
+    products, sums = _products(x, x, same=True)
+    mean = x.new_empty(batch, channels, 1, dtype=torch.float64)
+    out = x.new_empty(batch, channels, channels, dtype=torch.float64)
+    options = choose("wct_covariance", launch.device_of(x).capability, "any")
+    tiles = _tiles(math.ceil(channels / int(options["BLOCK"])), True, x.device)
+    arguments = x, tiles, products, sums, out, mean, channels, positions, products.shape[1], len(tiles)
+    launch.start(covariance_kernel, (batch * len(tiles),), *arguments, **options)
+    return out, mean
+
+
+def _few_positions(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The same in float64 on any GPU. As in the kernels relative to the first position, so that constant channels are zero."""
+    first = x[..., :1].double()
+    shifted = x.double() - first
+    mean = shifted.mean(-1, keepdim=True)
+    centred = shifted - mean
+    return centred @ centred.mT / max(1, x.shape[-1] - 1), first + mean
 
 
 def _products(left: Tensor, right: Tensor, same: bool) -> tuple[Tensor, Tensor]:
