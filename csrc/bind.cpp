@@ -3,9 +3,14 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <cstdlib>
 #include <memory>
+#include <new>
 
 #include "engine/adain.h"
+#include "ops/embedding.h"
+#include "ops/perceptual.h"
+#include "ops/wct.h"
 
 namespace py = pybind11;
 using namespace fastnst;
@@ -64,6 +69,120 @@ Pixels feature_array(const Features& features) {
   return array;
 }
 
+// --- training operations: pointers as integers, 0 for none, and sizes; fastnst.kernels.cpu calls them ------------------------
+
+template <typename T>
+T* pointer(uintptr_t address) {
+  return reinterpret_cast<T*>(address);
+}
+
+struct Free {
+  void operator()(void* memory) const { std::free(memory); }
+};
+
+// Memory for the time of one call, as it comes.
+std::unique_ptr<void, Free> scratch(int64_t bytes) {
+  constexpr int64_t kLine = 64;
+  void* memory = std::aligned_alloc(kLine, size_t((bytes + kLine) / kLine * kLine));
+  if (memory == nullptr) throw std::bad_alloc();
+  return std::unique_ptr<void, Free>(memory);
+}
+
+const auto kReleased = py::call_guard<py::gil_scoped_release>();
+
+void bind_feature_map(py::module_& module) {
+  py::class_<FeatureMap>(module, "FeatureMap")
+      .def(py::init([](uintptr_t data, int element, bool channels_last, int64_t batch, int64_t channels, int64_t positions) {
+             return FeatureMap{pointer<void>(data), element, channels_last, batch, channels, positions};
+           }),
+           py::arg("data"), py::arg("element"), py::arg("channels_last"), py::arg("batch"), py::arg("channels"),
+           py::arg("positions"));
+}
+
+void bind_wct(py::module_& module) {
+  module.def(
+      "wct_means",
+      [](const FeatureMap& x, uintptr_t mean, int threads) { FASTNST_CHOOSE(wct).means(x, pointer<double>(mean), threads); },
+      kReleased);
+  module.def(
+      "wct_products",
+      [](const FeatureMap& x, uintptr_t x_mean, const FeatureMap* y, uintptr_t y_mean, double scale, uintptr_t product,
+         int threads) {
+        const WctOps& ops = FASTNST_CHOOSE(wct);
+        const auto memory = scratch(ops.products_bytes(x, y == nullptr, threads));
+        ops.products(x, pointer<const double>(x_mean), y, pointer<const double>(y_mean), scale, pointer<double>(product),
+                     memory.get(), threads);
+      },
+      kReleased);
+  module.def(
+      "wct_outer",
+      [](const FeatureMap& factor, uintptr_t product, int threads) {
+        const WctOps& ops = FASTNST_CHOOSE(wct);
+        const auto memory = scratch(ops.products_bytes(factor, true, threads));
+        ops.outer(factor, pointer<double>(product), memory.get(), threads);
+      },
+      kReleased);
+  module.def(
+      "wct_transform",
+      [](uintptr_t matrix, int64_t pitch, bool wide, const FeatureMap& x, uintptr_t shift, uintptr_t offset, uintptr_t out,
+         int threads) {
+        const WctOps& ops = FASTNST_CHOOSE(wct);
+        const auto memory = scratch(ops.transform_bytes(x, wide, threads));
+        if (wide)
+          ops.transform_wide(pointer<const double>(matrix), pitch, x, pointer<const double>(shift),
+                             pointer<const double>(offset), pointer<void>(out), memory.get(), threads);
+        else
+          ops.transform(pointer<const float>(matrix), pitch, x, pointer<const float>(shift), pointer<const float>(offset),
+                        pointer<void>(out), memory.get(), threads);
+      },
+      kReleased);
+}
+
+void bind_embedding(py::module_& module) {
+  module.def(
+      "embedding_loss",
+      [](const FeatureMap& student, const FeatureMap& teacher, uintptr_t negative_weight, int64_t pitch, uintptr_t bias,
+         uintptr_t student_gradient, uintptr_t weight_gradient, uintptr_t bias_gradient, int threads) {
+        const EmbeddingOps& ops = FASTNST_CHOOSE(embedding);
+        const Projection projection{pointer<const float>(negative_weight), pitch, pointer<const float>(bias)};
+        const EmbeddingGradients gradients{pointer<void>(student_gradient), pointer<float>(weight_gradient),
+                                           pointer<float>(bias_gradient)};
+        const bool wanted = student_gradient != 0;
+        const auto memory = scratch(ops.loss_bytes(student, teacher, wanted, threads));
+        return ops.loss(student, teacher, projection, wanted ? &gradients : nullptr, memory.get(), threads);
+      },
+      kReleased);
+  module.def(
+      "embedding_teacher",
+      [](const FeatureMap& student, const FeatureMap& teacher, uintptr_t negative_weight, int64_t pitch, uintptr_t bias,
+         float scale, uintptr_t gradient, int threads) {
+        const EmbeddingOps& ops = FASTNST_CHOOSE(embedding);
+        const Projection projection{pointer<const float>(negative_weight), pitch, pointer<const float>(bias)};
+        const auto memory = scratch(ops.loss_bytes(student, teacher, false, threads));
+        ops.teacher(student, teacher, projection, scale, pointer<void>(gradient), memory.get(), threads);
+      },
+      kReleased);
+}
+
+void bind_perceptual(py::module_& module) {
+  module.def(
+      "perceptual_gram",
+      [](const FeatureMap& x, uintptr_t gram, int threads) {
+        const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
+        const auto memory = scratch(ops.gram_bytes(x, threads));
+        ops.gram(x, pointer<float>(gram), memory.get(), threads);
+      },
+      kReleased);
+  module.def(
+      "perceptual_mix",
+      [](uintptr_t matrix, int64_t pitch, const FeatureMap& x, uintptr_t out, int threads) {
+        const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
+        const auto memory = scratch(ops.mix_bytes(x, threads));
+        ops.mix(pointer<const float>(matrix), pitch, x, pointer<void>(out), memory.get(), threads);
+      },
+      kReleased);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_engine, module) {
@@ -96,4 +215,9 @@ PYBIND11_MODULE(_engine, module) {
     for (int i = 0; i < table.count; i++) calls[table.paths[i]->name] = kernel_calls(*table.paths[i]);
     return calls;
   });
+
+  bind_feature_map(module);
+  bind_wct(module);
+  bind_embedding(module);
+  bind_perceptual(module);
 }
