@@ -7,7 +7,10 @@
 #include <memory>
 #include <new>
 
+#include "base/buffer.h"
+#include "base/pages.h"
 #include "engine/adain.h"
+#include "ops/adain.h"
 #include "ops/embedding.h"
 #include "ops/perceptual.h"
 #include "ops/wct.h"
@@ -69,23 +72,67 @@ Pixels feature_array(const Features& features) {
   return array;
 }
 
-// --- training operations: pointers as integers, 0 for none, and sizes; fastnst.kernels.cpu calls them ------------------------
-
+// A tensor's memory by its address; 0 stands for none.
 template <typename T>
-T* pointer(uintptr_t address) {
+T* memory(uintptr_t address) {
   return reinterpret_cast<T*>(address);
 }
 
+// Calls run(operations, shape, scratch) without the interpreter's lock.
+template <typename Run>
+void run_adain(const MapShape& shape, int threads, Run&& run) {
+  const py::gil_scoped_release release;
+  const AdainOps& ops = FASTNST_CHOOSE(adain);
+  Buffer scratch(size_t(ops.scratch_size(shape, threads)) * sizeof(double));
+  run(ops, reinterpret_cast<double*>(scratch.data()));
+}
+
+void bind_adain(py::module_& module) {
+  using Address = uintptr_t;
+  py::class_<MapShape>(module, "MapShape")
+      .def(py::init<int, int64_t, int64_t, int64_t>(), py::arg("element"), py::arg("images"), py::arg("positions"),
+           py::arg("channels"));
+  module.def("adain_channel_stats", [](const MapShape& shape, Address x, double eps, Address mean, Address std, int threads) {
+    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+      ops.channel_stats(shape, memory<void>(x), eps, memory<float>(mean), memory<float>(std), scratch, threads);
+    });
+  });
+  module.def("adain_channel_stats_backward", [](const MapShape& shape, Address grad_mean, Address grad_std, Address x,
+                                                Address mean, Address std, Address dx, int threads) {
+    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+      ops.channel_stats_backward(shape, memory<float>(grad_mean), memory<float>(grad_std), memory<void>(x), memory<float>(mean),
+                                 memory<float>(std), memory<void>(dx), scratch, threads);
+    });
+  });
+  module.def("adain_apply", [](const MapShape& shape, Address content, Address style_mean, Address style_std, double eps,
+                               Address out, Address mean, Address std, int threads) {
+    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+      ops.apply(shape, memory<void>(content), memory<float>(style_mean), memory<float>(style_std), eps, memory<void>(out),
+                memory<float>(mean), memory<float>(std), scratch, threads);
+    });
+  });
+  module.def("adain_apply_backward",
+             [](const MapShape& shape, Address grad, Address content, Address mean, Address std, Address style_std,
+                Address dcontent, Address dstyle_mean, Address dstyle_std, int threads) {
+               run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
+                 ops.apply_backward(shape, memory<void>(grad), memory<void>(content), memory<float>(mean), memory<float>(std),
+                                    memory<float>(style_std), memory<void>(dcontent), memory<float>(dstyle_mean),
+                                    memory<float>(dstyle_std), scratch, threads);
+               });
+             });
+}
+
 struct Free {
-  void operator()(void* memory) const { std::free(memory); }
+  void operator()(void* data) const { std::free(data); }
 };
 
 // Memory for the time of one call, as it comes.
 std::unique_ptr<void, Free> scratch(int64_t bytes) {
   constexpr int64_t kLine = 64;
-  void* memory = std::aligned_alloc(kLine, size_t((bytes + kLine) / kLine * kLine));
-  if (memory == nullptr) throw std::bad_alloc();
-  return std::unique_ptr<void, Free>(memory);
+  void* data = std::aligned_alloc(kLine, size_t((bytes + kLine) / kLine * kLine));
+  if (data == nullptr) throw std::bad_alloc();
+  prefer_large_pages(data, size_t(bytes));
+  return std::unique_ptr<void, Free>(data);
 }
 
 const auto kReleased = py::call_guard<py::gil_scoped_release>();
@@ -93,7 +140,7 @@ const auto kReleased = py::call_guard<py::gil_scoped_release>();
 void bind_feature_map(py::module_& module) {
   py::class_<FeatureMap>(module, "FeatureMap")
       .def(py::init([](uintptr_t data, int element, bool channels_last, int64_t batch, int64_t channels, int64_t positions) {
-             return FeatureMap{pointer<void>(data), element, channels_last, batch, channels, positions};
+             return FeatureMap{memory<void>(data), element, channels_last, batch, channels, positions};
            }),
            py::arg("data"), py::arg("element"), py::arg("channels_last"), py::arg("batch"), py::arg("channels"),
            py::arg("positions"));
@@ -102,24 +149,24 @@ void bind_feature_map(py::module_& module) {
 void bind_wct(py::module_& module) {
   module.def(
       "wct_means",
-      [](const FeatureMap& x, uintptr_t mean, int threads) { FASTNST_CHOOSE(wct).means(x, pointer<double>(mean), threads); },
+      [](const FeatureMap& x, uintptr_t mean, int threads) { FASTNST_CHOOSE(wct).means(x, memory<double>(mean), threads); },
       kReleased);
   module.def(
       "wct_products",
       [](const FeatureMap& x, uintptr_t x_mean, const FeatureMap* y, uintptr_t y_mean, double scale, uintptr_t product,
          int threads) {
         const WctOps& ops = FASTNST_CHOOSE(wct);
-        const auto memory = scratch(ops.products_bytes(x, y == nullptr, threads));
-        ops.products(x, pointer<const double>(x_mean), y, pointer<const double>(y_mean), scale, pointer<double>(product),
-                     memory.get(), threads);
+        const auto work = scratch(ops.products_bytes(x, y == nullptr, threads));
+        ops.products(x, memory<const double>(x_mean), y, memory<const double>(y_mean), scale, memory<double>(product),
+                     work.get(), threads);
       },
       kReleased);
   module.def(
       "wct_outer",
       [](const FeatureMap& factor, uintptr_t product, int threads) {
         const WctOps& ops = FASTNST_CHOOSE(wct);
-        const auto memory = scratch(ops.products_bytes(factor, true, threads));
-        ops.outer(factor, pointer<double>(product), memory.get(), threads);
+        const auto work = scratch(ops.products_bytes(factor, true, threads));
+        ops.outer(factor, memory<double>(product), work.get(), threads);
       },
       kReleased);
   module.def(
@@ -127,13 +174,13 @@ void bind_wct(py::module_& module) {
       [](uintptr_t matrix, int64_t pitch, bool wide, const FeatureMap& x, uintptr_t shift, uintptr_t offset, uintptr_t out,
          int threads) {
         const WctOps& ops = FASTNST_CHOOSE(wct);
-        const auto memory = scratch(ops.transform_bytes(x, wide, threads));
+        const auto work = scratch(ops.transform_bytes(x, wide, threads));
         if (wide)
-          ops.transform_wide(pointer<const double>(matrix), pitch, x, pointer<const double>(shift),
-                             pointer<const double>(offset), pointer<void>(out), memory.get(), threads);
+          ops.transform_wide(memory<const double>(matrix), pitch, x, memory<const double>(shift),
+                             memory<const double>(offset), memory<void>(out), work.get(), threads);
         else
-          ops.transform(pointer<const float>(matrix), pitch, x, pointer<const float>(shift), pointer<const float>(offset),
-                        pointer<void>(out), memory.get(), threads);
+          ops.transform(memory<const float>(matrix), pitch, x, memory<const float>(shift), memory<const float>(offset),
+                        memory<void>(out), work.get(), threads);
       },
       kReleased);
 }
@@ -144,12 +191,12 @@ void bind_embedding(py::module_& module) {
       [](const FeatureMap& student, const FeatureMap& teacher, uintptr_t negative_weight, int64_t pitch, uintptr_t bias,
          uintptr_t student_gradient, uintptr_t weight_gradient, uintptr_t bias_gradient, int threads) {
         const EmbeddingOps& ops = FASTNST_CHOOSE(embedding);
-        const Projection projection{pointer<const float>(negative_weight), pitch, pointer<const float>(bias)};
-        const EmbeddingGradients gradients{pointer<void>(student_gradient), pointer<float>(weight_gradient),
-                                           pointer<float>(bias_gradient)};
+        const Projection projection{memory<const float>(negative_weight), pitch, memory<const float>(bias)};
+        const EmbeddingGradients gradients{memory<void>(student_gradient), memory<float>(weight_gradient),
+                                           memory<float>(bias_gradient)};
         const bool wanted = student_gradient != 0;
-        const auto memory = scratch(ops.loss_bytes(student, teacher, wanted, threads));
-        return ops.loss(student, teacher, projection, wanted ? &gradients : nullptr, memory.get(), threads);
+        const auto work = scratch(ops.loss_bytes(student, teacher, wanted, threads));
+        return ops.loss(student, teacher, projection, wanted ? &gradients : nullptr, work.get(), threads);
       },
       kReleased);
   module.def(
@@ -157,9 +204,9 @@ void bind_embedding(py::module_& module) {
       [](const FeatureMap& student, const FeatureMap& teacher, uintptr_t negative_weight, int64_t pitch, uintptr_t bias,
          float scale, uintptr_t gradient, int threads) {
         const EmbeddingOps& ops = FASTNST_CHOOSE(embedding);
-        const Projection projection{pointer<const float>(negative_weight), pitch, pointer<const float>(bias)};
-        const auto memory = scratch(ops.loss_bytes(student, teacher, false, threads));
-        ops.teacher(student, teacher, projection, scale, pointer<void>(gradient), memory.get(), threads);
+        const Projection projection{memory<const float>(negative_weight), pitch, memory<const float>(bias)};
+        const auto work = scratch(ops.loss_bytes(student, teacher, false, threads));
+        ops.teacher(student, teacher, projection, scale, memory<void>(gradient), work.get(), threads);
       },
       kReleased);
 }
@@ -169,16 +216,16 @@ void bind_perceptual(py::module_& module) {
       "perceptual_gram",
       [](const FeatureMap& x, uintptr_t gram, int threads) {
         const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
-        const auto memory = scratch(ops.gram_bytes(x, threads));
-        ops.gram(x, pointer<float>(gram), memory.get(), threads);
+        const auto work = scratch(ops.gram_bytes(x, threads));
+        ops.gram(x, memory<float>(gram), work.get(), threads);
       },
       kReleased);
   module.def(
       "perceptual_mix",
       [](uintptr_t matrix, int64_t pitch, const FeatureMap& x, uintptr_t out, int threads) {
         const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
-        const auto memory = scratch(ops.mix_bytes(x, threads));
-        ops.mix(pointer<const float>(matrix), pitch, x, pointer<void>(out), memory.get(), threads);
+        const auto work = scratch(ops.mix_bytes(x, threads));
+        ops.mix(memory<const float>(matrix), pitch, x, memory<void>(out), work.get(), threads);
       },
       kReleased);
 }
@@ -216,6 +263,9 @@ PYBIND11_MODULE(_engine, module) {
     return calls;
   });
 
+  module.def("operations_variant", [] { return std::string(path_name()); });
+  module.def("prefer_large_pages", [](uintptr_t address, size_t size) { prefer_large_pages(memory<void>(address), size); });
+  bind_adain(module);
   bind_feature_map(module);
   bind_wct(module);
   bind_embedding(module);

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "fastnst.reference": {"fastnst.reference"},
     "fastnst.kernels": {"fastnst.kernels"},
     "fastnst.kernels.cpu": {"fastnst.kernels", "fastnst._engine"},
+    "fastnst.testing": {"fastnst.kernels"},
     "fastnst.dispatch": {"fastnst.kernels", "fastnst.reference"},
     "fastnst.ops": {"fastnst.ops", "fastnst.dispatch", "fastnst.reference"},
     "fastnst.nn": {"fastnst.ops"},

@@ -1,4 +1,4 @@
-"""What the compiled library is told of a tensor."""
+"""What the compiled library is told of a tensor, and where it writes."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ def code(x: Tensor) -> int:
 def threads() -> int:
     """As many threads as PyTorch's own operations use."""
     return torch.get_num_threads()
+
+
+def empty_like(x: Tensor) -> Tensor:
+    """``torch.empty_like(x)`` for an output that is written at once, in large pages where the system has them."""
+    out = torch.empty_like(x)
+    _engine.prefer_large_pages(out.data_ptr(), out.nbytes)
+    return out
 
 
 def feature_map(x: Tensor) -> _engine.FeatureMap:
