@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
-RECIPES = ("adain",)
+RECIPES = ("decoder", "collab", "adain", "prune")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

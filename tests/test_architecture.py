@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "fastnst.engine": {"fastnst", "fastnst._engine"},
     "fastnst._engine": set(),
     "fastnst.modelfile": set(),
-    "fastnst.convert": {"fastnst.modelfile", "fastnst.engine", "fastnst.networks", "fastnst.reference", "fastnst.images"},
+    "fastnst.convert": {"fastnst.convert", "fastnst.modelfile", "fastnst.networks", "fastnst.reference", "fastnst.images"},
     "fastnst.reference": {"fastnst.reference"},
     "fastnst.kernels": {"fastnst.kernels"},
     "fastnst.kernels.cpu": {"fastnst.kernels", "fastnst._engine"},
@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "fastnst.nn": {"fastnst.ops"},
     "fastnst.networks": {"fastnst.networks", "fastnst.nn", "fastnst.ops", "fastnst.reference"},
     "fastnst.metrics": {"fastnst.metrics", "fastnst.networks", "fastnst.ops", "fastnst.reference"},
-    "fastnst.train": {"fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops", "fastnst.reference"},
+    "fastnst.train": {"fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops", "fastnst.reference",
+                      "fastnst.convert", "fastnst.modelfile", "fastnst.images"},
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile",
               "fastnst.stylize")  # fmt: skip

@@ -19,78 +19,28 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from skimage import data
 from torch import Tensor
+from trained_pair import FACTS, SMALL, Trained, as_picture, as_tensor, content_photograph, style_photograph
 
-from fastnst import convert as conversion
-from fastnst.convert import Grid, Moments, best_grid, convert, load_pair, simulate, simulate_layer
+from fastnst.convert import convert, macs_per_pixel
+from fastnst.convert.arithmetic import Grid, convolve, float_sums, layer_bound, simulate, simulate_layer
+from fastnst.convert.equalisation import equalise, float_layer
+from fastnst.convert.pair import Conv, Pair, expected_shapes, load_pair, phases_of
+from fastnst.convert.pictures import LONGEST, PICTURES, SHORT_SIDE, STRIDE, calibration_pairs, read_picture
+from fastnst.convert.quantisation import (
+    SAMPLES,
+    Moments,
+    Stream,
+    best_grid,
+    gather,
+    grid_of,
+    prove_safe,
+    quantise_layer,
+    quantise_weights,
+)
 from fastnst.engine import Engine
 from fastnst.modelfile import Layer, Model
-from fastnst.networks.adain import LAYERS, POOL_AFTER, WIDTHS, Decoder, Encoder, reflected
+from fastnst.networks.adain import WIDTHS
 from fastnst.reference.adain import adaptive_instance_normalization
-
-SMALL = (6, 7, 8, 9, 10, 12, 12, 11, 16)
-FACTS = {"step": 12, "seconds": 3.5, "settings": {"widths": "small"}, "torch": "0"}
-
-
-def as_tensor(picture: np.ndarray) -> Tensor:
-    """uint8 [H, W, 3] as [1, 3, H, W]."""
-    return torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
-
-
-def as_picture(tensor: Tensor) -> np.ndarray:
-    return tensor[0].permute(1, 2, 0).numpy()
-
-
-def content_photograph() -> np.ndarray:
-    return data.astronaut()[:256, 100:420]
-
-
-def style_photograph() -> np.ndarray:
-    return data.coffee()[50:306, 100:420]
-
-
-class Trained:
-    """A pair that nobody trained but that carries a picture through as a trained one does.
-
-    Random weights, each channel brought to mean 0.5 and deviation 1 over two photographs before its ReLU (Mishkin and Matas,
-    ICLR 2016): left alone, the pictures' contrast would drown in their mean from layer to layer. Kernels are mostly smooth:
-    with independent taps a noise of one grey level in the picture comes out as sixteen, and rounding with it.
-    """
-
-    @torch.no_grad()
-    def __init__(self) -> None:
-        generator = torch.Generator().manual_seed(3)
-        self.encoder, self.decoder = Encoder(SMALL).double(), Decoder(SMALL).double()
-        maps = [self.encoder.conv0(as_tensor(picture()).double() / 255) for picture in (content_photograph, style_photograph)]
-        for name in LAYERS:
-            maps = self.tuned(getattr(self.encoder, name), maps, generator)
-            maps = [F.max_pool2d(F.relu(x), 2) if name in POOL_AFTER else F.relu(x) for x in maps]
-        maps = [adaptive_instance_normalization(*maps)]
-        for name in reversed(LAYERS):
-            maps = [F.interpolate(x, scale_factor=2.0) if name in POOL_AFTER else x for x in maps]
-            maps = [F.relu(x) for x in self.tuned(getattr(self.decoder, name), maps, generator)]
-        self.decoder.conv1_1.weight *= 0.2  # to mean 0.5 and deviation 0.2 of the whole range
-        self.decoder.conv1_1.bias.sub_(0.5).mul_(0.2).add_(0.5)
-
-    @staticmethod
-    def tuned(conv: torch.nn.Conv2d, maps: list[Tensor], generator: torch.Generator) -> list[Tensor]:
-        bell = torch.tensor([1.0, 2.0, 1.0], dtype=torch.float64)
-        rough, smooth = (torch.randn(conv.weight.shape, generator=generator, dtype=torch.float64) for _ in range(2))
-        conv.weight.copy_(smooth[..., :1, :1] * bell * bell[:, None] + 0.5 * rough)
-        conv.bias.zero_()
-        sums = torch.cat([reflected(conv, x).flatten(2) for x in maps], 2)
-        mean, std = sums.mean((0, 2)), sums.std((0, 2))
-        conv.weight /= std[:, None, None, None]
-        conv.bias.copy_(0.5 - mean / std)
-        return [reflected(conv, x) for x in maps]
-
-    @torch.no_grad()
-    def __call__(self, content: np.ndarray, style: np.ndarray) -> Tensor:
-        features = (self.encoder(as_tensor(picture).double() / 255) for picture in (content, style))
-        return self.decoder(adaptive_instance_normalization(*features))
-
-    def tensors(self) -> dict[str, Tensor]:
-        sides = {"encoder": self.encoder, "decoder": self.decoder}
-        return {f"{side}.{name}": value.clone() for side, net in sides.items() for name, value in net.state_dict().items()}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -146,11 +96,11 @@ def test_the_engines_form_of_the_network_computes_the_same(trained: Trained, sou
     pair = load_pair(source)
     maps = [as_tensor(picture).double() / 255 for picture in (content_photograph(), style_photograph())]
     for conv in pair.encoder:
-        maps = [conversion.float_layer(x, conv) for x in maps]
+        maps = [float_layer(x, conv) for x in maps]
     torch.testing.assert_close(maps[0], trained.encoder(as_tensor(content_photograph()).double() / 255), rtol=1e-9, atol=1e-9)
     x = adaptive_instance_normalization(*maps)
     for conv in pair.decoder:
-        x = conversion.float_layer(x, conv)
+        x = float_layer(x, conv)
     torch.testing.assert_close(x, trained(content_photograph(), style_photograph()), rtol=1e-9, atol=1e-9)
 
 
@@ -160,20 +110,20 @@ def test_phases_are_the_convolution_after_upsampling() -> None:
     for size in ((1, 1), (1, 4), (3, 2)):
         x = torch.randn((2, 4, *size), generator=generator, dtype=torch.float64)
         large = F.pad(F.interpolate(x, scale_factor=2.0, mode="nearest"), (1, 1, 1, 1), mode="reflect")
-        mine = conversion.convolve(x, conversion.phases_of(weight), bias.expand(4, -1), upsample=True)
+        mine = convolve(x, phases_of(weight), bias.expand(4, -1), upsample=True)
         torch.testing.assert_close(mine, F.conv2d(large, weight, bias), rtol=1e-12, atol=1e-12)
 
 
 def test_equalising_changes_nothing_but_the_channels(source: Path, pictures: Path) -> None:
     """Without AdaIN between, whose epsilon is of fixed size, the rescaled network is the same to rounding in float64."""
     pair = load_pair(source)
-    contents, styles = ([p.double() / 255 for p in side] for side in conversion.calibration_pairs(pictures))
-    balanced = conversion.equalise(pair, contents, styles)
+    contents, styles = ([p.double() / 255 for p in side] for side in calibration_pairs(pictures))
+    balanced = equalise(pair, contents, styles)
 
-    def run(side: conversion.Pair) -> Tensor:
+    def run(side: Pair) -> Tensor:
         x = as_tensor(content_photograph()).double() / 255
         for conv in (*side.encoder, *side.decoder):
-            x = conversion.float_layer(x, conv)
+            x = float_layer(x, conv)
         return x
 
     for before, after in zip(pair.encoder, balanced.encoder, strict=True):
@@ -214,7 +164,7 @@ def test_simulated_sums_beyond_float32_are_exact() -> None:
     weights = lcg.integers(100, 128, (4, 3, 3, 400)).astype(np.int8)
     layer = Layer(weights, np.array([0, 1, -1, 10**9], np.int32), np.full(4, 1.1e-6, np.float32))
     q = lcg.integers(128, 256, (6, 6, 400)).astype(np.uint8)
-    assert conversion.layer_bound(layer).max() > 2**24
+    assert layer_bound(layer).max() > 2**24
     np.testing.assert_array_equal(as_picture(simulate_layer(as_tensor(q), layer)), reference.run_layer(q, layer))
 
 
@@ -268,14 +218,12 @@ def test_the_bias_makes_the_means_equal() -> None:
     """Bias correction: over the pictures it was fitted to, a layer's mean sums are the float layer's, zero point and all."""
     generator = torch.Generator().manual_seed(4)
     weight = torch.randn((1, 6, 5, 3, 3), generator=generator, dtype=torch.float64)
-    conv = conversion.Conv(weight, torch.linspace(-2, 2, 6, dtype=torch.float64), relu=False)
+    conv = Conv(weight, torch.linspace(-2, 2, 6, dtype=torch.float64), relu=False)
     inputs, outputs = Grid(0.05, 77), Grid(1.2, 128)
     real = torch.rand((1, 5, 32, 32), generator=generator) * 12.5 - 3.8
     q = (real / inputs.scale + inputs.zero).round().clamp(0, 255).to(torch.uint8)
-    sums = conversion.float_sums(real, conv)
-    layer = conversion.quantise_layer(
-        conv, conversion.gather([conversion.Stream(real, q)], [sums], conv, inputs), inputs, outputs
-    )
+    sums = float_sums(real, conv)
+    layer = quantise_layer(conv, gather([Stream(real, q)], [sums], conv, inputs), inputs, outputs)
     out = (simulate_layer(q, layer).double() - outputs.zero) * outputs.scale
     assert (out.mean((0, 2, 3)) - sums.mean((0, 2, 3))).abs().max() < 0.05 * outputs.scale
     assert (out - sums).square().mean().sqrt() < outputs.scale
@@ -290,7 +238,7 @@ def test_fitting_beats_rounding_to_nearest() -> None:
     moments = Moments()
     moments.add(x, weight @ x)
     xx, _ = moments.covariances()
-    q, scale = conversion.quantise_weights(weight, torch.zeros(8, dtype=torch.float64), xx)
+    q, scale = quantise_weights(weight, torch.zeros(8, dtype=torch.float64), xx)
     assert q.abs().max() <= 127
     top = weight.abs().amax(1, keepdim=True) / 127
     plain = (weight / top).round() * top
@@ -327,10 +275,10 @@ def test_best_grid_has_the_least_error_and_holds_zero() -> None:
     grid = best_grid([x], relu=False, ranges="mse")
     assert np.float32(grid.scale) == grid.scale
     assert 0 < grid.zero < 60
-    assert x.numel() == conversion.SAMPLES  # so that every value counts, and counts once
-    widest = conversion.grid_of(x.min().item(), x.max().item())
+    assert x.numel() == SAMPLES  # so that every value counts, and counts once
+    widest = grid_of(x.min().item(), x.max().item())
     assert grid_error(grid, x) <= grid_error(widest, x)
-    assert grid_error(grid, x) < 1.02 * min(grid_error(conversion.grid_of(a * x.min().item(), b * x.max().item()), x)
+    assert grid_error(grid, x) < 1.02 * min(grid_error(grid_of(a * x.min().item(), b * x.max().item()), x)
                                            for a in (0.5, 0.8, 1) for b in np.linspace(0.1, 1, 40))  # fmt: skip
 
 
@@ -378,10 +326,10 @@ def test_card_says_what_the_model_is(source: Path, pictures: Path, tmp_path: Pat
 
 def test_cost_of_the_published_small_pair() -> None:
     """15.4 kMAC per pixel on either side and 439,471 parameters (Wang et al., CVPR 2020, at the widths 16 to 128)."""
-    encoder, decoder = conversion.macs_per_pixel(WIDTHS["16x"])
+    encoder, decoder = macs_per_pixel(WIDTHS["16x"])
     assert encoder == pytest.approx(15400, rel=0.01)
     assert decoder == pytest.approx(15400, rel=0.01)
-    assert sum(int(np.prod(shape)) for shape in conversion.expected_shapes(WIDTHS["16x"]).values()) == 439_471
+    assert sum(int(np.prod(shape)) for shape in expected_shapes(WIDTHS["16x"]).values()) == 439_471
 
 
 def test_same_input_gives_the_same_file(source: Path, pictures: Path, converted: Path, tmp_path: Path) -> None:
@@ -405,7 +353,7 @@ def test_a_failed_write_leaves_nothing(source: Path, pictures: Path, tmp_path: P
     def broken(_: Model) -> bytes:
         raise MemoryError
 
-    monkeypatch.setattr(conversion, "to_bytes", broken)
+    monkeypatch.setattr("fastnst.convert.to_bytes", broken)
     with pytest.raises(MemoryError):
         convert(source, pictures, tmp_path / "out.fnst")
     assert list(tmp_path.iterdir()) == []
@@ -416,10 +364,10 @@ def test_a_failed_write_leaves_nothing(source: Path, pictures: Path, tmp_path: P
 
 def test_pictures_are_cut_to_whole_strides() -> None:
     folder = Path(data.__file__).parent
-    picture = conversion.read_picture(folder / "coffee.png")
+    picture = read_picture(folder / "coffee.png")
     assert picture.dtype == torch.uint8
-    assert min(picture.shape[2:]) == conversion.SHORT_SIDE
-    assert all(side % conversion.STRIDE == 0 and side <= conversion.LONGEST for side in picture.shape[2:])
+    assert min(picture.shape[2:]) == SHORT_SIDE
+    assert all(side % STRIDE == 0 and side <= LONGEST for side in picture.shape[2:])
 
 
 def test_content_and_style_folders_are_used(tmp_path: Path) -> None:
@@ -427,7 +375,7 @@ def test_content_and_style_folders_are_used(tmp_path: Path) -> None:
         (tmp_path / kind).mkdir()
         for i in range(2 if kind == "content" else 3):
             Image.new("RGB", (300, 260), (colour, i, 0)).save(tmp_path / kind / f"{i}.png")
-    contents, styles = conversion.calibration_pairs(tmp_path)
+    contents, styles = calibration_pairs(tmp_path)
     assert [int(p[0, 0, 0, 0]) for p in contents] == [10] * 3
     assert [int(p[0, 1, 0, 0]) for p in contents] == [0, 1, 0]
     assert [int(p[0, 1, 0, 0]) for p in styles] == [0, 1, 2]
@@ -436,9 +384,9 @@ def test_content_and_style_folders_are_used(tmp_path: Path) -> None:
 def test_choice_is_even_and_limited(tmp_path: Path) -> None:
     for i in range(50):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:02}.png")
-    contents, styles = conversion.calibration_pairs(tmp_path)
+    contents, styles = calibration_pairs(tmp_path)
     seen = [int(p[0, 0, 0, 0]) for p in contents]
-    assert len(seen) == len(styles) == conversion.PICTURES
+    assert len(seen) == len(styles) == PICTURES
     assert seen == sorted(set(seen))
     assert seen[0] == 0
     assert seen[-1] >= 48
@@ -524,9 +472,9 @@ def test_half_precision_weights_are_read(trained: Trained, tmp_path: Path) -> No
 )
 def test_layers_that_could_overflow(change: dict[str, np.ndarray], words: str) -> None:
     layer = Layer(np.full((1, 3, 3, 20), 127, np.int8), np.zeros(1, np.int32), np.full(1, 1e-4, np.float32))
-    conversion.prove_safe(layer)
+    prove_safe(layer)
     with pytest.raises(ValueError, match=words):
-        conversion.prove_safe(replace(layer, **change))
+        prove_safe(replace(layer, **change))
 
 
 def test_reading_leaves_the_trained_file_as_it_was(source: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Train a small AdaIN pair from nothing, scored by VGG-19 (the objective of Huang and Belongie, ICCV 2017, eq. 11-13).
+"""Train an AdaIN pair, scored by VGG-19: the objective of Huang and Belongie, ICCV 2017, eq. 11-13.
 
 Three phases, one after the other, on random crops:
 
@@ -7,76 +7,67 @@ Three phases, one after the other, on random crops:
 ``style``   both learn content and style loss on small crops;
 ``finish``  the same on larger crops, while the learning rate falls to zero.
 
-The target features of photographs and paintings need no gradient: they are computed once per crop, kept in a pool that is
-renewed slowly (``pool.py``), and paired anew at every step, which halves the cost of a step.
+With ``--widths original`` the encoder is VGG-19 itself, frozen, and only the decoder learns, as published. The targets of
+photographs and paintings need no gradient: they are computed once per crop, kept in a pool that is renewed slowly, and paired
+anew at every step, which halves the cost of a step.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
-import math
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastnst.networks.adain import TAPS, WIDTHS, Decoder, Encoder, MapHook, unchanged
-from fastnst.networks.vgg import load_normalised_vgg19
-from fastnst.reference.adain import adaptive_instance_normalization, calc_mean_std, renormalize
+from fastnst import ops
+from fastnst.networks.adain import LAYERS, WIDTHS
+from fastnst.networks.vgg import TAPS, VGG19, Decoder, Encoder, load_normalised_vgg19
 
-from .checkpoints import flatten_adam, load_checkpoint, restore_adam, save_checkpoint
 from .data import CropSource, to_float
+from .decoder import VGG_FILE, channels_last, initialise, load_part
+from .loop import train
 from .pool import FeaturePool, Statistics
+from .settings import Phase, Place, Settings, parse
+from .world import World, joined
 
 
 @dataclass(frozen=True)
-class Phase:
-    """One stretch of training: how many steps, on how many crops of which side."""
+class AdainSettings(Settings):
+    """What decides the result."""
 
-    name: str
-    steps: int
-    batch: int
-    size: int
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides the result, recorded in the checkpoint."""
-
-    widths: str = "16x"
+    widths: str = field(default="16x", metadata={"help": " or ".join(WIDTHS) + ", or start: those of that file"})
+    start: str = field(default="", metadata={"help": "safetensors file with encoder.* and decoder.* to start from"})
     distil_steps: int = 900
     style_steps: int = 2700
-    finish_steps: int = 3500
+    finish_steps: int = 6000
     batch: int = 8
     size: int = 128
     finish_batch: int = 4
     finish_size: int = 256
-    learning_rate: float = 1e-3
-    content_weight: float = 3.0
+    content_weight: float = 10.0
     style_weight: float = 10.0
     embedding_weight: float = 10.0
     perceptual_weight: float = 1.0
-    range_weight: float = 50.0
+    pixel_weight: float = 10.0
+    range_weight: float = field(default=50.0, metadata={"help": "of values beyond 0..1"})
     zoom_low: float = 0.95
     zoom_high: float = 1.15
-    pool: int = 1024
-    renewed_per_step: int = 1
-    average: float = 0.998
-    seed: int = 1
+    pool: int = field(default=1024, metadata={"help": "crops kept with their targets, at the first size"})
+    renewed: float = field(default=1.0, metadata={"help": "crops of each kind renewed per step"})
 
-    @property
-    def phases(self) -> tuple[Phase, ...]:
-        return (
-            Phase("distil", self.distil_steps, self.batch, self.size),
-            Phase("style", self.style_steps, self.batch, self.size),
-            Phase("finish", self.finish_steps, self.finish_batch, self.finish_size),
-        )
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ValueError: one line.
+        """
+        super().__post_init__()
+        if self.widths not in {*WIDTHS, "start"}:
+            raise ValueError(f"widths: expected {', '.join(WIDTHS)} or start, got {self.widths!r}")
+        if self.size % 8 or self.finish_size % 8:
+            raise ValueError("size and finish_size: expected multiples of 8")
 
 
 class Pair(nn.Module):
@@ -86,45 +77,21 @@ class Pair(nn.Module):
         super().__init__()
         self.encoder = Encoder(widths)
         self.decoder = Decoder(widths)
-        channels = [getattr(self.encoder, name).out_channels for name in TAPS]
-        teacher = (64, 128, 256, 512)
-        self.embeddings = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(channels, teacher, strict=True))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d) and module.weight.requires_grad and module.kernel_size == (3, 3):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+        channels = [getattr(self.encoder, name).out_channels for name in TAPS[: self.encoder.stage]]
+        wanted = [VGG19[i] for i in (0, 2, 4, 8)]
+        self.embeddings = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(channels, wanted, strict=True))
+        initialise(self)
 
-    def forward(self, content: Tensor, style: Tensor, hook: MapHook = unchanged) -> Tensor:
-        feature = adaptive_instance_normalization(self.encoder(content, hook), self.encoder(style, hook))
-        image: Tensor = self.decoder(hook(feature), hook)
+    def forward(self, content: Tensor, style: Tensor) -> Tensor:
+        feature = ops.adaptive_instance_normalization(self.encoder(content), self.encoder(style))
+        image: Tensor = self.decoder(feature)
         return image
 
 
-NetworkT = TypeVar("NetworkT", bound=nn.Module)
-
-
-def channels_last(network: NetworkT) -> NetworkT:
-    """``network`` with its weights in the layout that CPU convolutions work in."""
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
-
-
-class MeanStd(torch.autograd.Function):
-    """``calc_mean_std`` of a bfloat16 feature map with its gradient in one pass, kept in the map's own type."""
-
-    @staticmethod
-    def forward(ctx: Any, feat: Tensor) -> tuple[Tensor, Tensor]:
-        mean, std = calc_mean_std(feat.float())
-        ctx.save_for_backward(feat, mean, std)
-        return mean, std
-
-    @staticmethod
-    def backward(ctx: Any, grad_mean: Tensor, grad_std: Tensor) -> Tensor:
-        feat, mean, std = ctx.saved_tensors
-        positions = feat.shape[2] * feat.shape[3]
-        slope = grad_std / (std * max(positions - 1, 1))
-        offset = grad_mean / positions - slope * mean
-        return torch.addcmul(offset.to(feat.dtype), feat, slope.to(feat.dtype))
+def start_widths(path: str) -> tuple[int, ...]:
+    """The encoder's widths in a checkpoint."""
+    encoder = load_part(path, "encoder")
+    return tuple(encoder[f"{name}.weight"].shape[0] for name in LAYERS)
 
 
 def out_of_range(image: Tensor) -> Tensor:
@@ -132,189 +99,112 @@ def out_of_range(image: Tensor) -> Tensor:
     return (image - image.clamp(0, 1)).square().mean()
 
 
-def distil_losses(pair: Pair, vgg: Encoder, image: Tensor, settings: Settings) -> dict[str, Tensor]:
-    """Linear embedding of every level, reconstruction in pixels and in VGG-19's features."""
-    with torch.autocast("cpu", torch.bfloat16):
-        with torch.no_grad():
-            wanted = [level.float() for level in vgg.features(image)]
-        seen = pair.encoder.features(image)
-        lifted = [embed(level) for embed, level in zip(pair.embeddings, seen, strict=True)]
-        rebuilt = pair.decoder(seen[-1]).float()
-        perceived = vgg.features(rebuilt)
-    embedding = sum(F.mse_loss(a.float(), b) for a, b in zip(lifted, wanted, strict=True))
-    perceptual = sum(F.mse_loss(a.float(), b) for a, b in zip(perceived, wanted, strict=True))
-    pixel = F.mse_loss(rebuilt, image)
-    total = settings.embedding_weight * embedding + settings.perceptual_weight * perceptual + 10 * pixel
-    return {"loss": torch.as_tensor(total), "embedding": torch.as_tensor(embedding),
-            "perceptual": torch.as_tensor(perceptual), "pixel": pixel}  # fmt: skip
+class AdainRecipe:
+    """See the module."""
 
+    name = "adain"
 
-def style_losses(
-    pair: Pair,
-    vgg: Encoder,
-    content: Tensor,
-    style: Tensor,
-    content_features: Tensor,
-    statistics: Statistics,
-    settings: Settings,
-) -> dict[str, Tensor]:
-    """AdaIN's content and style loss of the stylised picture as it will be seen, clamped to 0..1."""
-    with torch.autocast("cpu", torch.bfloat16):
-        image = pair(content, style).float()
-        levels = vgg.features(image.clamp(0, 1))
-    target = renormalize(content_features, *statistics[-1])
-    content_loss = F.mse_loss(levels[-1].float(), target)
-    style_loss = torch.zeros(())
-    for level, wanted in zip(levels, statistics, strict=True):
-        for seen, aim in zip(MeanStd.apply(level), wanted, strict=True):  # type: ignore[no-untyped-call]
-            style_loss = style_loss + F.mse_loss(seen, aim)
-    excess = out_of_range(image)
-    total = settings.content_weight * content_loss + settings.style_weight * style_loss + settings.range_weight * excess
-    return {"loss": total, "content": content_loss, "style": style_loss, "excess": excess}
-
-
-def learning_rate(settings: Settings, phase: Phase, step: int) -> float:
-    """Constant after a short warm-up at the start of each phase; falls along a half cosine in the last one."""
-    warm = min(1.0, (step + 1) / 100)
-    fall = 0.5 * (1 + math.cos(math.pi * step / phase.steps)) if phase.name == "finish" else 1.0
-    return settings.learning_rate * warm * fall
-
-
-def schedule(settings: Settings) -> Iterator[tuple[int, Phase, int]]:
-    """(step of the whole run, phase, step within the phase), in order."""
-    first = 0
-    for phase in settings.phases:
-        yield from ((first + step, phase, step) for step in range(phase.steps))
-        first += phase.steps
-
-
-class Run:
-    """The networks, the optimiser and the running average of the weights: what a checkpoint holds."""
-
-    def __init__(self, settings: Settings, training_data: str) -> None:
+    def __init__(self, settings: AdainSettings, place: Place, world: World) -> None:
+        self.settings, self.world = settings, world
+        self.vgg = load_normalised_vgg19(place.data / "weights" / VGG_FILE)
+        channels_last(self.vgg, world)
         torch.manual_seed(settings.seed)
-        self.settings, self.training_data = settings, training_data
-        self.pair = channels_last(Pair(WIDTHS[settings.widths]))
-        trained = [(name, p) for name, p in self.pair.named_parameters() if p.requires_grad]
-        self.names, self.parameters = [name for name, _ in trained], [p for _, p in trained]
-        self.optimizer = torch.optim.Adam(self.parameters)
-        self.average = {name: p.detach().clone() for name, p in trained}
-        self.step, self.seconds = 0, 0.0
+        self.pair = Pair(start_widths(settings.start) if settings.widths == "start" else WIDTHS[settings.widths])
+        if settings.widths == "original":
+            self.pair.encoder = self.vgg
+            self.pair.embeddings = nn.ModuleList()
+        if settings.start:
+            for part in ("encoder", "decoder"):
+                getattr(self.pair, part).load_state_dict(load_part(settings.start, part))
+        channels_last(self.pair, world)
+        small = self.pair.encoder is not self.vgg
+        self.networks: nn.Module = self.pair if small else nn.ModuleDict({"decoder": self.pair.decoder})
+        self.phases: Sequence[Phase] = [
+            Phase("distil", settings.distil_steps, settings.batch, settings.size, falls=False),
+            Phase("style", settings.style_steps, settings.batch, settings.size, falls=False),
+            Phase("finish", settings.finish_steps, settings.finish_batch, settings.finish_size),
+        ]
+        zoom = (settings.zoom_low, settings.zoom_high)
+        folders = place.data / "content-train", place.data / "style-train"
+        self.contents, self.styles = (
+            CropSource(each, settings.size, zoom, settings.seed + i) for i, each in enumerate(folders)
+        )
+        self.pool: FeaturePool | None = None
 
-    def update(self, loss: Tensor, rate: float) -> None:
-        """One step down the gradient of ``loss``."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.parameters, 20.0)
-        self.optimizer.step()
+    def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
+        device, settings = self.world.device, self.settings
+        if phase.name == "distil":
+            image = to_float(self.contents.batch(self.world.counters(batch_index, phase.batch))).to(device)
+            with torch.autocast(device.type, torch.bfloat16, settings.autocast):
+                return self.distil_losses(image)
+        if self.pool is None or phase.size != self.contents.size:
+            self.contents.size = self.styles.size = phase.size
+            capacity = settings.pool * settings.size**2 // phase.size**2  # the same memory at any size
+            sources = self.contents, self.styles, self.world
+            self.pool = FeaturePool(self.vgg, *sources, capacity, settings.renewed / settings.accumulate, settings.autocast)
+        self.pool.advance(batch_index)
+        generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + batch_index) * self.world.size + self.world.rank)
+        drawn = self.pool.draw(phase.batch, generator)
+        with torch.autocast(device.type, torch.bfloat16, settings.autocast):
+            return self.style_losses(*drawn)
+
+    def distil_losses(self, image: Tensor) -> dict[str, Tensor]:
+        """Linear embedding of every level, reconstruction in pixels and in VGG-19's features."""
+        settings, pair = self.settings, self.pair
         with torch.no_grad():
-            for name, p in zip(self.names, self.parameters, strict=True):
-                self.average[name].lerp_(p, 1 - min(self.settings.average, (self.step + 1) / (self.step + 10)))
-        self.step += 1
+            wanted = [level.float() for level in self.vgg.features(image)]
+        terms: dict[str, Tensor] = {"embedding": image.new_zeros(())}
+        seen = wanted if pair.encoder is self.vgg else pair.encoder.features(image)
+        if pair.embeddings:
+            losses = [
+                ops.linear_embedding_loss(level.float(), aim, *embed.parameters())
+                for embed, level, aim in zip(pair.embeddings, seen, wanted, strict=True)
+            ]
+            terms["embedding"] = torch.stack(losses).sum()
+        rebuilt = pair.decoder(seen[-1]).float()
+        perceived = [level.float() for level in self.vgg.features(rebuilt)]
+        terms["perceptual"] = ops.perceptual_loss(perceived, wanted)
+        terms["pixel"] = F.mse_loss(rebuilt, image)
+        weights = settings.embedding_weight, settings.perceptual_weight, settings.pixel_weight
+        return terms | {"loss": torch.stack([w * x for w, x in zip(weights, terms.values(), strict=True)]).sum()}
 
-    def _facts(self) -> dict[str, Any]:
-        return {
-            "recipe": "adain",
-            "distilled_from": "VGG-19 to relu4_1",
-            "training_data": self.training_data,
-            "step": self.step,
-            "seconds": round(self.seconds),
-            "settings": asdict(self.settings),
-            "torch": torch.__version__,
+    def style_losses(
+        self, content: Tensor, style: Tensor, content_features: Tensor, statistics: Statistics
+    ) -> dict[str, Tensor]:
+        """AdaIN's content and style loss of the stylised picture as it will be seen, clamped to 0..1."""
+        settings = self.settings
+        if self.pair.encoder is self.vgg:
+            image = self.pair.decoder(ops.renormalize(content_features, *statistics[-1])).float()
+        else:
+            image = self.pair(content, style).float()
+        levels = self.vgg.features(image.clamp(0, 1))
+        target = ops.renormalize(content_features, *statistics[-1])
+        terms = {
+            "content": F.mse_loss(levels[-1].float(), target),
+            "style": torch.stack([ops.statistics_loss(x, *aim) for x, aim in zip(levels, statistics, strict=True)]).sum(),
+            "excess": out_of_range(image),
         }
+        weights = settings.content_weight, settings.style_weight, settings.range_weight
+        return terms | {"loss": torch.stack([w * x for w, x in zip(weights, terms.values(), strict=True)]).sum()}
 
-    def save(self, path: Path) -> None:
-        """A checkpoint to go on from."""
-        model = {f"model.{name}": value for name, value in self.pair.state_dict().items()}
-        average = {f"average.{name}": value for name, value in self.average.items()}
-        save_checkpoint(path, model | average | flatten_adam(self.optimizer, self.names), self._facts())
+    def pictures(self) -> list[list[Tensor]]:
+        counters = range(10**9, 10**9 + 6)
+        content, style = (to_float(source.batch(counters)).to(self.world.device) for source in (self.contents, self.styles))
+        with torch.autocast(self.world.device.type, torch.bfloat16, self.settings.autocast):
+            stylized = self.pair(content, style).float()
+        return [list(content), list(style), list(stylized)]
 
-    def restore(self, path: Path) -> None:
-        """Go on from what :meth:`save` wrote."""
-        tensors, facts = load_checkpoint(path)
-        self.pair.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-        self.average = {name: tensors[f"average.{name}"] for name in self.names}
-        restore_adam(self.optimizer, self.names, tensors)
-        self.step, self.seconds = facts["step"], facts["seconds"]
-
-    def save_final(self, path: Path) -> None:
-        """The averaged weights of encoder and decoder alone."""
-        state = self.pair.state_dict() | self.average
-        save_checkpoint(path, {k: v for k, v in state.items() if not k.startswith("embeddings.")}, self._facts())
-
-
-def train(settings: Settings, data: Path, out: Path, every: int = 500, training_data: str = "not described") -> None:
-    """Run the recipe, or go on from ``out/last.safetensors``; ends with the averaged weights in ``out/final.safetensors``.
-
-    A run that goes on draws its pool of crops anew, so that its weights differ from an uninterrupted run's.
-
-    Args:
-        settings: everything that decides the result.
-        data: folder with ``content-train/``, ``style-train/`` and ``weights/vgg19_relu5_1_f16.safetensors``.
-        out: folder for checkpoints and ``log.csv``.
-        every: steps between checkpoints.
-        training_data: what the pictures are and their licence, for the model's card.
-
-    Raises:
-        FileNotFoundError: pictures or weights are missing.
-    """
-    vgg = channels_last(load_normalised_vgg19(data / "weights" / "vgg19_relu5_1_f16.safetensors"))
-    zoom = (settings.zoom_low, settings.zoom_high)
-    contents = CropSource(data / "content-train", settings.size, zoom, seed=settings.seed)
-    styles = CropSource(data / "style-train", settings.size, zoom, seed=settings.seed + 1)
-    run = Run(settings, training_data)
-    out.mkdir(parents=True, exist_ok=True)
-    last = out / "last.safetensors"
-    if last.exists():
-        run.restore(last)
-    pool: FeaturePool | None = None
-    with (out / "log.csv").open("a", newline="") as log_file:
-        log = csv.writer(log_file)
-        for step, phase, within in schedule(settings):
-            if step < run.step:
-                continue
-            started = time.perf_counter()
-            if phase.name == "distil":
-                image = to_float(contents.batch(range(step * phase.batch, (step + 1) * phase.batch)))
-                losses = distil_losses(run.pair, vgg, image, settings)
-            else:
-                if pool is None or phase.size != contents.size:
-                    contents.size = styles.size = phase.size
-                    capacity = settings.pool * settings.size**2 // phase.size**2  # the same memory at any size
-                    pool = FeaturePool(vgg, contents, styles, capacity, first=step * settings.batch)
-                pool.renew(settings.renewed_per_step)
-                generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-                losses = style_losses(run.pair, vgg, *pool.draw(phase.batch, generator), settings)
-            run.update(losses["loss"], learning_rate(settings, phase, within))
-            run.seconds += time.perf_counter() - started
-            if step % 20 == 0:
-                log.writerow([step, phase.name, *(f"{name}={value.item():.5g}" for name, value in losses.items())])
-                log_file.flush()
-            if run.step % every == 0:
-                run.save(last)
-    run.save_final(out / "final.safetensors")
+    def final(self) -> dict[str, Tensor]:
+        return {name: value for name, value in self.networks.state_dict().items() if not name.startswith("embeddings.")}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """``fastnst train adain``; see ``--help``."""
-    parser = argparse.ArgumentParser(prog="fastnst train adain", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder with content-train/, style-train/ and weights/")
-    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints, log and the final weights")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--every", type=int, default=500, help="steps between checkpoints")
-    parser.add_argument(
-        "--training-data", default="not described", help="what the pictures are and their licence, for the card"
-    )
-    for name, value in asdict(Settings()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    arguments = vars(parser.parse_args(argv))
-    data, out, threads, every, described = (
-        arguments.pop(name) for name in ("data", "out", "threads", "every", "training_data")
-    )
-    torch.set_num_threads(threads)
-    train(Settings(**arguments), data, out, every, described)
+    settings, place = parse("adain", (__doc__ or "").splitlines()[0], AdainSettings(), argv)
+    if place.threads:
+        torch.set_num_threads(place.threads)
+    with joined(place.device) as world:
+        train(AdainRecipe(settings, place, world), settings, place, world)
 
 
 if __name__ == "__main__":

@@ -5,62 +5,85 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastnst.networks.adain import Encoder
-from fastnst.reference.adain import calc_mean_std
+from fastnst import ops
+from fastnst.networks.vgg import Encoder
 
 from .data import CropSource, to_float
+from .world import World
 
 Statistics = list[tuple[Tensor, Tensor]]
-"""Mean and standard deviation of each level's channels, [C, 1, 1] each (with a batch axis in front: of several crops)."""
+"""Mean and standard deviation of each level's channels, [N, C, 1, 1] each."""
+
+GROUP = 8
+"""Crops whose features are computed together: always the same ones, so that a run that goes on computes the same bits."""
 
 
 class FeaturePool:
-    """Photographs with their relu4_1, paintings with their statistics, a few renewed at every step.
+    """Photographs with their relu4_1 and paintings with their statistics, a few renewed at every step.
+
+    What the pool holds at a step is a function of that step alone: groups of crops, the oldest of which gives way whenever
+    the steps have earned a new one.
 
     Args:
         vgg: the scoring network.
         contents: crops of photographs.
         styles: crops of paintings.
-        capacity: crops of each kind that the pool holds.
-        first: counter of the first crop; later ones follow.
+        world: whose part of the crops this is.
+        capacity: crops of each kind that the pool holds; rounded down to whole groups.
+        renewed: crops of each kind that a step renews, on average.
+        autocast: whether the scoring network works in bfloat16.
     """
 
-    def __init__(self, vgg: Encoder, contents: CropSource, styles: CropSource, capacity: int, first: int) -> None:
-        self.vgg, self.contents, self.styles = vgg, contents, styles
-        self.capacity, self.counter = capacity, first
+    def __init__(
+        self,
+        vgg: Encoder,
+        contents: CropSource,
+        styles: CropSource,
+        world: World,
+        capacity: int,
+        renewed: float,
+        autocast: bool = True,
+    ) -> None:
+        self.vgg, self.contents, self.styles, self.world = vgg, contents, styles, world
+        self.groups, self.renewed, self.autocast = max(1, capacity // GROUP), renewed, autocast
         self.content: list[tuple[Tensor, Tensor]] = []  # pixels, relu4_1 in bfloat16
         self.style: list[tuple[Tensor, Statistics]] = []
-        while len(self.content) < capacity:
-            self.renew(min(8, capacity - len(self.content)))
+        self.next = -1  # the group that comes next
 
     @torch.no_grad()
-    def renew(self, count: int) -> None:
-        """Replace ``count`` crops of each kind, or add them while there is room."""
-        counters = range(self.counter, self.counter + count)
+    def advance(self, step: int) -> None:
+        """Hold what belongs to ``step``; steps may only rise."""
+        oldest = int(step * self.renewed) // GROUP
+        if self.next < 0:
+            self.next = oldest
+            self.content, self.style = [None] * (self.groups * GROUP), [None] * (self.groups * GROUP)  # type: ignore[list-item]
+        while self.next < oldest + self.groups:
+            first = self.next % self.groups * GROUP
+            for i, (content, style) in enumerate(self._group(self.next)):
+                self.content[first + i], self.style[first + i] = content, style
+            self.next += 1
+
+    def _group(self, index: int) -> list[tuple[tuple[Tensor, Tensor], tuple[Tensor, Statistics]]]:
+        counters = self.world.counters(index, GROUP)
         contents, styles = self.contents.batch(counters), self.styles.batch(counters)
-        with torch.autocast("cpu", torch.bfloat16):
-            features = self.vgg(to_float(contents)).bfloat16()
-            levels = self.vgg.features(to_float(styles))
-        statistics = [calc_mean_std(level.float()) for level in levels]
-        for i, counter in enumerate(counters):
-            content = (contents[i], features[i])
-            style = (styles[i], [(mean[i], std[i]) for mean, std in statistics])
-            if len(self.content) < self.capacity:
-                self.content.append(content)
-                self.style.append(style)
-            else:
-                self.content[counter % self.capacity] = content
-                self.style[counter % self.capacity] = style
-        self.counter += count
+        device = self.world.device
+        with torch.autocast(device.type, torch.bfloat16, self.autocast):
+            features = self.vgg(to_float(contents).to(device)).bfloat16()
+            levels = self.vgg.features(to_float(styles).to(device))
+        statistics = [ops.calc_mean_std(level.float()) for level in levels]
+        return [
+            ((contents[i], features[i]), (styles[i], [(mean[i], std[i]) for mean, std in statistics])) for i in range(GROUP)
+        ]
 
     def draw(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Statistics]:
         """Random photographs [B, 3, H, W] and paintings, the photographs' relu4_1, the paintings' statistics per level."""
-        contents = [self.content[i] for i in torch.randint(self.capacity, (batch,), generator=generator).tolist()]
-        styles = [self.style[i] for i in torch.randint(self.capacity, (batch,), generator=generator).tolist()]
+        count, device = len(self.content), self.world.device
+        contents = [self.content[i] for i in torch.randint(count, (batch,), generator=generator).tolist()]
+        styles = [self.style[i] for i in torch.randint(count, (batch,), generator=generator).tolist()]
         levels = zip(*(statistics for _, statistics in styles), strict=True)
         return (
-            to_float(torch.stack([pixels for pixels, _ in contents])),
-            to_float(torch.stack([pixels for pixels, _ in styles])),
+            to_float(torch.stack([pixels for pixels, _ in contents])).to(device),
+            to_float(torch.stack([pixels for pixels, _ in styles])).to(device),
             torch.stack([features for _, features in contents]).float(),
             [(torch.stack([mean for mean, _ in level]), torch.stack([std for _, std in level])) for level in levels],
         )

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastnst.networks.adain import Encoder
+from fastnst.networks.vgg import Encoder
 from fastnst.reference.adain import adaptive_instance_normalization, calc_mean_std, statistics_loss
 
 

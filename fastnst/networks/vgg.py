@@ -1,31 +1,163 @@
-"""The normalised VGG-19 that scores stylised pictures."""
+"""VGG-19 and its mirror at any width and up to any stage: encoders, decoders, and the normalised network that scores pictures.
+
+Each 3x3 convolution is preceded by reflection padding of 1 and followed by ReLU; 2x2 maxima lie between the blocks. A decoder
+is an encoder backwards, with nearest x2 upsampling where that one pools. RGB 0..1 goes in and comes out. Stage k (1 to 5) ends
+with relu{k}_1.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
-from fastnst.networks.adain import LAYERS, WIDTHS, Encoder
+ALL_LAYERS = (
+    "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4",
+    "conv4_1", "conv4_2", "conv4_3", "conv4_4", "conv5_1",
+)  # fmt: skip
+VGG19 = (64, 64, 128, 128, 256, 256, 256, 256, 512, 512, 512, 512, 512)
+"""Output channels of the layers."""
+POOL_AFTER = frozenset({"conv1_2", "conv2_2", "conv3_4", "conv4_4"})
+TAPS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+"""The last layer of every stage, whose ReLU outputs losses compare."""
+
+CAFFE_MEANS = (103.939, 116.779, 123.68)
+"""Mean blue, green and red, 0..255, that the Caffe VGG networks subtract."""
 
 
-def load_normalised_vgg19(path: str | Path, ceil_pooling: bool = False) -> Encoder:
-    """VGG-19 to relu4_1, frozen, each channel scaled to mean activation 1 over photographs.
+def layers_of(stage: int) -> tuple[str, ...]:
+    """The layers of an encoder that ends with relu{stage}_1.
+
+    Raises:
+        ValueError: no such stage.
+    """
+    if not 1 <= stage <= len(TAPS):
+        raise ValueError(f"stage: expected 1 to {len(TAPS)}, got {stage}")
+    return ALL_LAYERS[: ALL_LAYERS.index(TAPS[stage - 1]) + 1]
+
+
+def stage_of(widths: Sequence[int]) -> int:
+    """The stage that an encoder of these widths ends with.
+
+    Raises:
+        ValueError: no stage has as many layers.
+    """
+    counts = [len(layers_of(stage)) for stage in range(1, len(TAPS) + 1)]
+    if len(widths) not in counts:
+        raise ValueError(f"widths: expected {', '.join(map(str, counts))} numbers, got {len(widths)}")
+    return counts.index(len(widths)) + 1
+
+
+def input_layer(scale: float) -> nn.Conv2d:
+    """The fixed 1x1 layer ``conv0``: RGB 0..1 to ``scale`` times (BGR 0..255 minus the Caffe means)."""
+    conv = nn.Conv2d(3, 3, 1)
+    with torch.no_grad():
+        conv.weight.copy_(torch.eye(3).flip(0).reshape(3, 3, 1, 1) * 255.0 * scale)
+        assert conv.bias is not None
+        conv.bias.copy_(-torch.tensor(CAFFE_MEANS) * scale)
+    return conv.requires_grad_(False)
+
+
+def reflected(conv: nn.Conv2d, x: Tensor) -> Tensor:
+    """``conv`` (3x3, no padding of its own) after reflection padding of 1."""
+    padded: Tensor = F.pad(x, (1, 1, 1, 1), mode="reflect")
+    output: Tensor = conv(padded)
+    return output
+
+
+class Encoder(nn.Module):
+    """``conv0`` and the layers of a stage.
+
+    Args:
+        widths: output channels of the layers; how many there are decides the stage.
+        ceil_pooling: round odd sides up at the 2x2 pools, as some published weights expect; otherwise down.
+        input_scale: see :func:`input_layer`. 1 for VGG-19 itself; a network trained from scratch wants inputs of about
+            unit size.
+
+    Raises:
+        ValueError: no stage has as many layers.
+    """
+
+    def __init__(self, widths: Sequence[int], ceil_pooling: bool = False, input_scale: float = 1 / 64) -> None:
+        super().__init__()
+        self.stage = stage_of(widths)
+        self.ceil_pooling = ceil_pooling
+        self.conv0 = input_layer(input_scale)
+        for name, inputs, outputs in zip(layers_of(self.stage), (3, *widths[:-1]), widths, strict=True):
+            self.add_module(name, nn.Conv2d(inputs, outputs, 3))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        return tuple(int(getattr(self, name).out_channels) for name in layers_of(self.stage))
+
+    def features(self, image: Tensor, stage: int | None = None) -> list[Tensor]:
+        """ReLU outputs of the levels up to ``stage``, [N, C_i, H/2^i, W/2^i]."""
+        x = self.conv0(image)
+        taps: list[Tensor] = []
+        for name in layers_of(self.stage if stage is None else stage):
+            x = F.relu(reflected(getattr(self, name), x))
+            if name in TAPS:
+                taps.append(x)
+            if name in POOL_AFTER:
+                x = F.max_pool2d(x, 2, 2, ceil_mode=self.ceil_pooling)
+        return taps
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The last level of ``image`` [N, 3, H, W]: [N, C, H/2^(stage-1), W/2^(stage-1)]."""
+        return self.features(image)[-1]
+
+
+class Decoder(nn.Module):
+    """The encoder's mirror.
+
+    Args:
+        widths: the encoder's.
+        last_relu: whether a ReLU follows the last layer too, as in Collaborative Distillation.
+
+    Raises:
+        ValueError: no stage has as many layers.
+    """
+
+    def __init__(self, widths: Sequence[int], last_relu: bool = False) -> None:
+        super().__init__()
+        self.stage = stage_of(widths)
+        self.last_relu = last_relu
+        for name, outputs, inputs in zip(layers_of(self.stage), (3, *widths[:-1]), widths, strict=True):
+            self.add_module(name, nn.Conv2d(inputs, outputs, 3))
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """RGB, unclamped, from ``feature`` [N, C, h, w]: [N, 3, h*2^(stage-1), w*2^(stage-1)]."""
+        x = feature
+        for name in reversed(layers_of(self.stage)):
+            if name in POOL_AFTER:
+                x = F.interpolate(x, scale_factor=2.0, mode="nearest")
+            x = reflected(getattr(self, name), x)
+            if name != ALL_LAYERS[0] or self.last_relu:
+                x = F.relu(x)
+        return x
+
+
+def load_normalised_vgg19(path: str | Path, ceil_pooling: bool = False, stage: int = 4) -> Encoder:
+    """VGG-19, frozen, each channel scaled to mean activation 1 over photographs.
 
     Args:
         path: safetensors file with ``conv0``, ``convX_Y.weight``/``.bias`` of the original (Caffe) VGG-19 and, per layer,
             ``norm_scale.convX_Y``: the positive factors that turn its ReLU outputs into the normalised network's.
-        ceil_pooling: see :class:`fastnst.networks.adain.Encoder`.
+        ceil_pooling: see :class:`Encoder`.
+        stage: the last one.
 
     Raises:
         KeyError: a tensor is missing.
     """
     tensors = {name: value.float() for name, value in load_file(path).items()}
-    encoder = Encoder(WIDTHS["original"], ceil_pooling, input_scale=1.0)
+    encoder = Encoder(VGG19[: len(layers_of(stage))], ceil_pooling, input_scale=1.0)
     state = {"conv0.weight": tensors["conv0.weight"], "conv0.bias": tensors["conv0.bias"]}
     before = torch.ones(3)
-    for name in LAYERS:
+    for name in layers_of(stage):
         # ReLU commutes with positive factors, so they move into the weights: by the layer's own, over those of its inputs.
         scale = tensors[f"norm_scale.{name}"]
         state[f"{name}.weight"] = tensors[f"{name}.weight"] * scale[:, None, None, None] / before[None, :, None, None]

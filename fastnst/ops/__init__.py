@@ -1,1 +1,44 @@
-"""Drop-in operations."""
+"""Drop-in operations of style transfer and distillation: the published code's names and arguments, fused kernels underneath.
+
+Every function is differentiable once, takes float32, bfloat16, float16 and float64 tensors of any strides on CPU and CUDA,
+computes in float32 at least, and can be compiled without graph breaks. float64 runs on the plain formulas of
+``fastnst.reference``, to which every backend is held; ``backend("reference")`` runs everything there.
+"""
+
+from fastnst.dispatch import BackendError, backend, explain
+from fastnst.ops.adain import (
+    adaptive_instance_normalization,
+    calc_mean_std,
+    coral,
+    mean_variance_norm,
+    renormalize,
+    statistics_loss,
+    style_statistics_loss,
+)
+from fastnst.ops.embedding import linear_embedding_loss
+from fastnst.ops.perceptual import gram_matrix, perceptual_loss
+from fastnst.ops.relation import content_relation_loss, pdist, rkd_angle_loss, rkd_distance_loss, rkd_loss
+from fastnst.ops.wct import wct, whiten_and_color
+
+__all__ = [
+    "BackendError",
+    "adaptive_instance_normalization",
+    "backend",
+    "calc_mean_std",
+    "content_relation_loss",
+    "coral",
+    "explain",
+    "gram_matrix",
+    "linear_embedding_loss",
+    "mean_variance_norm",
+    "pdist",
+    "perceptual_loss",
+    "renormalize",
+    "rkd_angle_loss",
+    "rkd_distance_loss",
+    "rkd_loss",
+    "statistics_loss",
+    "style_statistics_loss",
+    "wct",
+    "whiten_and_color",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -67,6 +67,18 @@ def perceptual_loss(
 
     Source: Johnson et al., section 3.2; the perceptual term of eq. 1 of Wang et al., CVPR 2020, is ``style_weight=0``.
     """
+    return compare_levels(feats, target_feats, feature_weight, style_weight, error, _gram)
+
+
+def compare_levels(
+    feats: Sequence[Tensor],
+    target_feats: Sequence[Tensor],
+    feature_weight: float | Sequence[float],
+    style_weight: float | Sequence[float],
+    error: str,
+    gram: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """``perceptual_loss`` with Gram matrices from ``gram``."""
     if not feats:
         raise ValueError("feats: expected at least one level")
     check_same("numbers of levels of feats and target_feats", len(feats), len(target_feats))
@@ -75,7 +87,7 @@ def perceptual_loss(
     feature_weights = _per_level("feature_weight", feature_weight, len(feats))
     style_weights = _per_level("style_weight", style_weight, len(feats))
     levels = zip(feats, target_feats, feature_weights, style_weights, strict=True)
-    return torch.stack([_level_loss(*level, error) for level in levels]).sum()
+    return torch.stack([_level_loss(*level, error, gram) for level in levels]).sum()
 
 
 def _per_level(name: str, weight: float | Sequence[float], levels: int) -> Sequence[float]:
@@ -85,7 +97,14 @@ def _per_level(name: str, weight: float | Sequence[float], levels: int) -> Seque
     return weight
 
 
-def _level_loss(feat: Tensor, target_feat: Tensor, feature_weight: float, style_weight: float, error: str) -> Tensor:
+def _level_loss(
+    feat: Tensor,
+    target_feat: Tensor,
+    feature_weight: float,
+    style_weight: float,
+    error: str,
+    gram: Callable[[Tensor], Tensor],
+) -> Tensor:
     check("feats", feat, "NCHW")
     check("target_feats", target_feat, "NCHW")
     axes = 4 if feature_weight else 2
@@ -95,5 +114,5 @@ def _level_loss(feat: Tensor, target_feat: Tensor, feature_weight: float, style_
     if feature_weight:
         loss = loss + feature_weight * ERRORS[error](wide, wanted)
     if style_weight:
-        loss = loss + style_weight * ERRORS[error](_gram(wide), _gram(wanted))
+        loss = loss + style_weight * ERRORS[error](gram(wide), gram(wanted))
     return loss

@@ -191,7 +191,7 @@ def content_relation_loss(
     check("teacher", teacher, "NCHW")
     sizes = (student.shape[0], *student.shape[2:]), (teacher.shape[0], *teacher.shape[2:])
     check_same("batch, height and width of student and teacher", *sizes)
-    _check_choices(granularities, reduction)
+    check_choices(granularities, reduction)
     images, wanted = widen(student, teacher)
     losses = torch.stack(
         [
@@ -204,12 +204,19 @@ def content_relation_loss(
     return losses.mean() if reduction == "mean" else losses.sum()
 
 
-def _check_choices(granularities: Sequence[str], reduction: str) -> None:
+def check_choices(granularities: Sequence[str], reduction: str) -> None:
+    """Raise ``ValueError`` unless both are among what ``content_relation_loss`` knows."""
     known = [kind for kind in granularities if kind in GRANULARITIES]
     if not known or len(set(known)) != len(granularities):
         raise ValueError(f"granularities: expected some of {', '.join(GRANULARITIES)}, once each, got {granularities!r}")
     if reduction not in {"mean", "sum", "none"}:
         raise ValueError(f"reduction: expected mean, sum or none, got {reduction!r}")
+
+
+def check_patch(patch_size: int, height: int, width: int) -> None:
+    """Raise ``ValueError`` unless a patch fits the image."""
+    if not 1 <= patch_size <= min(height, width):
+        raise ValueError(f"patch_size: expected 1 to {min(height, width)} for {height} x {width} images, got {patch_size}")
 
 
 def _items(images: Tensor, kind: str, patch_size: int) -> Tensor:
@@ -218,7 +225,5 @@ def _items(images: Tensor, kind: str, patch_size: int) -> Tensor:
         return images.permute(0, 2, 1, 3).flatten(2)
     if kind == "column":
         return images.permute(0, 3, 1, 2).flatten(2)
-    height, width = images.shape[2:]
-    if not 1 <= patch_size <= min(height, width):
-        raise ValueError(f"patch_size: expected 1 to {min(height, width)} for {height} x {width} images, got {patch_size}")
+    check_patch(patch_size, *images.shape[2:])
     return F.unfold(images, patch_size, stride=patch_size).mT

@@ -94,13 +94,14 @@ def wct(
     check("content_feat", content_feat, "NCHW", empty_batch=True)
     check("style_feat", style_feat, "NCHW", empty_batch=True)
     check_same("batch and channels of content and style", tuple(content_feat.shape[:2]), tuple(style_feat.shape[:2]))
-    rules = _rules(preset, content_ridge=content_ridge, style_ridge=style_ridge, cutoff=cutoff)
+    rules = rules_of(preset, content_ridge=content_ridge, style_ridge=style_ridge, cutoff=cutoff)
     content = content_feat.double()
     transformed = _transform(content.flatten(2), style_feat.double().flatten(2), rules).view_as(content)
     return (alpha * transformed + (1 - alpha) * content).to(result_dtype(content_feat, style_feat))
 
 
-def _rules(preset: str, **given: float | None) -> Preset:
+def rules_of(preset: str, **given: float | None) -> Preset:
+    """The preset's numbers, those that are given replaced; ``ValueError`` if there is no such preset or one is negative."""
     if preset not in PRESETS:
         raise ValueError(f"preset: expected one of {', '.join(PRESETS)}, got {preset!r}")
     explicit = {name: value for name, value in given.items() if value is not None}

@@ -1,0 +1,83 @@
+"""Channels rescaled so that none wastes the range of its map; what the network computes stays the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fastnst.convert.arithmetic import float_sums, pooled
+from fastnst.convert.pair import Conv, Pair
+from fastnst.reference.adain import calc_mean_std, renormalize
+
+T = TypeVar("T")
+
+
+BALANCE = 0.6
+"""How much of the difference between channels moves from activations (0: nothing) into the following weights (1: all of it).
+Measured with a published 16x pair on 24 test pairs: 0.25, 0.5, 0.6, 0.75, 1 give 38.3, 39.1, 39.3, 39.6, 39.4 dB on average,
+and 31.6, 32.2, 32.4, 31.2, 30.7 dB for the worst pair."""
+
+
+def float_adain(content: Tensor, style: Tensor) -> Tensor:
+    return renormalize(content, *calc_mean_std(style))
+
+
+def float_layer(x: Tensor, conv: Conv) -> Tensor:
+    """One layer of the float network with its ReLU and pool."""
+    sums = float_sums(x, conv)
+    return pooled(F.relu(sums) if conv.relu else sums, conv.pool)
+
+
+def channel_peaks(maps: Iterable[Tensor]) -> Tensor:
+    """What the values of each channel of ``maps`` [1, C, H, W] seldom exceed, root mean square over pictures: float64 [C]."""
+    samples = (x[0].flatten(1)[:, :: x[0, 0].numel() // 4096 + 1] for x in maps)
+    peaks = torch.stack([torch.quantile(sample.abs(), 0.999, 1) for sample in samples])
+    return peaks.square().mean(0).sqrt().double()
+
+
+def balancing_factors(peaks: Tensor, following: Conv) -> Tensor:
+    """What to divide channels of these ``peaks`` [C] by, so that they share the trouble with the weights that read them."""
+    weights = following.weight.abs().amax((0, 1, 3, 4))
+    # A channel that is all but dead must not be blown up without limit.
+    peaks, weights = (values.clamp(min=1e-3 * values.max().clamp(min=1e-30)) for values in (peaks, weights))
+    factors = peaks**BALANCE / weights ** (1 - BALANCE)
+    return factors / factors.log().mean().exp()
+
+
+def paired(items: Sequence[T]) -> Iterator[tuple[T, T]]:
+    """First half with second half: each content with its style."""
+    half = len(items) // 2
+    return zip(items[:half], items[half:], strict=True)
+
+
+def equalise(pair: Pair, contents: Sequence[Tensor], styles: Sequence[Tensor]) -> Pair:
+    """The same network with its hidden channels rescaled to need 8 bits more evenly.
+
+    ReLU, pooling, upsampling and (but for its epsilon) AdaIN commute with a positive factor per channel, so dividing a layer's
+    outputs and multiplying the weights that read them changes nothing but what rounding does.
+
+    Args:
+        contents, styles: pictures [1, 3, H, W], RGB 0..1, equally many.
+    """
+    chain = [*pair.encoder, *pair.decoder]
+    maps = [*contents, *styles]
+    balanced, before = [], torch.ones(3, dtype=torch.float64)
+    for i, conv in enumerate(chain):
+        maps = [float_layer(x, conv) for x in maps]
+        ranged = maps
+        if i + 1 == len(pair.encoder):
+            maps = [float_adain(content, style) for content, style in paired(maps)]
+            ranged = [*ranged, *maps]  # the factors serve both sides of AdaIN
+        after = torch.ones(3, dtype=torch.float64)
+        if i + 1 < len(chain):
+            after = balancing_factors(channel_peaks(ranged), chain[i + 1])
+        weight = conv.weight * before[:, None, None] / after[:, None, None, None]
+        balanced.append(replace(conv, weight=weight, bias=conv.bias / after))
+        before = after
+    count = len(pair.encoder)
+    return replace(pair, encoder=balanced[:count], decoder=balanced[count:])

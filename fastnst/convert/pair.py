@@ -1,0 +1,117 @@
+"""A trained AdaIN pair in the form that the engine computes it: ``conv0`` folded, upsampling as phase convolutions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from fastnst.networks.adain import LAYERS
+from fastnst.networks.vgg import POOL_AFTER
+
+
+@dataclass(frozen=True)
+class Conv:
+    """One float convolution in the engine's form.
+
+    Attributes:
+        weight: float64 [P, O, I, k, k]; P = 4 phases of 2x2 after an upsampling, otherwise 1.
+        bias: float64 [O].
+    """
+
+    weight: Tensor
+    bias: Tensor
+    relu: bool = True
+    upsample: bool = False
+    pool: str = "none"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A trained pair, and what its file says about its making."""
+
+    encoder: list[Conv]
+    decoder: list[Conv]
+    parameters: int
+    facts: dict[str, Any]
+
+    @property
+    def widths(self) -> list[int]:
+        return [conv.weight.shape[1] for conv in self.encoder]
+
+
+def expected_shapes(widths: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all tensors of a pair with these nine encoder widths."""
+    shapes: dict[str, tuple[int, ...]] = {"encoder.conv0.weight": (3, 3, 1, 1), "encoder.conv0.bias": (3,)}
+    for name, inner, outer in zip(LAYERS, (3, *widths[:-1]), widths, strict=True):
+        shapes |= {f"encoder.{name}.weight": (outer, inner, 3, 3), f"encoder.{name}.bias": (outer,)}
+        shapes |= {f"decoder.{name}.weight": (inner, outer, 3, 3), f"decoder.{name}.bias": (inner,)}
+    return shapes
+
+
+def read_tensors(source: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a safetensors file in float64, and its ``facts``.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a safetensors file, or not a finished AdaIN pair.
+    """
+    try:
+        with safe_open(source, framework="pt") as file:
+            tensors = {name: file.get_tensor(name).double() for name in file.keys()}  # noqa: SIM118 - not a dict
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{source}: not a safetensors file: {error}") from None
+    firsts = [f"encoder.{name}.weight" for name in LAYERS]
+    for name in firsts:
+        if name not in tensors or tensors[name].ndim != 4:
+            raise ValueError(f"{source}: not a trained AdaIN pair: no 4-dimensional tensor {name}")
+    shapes = expected_shapes([tensors[name].shape[0] for name in firsts])
+    for name in sorted(shapes.keys() | tensors.keys()):
+        if name not in shapes:
+            raise ValueError(f"{source}: unexpected tensor {name}")
+        if name not in tensors:
+            raise ValueError(f"{source}: tensor {name} is missing")
+        if tuple(tensors[name].shape) != shapes[name]:
+            raise ValueError(f"{source}: {name} has shape {list(tensors[name].shape)}, expected {list(shapes[name])}")
+        if not tensors[name].isfinite().all():
+            raise ValueError(f"{source}: {name} holds NaN or infinity")
+    return tensors, facts if isinstance(facts, dict) else {}
+
+
+def load_pair(source: Path) -> Pair:
+    """Read a pair as ``fastnst train adain`` leaves it in ``final.safetensors``; see :func:`read_tensors` for errors."""
+    tensors, facts = read_tensors(source)
+    parameters = sum(tensor.numel() for tensor in tensors.values())
+    conv0, bias0 = tensors["encoder.conv0.weight"][:, :, 0, 0], tensors["encoder.conv0.bias"]
+    first = tensors["encoder.conv1_1.weight"]
+    # A 1x1 layer commutes with reflection padding, so its bias passes through all nine taps everywhere.
+    tensors["encoder.conv1_1.bias"] += torch.einsum("oikl,i->o", first, bias0)
+    tensors["encoder.conv1_1.weight"] = torch.einsum("oikl,ij->ojkl", first, conv0)
+
+    def conv(side: str, name: str) -> Conv:
+        weight, bias = tensors[f"{side}.{name}.weight"], tensors[f"{side}.{name}.bias"]
+        if side == "encoder":
+            return Conv(weight[None], bias, pool="floor" if name in POOL_AFTER else "none")
+        upsample = name in POOL_AFTER
+        return Conv(phases_of(weight) if upsample else weight[None], bias, relu=name != LAYERS[0], upsample=upsample)
+
+    encoder = [conv("encoder", name) for name in LAYERS]
+    decoder = [conv("decoder", name) for name in reversed(LAYERS)]
+    return Pair(encoder, decoder, parameters, facts)
+
+
+def phases_of(weight: Tensor) -> Tensor:
+    """The four 2x2 kernels [4, O, I, 2, 2] that equal ``weight`` [O, I, 3, 3] after nearest x2 upsampling."""
+
+    def fold(kernel: Tensor, dim: int, parity: int) -> Tensor:
+        a, b, c = kernel.unbind(dim)
+        return torch.stack((a, b + c) if parity == 0 else (a + b, c), dim)
+
+    return torch.stack([fold(fold(weight, 2, row), 3, column) for row in (0, 1) for column in (0, 1)])

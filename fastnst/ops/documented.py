@@ -1,0 +1,18 @@
+"""One docstring per operation: the reference's, which states the formula, serves the fused one too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., object])
+
+
+def documented(reference: Callable[..., object]) -> Callable[[FunctionT], FunctionT]:
+    """Give a function the docstring of ``reference``."""
+
+    def copy(function: FunctionT) -> FunctionT:
+        function.__doc__ = reference.__doc__
+        return function
+
+    return copy

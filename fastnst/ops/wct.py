@@ -1,0 +1,127 @@
+"""Whitening and colouring. Formulas: ``fastnst.reference.wct``.
+
+Three steps, each with a derivative of its own: the root of the content's covariance and of the style's (``covariance_root``),
+their product T (C x C, float64), and T x + b on the features, in one pass (``transform``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fastnst import dispatch, reference
+from fastnst.ops.documented import documented
+from fastnst.ops.operators import define
+from fastnst.reference.inputs import check, check_same, full_precision, result_dtype
+from fastnst.reference.wct import PRESETS, Preset, rules_of
+
+
+def _fake_root(backend: str, x: Tensor, _ridge: float, _cutoff: float, _inverse: bool) -> tuple[Tensor, ...]:
+    batch, channels, positions = x.shape
+    rank = 0 if backend == "triton" else min(channels, positions)  # Triton iterates and knows no eigenvectors
+    shapes = (batch, channels, channels), (batch, channels, 1), (batch, channels, rank), (batch, rank)
+    return tuple(x.new_empty(shape, dtype=torch.float64) for shape in shapes)
+
+
+def _fake_transform_backward(_grad: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor, ...]:
+    return torch.empty_like(x), torch.empty_like(matrix), matrix.new_empty((*matrix.shape[:2], 1))
+
+
+_covariance_root = define(
+    "wct",
+    "covariance_root(Tensor x, float ridge, float cutoff, bool inverse) -> (Tensor, Tensor, Tensor, Tensor)",
+    _fake_root,
+    by_backend=True,
+)
+_covariance_root_backward = define(
+    "wct",
+    "covariance_root_backward(Tensor grad_root, Tensor grad_mean, Tensor x, Tensor mean, Tensor root, Tensor vectors, "
+    "Tensor values, float ridge, float cutoff, bool inverse) -> Tensor",
+    lambda _grad_root, _grad_mean, x, *_: torch.empty_like(x),
+)
+_transform = define(
+    "wct", "transform(Tensor x, Tensor matrix, Tensor offset) -> Tensor", lambda x, _matrix, _offset: torch.empty_like(x)
+)
+_transform_backward = define(
+    "wct", "transform_backward(Tensor grad, Tensor x, Tensor matrix) -> (Tensor, Tensor, Tensor)", _fake_transform_backward
+)
+
+
+class _CovarianceRoot(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, ridge: float, cutoff: float, inverse: bool, backend: str) -> tuple[Tensor, Tensor]:
+        root, mean, vectors, values = _covariance_root(backend, x, ridge, cutoff, inverse)
+        ctx.save_for_backward(x, mean, root, vectors, values)
+        ctx.rule, ctx.backend = (ridge, cutoff, inverse), backend
+        return root, mean
+
+    @staticmethod
+    def backward(ctx: Any, grad_root: Tensor, grad_mean: Tensor) -> tuple[Tensor | None, ...]:
+        gradient = _covariance_root_backward(ctx.backend, grad_root, grad_mean, *ctx.saved_tensors, *ctx.rule)
+        return gradient, None, None, None, None
+
+
+class _Transform(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, offset: Tensor, backend: str) -> Tensor:
+        ctx.save_for_backward(x, matrix)
+        ctx.backend = backend
+        return _transform(backend, x, matrix, offset)  # type: ignore[no-any-return]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return (*_transform_backward(ctx.backend, grad, *ctx.saved_tensors), None)
+
+
+def _stylized(content: Tensor, style: Tensor, alpha: float, rules: Preset, backend: str) -> Tensor:
+    """The transform of features [B, C, n] towards [B, C, m], blended with the content by ``alpha``."""
+    whitening, mean = _CovarianceRoot.apply(content, rules.content_ridge, rules.cutoff, True, backend)  # type: ignore[no-untyped-call]
+    coloring, style_mean = _CovarianceRoot.apply(style, rules.style_ridge, rules.cutoff, False, backend)  # type: ignore[no-untyped-call]
+    with full_precision(whitening):
+        matrix = coloring @ whitening
+        if not rules.clamp:  # the blend is linear too
+            matrix = alpha * matrix + (1 - alpha) * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+            style_mean = alpha * style_mean + (1 - alpha) * mean
+        offset = style_mean - matrix @ mean
+    result: Tensor = _Transform.apply(content, matrix, offset, backend)  # type: ignore[no-untyped-call]
+    if not rules.clamp:
+        return result
+    result = result.clamp(content.amin((-2, -1), keepdim=True), content.amax((-2, -1), keepdim=True))
+    return alpha * result + (1 - alpha) * content
+
+
+@documented(reference.whiten_and_color)
+def whiten_and_color(content_feat: Tensor, style_feat: Tensor) -> Tensor:
+    check("content_feat", content_feat, "CN")
+    check("style_feat", style_feat, "CN")
+    check_same("channels of content and style", content_feat.shape[0], style_feat.shape[0])
+    dtype, rules = result_dtype(content_feat, style_feat), PRESETS["pytorchwct"]
+    content, style = content_feat.to(dtype)[None], style_feat.to(dtype)[None]
+    backend = dispatch.choose("wct", content, style, rules=rules)
+    if backend == "reference":
+        return reference.whiten_and_color(content_feat, style_feat)
+    return _stylized(content, style, 1.0, rules, backend)[0]
+
+
+@documented(reference.wct)
+def wct(
+    content_feat: Tensor,
+    style_feat: Tensor,
+    alpha: float = 1.0,
+    preset: str = "paper",
+    content_ridge: float | None = None,
+    style_ridge: float | None = None,
+    cutoff: float | None = None,
+) -> Tensor:
+    check("content_feat", content_feat, "NCHW", empty_batch=True)
+    check("style_feat", style_feat, "NCHW", empty_batch=True)
+    check_same("batch and channels of content and style", tuple(content_feat.shape[:2]), tuple(style_feat.shape[:2]))
+    rules = rules_of(preset, content_ridge=content_ridge, style_ridge=style_ridge, cutoff=cutoff)
+    dtype = result_dtype(content_feat, style_feat)
+    content, style = content_feat.to(dtype).flatten(2), style_feat.to(dtype).flatten(2)
+    backend = dispatch.choose("wct", content, style, rules=rules)
+    if backend == "reference":
+        return reference.wct(content_feat, style_feat, alpha, preset, content_ridge, style_ridge, cutoff)
+    return _stylized(content, style, alpha, rules, backend).view(content_feat.shape)

@@ -1,0 +1,250 @@
+"""The contract of ``fastnst.ops``: every operation against its formula in float64, and all that PyTorch asks of one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fastnst import dispatch, ops, reference
+from fastnst.ops.operators import DEFINED
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+# What rounding the arguments, results and gradients to a type costs, relative to the largest value: a few of its steps.
+ROUNDING = {torch.float32: 2e-4, torch.bfloat16: 3e-2, torch.float16: 5e-3}
+
+
+def features(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(shape, generator=generator, dtype=torch.float64) * 1.5 + 0.5
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of an operation: tensors first, then settings."""
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    settings: dict[str, Any]
+    # Arguments that gradients reach.
+    trained: tuple[int, ...] = (0, 1)
+
+    def __call__(self, module: Any, tensors: Sequence[Tensor]) -> Tensor:
+        """The result as one tensor."""
+        result = getattr(module, self.name)(*tensors, **self.settings)
+        return torch.cat([each.flatten() for each in result]) if isinstance(result, tuple) else result
+
+
+def case(name: str, *tensors: Tensor, trained: tuple[int, ...] = (0, 1), **settings: Any) -> Any:
+    detail = "-".join(str(value) for value in settings.values())
+    return pytest.param(Case(name, tensors, settings, trained), id=f"{name}{'-' if detail else ''}{detail}")
+
+
+STUDENT, TEACHER = features(2, 3, 24, 20, seed=1), features(2, 3, 24, 20, seed=2)
+CASES = [
+    case("calc_mean_std", features(2, 5, 7, 9), trained=(0,)),
+    case("adaptive_instance_normalization", features(2, 5, 7, 9), features(2, 5, 6, 5, seed=1)),
+    case("renormalize", features(2, 5, 7, 9), features(1, 5, 1, 1, seed=1), features(2, 5, 1, 1, seed=2), trained=(0, 1, 2)),
+    case("mean_variance_norm", features(2, 5, 7, 9), trained=(0,)),
+    case("style_statistics_loss", features(2, 5, 7, 9), features(2, 5, 6, 5, seed=1)),
+    case("statistics_loss", features(2, 5, 7, 9), features(2, 5, 1, 1, seed=1), features(2, 5, 1, 1, seed=2),
+         trained=(0, 1, 2)),
+    case("coral", features(3, 7, 9), features(3, 6, 8, seed=1)),
+    case("gram_matrix", features(2, 5, 7, 9), trained=(0,)),
+    case("linear_embedding_loss", features(2, 5, 7, 9), features(2, 11, 7, 9, seed=1), features(11, 5, seed=2),
+         features(11, seed=3), trained=(0, 1, 2, 3)),
+    case("pdist", features(2, 9, 6), trained=(0,)),
+    case("pdist", features(9, 6), trained=(0,), squared=True),
+    case("rkd_distance_loss", features(9, 6), features(9, 4, seed=1), trained=(0,)),
+    case("rkd_angle_loss", features(9, 6), features(9, 4, seed=1), trained=(0,)),
+    case("rkd_loss", features(3, 9, 6), features(3, 9, 4, seed=1), trained=(0,)),
+    case("content_relation_loss", STUDENT, TEACHER, trained=(0,), patch_size=8),
+    case("content_relation_loss", STUDENT, TEACHER, trained=(0,), patch_size=7, granularities=("patch", "row"),
+         reduction="none"),
+    case("whiten_and_color", features(6, 40), features(6, 33, seed=1)),
+    case("wct", features(2, 6, 5, 7), features(2, 6, 6, 6, seed=1)),
+    case("wct", features(2, 6, 5, 7), features(2, 6, 6, 6, seed=1), alpha=0.6, preset="wct2"),
+    case("wct", features(2, 12, 2, 3), features(2, 12, 3, 3, seed=1), preset="pytorchwct"),  # fewer positions than channels
+    case("wct", features(2, 12, 2, 3), features(2, 12, 3, 3, seed=1), preset="collab", alpha=0.5),
+]  # fmt: skip
+BACKENDS = [name for name in ("cpu",) if dispatch.HAS_LIBRARY]
+
+
+def evaluate(module: Any, each: Case, tensors: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """The result and the gradients of a weighted sum of it."""
+    leaves = [x.clone().requires_grad_(i in each.trained) for i, x in enumerate(tensors)]
+    result = each(module, leaves)
+    weights = torch.linspace(0.5, 1.5, result.numel(), dtype=result.dtype).view(result.shape)
+    (result * weights).sum().backward()
+    return result.detach(), [x.grad for i, x in enumerate(leaves) if i in each.trained]  # type: ignore[misc]
+
+
+def assert_near(actual: Tensor, expected: Tensor, tolerance: float) -> None:
+    assert actual.shape == expected.shape
+    scale = expected.abs().max().clamp(min=1e-6)
+    assert ((actual.double() - expected).abs().max() / scale).item() <= tolerance
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize("each", CASES)
+def test_value_and_gradients_are_the_formulas(each: Case, dtype: torch.dtype, backend: str) -> None:
+    tensors = [x.to(dtype) for x in each.tensors]
+    wanted, wanted_gradients = evaluate(reference, each, [x.double() for x in tensors])
+    with ops.backend("auto" if each.name == "coral" else backend):
+        result, gradients = evaluate(ops, each, tensors)
+    assert result.dtype == each(reference, tensors).dtype
+    assert_near(result, wanted, ROUNDING[dtype])
+    for x, gradient, expected in zip([tensors[i] for i in each.trained], gradients, wanted_gradients, strict=True):
+        assert gradient.dtype == x.dtype
+        assert_near(gradient, expected, 5 * ROUNDING[dtype])
+
+
+@pytest.mark.parametrize("each", CASES)
+def test_float64_is_the_reference(each: Case) -> None:
+    result, gradients = evaluate(ops, each, each.tensors)
+    wanted, wanted_gradients = evaluate(reference, each, each.tensors)
+    for actual, expected in zip([result, *gradients], [wanted, *wanted_gradients], strict=True):
+        assert torch.equal(actual, expected)
+
+
+@pytest.mark.parametrize("each", CASES)
+def test_gradcheck(each: Case) -> None:
+    leaves = [x.clone().requires_grad_(i in each.trained) for i, x in enumerate(each.tensors)]
+    assert torch.autograd.gradcheck(lambda *x: each(ops, x), leaves, check_batched_grad=False)
+
+
+# Dynamo itself instantiates the autograd functions that it traces, against PyTorch's own advice.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize("each", CASES)
+def test_compiled_is_eager(each: Case) -> None:
+    tensors = [x.float() for x in each.tensors]
+    compiled = torch.compile(lambda *x: each(ops, x), fullgraph=True, backend="aot_eager")
+
+    def run(function: Callable[..., Tensor]) -> list[Tensor]:
+        leaves = [x.clone().requires_grad_(i in each.trained) for i, x in enumerate(tensors)]
+        result = function(*leaves)
+        result.square().sum().backward()
+        return [result.detach(), *(leaves[i].grad for i in each.trained)]  # type: ignore[list-item]
+
+    for actual, expected in zip(run(compiled), run(lambda *x: each(ops, x)), strict=True):
+        torch.testing.assert_close(actual, expected)
+
+
+@pytest.mark.parametrize("each", CASES)
+def test_strides_do_not_matter(each: Case) -> None:
+    tensors = [x.float() for x in each.tensors]
+    wanted, wanted_gradients = evaluate(ops, each, tensors)
+    for layout in (sliced, last_axis_first, channels_last):
+        result, gradients = evaluate(ops, each, [layout(x) for x in tensors])
+        for actual, expected in zip([result, *gradients], [wanted, *wanted_gradients], strict=True):
+            torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
+
+
+def sliced(x: Tensor) -> Tensor:
+    """The same values, every other one of a larger tensor."""
+    return torch.stack((x, -x), -1)[..., 0]
+
+
+def last_axis_first(x: Tensor) -> Tensor:
+    """The same values, dense, in reversed order of axes."""
+    return x.permute(*reversed(range(x.dim()))).contiguous().permute(*reversed(range(x.dim())))
+
+
+def channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+@pytest.mark.parametrize("each", CASES)
+def test_autocast_changes_nothing(each: Case) -> None:
+    tensors = [x.float() for x in each.tensors]
+    wanted, _ = evaluate(ops, each, tensors)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = each(ops, tensors)
+    assert torch.equal(result, wanted)
+
+
+@pytest.mark.parametrize("each", CASES)
+def test_used_twice_in_a_graph(each: Case) -> None:
+    leaves = [x.float().requires_grad_(i in each.trained) for i, x in enumerate(each.tensors)]
+    once = each(ops, leaves)
+    (once.sum() + (2 * each(ops, leaves)).sum()).backward()
+    both = [leaves[i].grad for i in each.trained]
+    again = torch.autograd.grad(each(ops, leaves).sum(), [leaves[i] for i in each.trained])
+    for actual, expected in zip(both, again, strict=True):
+        torch.testing.assert_close(actual, 3 * expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("each", [param for param in CASES if param.values[0].tensors[0].dim() == 4 and "loss" not in param.id])
+def test_empty_batch(each: Case) -> None:
+    tensors = [x.float()[: 1 if x.shape[0] == 1 else 0].requires_grad_() for x in each.tensors]
+    result = each(ops, tensors)
+    result.sum().backward()
+    assert result.numel() == 0
+    assert tensors[0].grad is not None
+
+
+def test_every_operation_has_a_case_and_the_signature_of_its_reference() -> None:
+    functions = {name for name in ops.__all__ if inspect.isfunction(getattr(ops, name)) and hasattr(reference, name)}
+    assert functions == set(reference.__all__)
+    assert functions - {param.values[0].name for param in CASES} == {"perceptual_loss"}
+    for name in functions:
+        mine, wanted = getattr(ops, name), getattr(reference, name)
+        assert inspect.signature(mine) == inspect.signature(wanted)
+        assert mine.__doc__ == wanted.__doc__
+
+
+def raw_calls() -> dict[str, tuple[Any, ...]]:
+    """One call of every operator, on detached dense tensors."""
+    x, y = features(2, 4, 5, 6).float(), features(2, 4, 3, 7, seed=1).float()
+    stat = [features(2, 4, 1, 1, seed=i).float().abs() + 0.5 for i in range(4)]
+    items, wanted = features(2, 5, 6).float(), features(2, 5, 3, seed=1).float()
+    image, other = features(2, 3, 8, 6).float(), features(2, 3, 8, 6, seed=1).float()
+    teacher, weight, bias = features(2, 7, 5, 6, seed=2).float(), features(7, 4, seed=3).float(), features(7, seed=4).float()
+    one, two, square = torch.ones(()), torch.ones(2), features(2, 5, 5, seed=5).float()
+    columns, small = features(2, 3, 9).float(), features(2, 3, 3, seed=6)
+    root, mean, vectors, values = torch.ops.fastnst.covariance_root("cpu", columns, 0.0, 1e-5, True)
+    relations = features(2, 8 * 8 + 6 * 6 + 2 * 2, seed=7).float()
+    return {
+        "channel_stats": (x, 1e-5),
+        "channel_stats_backward": (stat[0], stat[1], x, stat[2], stat[3]),
+        "adain_apply": (x, stat[0], stat[1], 1e-5),
+        "adain_apply_backward": (x, x, *stat[:3]),
+        "adain": (x, y, 1e-5),
+        "adain_backward": (x, x, y, *stat),
+        "pairwise": (items, False, 1e-12),
+        "pairwise_backward": (square, items, False, 1e-12),
+        "relation": (items, wanted, 1.0, 2.0),
+        "relation_backward": (two, square, items),
+        "content_relation": (image, other, 3, 1.0, 2.0, 7),
+        "content_relation_backward": (two, relations, image, 3, 7),
+        "linear_embedding": (x, teacher, weight, bias, True),
+        "linear_embedding_teacher": (one, x, teacher, weight, bias),
+        "gram": (x,),
+        "gram_backward": (features(2, 4, 4).float(), x),
+        "covariance_root": (columns, 0.0, 1e-5, True),
+        "covariance_root_backward": (small, mean, columns, mean, root, vectors, values, 0.0, 1e-5, True),
+        "transform": (columns, small, mean),
+        "transform_backward": (columns, columns, small),
+    }
+
+
+@pytest.mark.parametrize("name", DEFINED)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last, None], ids=str)
+def test_opcheck(name: str, layout: torch.memory_format | None) -> None:
+    def laid_out(x: Any) -> Any:
+        if not isinstance(x, Tensor) or x.dim() != 4:
+            return x
+        return last_axis_first(x) if layout is None else x.contiguous(memory_format=layout)
+
+    arguments = [laid_out(x) for x in raw_calls()[name]]
+    torch.library.opcheck(getattr(torch.ops.fastnst, name).default, ("cpu", *arguments))
+
+
+def test_every_operator_is_checked() -> None:
+    assert set(raw_calls()) == set(DEFINED)

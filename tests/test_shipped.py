@@ -1,0 +1,62 @@
+"""The model that ships inside the package makes these very pictures, on every instruction set."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import fastnst
+from fastnst import engine
+
+# Content, style, alpha, SHA-256 of the result's bytes.
+GOLDEN = [
+    ("astronaut", "coffee", 1.0, "ee4f44390d47f21e05c60d374b65bdf8d6adcfe1e541932acdb89ea78f744c0f"),
+    ("coffee", "cat", 1.0, "f0b4a049e5e4e2ed1f5036b39a6a2c0fa5c4118ff2f464d1ac5492f87575b30e"),
+    ("cat", "astronaut", 0.5, "f9ea3fe874f6c175957bb6dd7085060edc234806c5569adcc8a18cfa414e0e8c"),
+]
+# SHA-256 of the photographs, so that changed ones are not taken for a changed engine.
+SOURCES = "79cd265167d08260d9b91e3a9139f7358a8a051613eaf8ee4d5d52f2e760ef46"
+
+
+def photographs() -> dict[str, NDArray[np.uint8]]:
+    import skimage.data
+
+    return {
+        "astronaut": skimage.data.astronaut()[:256, 100:356].copy(),
+        "coffee": skimage.data.coffee()[50:250, 100:401].copy(),
+        "cat": skimage.data.chelsea()[:201, 100:335].copy(),
+    }
+
+
+def digest(*arrays: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+
+def stylized() -> list[str]:
+    pictures, stylizer = photographs(), fastnst.Stylizer()
+    return [digest(stylizer(pictures[content], pictures[style], alpha=alpha)) for content, style, alpha, _ in GOLDEN]
+
+
+@pytest.mark.parametrize("path", [name for name, supported in engine.instruction_sets() if supported])
+def test_pictures_are_the_golden_ones(path: str) -> None:
+    if digest(*photographs().values()) != SOURCES:
+        pytest.skip("scikit-image ships other photographs than those that the golden pictures were made of")
+    environment = os.environ | {"FASTNST_ISA": path}
+    done = subprocess.run([sys.executable, __file__], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [wanted for *_, wanted in GOLDEN]
+
+
+def test_the_model_is_small() -> None:
+    (model,) = fastnst.models()
+    assert model.name == "adain-16x"
+    assert model.file_bytes < 600_000
+
+
+if __name__ == "__main__":
+    print(*stylized(), sep="\n")  # noqa: T201

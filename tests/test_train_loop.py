@@ -1,0 +1,172 @@
+"""The training loop: schedule, checkpoints, going on after an end or a kill with the same bytes, several processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny_recipe
+import torch
+from safetensors.torch import load_file
+
+from fastnst.train.loop import Run, learning_rate, located
+from fastnst.train.settings import Phase, Place, Settings, filled, parse, read, to_toml
+from fastnst.train.world import World
+
+TINY = Path(tiny_recipe.__file__)
+PHASES = [Phase("a", 10, 1, 8, falls=False), Phase("b", 20, 1, 8)]
+
+
+def arguments(out: Path, *more: str) -> list[str]:
+    return ["--data", str(out), "--out", str(out), "--every", "3", *more]
+
+
+def in_process(out: Path, *more: str) -> int:
+    """The exit status of the tiny recipe in a process of its own."""
+    return subprocess.run([sys.executable, TINY, *arguments(out, *more)], capture_output=True).returncode
+
+
+def weights(out: Path) -> bytes:
+    return (out / "final.safetensors").read_bytes()
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    first, second = (load_file(out / "final.safetensors") for out in (a, b))
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_phases_follow_one_another() -> None:
+    assert located(PHASES, 0) == (PHASES[0], 0)
+    assert located(PHASES, 9) == (PHASES[0], 9)
+    assert located(PHASES, 10) == (PHASES[1], 0)
+    with pytest.raises(IndexError):
+        located(PHASES, 30)
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    settings = Settings(learning_rate=2.0, warm_up=4)
+    assert [learning_rate(settings, PHASES[0], step) for step in range(6)] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+    assert learning_rate(settings, PHASES[1], 10) == pytest.approx(1.0)
+    assert learning_rate(settings, PHASES[1], 19) < 0.02
+
+
+def test_a_run_leaves_everything(tmp_path: Path) -> None:
+    tiny_recipe.main(arguments(tmp_path))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {
+        "settings.toml",
+        "log.csv",
+        "events",
+        "last.safetensors",
+        "final.safetensors",
+        *(f"step-{i}.jpg" for i in (3, 6, 9, 12)),
+    }
+    assert list((tmp_path / "events").iterdir())
+    rows = [row.split(",") for row in (tmp_path / "log.csv").read_text().splitlines()]
+    assert rows[0] == ["step", "name", "value"]
+    losses = {int(step): float(value) for step, name, value in rows[1:] if name == "loss"}
+    assert sorted(losses) == list(range(1, 13))
+    assert {name for _, name, _ in rows[1:]} == {"loss", "first", "second", "rate", "samples_per_second"}
+    assert filled(tiny_recipe.TinySettings(seed=9), read(tmp_path / "settings.toml"), "") == tiny_recipe.TinySettings()
+
+
+def test_training_learns_and_the_second_phase_leaves_the_first_layer(tmp_path: Path) -> None:
+    settings = tiny_recipe.TinySettings(first=80, second=40, learning_rate=0.02, warm_up=1)
+    run = Run(
+        tiny_recipe.TinyRecipe(settings, Place(tmp_path, tmp_path), World()), settings, Place(tmp_path, tmp_path), World()
+    )
+    losses = [run.advance()["loss"] for _ in range(80)]
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+    first = run.recipe.networks[0].weight.clone()  # type: ignore[index]
+    for _ in range(40):
+        run.advance()
+    assert torch.equal(run.recipe.networks[0].weight, first)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("stop", [1, 3, 4, 5, 6, 11])
+def test_a_killed_run_goes_on_with_the_same_bytes(stop: int, tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert in_process(whole) == 0
+    assert in_process(broken, "--dies-at", str(stop)) == -9
+    assert not (broken / "final.safetensors").exists()
+    assert in_process(broken) == 0
+    assert same_weights(whole, broken)
+    kept = [[row for row in (out / "log.csv").read_text().splitlines() if "samples" not in row] for out in (whole, broken)]
+    assert kept[0] == kept[1]
+
+
+def test_accumulated_batches_are_one_large_batch(tmp_path: Path) -> None:
+    tiny_recipe.main(arguments(tmp_path / "large", "--batch", "4", "--second", "1"))
+    tiny_recipe.main(arguments(tmp_path / "parts", "--batch", "2", "--accumulate", "2", "--second", "1"))
+    first, second = (load_file(tmp_path / name / "final.safetensors") for name in ("large", "parts"))
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name])
+
+
+def test_two_processes_are_one_with_the_batch_of_both(tmp_path: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(TINY)]
+    done = subprocess.run(
+        [*launch, *arguments(tmp_path / "two", "--batch", "2", "--second", "2")],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    tiny_recipe.main(arguments(tmp_path / "one", "--batch", "4", "--second", "2"))
+    one, two = (load_file(tmp_path / name / "final.safetensors") for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(value, two[name])
+
+
+def test_no_sample_is_seen_twice(tmp_path: Path) -> None:
+    settings = tiny_recipe.TinySettings(accumulate=2, second=0)
+    seen = []
+    for rank in range(3):
+        world = World(rank, 3)
+        recipe = tiny_recipe.TinyRecipe(settings, Place(tmp_path, tmp_path), world)
+        for batch_index in range(10):
+            recipe.losses(recipe.phases[0], batch_index)
+        seen += recipe.seen
+    assert sorted(seen) == list(range(3 * 10 * 4))
+
+
+def test_another_recipes_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny_recipe.main(arguments(tmp_path))
+    monkeypatch.setattr(tiny_recipe.TinyRecipe, "name", "other")
+    with pytest.raises(ValueError, match="a checkpoint of recipe tiny, not other"):
+        tiny_recipe.main(arguments(tmp_path))
+
+
+def test_settings_come_from_file_and_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text("batch = 3\nlearning_rate = 1\nfirst = 4\n")
+    settings, place = parse(
+        "tiny", "", tiny_recipe.TinySettings(), [*arguments(tmp_path, "--config", str(file)), "--first", "6"]
+    )
+    assert (settings.batch, settings.learning_rate, settings.first, settings.second) == (3, 1.0, 6, 7)
+    assert place == Place(tmp_path, tmp_path, every=3)
+    file.write_text(to_toml(settings))
+    assert filled(tiny_recipe.TinySettings(), read(file), "") == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("batch = 'x'", "batch: expected int, got 'x'"),
+        ("bitch = 1", "unknown setting bitch; there are "),
+        ("batch = ", "recipe.toml: "),
+        ("accumulate = 0", "accumulate: expected at least 1, got 0"),
+        ("precision = 'half'", "precision: expected bfloat16 or float32, got 'half'"),
+        ("compile = 1", "compile: expected bool, got 1"),
+    ],
+)
+def test_bad_settings_get_one_line(text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "recipe.toml"
+    file.write_text(text)
+    with pytest.raises(SystemExit) as stopped:
+        parse("tiny", "", tiny_recipe.TinySettings(), arguments(tmp_path, "--config", str(file)))
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]

@@ -1,0 +1,67 @@
+"""A recipe that trains in no time, for tests of the loop: ``python tiny_recipe.py --data X --out OUT [settings]``."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from fastnst.train.loop import train
+from fastnst.train.settings import Phase, Place, Settings, parse
+from fastnst.train.world import World, joined
+
+
+@dataclass(frozen=True)
+class TinySettings(Settings):
+    first: int = 5
+    second: int = 7
+    batch: int = 4
+    dies_at: int = -1
+
+
+class TinyRecipe:
+    """Fits random numbers with two layers; the second phase trains the last one alone."""
+
+    name = "tiny"
+
+    def __init__(self, settings: TinySettings, _place: Place, world: World) -> None:
+        self.settings, self.world = settings, world
+        torch.manual_seed(settings.seed)
+        self.networks: nn.Module = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2))
+        self.phases: Sequence[Phase] = [
+            Phase("first", settings.first, settings.batch, 8, falls=False),
+            Phase("second", settings.second, 2 * settings.batch, 8),
+        ]
+        self.seen: list[int] = []
+
+    def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
+        if batch_index == self.settings.dies_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        counters = list(self.world.counters(batch_index, phase.batch))
+        self.seen += counters
+        x = torch.stack([torch.randn(6, generator=torch.Generator().manual_seed(counter)) for counter in counters])
+        first, middle, last = self.networks.children()
+        hidden = first(x) if phase.name == "first" else first(x).detach()
+        loss = (last(middle(hidden)) - torch.sin(x[:, :2])).square().mean()
+        return {"loss": loss, phase.name: 2 * loss.detach()}
+
+    def pictures(self) -> list[list[Tensor]]:
+        return [[torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(i)) for i in range(2)]]
+
+    def final(self) -> dict[str, Tensor]:
+        return dict(self.networks.state_dict())
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    settings, place = parse("tiny", "A test.", TinySettings(), argv)
+    torch.set_num_threads(1)
+    with joined(place.device) as world:
+        train(TinyRecipe(settings, place, world), settings, place, world)
+
+
+if __name__ == "__main__":
+    main()

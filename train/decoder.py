@@ -1,0 +1,146 @@
+"""Train a decoder to undo an encoder: step 1 of Collaborative Distillation (Wang et al., CVPR 2020, eq. 1).
+
+Pixel error plus the error of VGG-19's features of what was rebuilt. The encoder is the normalised VGG-19 up to a stage, or a
+small one that ``collab`` made; it is frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fastnst import ops
+from fastnst.networks.vgg import Decoder, Encoder, load_normalised_vgg19
+
+from .data import CropSource, to_float
+from .loop import train
+from .settings import Phase, Place, Settings, parse
+from .world import World, joined
+
+VGG_FILE = "vgg19_relu5_1_f16.safetensors"
+
+
+@dataclass(frozen=True)
+class DecoderSettings(Settings):
+    """What decides the result."""
+
+    stage: int = field(default=4, metadata={"help": "1 to 5: the encoder ends with relu{stage}_1"})
+    steps: int = 4000
+    batch: int = 8
+    size: int = 128
+    pixel_weight: float = 1.0
+    perceptual_weight: float = 1.0
+    encoder: str = field(default="", metadata={"help": "safetensors file with encoder.*; without it VGG-19"})
+    last_relu: bool = field(default=True, metadata={"help": "a ReLU behind the last layer, as in Collaborative Distillation"})
+
+
+def load_part(path: str | Path, part: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint whose names begin with ``part.``, without that.
+
+    Raises:
+        ValueError: there are none.
+    """
+    prefix = f"{part}."
+    tensors = {name.removeprefix(prefix): x for name, x in load_file(path).items() if name.startswith(prefix)}
+    if not tensors:
+        raise ValueError(f"{path}: no tensors {prefix}*")
+    return tensors
+
+
+def encoder_from(path: str | Path) -> Encoder:
+    """A frozen encoder of any width from a checkpoint's ``encoder.*``."""
+    tensors = load_part(path, "encoder")
+    widths = [tensors[name].shape[0] for name in sorted(tensors) if name.endswith(".weight") and name != "conv0.weight"]
+    encoder = Encoder(widths)
+    encoder.load_state_dict(tensors)
+    return encoder.eval().requires_grad_(False)
+
+
+def decoder_from(path: str | Path, last_relu: bool) -> Decoder:
+    """A frozen decoder of any width from a checkpoint's ``decoder.*``."""
+    tensors = load_part(path, "decoder")
+    widths = [tensors[name].shape[1] for name in sorted(tensors) if name.endswith(".weight")]
+    decoder = Decoder(widths, last_relu)
+    decoder.load_state_dict(tensors)
+    return decoder.eval().requires_grad_(False)
+
+
+def channels_last(network: nn.Module, world: World) -> nn.Module:
+    """On the process's device, in the layout that convolutions like."""
+    return network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def reconstruction(
+    vgg: Encoder, rebuilt: Tensor, image: Tensor, wanted: Sequence[Tensor], pixel_weight: float, perceptual_weight: float
+) -> dict[str, Tensor]:
+    """Eq. 1: pixels, and the levels ``wanted`` of ``image`` in VGG-19."""
+    pixel = F.mse_loss(rebuilt.float(), image)
+    levels = [level.float() for level in vgg.features(rebuilt, len(wanted))]
+    perceptual = ops.perceptual_loss(levels, wanted)
+    return {"loss": pixel_weight * pixel + perceptual_weight * perceptual, "pixel": pixel, "perceptual": perceptual}
+
+
+class DecoderRecipe:
+    """See the module."""
+
+    name = "decoder"
+
+    def __init__(self, settings: DecoderSettings, place: Place, world: World) -> None:
+        self.settings, self.world = settings, world
+        self.vgg = load_normalised_vgg19(place.data / "weights" / VGG_FILE, stage=settings.stage)
+        self.encoder = encoder_from(settings.encoder) if settings.encoder else self.vgg
+        for network in (self.vgg, self.encoder):
+            channels_last(network, world)
+        torch.manual_seed(settings.seed)
+        self.decoder = Decoder(self.encoder.widths, settings.last_relu)
+        initialise(self.decoder)
+        self.networks: nn.Module = nn.ModuleDict({"decoder": channels_last(self.decoder, world)})
+        self.phases: Sequence[Phase] = [Phase("decoder", settings.steps, settings.batch, settings.size)]
+        self.crops = CropSource(place.data / "content-train", settings.size, (0.9, 1.2), settings.seed)
+
+    def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
+        settings, world = self.settings, self.world
+        image = to_float(self.crops.batch(world.counters(batch_index, phase.batch))).to(world.device)
+        with torch.autocast(world.device.type, torch.bfloat16, settings.autocast):
+            with torch.no_grad():
+                wanted = [level.float() for level in self.vgg.features(image)]
+                feature = self.encoder(image) if settings.encoder else wanted[-1]
+            rebuilt = self.decoder(feature)
+            return reconstruction(self.vgg, rebuilt, image, wanted, settings.pixel_weight, settings.perceptual_weight)
+
+    def pictures(self) -> list[list[Tensor]]:
+        images = to_float(self.crops.batch(range(10**9, 10**9 + 6))).to(self.world.device)
+        with torch.autocast(self.world.device.type, torch.bfloat16, self.settings.autocast):
+            rebuilt = self.decoder(self.encoder(images)).float()
+        return [list(images), list(rebuilt)]
+
+    def final(self) -> dict[str, Tensor]:
+        return {f"decoder.{name}": value for name, value in self.decoder.state_dict().items()}
+
+
+def initialise(network: nn.Module) -> None:
+    """He's random weights for every 3x3 convolution that is trained, zero biases."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) and module.weight.requires_grad:
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """``fastnst train decoder``; see ``--help``."""
+    settings, place = parse("decoder", (__doc__ or "").splitlines()[0], DecoderSettings(), argv)
+    if place.threads:
+        torch.set_num_threads(place.threads)
+    with joined(place.device) as world:
+        train(DecoderRecipe(settings, place, world), settings, place, world)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""One training loop for all recipes: steps, averages, checkpoints, logs, pictures, several processes.
+
+A recipe says what is trained and what a batch costs (:class:`Recipe`). Every random choice is a function of the seed and a
+counter, so that a checkpoint holds all there is to know: a run that was killed and goes on gives the bytes of one that was
+not, as long as the threads are as many.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from fastnst import __version__
+
+from .checkpoints import flatten_adam, load_checkpoint, restore_adam, save_checkpoint
+from .settings import Phase, Place, Settings, to_toml
+from .world import World
+
+
+class Recipe(Protocol):
+    """What the loop needs to know."""
+
+    name: str
+    networks: nn.Module
+    """All that is trained; its parameters that need no gradient stay as they are."""
+    phases: Sequence[Phase]
+
+    def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
+        """The terms of one batch of this process; ``loss`` is the one to go down. What it does not depend on stays."""
+
+    def pictures(self) -> Sequence[Sequence[Tensor]]:
+        """Rows of pictures [3, H, W], RGB 0..1, that show how far it is; may be empty."""
+
+    def final(self) -> dict[str, Tensor]:
+        """The tensors that whoever uses the result needs."""
+
+
+def located(phases: Iterable[Phase], step: int) -> tuple[Phase, int]:
+    """The phase of a step, and the step within it."""
+    for phase in phases:
+        if step < phase.steps:
+            return phase, step
+        step -= phase.steps
+    raise IndexError("beyond the last step")
+
+
+def learning_rate(settings: Settings, phase: Phase, within: int) -> float:
+    """Of a step of a phase: rising evenly at first, then constant or along half a cosine to zero."""
+    warm = min(1.0, (within + 1) / max(1, settings.warm_up))
+    fall = 0.5 * (1 + math.cos(math.pi * within / phase.steps)) if phase.falls else 1.0
+    return settings.learning_rate * warm * fall
+
+
+class Run:
+    """A recipe under way."""
+
+    def __init__(self, recipe: Recipe, settings: Settings, place: Place, world: World) -> None:
+        self.recipe, self.settings, self.place, self.world = recipe, settings, place, world
+        trained = [(name, p) for name, p in recipe.networks.named_parameters() if p.requires_grad]
+        self.names, self.parameters = [name for name, _ in trained], [p for _, p in trained]
+        self.optimizer = torch.optim.Adam(self.parameters)
+        self.average = {name: p.detach().clone() for name, p in trained}
+        self.steps = sum(phase.steps for phase in recipe.phases)
+        self.step, self.seconds = 0, 0.0
+
+    def facts(self) -> dict[str, Any]:
+        """What a checkpoint says of itself."""
+        return {
+            "recipe": self.recipe.name,
+            "training_data": self.place.described,
+            "step": self.step,
+            "seconds": round(self.seconds),
+            "settings": asdict(self.settings),
+            "processes": self.world.size,
+            "versions": {"fastnst": __version__, "torch": torch.__version__, "python": platform.python_version()},
+        }
+
+    def advance(self) -> dict[str, float]:
+        """One step down the gradient; the mean of each term over the batches of this process."""
+        settings = self.settings
+        phase, within = located(self.recipe.phases, self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        sums: dict[str, float] = {}
+        for part in range(settings.accumulate):
+            losses = self.recipe.losses(phase, self.step * settings.accumulate + part)
+            (losses["loss"] / settings.accumulate).backward()  # type: ignore[no-untyped-call]
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value.item() / settings.accumulate
+        self.world.average_gradients(self.parameters)
+        nn.utils.clip_grad_norm_(self.parameters, settings.clip)
+        rate = learning_rate(settings, phase, within)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        share = min(settings.average, (self.step + 1) / (self.step + 10))
+        with torch.no_grad():
+            for name, p in zip(self.names, self.parameters, strict=True):
+                self.average[name].lerp_(p, 1 - share)
+        self.step += 1
+        return sums | {"rate": rate, "samples": float(phase.batch * settings.accumulate * self.world.size)}
+
+    def save(self, path: Path) -> None:
+        """A checkpoint to go on from."""
+        model = {f"model.{name}": value for name, value in self.recipe.networks.state_dict().items()}
+        average = {f"average.{name}": value for name, value in self.average.items()}
+        save_checkpoint(path, model | average | flatten_adam(self.optimizer, self.names), self.facts())
+
+    def restore(self, path: Path) -> None:
+        """Go on from what :meth:`save` wrote.
+
+        Raises:
+            ValueError: it is another recipe's, or of other settings but for the number of steps.
+        """
+        tensors, facts = load_checkpoint(path)
+        now = self.facts()
+        if facts["recipe"] != now["recipe"]:
+            raise ValueError(f"{path}: a checkpoint of recipe {facts['recipe']}, not {now['recipe']}")
+        self.recipe.networks.load_state_dict(
+            {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
+        )
+        self.average = {name: tensors[f"average.{name}"].to(self.world.device) for name in self.names}
+        restore_adam(self.optimizer, self.names, tensors)
+        self.step, self.seconds = facts["step"], facts["seconds"]
+
+    def with_average(self) -> dict[str, Tensor]:
+        """Put the averaged weights into the networks; returns those that were there."""
+        own = {name: p.detach().clone() for name, p in zip(self.names, self.parameters, strict=True)}
+        self._put(self.average)
+        return own
+
+    @torch.no_grad()
+    def _put(self, weights: dict[str, Tensor]) -> None:
+        for name, p in zip(self.names, self.parameters, strict=True):
+            p.copy_(weights[name])
+
+    def show(self, path: Path) -> None:
+        """Write the recipe's pictures, made with the averaged weights."""
+        own = self.with_average()
+        with torch.no_grad():
+            rows = self.recipe.pictures()
+        self._put(own)
+        if rows:
+            sheet(rows).save(path)
+
+    def save_final(self, path: Path) -> None:
+        """What the recipe leaves, with the averaged weights."""
+        own = self.with_average()
+        save_checkpoint(path, self.recipe.final(), self.facts())
+        self._put(own)
+
+
+def sheet(rows: Iterable[Iterable[Tensor]]) -> Image.Image:
+    """Pictures [3, H, W] of one size, side by side."""
+    pixels = torch.cat([torch.cat(list(row), 2) for row in rows], 1)
+    return Image.fromarray((pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy())
+
+
+def train(recipe: Recipe, settings: Settings, place: Place, world: World) -> Path:
+    """Run a recipe, or go on with it, to its last step.
+
+    Writes into ``place.out``: ``settings.toml``, ``log.csv`` and TensorBoard's ``events``, ``last.safetensors`` to go on
+    from, ``step-N.jpg``, and at the end ``final.safetensors`` with the averaged weights.
+
+    Returns:
+        ``final.safetensors``.
+
+    Raises:
+        ValueError: the checkpoint that is there is another recipe's.
+        OSError: a file cannot be read or written.
+    """
+    out = place.out
+    run = Run(recipe, settings, place, world)
+    last = out / "last.safetensors"
+    if last.exists():
+        run.restore(last)
+    if world.leads:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "settings.toml").write_text(to_toml(settings))
+    world.wait()
+    with Log(out, run.step) if world.leads else Silence() as log:
+        bar = tqdm(total=run.steps, initial=run.step, disable=not world.leads, unit="step", desc=recipe.name)
+        while run.step < run.steps:
+            started = time.perf_counter()
+            values = run.advance()
+            spent = time.perf_counter() - started
+            run.seconds += spent
+            speed = values.pop("samples") / spent
+            log.write(run.step, values | {"samples_per_second": speed})
+            bar.set_postfix_str(f"loss {values['loss']:.4g}, {speed:.1f} samples/s", refresh=False)
+            bar.update()
+            if world.leads and (run.step % place.every == 0 or run.step == run.steps):
+                run.save(last)
+                run.show(out / f"step-{run.step}.jpg")
+        bar.close()
+    final = out / "final.safetensors"
+    if world.leads:
+        run.save_final(final)
+    world.wait()
+    return final
+
+
+class Log:
+    """Every step's terms in ``log.csv`` (step, name, value) and for TensorBoard; what a killed run did in vain is cut off."""
+
+    def __init__(self, out: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        path = out / "log.csv"
+        title, *rows = path.read_text().splitlines() if path.exists() and step else ["step,name,value"]
+        self.file = path.open("w")
+        self.file.writelines(f"{row}\n" for row in [title, *(row for row in rows if int(row.split(",", 1)[0]) <= step)])
+        self.events = SummaryWriter(str(out / "events"), purge_step=step + 1)
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.file.write(f"{step},{name},{value:.6g}\n")
+            self.events.add_scalar(name, value, step)
+        self.file.flush()
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+        self.events.close()
+
+
+class Silence:
+    """The log of a process that does not lead."""
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        pass
+
+    def __enter__(self) -> Silence:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass

@@ -1,0 +1,137 @@
+"""Prune an AdaIN pair channel by channel and retrain it after each cut: the second system, working as it should.
+
+Channels with the smallest L2 norm of their filter go, one layer after the other; the same number on both sides of the pair,
+chosen on each side for itself (K. et al., 2023: "AdaIN style transfer on mobile devices"). Their published code lost the bias
+of every layer whose inputs it cut; here biases stay, so that a cut costs what the removed channels carried and no more.
+
+Each round lies in a folder of its own, ``round-1`` and so on, and is a run of the recipe ``adain`` from where the cut left it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fastnst.networks.adain import LAYERS, WIDTHS
+from fastnst.networks.vgg import load_normalised_vgg19
+
+from .adain import AdainRecipe, AdainSettings
+from .checkpoints import save_checkpoint
+from .decoder import VGG_FILE
+from .loop import train
+from .settings import Place, parse
+from .world import World, joined
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class PruneSettings(AdainSettings):
+    """What decides the result: ``adain``'s settings serve every round, but for the steps."""
+
+    widths: str = field(default="start", metadata={"help": "those of the file that a round starts from"})
+    target: str = field(default="pruned", metadata={"help": " or ".join(WIDTHS) + ": the widths to come to"})
+    rounds: int = field(default=6, metadata={"help": "cuts, each of about the same share of what must go"})
+    round_steps: int = field(default=500, metadata={"help": "steps after each cut, on small crops"})
+    last_steps: int = field(default=2000, metadata={"help": "steps after the last round, on large crops, to a rate of zero"})
+    learning_rate: float = 2e-4
+
+
+def kept_channels(weight: Tensor, count: int) -> Tensor:
+    """The ``count`` output channels of ``weight`` [O, I, k, k] with the largest L2 norm of weights, in their order."""
+    largest: Tensor = weight.flatten(1).norm(dim=1).topk(count).indices
+    return largest.sort().values
+
+
+def prune(pair: State, widths: Sequence[int]) -> State:
+    """``pair`` (``encoder.*`` and ``decoder.*``) cut to ``widths`` from the front to the back.
+
+    A layer is ranked on what earlier cuts left of its inputs. The last layer of the encoder is the first of the decoder's
+    inputs: there both sides lose the same channels.
+
+    Raises:
+        ValueError: a width above the present one.
+    """
+    cut = dict(pair)
+    for i, (name, count) in enumerate(zip(LAYERS, widths, strict=True)):
+        present = cut[f"encoder.{name}.weight"].shape[0]
+        if count > present:
+            raise ValueError(f"{name}: cannot prune {present} channels to {count}")
+        if count == present:
+            continue
+        kept = kept_channels(cut[f"encoder.{name}.weight"], count)
+        for kind in ("weight", "bias"):
+            cut[f"encoder.{name}.{kind}"] = cut[f"encoder.{name}.{kind}"][kept]
+        if i + 1 < len(LAYERS):
+            following = LAYERS[i + 1]
+            cut[f"encoder.{following}.weight"] = cut[f"encoder.{following}.weight"][:, kept]
+            kept = kept_channels(cut[f"decoder.{following}.weight"], count)
+            for kind in ("weight", "bias"):
+                cut[f"decoder.{following}.{kind}"] = cut[f"decoder.{following}.{kind}"][kept]
+        cut[f"decoder.{name}.weight"] = cut[f"decoder.{name}.weight"][:, kept]
+    return {name: value.contiguous() for name, value in cut.items()}
+
+
+def schedule(present: Sequence[int], target: Sequence[int], rounds: int) -> list[tuple[int, ...]]:
+    """Widths after each round: every layer loses an even share of what it must lose."""
+    return [tuple(a - (a - b) * done // rounds for a, b in zip(present, target, strict=True)) for done in range(1, rounds + 1)]
+
+
+def widths_of(pair: State) -> tuple[int, ...]:
+    return tuple(pair[f"encoder.{name}.weight"].shape[0] for name in LAYERS)
+
+
+def original_pair(settings: PruneSettings, place: Place) -> State:
+    """What is pruned: ``settings.start``; where that holds a decoder alone, VGG-19 is its encoder."""
+    if not settings.start:
+        raise ValueError("start: expected a trained pair, or the decoder of recipe adain --widths original")
+    pair = dict(load_file(settings.start))
+    if not any(name.startswith("encoder.") for name in pair):
+        vgg = load_normalised_vgg19(place.data / "weights" / VGG_FILE)
+        pair |= {f"encoder.{name}": value for name, value in vgg.state_dict().items()}
+    return pair
+
+
+def run(settings: PruneSettings, place: Place, world: World) -> Path:
+    """All rounds that are not done yet.
+
+    Returns:
+        The last round's ``final.safetensors``.
+    """
+    pair = original_pair(settings, place)
+    plan = schedule(widths_of(pair), WIDTHS[settings.target], settings.rounds)
+    final = Path(settings.start)
+    for number, widths in enumerate(plan, 1):
+        folder = place.out / f"round-{number}"
+        if number > 1:
+            pair = load_file(final)
+        final = folder / "final.safetensors"
+        if final.exists():
+            continue
+        start = folder / "start.safetensors"
+        if world.leads:
+            save_checkpoint(start, prune(pair, widths), {"widths": widths})
+        world.wait()
+        last = number == len(plan)
+        steps = {"distil_steps": 0, "style_steps": settings.round_steps, "finish_steps": settings.last_steps if last else 0}
+        mine = replace(settings, start=str(start), **steps)  # type: ignore[arg-type]
+        train(AdainRecipe(mine, replace(place, out=folder), world), mine, replace(place, out=folder), world)
+    return final
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """``fastnst train prune``; see ``--help``."""
+    settings, place = parse("prune", (__doc__ or "").splitlines()[0], PruneSettings(), argv)
+    if place.threads:
+        torch.set_num_threads(place.threads)
+    with joined(place.device) as world:
+        run(settings, place, world)
+
+
+if __name__ == "__main__":
+    main()

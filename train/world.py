@@ -1,0 +1,76 @@
+"""The processes that train together: one alone, or as many as torchrun started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among all of them."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = CPU
+
+    @property
+    def leads(self) -> bool:
+        """Whether this one writes the files."""
+        return self.rank == 0
+
+    def counters(self, batch_index: int, batch: int) -> range:
+        """The samples of this process's part of a batch: no two processes, and no two batches, share one."""
+        first = (batch_index * self.size + self.rank) * batch
+        return range(first, first + batch)
+
+    def average_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replace each process's gradients by the mean over all; one message for all parameters."""
+        if self.size == 1:
+            return
+        trained = [p for p in parameters if p.grad is not None]  # the same ones in every process
+        packed = torch.cat([p.grad.flatten() for p in trained if p.grad is not None])
+        dist.all_reduce(packed)
+        packed /= self.size
+        for p, part in zip(trained, torch.split(packed, [p.numel() for p in trained]), strict=True):
+            p.grad = part.view_as(p)
+
+    def wait(self) -> None:
+        """Until every process has come here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def joined(device: str) -> Iterator[World]:
+    """Join the processes that torchrun started (gloo on CPUs, NCCL on GPUs), or be alone; leave them at the end.
+
+    Args:
+        device: ``cpu`` or ``cuda``; of several GPUs each process takes the one with its local rank.
+
+    Raises:
+        ValueError: no such device here.
+    """
+    if device not in {"cpu", "cuda"}:
+        raise ValueError(f"device: expected cpu or cuda, got {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: no CUDA device here")
+    place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if device == "cuda" else torch.device("cpu")
+    if "WORLD_SIZE" not in os.environ:
+        yield World(device=place)
+        return
+    if place.type == "cuda":
+        torch.cuda.set_device(place)
+    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    try:
+        yield World(dist.get_rank(), dist.get_world_size(), place)
+    finally:
+        dist.destroy_process_group()
