@@ -4,13 +4,18 @@
 #include <pybind11/stl.h>
 
 #include <array>
+#include <cstdlib>
 #include <memory>
+#include <new>
 
 #include "base/buffer.h"
 #include "base/pages.h"
 #include "engine/adain.h"
 #include "ops/adain.h"
+#include "ops/embedding.h"
+#include "ops/perceptual.h"
 #include "ops/relation.h"
+#include "ops/wct.h"
 
 namespace py = pybind11;
 using namespace fastnst;
@@ -174,6 +179,114 @@ void bind_relation(py::module_& module) {
       unlocked);
 }
 
+const auto kReleased = py::call_guard<py::gil_scoped_release>();
+
+struct Free {
+  void operator()(void* data) const { std::free(data); }
+};
+
+// Memory for the time of one call, as it comes.
+std::unique_ptr<void, Free> scratch(int64_t bytes) {
+  constexpr int64_t kLine = 64;
+  void* data = std::aligned_alloc(kLine, size_t((bytes + kLine) / kLine * kLine));
+  if (data == nullptr) throw std::bad_alloc();
+  prefer_large_pages(data, size_t(bytes));
+  return std::unique_ptr<void, Free>(data);
+}
+
+void bind_feature_map(py::module_& module) {
+  py::class_<FeatureMap>(module, "FeatureMap")
+      .def(py::init([](uintptr_t data, int element, bool channels_last, int64_t batch, int64_t channels, int64_t positions) {
+             return FeatureMap{memory<void>(data), element, channels_last, batch, channels, positions};
+           }),
+           py::arg("data"), py::arg("element"), py::arg("channels_last"), py::arg("batch"), py::arg("channels"),
+           py::arg("positions"));
+}
+
+void bind_wct(py::module_& module) {
+  module.def(
+      "wct_means",
+      [](const FeatureMap& x, uintptr_t mean, int threads) { FASTNST_CHOOSE(wct).means(x, memory<double>(mean), threads); },
+      kReleased);
+  module.def(
+      "wct_products",
+      [](const FeatureMap& x, uintptr_t x_mean, const FeatureMap* y, uintptr_t y_mean, double scale, uintptr_t product,
+         int threads) {
+        const WctOps& ops = FASTNST_CHOOSE(wct);
+        const auto work = scratch(ops.products_bytes(x.batch, x.channels, x.positions, y == nullptr, threads));
+        ops.products(x, memory<const double>(x_mean), y, memory<const double>(y_mean), scale, memory<double>(product),
+                     work.get(), threads);
+      },
+      kReleased);
+  module.def(
+      "wct_outer",
+      [](uintptr_t factor, int64_t batch, int64_t channels, int64_t rank, uintptr_t product, int threads) {
+        const WctOps& ops = FASTNST_CHOOSE(wct);
+        const auto work = scratch(ops.products_bytes(batch, channels, rank, true, threads));
+        ops.outer(memory<const double>(factor), batch, channels, rank, memory<double>(product), work.get(), threads);
+      },
+      kReleased);
+  module.def(
+      "wct_transform",
+      [](uintptr_t matrix, int64_t pitch, bool wide, const FeatureMap& x, uintptr_t shift, uintptr_t offset, uintptr_t out,
+         int threads) {
+        const WctOps& ops = FASTNST_CHOOSE(wct);
+        const auto work = scratch(ops.transform_bytes(x, wide, threads));
+        if (wide)
+          ops.transform_wide(memory<const double>(matrix), pitch, x, memory<const double>(shift), memory<const double>(offset),
+                             memory<void>(out), work.get(), threads);
+        else
+          ops.transform(memory<const float>(matrix), pitch, x, memory<const float>(shift), memory<const float>(offset),
+                        memory<void>(out), work.get(), threads);
+      },
+      kReleased);
+}
+
+void bind_embedding(py::module_& module) {
+  module.def(
+      "embedding_loss",
+      [](const FeatureMap& student, const FeatureMap& teacher, uintptr_t negative_weight, int64_t pitch, uintptr_t bias,
+         uintptr_t student_gradient, uintptr_t weight_gradient, uintptr_t bias_gradient, int threads) {
+        const EmbeddingOps& ops = FASTNST_CHOOSE(embedding);
+        const Projection projection{memory<const float>(negative_weight), pitch, memory<const float>(bias)};
+        const EmbeddingGradients gradients{memory<void>(student_gradient), memory<float>(weight_gradient),
+                                           memory<float>(bias_gradient)};
+        const bool wanted = student_gradient != 0;
+        const auto work = scratch(ops.loss_bytes(student, teacher, wanted, threads));
+        return ops.loss(student, teacher, projection, wanted ? &gradients : nullptr, work.get(), threads);
+      },
+      kReleased);
+  module.def(
+      "embedding_teacher",
+      [](const FeatureMap& student, const FeatureMap& teacher, uintptr_t negative_weight, int64_t pitch, uintptr_t bias,
+         float scale, uintptr_t gradient, int threads) {
+        const EmbeddingOps& ops = FASTNST_CHOOSE(embedding);
+        const Projection projection{memory<const float>(negative_weight), pitch, memory<const float>(bias)};
+        const auto work = scratch(ops.loss_bytes(student, teacher, false, threads));
+        ops.teacher(student, teacher, projection, scale, memory<void>(gradient), work.get(), threads);
+      },
+      kReleased);
+}
+
+void bind_perceptual(py::module_& module) {
+  module.def(
+      "perceptual_gram",
+      [](const FeatureMap& x, uintptr_t gram, int threads) {
+        const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
+        const auto work = scratch(ops.gram_bytes(x, threads));
+        ops.gram(x, memory<float>(gram), work.get(), threads);
+      },
+      kReleased);
+  module.def(
+      "perceptual_mix",
+      [](uintptr_t matrix, int64_t pitch, const FeatureMap& x, uintptr_t out, int threads) {
+        const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
+        const auto work = scratch(ops.mix_bytes(x, threads));
+        ops.mix(memory<const float>(matrix), pitch, x, memory<void>(out), work.get(), threads);
+      },
+      kReleased);
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_engine, module) {
@@ -211,4 +324,8 @@ PYBIND11_MODULE(_engine, module) {
   module.def("prefer_large_pages", [](uintptr_t address, size_t size) { prefer_large_pages(memory<void>(address), size); });
   bind_adain(module);
   bind_relation(module);
+  bind_feature_map(module);
+  bind_wct(module);
+  bind_embedding(module);
+  bind_perceptual(module);
 }

@@ -76,3 +76,38 @@ def relation_losses(
 def relation_backward(
     grad: int, weights: int, student: int, sizes: _RelationSizes, gradient: int, threads: int, scratch: int
 ) -> None: ...
+
+class FeatureMap:
+    def __init__(self, data: int, element: int, channels_last: bool, batch: int, channels: int, positions: int) -> None: ...
+
+def wct_means(x: FeatureMap, mean: int, threads: int) -> None: ...
+def wct_products(
+    x: FeatureMap, x_mean: int, y: FeatureMap | None, y_mean: int, scale: float, product: int, threads: int
+) -> None: ...
+def wct_outer(factor: int, batch: int, channels: int, rank: int, product: int, threads: int) -> None: ...
+def wct_transform(
+    matrix: int, pitch: int, wide: bool, x: FeatureMap, shift: int, offset: int, out: int, threads: int
+) -> None: ...
+def embedding_loss(
+    student: FeatureMap,
+    teacher: FeatureMap,
+    negative_weight: int,
+    pitch: int,
+    bias: int,
+    student_gradient: int,
+    weight_gradient: int,
+    bias_gradient: int,
+    threads: int,
+) -> float: ...
+def embedding_teacher(
+    student: FeatureMap,
+    teacher: FeatureMap,
+    negative_weight: int,
+    pitch: int,
+    bias: int,
+    scale: float,
+    gradient: int,
+    threads: int,
+) -> None: ...
+def perceptual_gram(x: FeatureMap, gram: int, threads: int) -> None: ...
+def perceptual_mix(matrix: int, pitch: int, x: FeatureMap, out: int, threads: int) -> None: ...

@@ -79,7 +79,8 @@ def evaluate(module: Any, each: Case, tensors: Sequence[Tensor]) -> tuple[Tensor
     """The result and the gradients of a weighted sum of it."""
     leaves = [x.clone().requires_grad_(i in each.trained) for i, x in enumerate(tensors)]
     result = each(module, leaves)
-    weights = torch.linspace(0.5, 1.5, result.numel(), dtype=result.dtype).view(result.shape)
+    # The same numbers in every type: gradients of relations and of whitening are small differences of large terms.
+    weights = torch.linspace(0.5, 1.5, result.numel()).bfloat16().to(result.dtype).view(result.shape)
     (result * weights).sum().backward()
     return result.detach(), [x.grad for i, x in enumerate(leaves) if i in each.trained]  # type: ignore[misc]
 
@@ -124,6 +125,7 @@ def test_gradcheck(each: Case) -> None:
 @pytest.mark.parametrize("each", CASES)
 def test_compiled_is_eager(each: Case) -> None:
     tensors = [x.float() for x in each.tensors]
+    torch.compiler.reset()  # all cases share the code object of one lambda
     compiled = torch.compile(lambda *x: each(ops, x), fullgraph=True, backend="aot_eager")
 
     def run(function: Callable[..., Tensor]) -> list[Tensor]:
@@ -209,7 +211,7 @@ def raw_calls() -> dict[str, tuple[Any, ...]]:
     one, two, square = torch.ones(()), torch.ones(2), features(2, 5, 5, seed=5).float()
     columns, small = features(2, 3, 9).float(), features(2, 3, 3, seed=6)
     root, mean, vectors, values = torch.ops.fastnst.covariance_root("cpu", columns, 0.0, 1e-5, True)
-    relations = features(2, 8 * 8 + 6 * 6 + 2 * 2, seed=7).float()
+    relations = features(2, 8 * 8 + 6 * 6 + 4 * 4, seed=7).float()
     return {
         "channel_stats": (x, 1e-5),
         "channel_stats_backward": (stat[0], stat[1], x, stat[2], stat[3]),

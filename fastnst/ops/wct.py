@@ -77,6 +77,14 @@ class _Transform(torch.autograd.Function):
 
 def _stylized(content: Tensor, style: Tensor, alpha: float, rules: Preset, backend: str) -> Tensor:
     """The transform of features [B, C, n] towards [B, C, m], blended with the content by ``alpha``."""
+    if torch.is_grad_enabled() and (content.requires_grad or style.requires_grad):
+        # The content's gradient is the sum of two that almost cancel, of its covariance and of the map: not in 16 bits.
+        wide = _transformed(content.float(), style.float(), alpha, rules, backend)
+        return wide.to(content.dtype)
+    return _transformed(content, style, alpha, rules, backend)
+
+
+def _transformed(content: Tensor, style: Tensor, alpha: float, rules: Preset, backend: str) -> Tensor:
     whitening, mean = _CovarianceRoot.apply(content, rules.content_ridge, rules.cutoff, True, backend)  # type: ignore[no-untyped-call]
     coloring, style_mean = _CovarianceRoot.apply(style, rules.style_ridge, rules.cutoff, False, backend)  # type: ignore[no-untyped-call]
     with full_precision(whitening):

@@ -1,0 +1,164 @@
+"""Whitening and colouring on the CPU: covariances and products with features by the compiled library, eigenvalues by LAPACK.
+
+Features are contiguous [B, C, n] of any of the kernels' types; everything else is float64, spectra as ``fastnst.kernels.roots``
+defines them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from fastnst import _engine
+from fastnst.kernels import roots
+from fastnst.kernels.cpu.arguments import empty_like, feature_map, left_factor, threads
+
+Root = tuple[Tensor, Tensor, Tensor, Tensor]
+
+WIDE_CHANNELS = 32
+"""Up to here memory is what takes the time of a product with features, and float64 costs next to nothing."""
+WORTH_A_THREAD = 64
+"""Rows of the smallest matrix whose eigenvalues take longer than starting a thread."""
+
+
+def covariance_root(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> Root:
+    """The root, or the inverse root, of the covariance of ``x`` plus ``ridge`` times the identity.
+
+    Eigenvalues (of the sum) below ``cutoff`` are left out, and those that are rounding noise.
+
+    Returns:
+        The root [B, C, C], the means [B, C, 1], and the spectrum: vectors [B, C, k] and values [B, k], k = min(C, n).
+
+    Raises:
+        torch.linalg.LinAlgError: values that are not finite.
+    """
+    return _roots([x], [ridge], [inverse], cutoff)[0]
+
+
+def covariance_roots(
+    content: Tensor, style: Tensor, content_ridge: float, style_ridge: float, cutoff: float
+) -> tuple[Root, Root]:
+    """``covariance_root`` of the content, inverse, and of the style. LAPACK works on both matrices at a time.
+
+    That is faster than one after the other: a single decomposition is far from twice as fast on two threads.
+    """
+    content_root, style_root = _roots([content, style], [content_ridge, style_ridge], [True, False], cutoff)
+    return content_root, style_root
+
+
+def covariance_root_backward(
+    grad_root: Tensor,
+    grad_mean: Tensor,
+    x: Tensor,
+    mean: Tensor,
+    root: Tensor,  # noqa: ARG001 - for backends that have no spectrum
+    vectors: Tensor,
+    values: Tensor,
+    ridge: float,
+    cutoff: float,
+    inverse: bool,
+) -> Tensor:
+    """The gradient of ``x`` for those of the root and of the means. Finite where eigenvalues coincide."""
+    positions = x.shape[-1]
+    matrix = roots.slope(grad_root, values, vectors, ridge, cutoff, inverse) * (2 / max(1, positions - 1))
+    return _transform(x, matrix, mean, grad_mean / positions)
+
+
+def transform(x: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
+    """``matrix`` x + ``offset``, in ``x``'s type, for ``matrix`` [B, C, C] and ``offset`` [B, C, 1].
+
+    Means are subtracted from ``x`` first, and ``matrix @ mean``, which may be large and cancel with the offset, is added in
+    float64. The rest is a product in float32: where it whitens, what it does to the weakest direction is wrong by about
+    3e-8 times the square root of the condition. With few channels it is in float64 as well.
+    """
+    shift = _means(x).to(torch.float64 if x.shape[1] <= WIDE_CHANNELS else torch.float32)
+    return _transform(x, matrix, shift, offset + matrix @ shift.double())
+
+
+def transform_backward(grad: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of ``x``, ``matrix`` and ``offset`` for the gradient ``grad`` [B, C, n], of ``x``'s type, of the result."""
+    mean, total = _means(x), _means(grad) * x.shape[-1]
+    products = torch.empty_like(matrix)
+    _engine.wct_products(feature_map(grad), 0, feature_map(x), mean.data_ptr(), 1.0, products.data_ptr(), threads())
+    nothing = torch.zeros_like(mean, dtype=torch.float32)
+    return _transform(grad, matrix.mT, nothing, nothing), torch.baddbmm(products, total, mean.mT), total
+
+
+def _roots(xs: Sequence[Tensor], ridges: Sequence[float], inverse: Sequence[bool], cutoff: float) -> list[Root]:
+    means = [_means(x) for x in xs]
+    # The eigenvalues are those of the smaller matrix; a difference from the mean in float64 is exact enough for both.
+    tall = [x.shape[-1] >= x.shape[-2] for x in xs]
+    centred = [None if tall[i] else x.double() - means[i] for i, x in enumerate(xs)]
+    matrices = [_covariance(x, means[i]) if (c := centred[i]) is None else c.mT @ c for i, x in enumerate(xs)]
+    result: list[Root] = []
+    for i, (values, vectors) in enumerate(_eigenvalues(matrices)):
+        c = centred[i]
+        spectrum = (values, vectors) if c is None else roots.lifted(c, vectors)
+        root = _root(*spectrum, ridges[i], cutoff, inverse[i])
+        result.append((root, means[i], spectrum[1].contiguous(), spectrum[0]))
+    return result
+
+
+def _means(x: Tensor) -> Tensor:
+    mean = torch.empty(*x.shape[:2], 1, dtype=torch.float64)
+    _engine.wct_means(feature_map(x), mean.data_ptr(), threads())
+    return mean
+
+
+def _covariance(x: Tensor, mean: Tensor) -> Tensor:
+    batch, channels, positions = x.shape
+    covariance = torch.empty(batch, channels, channels, dtype=torch.float64)
+    scale = 1 / max(1, positions - 1)
+    _engine.wct_products(feature_map(x), mean.data_ptr(), None, 0, scale, covariance.data_ptr(), threads())
+    return covariance
+
+
+def _root(values: Tensor, vectors: Tensor, ridge: float, cutoff: float, inverse: bool) -> Tensor:
+    factor, sign, rest = roots.factor(values, vectors, ridge, cutoff, inverse)
+    factor = factor.contiguous()
+    batch, rank, channels = factor.shape
+    root = torch.empty(batch, channels, channels, dtype=torch.float64)
+    _engine.wct_outer(factor.data_ptr(), batch, channels, rank, root.data_ptr(), threads())
+    root *= sign
+    root.diagonal(dim1=-2, dim2=-1).add_(rest.squeeze(-1))
+    return root
+
+
+def _transform(x: Tensor, matrix: Tensor, shift: Tensor, offset: Tensor) -> Tensor:
+    """``matrix`` (x - ``shift``) + ``offset``, computed in ``shift``'s type."""
+    factor, pitch = left_factor(matrix, shift.dtype)
+    offset = offset.to(shift.dtype).contiguous()
+    out = empty_like(x)
+    wide = shift.dtype == torch.float64
+    pointers = feature_map(x), shift.data_ptr(), offset.data_ptr(), out.data_ptr()
+    _engine.wct_transform(factor.data_ptr(), pitch, wide, *pointers, threads())
+    return out
+
+
+def _eigenvalues(matrices: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
+    """Eigenvalues and vectors of batches of symmetric matrices, as many matrices at a time as there are threads."""
+    single = [matrix for batch in matrices for matrix in batch]
+    total = threads()
+    workers = min(total, len(single))
+    if workers < 2 or max(matrix.shape[-1] for matrix in single) < WORTH_A_THREAD:
+        return [tuple(torch.linalg.eigh(batch)) for batch in matrices]
+
+    def decompose(matrix: Tensor) -> tuple[Tensor, Tensor]:
+        torch.set_num_threads(total // workers)  # of this worker alone
+        values, vectors = torch.linalg.eigh(matrix)
+        return values, vectors.mT
+
+    try:
+        # Largest first: the last to finish should be short.
+        order = sorted(range(len(single)), key=lambda i: -single[i].shape[-1])
+        with ThreadPoolExecutor(workers) as pool:
+            found = dict(zip(order, pool.map(decompose, [single[i] for i in order]), strict=True))
+    finally:
+        # It is also the number that threads yet to come would start with.
+        torch.set_num_threads(total)
+    every = iter(found[i] for i in range(len(single)))
+    split = [[next(every) for _ in batch] for batch in matrices]
+    return [(torch.stack([v for v, _ in part]), torch.stack([q for _, q in part]).mT) for part in split]
