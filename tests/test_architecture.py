@@ -33,8 +33,8 @@ MAY_IMPORT = {
     "fastnst.nn": {"fastnst.ops"},
     "fastnst.networks": {"fastnst.networks", "fastnst.nn", "fastnst.ops", "fastnst.reference"},
     "fastnst.metrics": {"fastnst.metrics", "fastnst.networks", "fastnst.ops", "fastnst.reference"},
-    "fastnst.train": {"fastnst", "fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops", "fastnst.reference",
-                      "fastnst.convert", "fastnst.modelfile", "fastnst.images"},
+    "fastnst.train": {"fastnst", "fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops",
+                      "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.images"},
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile",
               "fastnst.stylize")  # fmt: skip

@@ -250,3 +250,16 @@ def test_opcheck(name: str, layout: torch.memory_format | None) -> None:
 
 def test_every_operator_is_checked() -> None:
     assert set(raw_calls()) == set(DEFINED)
+
+
+def test_half_precision_keeps_the_gradients_of_large_embeddings() -> None:
+    student, teacher = (features(4, channels, 64, 64, seed=channels) for channels in (4, 128))
+    weight, scale = features(128, 4, seed=3), 65536.0
+    tensors = [x.half().requires_grad_() for x in (student, teacher, weight)]
+    (scale * ops.linear_embedding_loss(*tensors)).backward()
+    exact = [x.detach().double().requires_grad_() for x in tensors]
+    (scale * reference.linear_embedding_loss(*exact)).backward()
+    for x, wanted in zip(tensors, exact, strict=True):
+        assert x.grad is not None
+        assert wanted.grad is not None
+        assert_near(x.grad, wanted.grad, ROUNDING[torch.float16])
