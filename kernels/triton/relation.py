@@ -16,7 +16,8 @@ Items are read where they lie: of an image, item i is at ``(i // line) * down + 
 ``outer`` x ``middle`` x ``inner`` with a stride each (``View``). So rows, columns and patches in either layout are one kernel.
 
 The law of cosines has an error of about eps * (longer side) / (shorter side), where the reference's differences have only
-that of the items themselves. It is the price of no D in the loop over triangles, and matters for items that nearly coincide.
+that of the items themselves. It is the price of no D in the loop over triangles, and matters for items that nearly coincide:
+their angles are noise, from -1 to 1.
 """
 
 from __future__ import annotations
@@ -89,9 +90,15 @@ def offset(index, line, down, across):
 
 
 @triton.jit
+def within(x, limit):
+    """``x`` kept from -``limit`` to ``limit``; NaN stays NaN."""
+    return tl.clamp(x, -limit, limit, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
 def smooth_l1(difference):
     """Huber's loss with beta 1, and its derivative."""
-    slope = tl.minimum(tl.maximum(difference, -1.0, tl.PropagateNan.ALL), 1.0, tl.PropagateNan.ALL)
+    slope = within(difference, 1.0)
     return slope * (difference - 0.5 * slope), slope
 
 
@@ -268,8 +275,9 @@ def triangles_kernel(
             )
             _, slope_a = smooth_l1(at_a - wanted_at_a)
             _, slope_b = smooth_l1(at_b - wanted_at_b)
-            error, slope_c = smooth_l1(at_c - wanted_at_c)
-            adjacent += slope_a * (r_a - at_a * inverse) + slope_b * (r_b - at_b * inverse)
+            # Rounding errors grow with the longer side over the shorter one: whatever they enter unscaled knows its limits.
+            error, slope_c = smooth_l1(within(at_c - wanted_at_c, 2.0))
+            adjacent += slope_a * (r_a - within(at_a, 1.0) * inverse) + slope_b * (r_b - within(at_b, 1.0) * inverse)
             opposite += slope_c * (r_a * r_b)
             huber += error
         every = (count * count * count).to(tl.float32)
