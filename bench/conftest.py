@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
 from .campaign import Settings, facts
 
@@ -93,8 +92,8 @@ def settings(request: pytest.FixtureRequest) -> Settings:
 
 
 @pytest.fixture
-def record(request: pytest.FixtureRequest, benchmark: BenchmarkFixture) -> Record:
+def record(request: pytest.FixtureRequest) -> Record:
     """Measures one workload of an operation."""
     from .ops.suite import Record
 
-    return Record(benchmark, session_of(request.config), lambda line: show(request.config, line))
+    return Record(request, session_of(request.config), lambda line: show(request.config, line))

@@ -45,17 +45,21 @@ def run(
 
     Raises:
         ModuleNotFoundError: a package of the extra ``bench`` is not installed.
+        ValueError: there is no such device.
     """
     for name in NEEDS:
         if find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    from .ops.session import checked_device
+
     folder = folder or results_folder()
     options = ["--quick"] if quick else []
     operations = [stem for stem in stems if stem != STYLIZE] or ([] if stems else OPERATIONS)
     statuses = []
     if operations:
-        steered = [*([f"--device={device}"] if device else []), *([f"--limit={limit}"] if limit is not None else [])]
-        statuses.append(run_operations(operations, [*options, *steered], folder, compare))
+        chosen = checked_device(device)
+        limits = [] if limit is None else [f"--limit={limit}"]
+        statuses.append(run_operations(operations, [*options, *limits, f"--device={chosen}"], folder, compare))
     if STYLIZE in stems:
         statuses.append(run_stylize(options, folder))
     return next(filter(None, statuses), 0)

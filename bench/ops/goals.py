@@ -119,9 +119,16 @@ GOALS = (
 
 
 def outcomes(rows: Iterable[Row], device: str) -> Iterator[tuple[str, ...]]:
-    """Per goal: workload and mode, quantity, and for CPU and GPU the bound and what became of it in a run on ``device``."""
+    """Per goal: workload and mode, quantity, and for CPU and GPU the bound and what became of it in a run on ``device``.
+
+    Operations of which there are no rows at all are left out: that was a run of some stems.
+    """
+    rows = list(rows)
+    operations = {row["operation"] for row in rows}
     table = {(row["workload"], row["mode"], row["contender"]): row for row in rows}
     for goal in GOALS:
+        if goal.workload.partition("[")[0] not in operations:
+            continue
         quantity = goal.quantity
         cells = []
         for name, bound in (("cpu", goal.cpu), ("cuda", goal.cuda)):

@@ -114,7 +114,7 @@ def machine_lines(summary: dict[str, Any]) -> Iterator[str]:
     machine, operations = summary["machine"], summary["operations"]
     limits = operations["ceilings"]
     accelerator = f"{machine['accelerator']}; " if machine["accelerator"] else ""
-    yield f"* Machine: {accelerator}{sentence(machine)}; {operations['threads']} threads"
+    yield f"* Machine: {accelerator}{sentence(machine)}; threads: {operations['threads']}"
     yield f"* Date: {summary['date']}" + (f"; commit {summary['commit'][:12]}" if summary["commit"] else "")
     yield f"* Versions: {', '.join(f'{name} {version}' for name, version in operations['versions'].items())}"
     yield (
@@ -151,7 +151,7 @@ def row_cells(row: Row, members: Iterable[Row]) -> list[str]:
         row["mode"],
         f"{strong}{times[0]}{strong} ({times[1]}-{times[2]}){disturbed}",
         number(own and row["median_seconds"] / own["median_seconds"], ".2f"),
-        number(100 * row["floor"]["seconds"] / row["median_seconds"], ".3g"),
+        number(100 * row["floor"]["seconds"] / row["median_seconds"], ".1f"),
         number(None if row["extra_memory"] is None else row["extra_memory"] / 1e6, ".1f"),
         number(row["error"], ".1e"),
     ]

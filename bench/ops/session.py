@@ -52,10 +52,7 @@ class Session:
     @classmethod
     def from_options(cls, options: Any) -> Session:
         """Of a command line; raises ValueError where there is no such device."""
-        device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-        if device == "cuda" and not torch.cuda.is_available():
-            raise ValueError("there is no CUDA device")
-        return cls(device, options.quick, options.rounds, options.patience, options.limit)
+        return cls(checked_device(options.device), options.quick, options.rounds, options.patience, options.limit)
 
     def chosen(self, workloads: list[Workload]) -> list[Workload]:
         return [each for each in workloads if self.device in each.devices and (each.main or not self.quick)]
@@ -137,6 +134,18 @@ class Session:
             "versions": {name: version for name in PACKAGES if (version := version_of(name))},
             **system(),
         }
+
+
+def checked_device(name: str | None) -> str:
+    """``name``, or where there is none ``cuda`` if it works and ``cpu`` if not.
+
+    Raises:
+        ValueError: CUDA was asked for and does not work.
+    """
+    works = torch.cuda.is_available()
+    if name == "cuda" and not works:
+        raise ValueError("there is no CUDA device")
+    return name or ("cuda" if works else "cpu")
 
 
 def version_of(package: str) -> str | None:

@@ -18,8 +18,8 @@ MARKS = [pytest.mark.timeout(0), pytest.mark.benchmark(timer=CLOCK)]
 class Record:
     """Measures a workload when its first test asks, and gives each test its contender's visits."""
 
-    def __init__(self, benchmark: BenchmarkFixture, session: Session, log: Log) -> None:
-        self.benchmark = benchmark
+    def __init__(self, request: pytest.FixtureRequest, session: Session, log: Log) -> None:
+        self.request = request
         self.session = session
         self.log = log
 
@@ -28,13 +28,15 @@ class Record:
             result = self.session.run(workload, mode, self.log)[contender]
         except OutOfTimeError:
             pytest.skip("out of time")
-        if result.failure:
-            give_up = pytest.fail if contender == FASTNST else pytest.skip  # the report names both
-            give_up(f"{result.label}: {result.failure}")
-        self.benchmark.group = f"{workload.name} {mode}"
-        self.benchmark.extra_info |= self.session.facts(workload, mode, result)
+        if result.failure and contender == FASTNST:
+            pytest.fail(f"{result.label}: {result.failure}", pytrace=False)
+        elif result.failure:  # a rival's; the report names it
+            pytest.skip(f"{result.label}: {result.failure}")
+        benchmark: BenchmarkFixture = self.request.getfixturevalue("benchmark")  # which minds if it is not used
+        benchmark.group = f"{workload.name} {mode}"
+        benchmark.extra_info |= self.session.facts(workload, mode, result)
         visits = iter(result.seconds)
-        self.benchmark.pedantic(lambda: CLOCK.advance(next(visits)), rounds=len(result.seconds))
+        benchmark.pedantic(lambda: CLOCK.advance(next(visits)), rounds=len(result.seconds))
 
 
 def parametrize(metafunc: pytest.Metafunc, session: Session) -> None:
