@@ -4,10 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-# Everything whose change means a new build. Tests and benchmarks are not installed.
-PACKAGE := pyproject.toml setup.py $(shell find csrc fastnst kernels train -type f -not -name '*.pyc' -not -name '*.so')
+# Everything whose change means a new build. Tests and results of benchmarks are not installed.
+PACKAGE := pyproject.toml setup.py $(shell find bench csrc fastnst kernels train -type f -not -name '*.pyc' -not -name '*.so' -not -path 'bench/results/*')
 
-.PHONY: demo test bench lint clean
+.PHONY: demo test bench gpu lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py demo
@@ -16,7 +16,12 @@ test: $(VENV)/.test
 	$(BIN)/pytest
 
 bench: $(VENV)/.bench
-	$(BIN)/python -m bench.run
+	$(BIN)/python -m fastnst bench
+	$(BIN)/python -m fastnst bench --quick stylize
+
+# With the torch that is installed, without a network, in nine minutes.
+gpu:
+	PYTHON="$(PYTHON)" bench/gpu.sh
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

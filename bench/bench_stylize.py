@@ -23,24 +23,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from . import campaign, peers
 from .campaign import Settings
-from .conftest import SETTINGS
+from .clock import Clock
+from .conftest import SETTINGS, show
 from .interleave import Case, Result
 
-
-class WorkerClock:
-    """Shows the time that worker processes have measured so far."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
-
-
-WORKER_CLOCK = WorkerClock()
+WORKER_CLOCK = Clock()
 
 pytestmark = [pytest.mark.timeout(0), pytest.mark.benchmark(timer=WORKER_CLOCK)]
 
@@ -49,14 +36,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     settings = metafunc.config.stash[SETTINGS]
     pairs = [(str(case), runtime) for case in settings.cases() for runtime in settings.runtimes_for(case.style)]
     metafunc.parametrize(("case", "runtime"), pairs, ids=map("-".join, pairs))
-
-
-def show(config: pytest.Config, line: str) -> None:
-    """Progress, past pytest's capture: a case takes minutes."""
-    capture, reporter = (config.pluginmanager.get_plugin(name) for name in ("capturemanager", "terminalreporter"))
-    with capture.global_and_fixture_disabled():
-        reporter.ensure_newline()
-        reporter.write_line(line)
 
 
 @pytest.fixture

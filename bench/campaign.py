@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -16,9 +15,10 @@ from typing import Any
 import fastnst
 
 from . import interleave, network, peers, roofline
+from .machine import system
 
 ROOT = interleave.ROOT
-SHIPPED = ROOT / "fastnst" / "models" / "adain-16x.fnst"
+SHIPPED = Path(fastnst.__file__).with_name("models") / "adain-16x.fnst"
 SIZES, THREADS = (256, 512, 1024), (1, 2)
 ROUNDS = 7
 DERIVING = ("network.py", "onnx_graph.py", "peers.py", "pictures.py")
@@ -227,8 +227,5 @@ def facts(settings: Settings) -> dict[str, Any]:
         "not_installed": {name: gap for name in settings.runtimes if (gap := missing(name))},
         "failed": settings.failures,
         "labels": {name: peers.RUNTIMES[name].label for name in settings.runtimes},
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        "kernel": f"{platform.system()} {platform.release()}",
-        "python": platform.python_version(),
+        **system(),
     }

@@ -1,25 +1,26 @@
-"""Options of the benchmark, and what its JSON says beside the times."""
+"""Options of the benchmarks, and what their JSON says beside the times."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .campaign import Settings, facts
 
+if TYPE_CHECKING:  # these need torch, which stylization does not
+    from .ops.session import Session
+    from .ops.suite import Record
+
 SETTINGS = pytest.StashKey[Settings]()
+SESSION = pytest.StashKey["Session"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("stylize", "what bench_stylize.py measures")
-    group.addoption("--quick", action="store_true", help="512 px, 2 threads, 3 rounds: a few minutes on two cores")
-    group.addoption("--sizes", help="sides in pixels, multiples of 8 (default 256,512,1024)")
-    group.addoption("--threads", help="numbers of threads (default 1,2)")
-    group.addoption("--styles", help="given: both pictures go in; cached: the style was encoded before (default given,cached)")
-    group.addoption("--runtimes", help="some of the runtimes of bench/peers.py (default all)")
-    group.addoption("--rounds", type=int, help="visits to each runtime that count (default 7)")
+    group = parser.getgroup("benchmarks of fastnst")
+    group.addoption("--quick", action="store_true", help="stylization at 512 px with 2 threads; operations with goals alone")
+    group.addoption("--rounds", type=int, help="visits to each contender that count (default 7; operations 5 or 3)")
     group.addoption(
         "--patience",
         type=float,
@@ -27,6 +28,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="how long to wait for idle cores before a visit; 0 measures regardless (default 8)",
     )
+    group.addoption("--device", choices=("cpu", "cuda"), help="operations: default cuda where there is one")
+    group.addoption("--limit", type=float, metavar="SECONDS", help="operations: begin none after so long (default: no limit)")
+    group.addoption("--sizes", help="stylization: sides in pixels, multiples of 8 (default 256,512,1024)")
+    group.addoption("--threads", help="stylization: numbers of threads (default 1,2)")
+    group.addoption("--styles", help="given: both pictures go in; cached: the style was encoded before (default given,cached)")
+    group.addoption("--runtimes", help="stylization: some of the runtimes of bench/peers.py (default all)")
     group.addoption(
         "--network",
         type=Path,
@@ -44,11 +51,49 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "contender" in metafunc.fixturenames:
+        from .ops.suite import parametrize
+
+        parametrize(metafunc, session_of(metafunc.config))
+
+
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
-    output_json["campaign"] = facts(config.stash[SETTINGS])
+    if config.stash[SETTINGS].results:
+        output_json["campaign"] = facts(config.stash[SETTINGS])
+    if SESSION in config.stash:
+        output_json["operations"] = config.stash[SESSION].summary()
+
+
+def session_of(config: pytest.Config) -> Session:
+    """The run of the operations' benchmarks."""
+    if SESSION not in config.stash:
+        from .ops.session import Session
+
+        try:
+            config.stash[SESSION] = Session.from_options(config.option)
+        except ValueError as error:
+            raise pytest.UsageError(str(error)) from None
+    return config.stash[SESSION]
+
+
+def show(config: pytest.Config, line: str) -> None:
+    """Progress, past pytest's capture: a case takes minutes."""
+    capture, reporter = (config.pluginmanager.get_plugin(name) for name in ("capturemanager", "terminalreporter"))
+    with capture.global_and_fixture_disabled():
+        reporter.ensure_newline()
+        reporter.write_line(line)
 
 
 @pytest.fixture(scope="session")
 def settings(request: pytest.FixtureRequest) -> Settings:
-    """What the options say."""
+    """What the options say of stylization."""
     return request.config.stash[SETTINGS]
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Record:
+    """Measures one workload of an operation."""
+    from .ops.suite import Record
+
+    return Record(request, session_of(request.config), lambda line: show(request.config, line))

@@ -24,7 +24,9 @@ import numpy as np
 
 from . import peers
 
-ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = __package__
+ROOT = Path(__file__).resolve().parents[PACKAGE.count(".") + 1]
+"""The folder from which this package can be imported, whether it is ``bench`` or, installed, ``fastnst.bench``."""
 STAT = Path("/proc/stat")
 REPEATS = 4
 ANSWER_SECONDS = 1800.0
@@ -83,7 +85,7 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "bench.worker", *map(str, arguments)]
+    return [sys.executable, "-m", f"{PACKAGE}.worker", *map(str, arguments)]
 
 
 def tail(log: Path, lines: int = 12) -> str:

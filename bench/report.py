@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from .machine import machine_of, sentence, slug
 
 RESULTS = Path(__file__).with_name("results")
 FASTNST, EAGER = "fastnst", "torch-eager"
@@ -52,26 +53,6 @@ def rows_of(data: dict[str, Any]) -> list[Row]:
             stats = {key: benchmark["stats"][key] for key in ("median", "min", "max")}
             rows.append(benchmark["extra_info"] | {f"{key}_seconds": value for key, value in stats.items()})
     return sorted(rows, key=lambda row: (-row["threads"], row["style"] != "given", row["size"], row["median_seconds"]))
-
-
-def machine_of(data: dict[str, Any]) -> dict[str, Any]:
-    """What the report says about the machine; not its name."""
-    info, campaign = data["machine_info"], data["campaign"]
-    return {
-        "cpu": info["cpu"].get("brand_raw") or info["processor"] or info["machine"],
-        "family": info["cpu"].get("family"),
-        "model": info["cpu"].get("model"),
-        "cores": campaign["cores"],
-        "memory_bytes": campaign["memory_bytes"],
-        "kernel": campaign["kernel"],
-        "python": campaign["python"],
-    }
-
-
-def slug(machine: dict[str, Any]) -> str:
-    """The machine as part of a file name."""
-    family = f" f{machine['family']}m{machine['model']}" if machine["family"] is not None else ""
-    return re.sub(r"[^a-z0-9]+", "-", f"{machine['cpu']}{family} {machine['cores']} cores".lower()).strip("-")
 
 
 def find(rows: Iterable[Row], **wanted: Any) -> Row | None:
@@ -167,13 +148,12 @@ def goals_section(rows: list[Row]) -> Iterable[str]:
 
 
 def machine_section(data: dict[str, Any], rows: list[Row]) -> Iterable[str]:
-    machine, campaign = machine_of(data), data["campaign"]
+    campaign = data["campaign"]
     versions = {name: version for row in rows for name, version in row["versions"].items()}
     details = {f"{row['label']}: {key} {value}": None for row in rows for key, value in row["details"].items()}
     commit = data.get("commit_info", {})
     lines = [
-        f"* Machine: {machine['cpu']} (family {machine['family']}, model {machine['model']}), {machine['cores']} cores, "
-        f"{machine['memory_bytes'] / 2**30:.0f} GiB, {machine['kernel']}, Python {machine['python']}",
+        f"* Machine: {sentence(machine_of(data['machine_info'], campaign))}",
         f"* Date: {data['datetime'][:10]}" + (f"; commit {commit['id'][:12]}" if commit.get("id") else ""),
         f"* Network: {campaign['network']['source']}; encoder widths {', '.join(map(str, campaign['network']['widths']))}",
         f"* Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}",
@@ -307,7 +287,7 @@ def write(source: Path, folder: Path = RESULTS) -> Path:
     rows = rows_of(data) if "campaign" in data else []
     if not rows:
         raise ValueError(f"{source}: no result of bench_stylize.py")
-    machine = machine_of(data)
+    machine = machine_of(data["machine_info"], data["campaign"])
     stem = f"stylize-{'quick-' if data['campaign']['quick'] else ''}{slug(machine)}"
     folder.mkdir(parents=True, exist_ok=True)
     summary = {"machine": machine, "date": data["datetime"][:10], "campaign": data["campaign"], "rows": rows}

@@ -88,12 +88,14 @@ def build_probe(folder: Path) -> Path:
     """Compile ``peak.cpp`` into ``folder``.
 
     Raises:
-        FileNotFoundError: there is no C++ compiler.
+        FileNotFoundError: there is no C++ compiler, or no ``peak.cpp``: it is not installed.
         subprocess.CalledProcessError: it does not compile here.
     """
     compiler = os.environ.get("CXX") or next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
     if compiler is None:
         raise FileNotFoundError("no C++ compiler found")
+    if not SOURCE.exists():
+        raise FileNotFoundError(f"{SOURCE.name} is not installed")
     program = folder / "peak"
     command = [compiler, "-O3", "-std=c++17", "-pthread", SOURCE, "-o", program]
     subprocess.run(command, check=True, capture_output=True, text=True)

@@ -1,31 +1,109 @@
-"""Benchmark and report in one: ``python -m bench.run [--full] [options of bench_stylize.py]``; what ``make bench`` calls.
-
-Without ``--full`` only the quick profile is measured. Everything else on the command line goes to pytest.
-"""
+"""Benchmarks and their reports in one: what ``fastnst bench`` and ``make bench`` call."""
 
 from __future__ import annotations
 
-import sys
 import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-import pytest
+NEEDS = ("torch", "pytest", "pytest_benchmark", "matplotlib")
+STYLIZE = "stylize"
+OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
+FAILED = 1
 
-from . import report
-
-
-def main(arguments: list[str]) -> int:
-    """Measure, write the report, print where it is; pytest's exit status."""
-    full = "--full" in arguments
-    options = [argument for argument in arguments if argument != "--full"]
-    with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "stylize.json"
-        tests = str(Path(__file__).with_name("bench_stylize.py"))
-        status = pytest.main([tests, f"--benchmark-json={target}", *([] if full else ["--quick"]), *options])
-        if target.exists() and target.stat().st_size:
-            print(report.write(target))
-    return int(status)
+BENCH = Path(__file__).parent
 
 
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+def results_folder() -> Path:
+    """Where reports go unless told otherwise: beside these files in a source tree, or else below the current folder."""
+    beside = BENCH / "results"
+    return beside if beside.exists() else Path("bench") / "results"
+
+
+def run(
+    stems: Sequence[str],
+    *,
+    quick: bool = False,
+    compare: bool = False,
+    device: str | None = None,
+    limit: float | None = None,
+    folder: Path | None = None,
+) -> int:
+    """Measure, write the reports and print where they are.
+
+    Args:
+        stems: operations, or ``stylize``; none for all operations.
+        quick: the main workloads alone, with fewer visits.
+        compare: print fastnst's times beside those of the last committed report of this machine.
+        device: ``cpu`` or ``cuda``; default: cuda where there is one.
+        limit: seconds after which no further operation is begun.
+        folder: for the reports.
+
+    Returns:
+        0, or the exit status of the pytest that went wrong.
+
+    Raises:
+        ModuleNotFoundError: a package of the extra ``bench`` is not installed.
+        ValueError: there is no such device.
+    """
+    for name in NEEDS:
+        if find_spec(name) is None:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+    from .ops.session import checked_device
+
+    folder = folder or results_folder()
+    options = ["--quick"] if quick else []
+    operations = [stem for stem in stems if stem != STYLIZE] or ([] if stems else OPERATIONS)
+    statuses = []
+    if operations:
+        chosen = checked_device(device)
+        limits = [] if limit is None else [f"--limit={limit}"]
+        statuses.append(run_operations(operations, [*options, *limits, f"--device={chosen}"], folder, compare))
+    if STYLIZE in stems:
+        statuses.append(run_stylize(options, folder))
+    return next(filter(None, statuses), 0)
+
+
+def run_operations(stems: Sequence[str], options: Sequence[str], folder: Path, compare: bool) -> int:
+    from .ops import report
+
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch) / "ops.json"
+        status = pytest_status(stems, options, target)
+        if not measured(target):
+            return status or FAILED
+        summary = report.read(target)
+    before = report.earlier(summary, folder) if compare else None
+    print(report.write(summary, folder))
+    if before is not None:
+        for line in report.comparison(summary, before):
+            print("  ".join(line))
+    elif compare:
+        print("nothing was measured on this machine before")
+    return status
+
+
+def run_stylize(options: Sequence[str], folder: Path) -> int:
+    from . import report
+
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch) / "stylize.json"
+        status = pytest_status([STYLIZE], options, target)
+        if measured(target):
+            print(report.write(target, folder))
+    return status
+
+
+def pytest_status(stems: Sequence[str], options: Sequence[str], target: Path) -> int:
+    import pytest
+
+    files = [str(BENCH / f"bench_{stem}.py") for stem in stems]
+    return int(
+        pytest.main([*files, f"--benchmark-json={target}", "--benchmark-quiet", "-q", "-p", "no:cacheprovider", *options])
+    )
+
+
+def measured(target: Path) -> bool:
+    """Whether pytest got as far as writing results."""
+    return target.exists() and target.stat().st_size > 0

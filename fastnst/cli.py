@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
+STEMS = ("adain", "wct", "relation", "embedding", "perceptual", "stylize")
 RECIPES = ("decoder", "collab", "adain", "prune")
 
 
@@ -223,6 +224,23 @@ def _train(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _bench(arguments: argparse.Namespace) -> int:
+    try:
+        from fastnst.bench.run import run
+
+        status = run(
+            arguments.stems,
+            quick=arguments.quick,
+            compare=arguments.compare,
+            device=arguments.device,
+            limit=arguments.limit,
+            folder=arguments.output,
+        )
+    except ModuleNotFoundError as error:
+        return _fail(f"fastnst bench needs {error.name}: pip install 'fastnst[bench]'")
+    return {0: DONE, 2: INTERRUPTED}.get(status, FAILED)  # pytest's numbers
+
+
 # ---- arguments --------------------------------------------------------------------------------------------------------------
 
 
@@ -265,6 +283,16 @@ def _parser() -> argparse.ArgumentParser:
     train = command("train", _train, "run a training recipe (needs torch)")
     train.add_argument("recipe", choices=RECIPES, metavar="RECIPE", help=" or ".join(RECIPES))
     train.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="--help shows those of the recipe")
+
+    bench = command("bench", _bench, "measure operations beside their rivals, on a GPU where there is one (needs torch)")
+    bench.add_argument(
+        "stems", nargs="*", choices=STEMS, metavar="STEM", help=f"some of {', '.join(STEMS)}; default: all but the last"
+    )
+    bench.add_argument("--quick", action="store_true", help="the main sizes alone, with fewer visits")
+    bench.add_argument("--compare", action="store_true", help="print times beside those of the last committed report")
+    bench.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
+    bench.add_argument("--limit", type=_positive, metavar="SECONDS", help="begin no operation after so long; default: no limit")
+    bench.add_argument("-o", "--output", type=_path, metavar="FOLDER", help="for the reports; default: bench/results")
     return parser
 
 
@@ -311,6 +339,13 @@ def _weights(text: str) -> list[float]:
     if not all(0 <= weight < math.inf for weight in weights) or not 0 < sum(weights) < math.inf:
         raise argparse.ArgumentTypeError(f"{text}: weights are at least 0 and not all 0")
     return weights
+
+
+def _positive(text: str) -> float:
+    number = _number(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
 
 
 def _number(text: str) -> float:

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "fastnst": {"fastnst.stylize", "fastnst.engine"},
     "fastnst.__main__": {"fastnst.cli"},
     "fastnst.cli": {"fastnst", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images", "fastnst.convert",
-                    "fastnst.train", "fastnst.engine"},
+                    "fastnst.train", "fastnst.bench", "fastnst.engine"},
     "fastnst.info": {"fastnst", "fastnst.engine"},
     "fastnst.jobs": {"fastnst.stylize", "fastnst.images", "fastnst.engine"},
     "fastnst.stylize": {"fastnst.engine", "fastnst.images"},

@@ -501,7 +501,7 @@ def test_version_and_help(run: Run) -> None:
     assert run("--version") == (0, f"fastnst {fastnst.__version__}\n", "")
     listing = run("--help")
     assert listing.code == 0
-    for command in ("stylize", "models", "info", "convert", "train"):
+    for command in ("stylize", "models", "info", "convert", "train", "bench"):
         assert command in listing.out
         assert run(command, "--help").out.startswith(f"usage: fastnst {command} ")
     for option in ("--alpha", "--weights", "--preserve-color", "--size", "--style-size", "--threads", "--overwrite"):
@@ -559,7 +559,11 @@ sys.exit(code)
 
 @pytest.mark.parametrize(
     ("arguments", "extra"),
-    [(("convert", "in.safetensors", "-o", "out.fnst", "--calibrate", "."), "torch"), (("train", "adain"), "train")],
+    [
+        (("convert", "in.safetensors", "-o", "out.fnst", "--calibrate", "."), "torch"),
+        (("train", "adain"), "train"),
+        (("bench",), "bench"),
+    ],
 )
 def test_commands_that_need_torch_say_how_to_get_it(arguments: tuple[str, ...], extra: str) -> None:
     script = f"""

@@ -1,0 +1,89 @@
+"""Times and memory on a CUDA device: events around many calls on inputs that do not fit into its cache."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .workload import Call
+
+LEAST_CALLS = 10
+"""Between two events, so that what the host does for the first call is hidden behind the others."""
+LEAST_VISITS = 3
+CACHES = 3
+"""All copies of the inputs together are so many times as large as the level 2 cache."""
+
+
+def copies(tensors: Sequence[Tensor]) -> list[Sequence[Tensor]]:
+    """The inputs and copies of them, so that each call finds its own in memory and not in the cache."""
+    size = sum(tensor.nbytes for tensor in tensors)
+    cache = torch.cuda.get_device_properties(tensors[0].device).L2_cache_size
+    count = math.ceil(CACHES * cache / size)
+    return [tensors, *([tensor.clone() for tensor in tensors] for _ in range(count - 1))]
+
+
+def repeated(calls: Sequence[Call], *, waits: bool) -> tuple[Callable[[], None], bool]:
+    """One function that runs all ``calls``, and whether that is a CUDA graph, in which the host has no part.
+
+    Calls in which the host waits for the device cannot be captured; nor can those that some library refuses to have captured.
+    """
+
+    def one_by_one() -> None:
+        for call in calls:
+            call()
+
+    if waits:
+        return one_by_one, False
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(2):
+            one_by_one()
+    torch.cuda.current_stream().wait_stream(side)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph):
+            one_by_one()
+    except RuntimeError:
+        torch.cuda.synchronize()
+        return one_by_one, False
+    return graph.replay, True
+
+
+def visit(run: Callable[[], None], calls: int, seconds: float) -> float:
+    """Median seconds of one call, where ``run`` makes ``calls`` of them."""
+    times = 1 if calls >= LEAST_CALLS else math.ceil(LEAST_CALLS / calls)
+    run()
+    first = between_events(run, 1)
+    if first >= seconds:
+        return first / calls
+    visits = max(LEAST_VISITS, math.ceil(seconds / (times * first)))
+    return statistics.median(between_events(run, times) for _ in range(visits)) / (times * calls)
+
+
+def between_events(run: Callable[[], None], times: int) -> float:
+    """Seconds on the device from before the first run to after the last."""
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    start.record()
+    for _ in range(times):
+        run()
+    end.record()
+    end.synchronize()
+    return start.elapsed_time(end) / 1e3
+
+
+def extra_memory(call: Call) -> int:
+    """Bytes that PyTorch's allocator hands out at most during ``call``, beyond those in use before."""
+    call()
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    results = call()
+    torch.cuda.synchronize()
+    del results
+    return torch.cuda.max_memory_allocated() - before

@@ -1,0 +1,133 @@
+"""Measures the contenders of a workload in turn, so that a slow minute of the machine hits all of them."""
+
+from __future__ import annotations
+
+import logging
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ..interleave import busy_seconds
+from ..machine import cores
+from . import cuda
+from .names import BACKWARD, COMPILED
+from .workload import Call, Function, Rival, Workload, call_of, error_of
+
+LEAST_CALLS = 3
+LONG_CALL = 0.5
+"""Seconds. A visit is a single call of this length or more: it needs no warming and no median."""
+TOLERANCE = 1e-2
+"""A rival that is further than this from the exact result computes something else. Published relation losses are at 1e-4."""
+
+LONG_VISITS, LEAST_VISITS = 3.0, 3
+"""Who has been measured for so many seconds in so many visits is not visited again."""
+
+Visit = Callable[[], float]
+
+
+@dataclass
+class Result:
+    """One contender in one workload and mode.
+
+    Attributes:
+        seconds: one time per visit.
+        memory: bytes that a call takes on top of what was there before it, its results included.
+        error: largest relative error of its results against float64.
+        captured: its calls were timed as one CUDA graph.
+        failure: why there is nothing of this.
+    """
+
+    contender: str
+    label: str
+    seconds: list[float] = field(default_factory=list)
+    memory: int | None = None
+    error: float | None = None
+    captured: bool = False
+    failure: str = ""
+
+
+def prepared(function: Function, contender: str) -> Function:
+    """``function``, compiled where the contender is."""
+    if contender != COMPILED:
+        return function
+    # Its limit of recompilations is per function, and every workload counts.
+    torch._dynamo.reset()
+    torch._logging.set_logs(dynamo=logging.ERROR)  # code that cannot be one graph is still measured
+    compiled: Function = torch.compile(function, dynamic=False)
+    return compiled
+
+
+def compare(workload: Workload, mode: str, device: str, rounds: int, visit_seconds: float) -> tuple[dict[str, Result], float]:
+    """Every contender's times, errors and, on CUDA, memory; and the share of the cores that other processes used meanwhile.
+
+    Failures are noted, and the others go on.
+    """
+    tensors = [tensor.to(device) for tensor in workload.make()]
+    results: dict[str, Result] = {}
+    visits: dict[str, Visit] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # compilers have opinions on code that is to stay as it was published
+        exact = call_of(workload.exact, [tensor.double() for tensor in tensors], workload.trained, mode)()
+        for contender, rival in workload.rivals(mode, device).items():
+            results[contender] = result = Result(contender, rival.label)
+            try:
+                visits[contender] = begin(result, rival, workload, mode, tensors, exact, visit_seconds)
+            except Exception as error:  # whatever a rival's code or compiler raises
+                result.failure = f"{type(error).__name__}: {error}"
+        del exact
+        busy, own, started = busy_seconds(), time.process_time(), time.monotonic()
+        for _ in range(rounds):
+            for contender, visit in visits.items():
+                seconds = results[contender].seconds
+                if len(seconds) < LEAST_VISITS or sum(seconds) < LONG_VISITS:
+                    seconds.append(visit())
+        foreign = (busy_seconds() - busy) - (time.process_time() - own)
+        return results, max(0.0, foreign / (time.monotonic() - started) / cores())
+
+
+def begin(
+    result: Result,
+    rival: Rival,
+    workload: Workload,
+    mode: str,
+    tensors: Sequence[Tensor],
+    exact: Sequence[Tensor],
+    visit_seconds: float,
+) -> Visit:
+    """Compile and warm up one contender, check what it computes, and give back its visits."""
+    function = prepared(rival.function, result.contender)
+    call = call_of(function, tensors, workload.trained, mode)
+    result.error = error_of(call(), exact)
+    if not result.error <= TOLERANCE:
+        raise ArithmeticError(f"its result is {result.error:.1e} away from the exact one")
+    if tensors[0].is_cuda:
+        result.memory = cuda.extra_memory(call)
+        calls = [call_of(function, copy, workload.trained, mode) for copy in cuda.copies(tensors)]
+        # The graph of a backward pass alone was made on the default stream, which cannot be captured.
+        timed, result.captured = cuda.repeated(calls, waits=rival.waits or mode == BACKWARD)
+        return lambda: cuda.visit(timed, len(calls), visit_seconds)
+    return lambda: visit(call, visit_seconds)
+
+
+def visit(call: Call, visit_seconds: float) -> float:
+    """A call that is not measured, for the caches, then the median of as many as fill ``visit_seconds``, three at least."""
+    first = duration(call)
+    if first >= LONG_CALL:
+        return first
+    times: list[float] = []
+    end = time.perf_counter() + visit_seconds
+    while len(times) < LEAST_CALLS or time.perf_counter() < end:
+        times.append(duration(call))
+    return statistics.median(times)
+
+
+def duration(call: Call) -> float:
+    """Of one call, freeing its results included."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
