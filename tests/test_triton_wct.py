@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+import triton
 from interpreted import DEVICE, compiled, interpreted
 from torch import Tensor
 
@@ -219,7 +220,9 @@ def test_kernels_compile(capability: int, shape: tuple[int, int, int], monkeypat
     root_kernels = {root} if fast or shape[2] > wct.FEW_POSITIONS * shape[1] else set()
     assert {kernel.name for kernel in kernels} == {"products_kernel", "affine_kernel"} | root_kernels
     for kernel in kernels:
-        assert kernel.local == 0, kernel.name  # nothing spilt
+        # Nothing is spilt; but up to 3.7, Triton has every warp compute rows that another one computes too.
+        old = triton.__version__.startswith(("3.6.", "3.7.")) and kernel.name == "root_kernel"
+        assert kernel.local <= (512 if old else 0), kernel.name
         assert kernel.shared <= 48 * 1024, kernel.name
         products = set(re.findall(r"\bw?g?mma\.[\w.]+", kernel.ptx))
         if kernel.name == "covariance_kernel" or not fast:
