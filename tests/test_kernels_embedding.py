@@ -123,9 +123,9 @@ def test_what_is_no_number_shows(backend: Backend, layout: str, bad: float) -> N
     assert not finite[1, 4, 5]
     finite[1, 4, 5] = True
     assert finite.all()
-    for gradient in (dweight, dbias):
-        assert gradient.isfinite().flatten(1).all(1).tolist() == [i != 3 for i in range(40)] if gradient.dim() > 1 else True
+    for gradient in (dweight, dbias.unsqueeze(1)):
         assert not gradient[3].isfinite().any()
+        assert gradient[torch.arange(40) != 3].isfinite().all()
 
 
 @every_layout

@@ -89,6 +89,8 @@ def transform_backward(grad: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor,
 
 def _roots(xs: Sequence[Tensor], ridges: Sequence[float], inverse: Sequence[bool], cutoff: float) -> list[Root]:
     means = [_means(x) for x in xs]
+    if not all(mean.isfinite().all() for mean in means):
+        raise torch.linalg.LinAlgError("the features hold values that are not finite")  # LAPACK may notice, or return NaN
     # The eigenvalues are those of the smaller matrix; a difference from the mean in float64 is exact enough for both.
     tall = [x.shape[-1] >= x.shape[-2] for x in xs]
     centred = [None if tall[i] else x.double() - means[i] for i, x in enumerate(xs)]
