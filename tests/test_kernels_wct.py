@@ -307,7 +307,7 @@ def test_roots_of_content_and_style_at_once() -> None:
         thread.join()
         # What LAPACK was told in threads of its own does not reach others.
         assert (torch.get_num_threads(), started) == (3, [3])
-    for mine, wanted in zip(both, single, strict=True):
+    for mine, wanted in zip((both[:4], both[4:]), single, strict=True):
         for each, exact in zip(mine[:2], wanted[:2], strict=True):
             torch.testing.assert_close(each, exact, rtol=1e-10, atol=1e-11)
 

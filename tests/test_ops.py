@@ -210,7 +210,7 @@ def raw_calls() -> dict[str, tuple[Any, ...]]:
     teacher, weight, bias = features(2, 7, 5, 6, seed=2).float(), features(7, 4, seed=3).float(), features(7, seed=4).float()
     one, two, square = torch.ones(()), torch.ones(2), features(2, 5, 5, seed=5).float()
     columns, small = features(2, 3, 9).float(), features(2, 3, 3, seed=6)
-    root, mean, vectors, values = torch.ops.fastnst.covariance_root("cpu", columns, 0.0, 1e-5, True)
+    root, mean, vectors, values, *_ = torch.ops.fastnst.covariance_roots("cpu", columns, columns, 0.0, 0.0, 1e-5)
     relations = features(2, 8 * 8 + 6 * 6 + 4 * 4, seed=7).float()
     return {
         "channel_stats": (x, 1e-5),
@@ -229,7 +229,7 @@ def raw_calls() -> dict[str, tuple[Any, ...]]:
         "linear_embedding_teacher": (one, x, teacher, weight, bias),
         "gram": (x,),
         "gram_backward": (features(2, 4, 4).float(), x),
-        "covariance_root": (columns, 0.0, 1e-5, True),
+        "covariance_roots": (columns, features(2, 3, 2, seed=8).float(), 1.0, 0.0, 1e-5),
         "covariance_root_backward": (small, mean, columns, mean, root, vectors, values, 0.0, 1e-5, True),
         "transform": (columns, small, mean),
         "transform_backward": (columns, columns, small),

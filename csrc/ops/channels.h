@@ -7,7 +7,8 @@
 
 namespace fastnst::FASTNST_PATH {
 
-// --- products of channels -----------------------------------------------------------------------------------------------------
+// --- products of channels
+// -----------------------------------------------------------------------------------------------------
 
 // How the products of all pairs of channels are divided: into blocks of channels, and ranges of positions whose sums are added
 // in order at the end. Independent of the number of threads, and with it every rounding.
@@ -58,8 +59,8 @@ static void correlate(const FeatureMap& left, const T* left_shift, const Feature
 
   parallel_for(division.jobs, 1, threads, [&](int slot, int64_t begin, int64_t end) {
     T* mine = panels + slot * 2 * block * division.step;
-    const auto pack_block = [&](const FeatureMap& x, const T* shift, int64_t image, int64_t index, int64_t position, int64_t step,
-                                T* to) {
+    const auto pack_block = [&](const FeatureMap& x, const T* shift, int64_t image, int64_t index, int64_t position,
+                                int64_t step, T* to) {
       const Strides strides = strides_of(x);
       const E* source = static_cast<const E*>(x.data) + image * strides.image + index * block * strides.channel;
       const Shift<T> less{nullptr, shift == nullptr ? nullptr : shift + image * channels + index * block};
@@ -78,8 +79,8 @@ static void correlate(const FeatureMap& left, const T* left_shift, const Feature
         const bool same = symmetric && pair.row == pair.column;
         T* second = mine + block * division.step;
         const Panels<T> b = same ? a
-                                 : pack_block(symmetric ? left : *right, symmetric ? left_shift : right_shift, image, pair.column,
-                                              k, step, second);
+                                 : pack_block(symmetric ? left : *right, symmetric ? left_shift : right_shift, image,
+                                              pair.column, k, step, second);
         add_product(height(pair.row), height(pair.column), step, transposed(a), b, sum, same);
       }
     }
@@ -115,7 +116,8 @@ static void correlate(const FeatureMap& left, const T* left_shift, const Feature
   });
 }
 
-// --- matrices times features --------------------------------------------------------------------------------------------------
+// --- matrices times features
+// --------------------------------------------------------------------------------------------------
 
 // Positions that are worked on together: as many as leave room in the second cache for what goes in and what comes out.
 template <typename T>

@@ -35,7 +35,7 @@ struct Desk {
 // The sums over one chunk.
 struct Sums {
   double* squares;
-  double* rows;           // of the errors, [teachers]
+  double* rows;          // of the errors, [teachers]
   Panels<float> weight;  // errors inputs^T, [teachers, students]
 };
 
@@ -99,9 +99,7 @@ class Loss {
   }
 
   double elements() const { return double(teacher_.batch) * double(teacher_.channels) * double(teacher_.positions); }
-  int64_t width(int64_t index) const {
-    return least(plan_.tile, student_.positions - index % plan_.tiles * plan_.tile);
-  }
+  int64_t width(int64_t index) const { return least(plan_.tile, student_.positions - index % plan_.tiles * plan_.tile); }
   int64_t offset(const Strides& strides, int64_t index) const {
     return index / plan_.tiles * strides.image + index % plan_.tiles * plan_.tile * strides.position;
   }
@@ -190,9 +188,8 @@ class Loss {
 double loss(const FeatureMap& student, const FeatureMap& teacher, const Projection& projection,
             const EmbeddingGradients* gradients, void* scratch, int threads) {
   double value = 0;
-  with_element(student.element, [&](auto type) {
-    value = Loss(student, teacher, projection, scratch).run<decltype(type)>(gradients, threads);
-  });
+  with_element(student.element,
+               [&](auto type) { value = Loss(student, teacher, projection, scratch).run<decltype(type)>(gradients, threads); });
   return value;
 }
 

@@ -27,8 +27,8 @@ struct EmbeddingOps {
                  const EmbeddingGradients* gradients, void* scratch, int threads);
 
   // gradient = scale * (teacher - bias - weight student), like the teacher. `scratch` has loss_bytes without gradients.
-  void (*teacher)(const FeatureMap& student, const FeatureMap& teacher, const Projection& projection, float scale, void* gradient,
-                  void* scratch, int threads);
+  void (*teacher)(const FeatureMap& student, const FeatureMap& teacher, const Projection& projection, float scale,
+                  void* gradient, void* scratch, int threads);
 };
 
 FASTNST_DECLARE(EmbeddingOps, embedding)

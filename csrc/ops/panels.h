@@ -114,8 +114,7 @@ static void pack(const E* source, int64_t row, int64_t column, int64_t rows, int
     if constexpr (sizeof(E) <= sizeof(float)) {
       for (int64_t i = 0; i < rows; i += kFloats) {
         Floats block[kFloats];
-        for (int c = 0; c < kFloats; c++)
-          block[c] = j + c < columns ? load(source + (j + c) * column + i, rows - i) : Floats{};
+        for (int c = 0; c < kFloats; c++) block[c] = j + c < columns ? load(source + (j + c) * column + i, rows - i) : Floats{};
         const int64_t ahead = i + kAhead * kFloats, wraps = ahead < rows ? 0 : 1;
         for (int64_t c = j + wraps * kFloats; c < least(columns, j + (1 + wraps) * kFloats); c++)
           __builtin_prefetch(source + c * column + ahead - wraps * rows);

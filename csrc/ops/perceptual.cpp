@@ -5,7 +5,9 @@
 namespace fastnst::FASTNST_PATH {
 namespace {
 
-int64_t gram_bytes(const FeatureMap& x, int threads) { return Division<float>(x.batch, x.channels, x.positions, true).bytes(threads); }
+int64_t gram_bytes(const FeatureMap& x, int threads) {
+  return Division<float>(x.batch, x.channels, x.positions, true).bytes(threads);
+}
 
 void gram(const FeatureMap& x, float* gram, void* scratch, int threads) {
   with_element(x.element, [&](auto type) {

@@ -5,7 +5,8 @@
 namespace fastnst::FASTNST_PATH {
 namespace {
 
-// The first value is subtracted before anything is added: what it leaves of a constant is exactly 0, and little of a large mean.
+// The first value is subtracted before anything is added: what it leaves of a constant is exactly 0, and little of a large
+// mean.
 template <typename E>
 double mean_of(const E* row, int64_t count) {
   constexpr int kChains = 4;
@@ -39,11 +40,10 @@ int64_t products_bytes(int64_t batch, int64_t channels, int64_t positions, bool 
   return Division<double>(batch, channels, positions, symmetric).bytes(threads);
 }
 
-void products(const FeatureMap& x, const double* x_mean, const FeatureMap* y, const double* y_mean, double scale, double* product,
-              void* scratch, int threads) {
-  with_element(x.element, [&](auto type) {
-    correlate<double, decltype(type)>(x, x_mean, y, y_mean, scale, product, scratch, threads);
-  });
+void products(const FeatureMap& x, const double* x_mean, const FeatureMap* y, const double* y_mean, double scale,
+              double* product, void* scratch, int threads) {
+  with_element(x.element,
+               [&](auto type) { correlate<double, decltype(type)>(x, x_mean, y, y_mean, scale, product, scratch, threads); });
 }
 
 void outer(const double* factor, int64_t batch, int64_t channels, int64_t rank, double* product, void* scratch, int threads) {

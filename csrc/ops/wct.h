@@ -17,10 +17,11 @@ struct WctOps {
                    double* product, void* scratch, int threads);
 
   // product [batch, C, C] = factor^T factor of factor [batch, k, C]. `scratch` has the products_bytes of a symmetric product.
-  void (*outer)(const double* factor, int64_t batch, int64_t channels, int64_t rank, double* product, void* scratch, int threads);
+  void (*outer)(const double* factor, int64_t batch, int64_t channels, int64_t rank, double* product, void* scratch,
+                int threads);
 
-  // out = matrix (x - shift) + offset. `matrix` is [batch, C, C] with rows of `pitch` elements, out is like x, and `scratch` has
-  // transform_bytes. In float or double throughout.
+  // out = matrix (x - shift) + offset. `matrix` is [batch, C, C] with rows of `pitch` elements, out is like x, and `scratch`
+  // has transform_bytes. In float or double throughout.
   int64_t (*transform_bytes)(const FeatureMap& x, bool wide, int threads);
   void (*transform)(const float* matrix, int64_t pitch, const FeatureMap& x, const float* shift, const float* offset, void* out,
                     void* scratch, int threads);

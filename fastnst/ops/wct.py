@@ -1,6 +1,6 @@
 """Whitening and colouring. Formulas: ``fastnst.reference.wct``.
 
-Three steps, each with a derivative of its own: the root of the content's covariance and of the style's (``covariance_root``),
+Three steps, each with a derivative of its own: the roots of the content's covariance and of the style's (``covariance_roots``),
 their product T (C x C, float64), and T x + b on the features, in one pass (``transform``).
 """
 
@@ -18,21 +18,26 @@ from fastnst.reference.inputs import check, check_same, full_precision, result_d
 from fastnst.reference.wct import PRESETS, Preset, rules_of
 
 
-def _fake_root(backend: str, x: Tensor, _ridge: float, _cutoff: float, _inverse: bool) -> tuple[Tensor, ...]:
+def _fake_root(backend: str, x: Tensor) -> tuple[Tensor, ...]:
     batch, channels, positions = x.shape
     rank = 0 if backend == "triton" else min(channels, positions)  # Triton iterates and knows no eigenvectors
     shapes = (batch, channels, channels), (batch, channels, 1), (batch, channels, rank), (batch, rank)
     return tuple(x.new_empty(shape, dtype=torch.float64) for shape in shapes)
 
 
+def _fake_roots(backend: str, content: Tensor, style: Tensor, *_: float) -> tuple[Tensor, ...]:
+    return *_fake_root(backend, content), *_fake_root(backend, style)
+
+
 def _fake_transform_backward(_grad: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor, ...]:
     return torch.empty_like(x), torch.empty_like(matrix), matrix.new_empty((*matrix.shape[:2], 1))
 
 
-_covariance_root = define(
+_covariance_roots = define(
     "wct",
-    "covariance_root(Tensor x, float ridge, float cutoff, bool inverse) -> (Tensor, Tensor, Tensor, Tensor)",
-    _fake_root,
+    "covariance_roots(Tensor content, Tensor style, float content_ridge, float style_ridge, float cutoff) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    _fake_roots,
     by_backend=True,
 )
 _covariance_root_backward = define(
@@ -49,18 +54,26 @@ _transform_backward = define(
 )
 
 
-class _CovarianceRoot(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, ridge: float, cutoff: float, inverse: bool, backend: str) -> tuple[Tensor, Tensor]:
-        root, mean, vectors, values = _covariance_root(backend, x, ridge, cutoff, inverse)
-        ctx.save_for_backward(x, mean, root, vectors, values)
-        ctx.rule, ctx.backend = (ridge, cutoff, inverse), backend
-        return root, mean
+class _CovarianceRoots(torch.autograd.Function):
+    """The content's inverse root and means, the style's root and means: both at once, for backends that gain by it."""
 
     @staticmethod
-    def backward(ctx: Any, grad_root: Tensor, grad_mean: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = _covariance_root_backward(ctx.backend, grad_root, grad_mean, *ctx.saved_tensors, *ctx.rule)
-        return gradient, None, None, None, None
+    def forward(ctx: Any, content: Tensor, style: Tensor, rules: Preset, backend: str) -> tuple[Tensor, ...]:
+        ridges = rules.content_ridge, rules.style_ridge
+        results = _covariance_roots(backend, content, style, *ridges, rules.cutoff)
+        (root, mean, *spectrum), (style_root, style_mean, *style_spectrum) = results[:4], results[4:]
+        ctx.save_for_backward(content, mean, root, *spectrum, style, style_mean, style_root, *style_spectrum)
+        ctx.ridges, ctx.cutoff, ctx.backend = ridges, rules.cutoff, backend
+        return root, mean, style_root, style_mean
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        gradients: list[Tensor | None] = [None, None]
+        for i, inverse in enumerate((True, False)):
+            if ctx.needs_input_grad[i]:
+                saved, own = ctx.saved_tensors[5 * i : 5 * i + 5], grads[2 * i : 2 * i + 2]
+                gradients[i] = _covariance_root_backward(ctx.backend, *own, *saved, ctx.ridges[i], ctx.cutoff, inverse)
+        return *gradients, None, None
 
 
 class _Transform(torch.autograd.Function):
@@ -85,8 +98,8 @@ def _stylized(content: Tensor, style: Tensor, alpha: float, rules: Preset, backe
 
 
 def _transformed(content: Tensor, style: Tensor, alpha: float, rules: Preset, backend: str) -> Tensor:
-    whitening, mean = _CovarianceRoot.apply(content, rules.content_ridge, rules.cutoff, True, backend)  # type: ignore[no-untyped-call]
-    coloring, style_mean = _CovarianceRoot.apply(style, rules.style_ridge, rules.cutoff, False, backend)  # type: ignore[no-untyped-call]
+    roots = _CovarianceRoots.apply(content, style, rules, backend)  # type: ignore[no-untyped-call]
+    whitening, mean, coloring, style_mean = roots
     with full_precision(whitening):
         matrix = coloring @ whitening
         if not rules.clamp:  # the blend is linear too

@@ -40,13 +40,13 @@ def covariance_root(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> Ro
 
 def covariance_roots(
     content: Tensor, style: Tensor, content_ridge: float, style_ridge: float, cutoff: float
-) -> tuple[Root, Root]:
+) -> tuple[Tensor, ...]:
     """``covariance_root`` of the content, inverse, and of the style. LAPACK works on both matrices at a time.
 
     That is faster than one after the other: a single decomposition is far from twice as fast on two threads.
     """
     content_root, style_root = _roots([content, style], [content_ridge, style_ridge], [True, False], cutoff)
-    return content_root, style_root
+    return *content_root, *style_root
 
 
 def covariance_root_backward(

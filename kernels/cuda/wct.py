@@ -59,6 +59,16 @@ def covariance_root(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> tu
     return root, mean, vectors, values
 
 
+def covariance_roots(
+    content: Tensor, style: Tensor, content_ridge: float, style_ridge: float, cutoff: float
+) -> tuple[Tensor, ...]:
+    """``covariance_root`` of the content, inverse, and of the style."""
+    return (
+        *covariance_root(content, content_ridge, cutoff, inverse=True),
+        *covariance_root(style, style_ridge, cutoff, inverse=False),
+    )
+
+
 def covariance_root_backward(
     grad_root: Tensor,
     grad_mean: Tensor,
