@@ -17,7 +17,7 @@ from fastnst.testing import Backend, assert_close_to_reference, backends
 EPS = 1e-5
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 SHAPES = [(1, 1, 1, 1), (2, 5, 1, 1), (3, 1, 1, 2), (2, 3, 5, 7), (1, 16, 4, 4), (2, 17, 9, 13), (1, 64, 24, 24),
-          (1, 100, 3, 11), (1, 3, 200, 210), (2, 130, 40, 41)]  # fmt: skip
+          (1, 100, 3, 11), (1, 3, 200, 210), (2, 130, 40, 41), (1, 1500, 9, 12)]  # fmt: skip
 
 BACKENDS = backends("adain")
 CPU = next(backend for backend in BACKENDS if backend.name == "cpu")
@@ -215,6 +215,17 @@ def test_constant_channels(backend: Backend, layout: str, dtype: torch.dtype) ->
     adaptive_instance_normalization(exact_content, exact_style).backward(grad.cpu().double())
     assert_close_to_reference(dcontent, exact_content.grad, "gradient", reduction=81)
     assert_close_to_reference(dstyle, exact_style.grad, "gradient", reduction=81)
+
+
+@every_backend
+@every_layout
+def test_constant_channels_without_epsilon(backend: Backend, layout: str) -> None:
+    """Roundings must not leave a variance below 0."""
+    values = torch.rand(1, 200, 1, 1, generator=torch.Generator().manual_seed(0))
+    x = values.expand(1, 200, 13, 17).contiguous(memory_format=LAYOUTS[layout]).to(backend.device)
+    mean, std = backend.module.channel_stats(x, 0.0)
+    assert_close_to_reference(mean, values.double(), "sum", reduction=221)
+    assert_close_to_reference(std, torch.zeros(1, 200, 1, 1).double(), "sum", reduction=221, scale=values)
 
 
 @every_backend

@@ -44,7 +44,8 @@ struct Plan {
 
 Plan make_plan(const MapShape& shape, int threads) {
   Plan plan{shape.images, shape.positions, shape.channels, kChunk, 1, 1, false, 1};
-  if (plan.channels > 1) plan.chunk = std::clamp<int64_t>(kChunk / plan.channels, 2 * kSums, kBlock);
+  // At least 64 positions: a chunk's sums are to be small beside the chunk.
+  if (plan.channels > 1) plan.chunk = std::clamp<int64_t>(kChunk / plan.channels, 64, kBlock);
   plan.chunks = (plan.positions + plan.chunk - 1) / plan.chunk;
   plan.padded = (plan.channels + 15) / 16 * 16;
   const int64_t elements = plan.positions * plan.channels;
@@ -332,6 +333,7 @@ void sweep_back(const Plan& plan, const T* grad, const T* x, T* dx, int64_t posi
 }
 
 double deviation(const Plan& plan, double squares, double eps) {
+  if (squares < 0) squares = 0;  // by the roundings of a constant channel
   return std::sqrt(squares / double(std::max<int64_t>(plan.positions - 1, 1)) + eps);
 }
 
