@@ -10,7 +10,8 @@ from pathlib import Path
 NEEDS = ("torch", "pytest", "pytest_benchmark", "matplotlib")
 STYLIZE = "stylize"
 OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
-FAILED = 1
+FAILED, INTERRUPTED = 1, 2
+"""Statuses, pytest's numbers."""
 
 BENCH = Path(__file__).parent
 
@@ -71,7 +72,7 @@ def run_operations(stems: Sequence[str], options: Sequence[str], folder: Path, c
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "ops.json"
         status = pytest_status(stems, options, target)
-        if not measured(target):
+        if status == INTERRUPTED or not measured(target):
             return status or FAILED
         summary = report.read(target)
     before = report.earlier(summary, folder) if compare else None
@@ -90,7 +91,7 @@ def run_stylize(options: Sequence[str], folder: Path) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / "stylize.json"
         status = pytest_status([STYLIZE], options, target)
-        if measured(target):
+        if status != INTERRUPTED and measured(target):
             print(report.write(target, folder))
     return status
 
@@ -99,9 +100,10 @@ def pytest_status(stems: Sequence[str], options: Sequence[str], target: Path) ->
     import pytest
 
     files = [str(BENCH / f"bench_{stem}.py") for stem in stems]
-    return int(
-        pytest.main([*files, f"--benchmark-json={target}", "--benchmark-quiet", "-q", "-p", "no:cacheprovider", *options])
-    )
+    quiet = ["-q", "--benchmark-quiet", "--tb=short", "-p", "no:cacheprovider", "-p", "no:logging"]
+    # pytest's own warnings, as that nothing was measured, would break it off where its configuration makes errors of all.
+    kind = ["-W", "default::pytest.PytestWarning"]
+    return int(pytest.main([*files, f"--benchmark-json={target}", *quiet, *kind, *options]))
 
 
 def measured(target: Path) -> bool:
