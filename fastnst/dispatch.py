@@ -76,7 +76,9 @@ def _triton(tensors: tuple[Tensor, ...], _options: Options) -> str | None:
 
 
 def _triton_wct(tensors: tuple[Tensor, ...], options: Options) -> str | None:
-    reason: str | None = _triton(tensors, options) or kernels("triton", "wct").unfit(**options)
+    reason = _triton(tensors, options)
+    if reason is None and "rules" in options:  # a question without a preset is about the tensors alone
+        reason = kernels("triton", "wct").unfit(options["rules"])
     return reason
 
 
