@@ -90,7 +90,7 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     """The text of ``build.ninja``."""
     compiler = os.environ.get("CXX", "c++")
     flags = FLAGS + shlex.split(os.environ.get("CXXFLAGS", "")) + [f"-ffile-prefix-map={ROOT.resolve()}=."]
-    link = ["-pthread", *shlex.split(os.environ.get("LDFLAGS", ""))]
+    link = ["-pthread", "-ldl", *shlex.split(os.environ.get("LDFLAGS", ""))]
     python = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
     dynamic = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     lines = [

@@ -5,11 +5,13 @@
 
 #include <array>
 #include <cstdlib>
+#include <exception>
 #include <memory>
 #include <new>
 
 #include "base/buffer.h"
 #include "base/pages.h"
+#include "base/parallel.h"
 #include "engine/adain.h"
 #include "ops/adain.h"
 #include "ops/embedding.h"
@@ -80,10 +82,14 @@ T* memory(uintptr_t address) {
   return reinterpret_cast<T*>(address);
 }
 
-// Calls run(operations, shape, scratch) without the interpreter's lock.
+// Training operations run without the interpreter's lock, between PyTorch's own.
+const auto kReleased = py::call_guard<py::gil_scoped_release, OpenMpTeam>();
+
+// Calls run(operations, shape, scratch) in the same way.
 template <typename Run>
 void run_adain(const MapShape& shape, int threads, Run&& run) {
   const py::gil_scoped_release release;
+  const OpenMpTeam team;
   const AdainOps& ops = FASTNST_CHOOSE(adain);
   Buffer scratch(size_t(ops.scratch_size(shape, threads)) * sizeof(double));
   run(ops, reinterpret_cast<double*>(scratch.data()));
@@ -142,7 +148,6 @@ RelationSets relation_sets(uintptr_t student, uintptr_t teacher, const RelationS
 }
 
 void bind_relation(py::module_& module) {
-  const auto unlocked = py::call_guard<py::gil_scoped_release>();
   module.def("relation_memory", [](bool teacher, const RelationSizes& sizes) {
     const RelationMemory floats = FASTNST_CHOOSE(relation).memory(relation_sets(0, teacher, sizes, 1, 0));
     return py::make_tuple(floats.each_thread, floats.each_image, floats.weights);
@@ -152,7 +157,7 @@ void bind_relation(py::module_& module) {
       [](uintptr_t items, const RelationSizes& sizes, bool squared, float eps, uintptr_t out, int threads, uintptr_t scratch) {
         FASTNST_CHOOSE(relation).pairwise(relation_sets(items, 0, sizes, threads, scratch), squared, eps, memory<float>(out));
       },
-      unlocked);
+      kReleased);
   module.def(
       "relation_pairwise_weights",
       [](uintptr_t grad, uintptr_t items, const RelationSizes& sizes, bool squared, float eps, uintptr_t weights, int threads,
@@ -160,7 +165,7 @@ void bind_relation(py::module_& module) {
         FASTNST_CHOOSE(relation).pairwise_weights(relation_sets(items, 0, sizes, threads, scratch), memory<const float>(grad),
                                                   squared, eps, memory<float>(weights));
       },
-      unlocked);
+      kReleased);
   module.def(
       "relation_losses",
       [](uintptr_t student, uintptr_t teacher, const RelationSizes& sizes, double distance_weight, double angle_weight,
@@ -168,7 +173,7 @@ void bind_relation(py::module_& module) {
         FASTNST_CHOOSE(relation).losses(relation_sets(student, teacher, sizes, threads, scratch), distance_weight, angle_weight,
                                         memory<float>(losses), memory<float>(weights));
       },
-      unlocked);
+      kReleased);
   module.def(
       "relation_backward",
       [](uintptr_t grad, uintptr_t weights, uintptr_t student, const RelationSizes& sizes, uintptr_t gradient, int threads,
@@ -176,10 +181,27 @@ void bind_relation(py::module_& module) {
         FASTNST_CHOOSE(relation).backward(relation_sets(student, 0, sizes, threads, scratch), memory<const float>(grad),
                                           memory<const float>(weights), memory<float>(gradient));
       },
-      unlocked);
+      kReleased);
 }
 
-const auto kReleased = py::call_guard<py::gil_scoped_release>();
+// function(i) for every i below count, each on a thread of its own as far as there are any, and the interpreter's lock allows.
+// What the function itself would divide among threads, it does alone. The first exception is thrown when all are done.
+void call_each(int64_t count, const py::function& function, int threads) {
+  std::exception_ptr failure;
+  {
+    const py::gil_scoped_release release;
+    const OpenMpTeam team;
+    parallel_for(count, 1, threads, [&](int, int64_t begin, int64_t end) {
+      const py::gil_scoped_acquire lock;
+      for (int64_t i = begin; i < end; i++) try {
+          function(i);
+        } catch (...) {
+          if (!failure) failure = std::current_exception();
+        }
+    });
+  }
+  if (failure) std::rethrow_exception(failure);
+}
 
 struct Free {
   void operator()(void* data) const { std::free(data); }
@@ -322,6 +344,7 @@ PYBIND11_MODULE(_engine, module) {
 
   module.def("operations_variant", [] { return std::string(path_name()); });
   module.def("prefer_large_pages", [](uintptr_t address, size_t size) { prefer_large_pages(memory<void>(address), size); });
+  module.def("call_each", &call_each, py::arg("count"), py::arg("function"), py::arg("threads"));
   bind_adain(module);
   bind_relation(module);
   bind_feature_map(module);

@@ -1,5 +1,7 @@
 """The compiled engine (``csrc/bind.cpp``). Use :mod:`fastnst.engine`."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -80,6 +82,7 @@ def relation_backward(
 class FeatureMap:
     def __init__(self, data: int, element: int, channels_last: bool, batch: int, channels: int, positions: int) -> None: ...
 
+def call_each(count: int, function: Callable[[int], None], threads: int) -> None: ...
 def wct_means(x: FeatureMap, mean: int, threads: int) -> None: ...
 def wct_products(
     x: FeatureMap, x_mean: int, y: FeatureMap | None, y_mean: int, scale: float, product: int, threads: int

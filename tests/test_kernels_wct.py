@@ -21,6 +21,7 @@ from kernel_maps import (
 )
 from torch import Tensor
 
+from fastnst import _engine
 from fastnst.kernels import roots
 from fastnst.reference.linalg import centre, symmetric_inverse_sqrt, symmetric_sqrt
 from fastnst.reference.wct import PRESETS, wct
@@ -339,6 +340,34 @@ def test_any_number_of_threads_gives_the_same_bytes(size: tuple[int, int]) -> No
         return [mean, module._covariance(x, mean), module.transform(x, matrix, offset), *back]
 
     check_any_number_of_threads(run)
+
+
+def test_calls_on_several_threads() -> None:
+    seen: list[int] = []
+    _engine.call_each(9, seen.append, 2)
+    assert sorted(seen) == list(range(9))
+
+
+def test_an_exception_of_one_call_comes_when_all_are_done() -> None:
+    seen: list[int] = []
+
+    def call(i: int) -> None:
+        seen.append(i)
+        if i == 2:
+            raise torch.linalg.LinAlgError("number 2 has no eigenvalues")
+
+    with pytest.raises(torch.linalg.LinAlgError, match="number 2"):
+        _engine.call_each(5, call, 2)
+    assert sorted(seen) == list(range(5))
+
+
+def test_the_number_of_threads_is_as_before() -> None:
+    x, before = random_map(2, 70, 100), torch.get_num_threads()
+    CPU.module.covariance_roots(x, x, 0.0, 0.0, 1e-5)
+    assert torch.get_num_threads() == before
+    with pytest.raises(torch.linalg.LinAlgError):
+        CPU.module.covariance_roots(x, torch.full_like(x, math.nan), 0.0, 0.0, 1e-5)
+    assert torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("isa", RUNNABLE)

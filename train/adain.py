@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from fastnst import ops
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.vgg import TAPS, VGG19, Decoder, Encoder, load_normalised_vgg19
+from fastnst.networks.wct import load_published_decoder
 
 from .data import CropSource, to_float
 from .decoder import VGG_FILE, channels_last, initialise, load_part
@@ -32,6 +33,8 @@ from .pool import FeaturePool, Statistics
 from .settings import Phase, Place, Settings, parse
 from .world import World, joined
 
+WCT_DECODERS_FILE = "wct_decoders_relu1_3_f16.safetensors"
+
 
 @dataclass(frozen=True)
 class AdainSettings(Settings):
@@ -39,6 +42,9 @@ class AdainSettings(Settings):
 
     widths: str = field(default="16x", metadata={"help": " or ".join(WIDTHS) + ", or start: those of that file"})
     start: str = field(default="", metadata={"help": "safetensors file with encoder.* and decoder.* to start from"})
+    wct_decoder: bool = field(
+        default=False, metadata={"help": "start the last layers of an original decoder from WCT's of stage 3"}
+    )
     distil_steps: int = 900
     style_steps: int = 2700
     finish_steps: int = 6000
@@ -66,6 +72,8 @@ class AdainSettings(Settings):
         super().__post_init__()
         if self.widths not in {*WIDTHS, "start"}:
             raise ValueError(f"widths: expected {', '.join(WIDTHS)} or start, got {self.widths!r}")
+        if self.wct_decoder and self.widths != "original":
+            raise ValueError("wct_decoder: it has the original widths")
         if self.size % 8 or self.finish_size % 8:
             raise ValueError("size and finish_size: expected multiples of 8")
 
@@ -113,6 +121,9 @@ class AdainRecipe:
         if settings.widths == "original":
             self.pair.encoder = self.vgg
             self.pair.embeddings = nn.ModuleList()
+        if settings.wct_decoder:
+            published = load_published_decoder(place.data / "weights" / WCT_DECODERS_FILE, stage=3)
+            self.pair.decoder.load_state_dict(published.state_dict(), strict=False)
         if settings.start:
             for part in ("encoder", "decoder"):
                 getattr(self.pair, part).load_state_dict(load_part(settings.start, part))

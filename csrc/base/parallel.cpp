@@ -1,5 +1,6 @@
 #include "base/parallel.h"
 
+#include <dlfcn.h>
 #include <pthread.h>
 
 #include <algorithm>
@@ -114,13 +115,39 @@ Pool& current_pool() {
   return *pool.load();
 }
 
+// What compilers turn a parallel region into; the name and the arguments are fixed (libgomp.h).
+using OpenMpRegion = void (*)(void (*body)(void*), void* data, unsigned threads, unsigned flags);
+
+thread_local OpenMpRegion borrowed = nullptr;
+
+void run_on_team(OpenMpRegion region, int64_t count, int64_t grain, int threads, RangeFunction function, void* context) {
+  struct Shared {
+    int64_t count, grain;
+    RangeFunction function;
+    void* context;
+    std::atomic<int64_t> next{0};
+    std::atomic<int> slots{0};
+  } shared{count, grain, function, context};
+  const auto take_ranges = [](void* data) {
+    Shared& work = *static_cast<Shared*>(data);
+    const int slot = work.slots.fetch_add(1, std::memory_order_relaxed);
+    for (int64_t begin; (begin = work.next.fetch_add(work.grain, std::memory_order_relaxed)) < work.count;)
+      work.function(work.context, slot, begin, std::min(begin + work.grain, work.count));
+  };
+  region(take_ranges, &shared, unsigned(threads), 0);
+}
+
 }  // namespace
+
+OpenMpTeam::OpenMpTeam() { borrowed = reinterpret_cast<OpenMpRegion>(dlsym(RTLD_DEFAULT, "GOMP_parallel")); }
+OpenMpTeam::~OpenMpTeam() { borrowed = nullptr; }
 
 void parallel_ranges(int64_t count, int64_t grain, int threads, RangeFunction function, void* context) {
   if (count <= 0) return;
   grain = std::max<int64_t>(grain, 1);
   const int64_t ranges = (count + grain - 1) / grain;
   const int helpers = int(std::min<int64_t>(threads, ranges)) - 1;
+  if (helpers >= 1 && borrowed != nullptr) return run_on_team(borrowed, count, grain, helpers + 1, function, context);
   if (helpers < 1 || !current_pool().run(count, grain, helpers, function, context)) function(context, 0, 0, count);
 }
 

@@ -1,4 +1,4 @@
-// Data parallelism over rows, on a small pool of the engine's own.
+// Data parallelism over rows: on a small pool of the engine's own, or on the team of threads that PyTorch already has.
 #pragma once
 
 #include <cstdint>
@@ -23,5 +23,16 @@ void parallel_for(int64_t count, int64_t grain, int threads, Body&& body) {
       },
       &body);
 }
+
+// While one lives, its thread's work is shared with the OpenMP team of the process instead of the pool, if there is GNU OpenMP.
+// For work between operations of PyTorch: its threads keep spinning for milliseconds after each of them, and the pool's would
+// have to share the cores with them.
+class OpenMpTeam {
+ public:
+  OpenMpTeam();
+  ~OpenMpTeam();
+  OpenMpTeam(const OpenMpTeam&) = delete;
+  OpenMpTeam& operator=(const OpenMpTeam&) = delete;
+};
 
 }  // namespace fastnst

@@ -90,6 +90,30 @@ def load_published(path: str | Path) -> dict[int, Stage]:
     return stages
 
 
+def load_published_decoder(path: str | Path, stage: int) -> Decoder:
+    """One of WCT's own big decoders, of the normalised VGG-19's features; no ReLU behind its last layer.
+
+    Args:
+        path: safetensors file with ``invertor{stage}.{index}.weight`` and ``.bias``, the indices as in the published files.
+        stage: 1 to 3.
+
+    Raises:
+        ValueError: the file has no decoder of that stage.
+        RuntimeError: tensors are missing or of other shapes.
+    """
+    prefix = f"invertor{stage}."
+    found = {name.removeprefix(prefix): x.float() for name, x in load_file(path).items() if name.startswith(prefix)}
+    if not found:
+        raise ValueError(f"{path}: no decoder of stage {stage}")
+    decoder = Decoder(VGG19[: len(layers_of(stage))])
+    indices = sorted({int(name.split(".")[0]) for name in found})
+    layers = dict(zip(map(str, indices), reversed(layers_of(stage)), strict=False))
+    decoder.load_state_dict(
+        {f"{layers[index]}.{kind}": x for (index, kind), x in ((n.split("."), x) for n, x in found.items())}
+    )
+    return decoder.eval().requires_grad_(False)
+
+
 def _renamed(name: str) -> str:
     """``SE3.conv31_aux.weight`` to ``heads.conv3_1.weight``."""
     part, layer, kind = name.split(".")

@@ -7,7 +7,6 @@ defines them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -143,24 +142,21 @@ def _transform(x: Tensor, matrix: Tensor, shift: Tensor, offset: Tensor) -> Tens
 def _eigenvalues(matrices: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Eigenvalues and vectors of batches of symmetric matrices, as many matrices at a time as there are threads."""
     single = [matrix for batch in matrices for matrix in batch]
-    total = threads()
-    workers = min(total, len(single))
-    if workers < 2 or max(matrix.shape[-1] for matrix in single) < WORTH_A_THREAD:
+    if len(single) < 2 or max(matrix.shape[-1] for matrix in single) < WORTH_A_THREAD:
         return [tuple(torch.linalg.eigh(batch)) for batch in matrices]
+    found: list[tuple[Tensor, Tensor]] = [(matrix, matrix) for matrix in single]
+    order = sorted(range(len(single)), key=lambda i: -single[i].shape[-1])  # largest first: the last to finish should be short
 
-    def decompose(matrix: Tensor) -> tuple[Tensor, Tensor]:
-        torch.set_num_threads(total // workers)  # of this worker alone
-        values, vectors = torch.linalg.eigh(matrix)
-        return values, vectors.mT
+    def decompose(place: int) -> None:
+        torch.set_num_threads(1)  # or LAPACK divides its work as if there were more threads to be had
+        values, vectors = torch.linalg.eigh(single[order[place]])
+        found[order[place]] = values, vectors.mT
 
+    total = threads()
     try:
-        # Largest first: the last to finish should be short.
-        order = sorted(range(len(single)), key=lambda i: -single[i].shape[-1])
-        with ThreadPoolExecutor(workers) as pool:
-            found = dict(zip(order, pool.map(decompose, [single[i] for i in order]), strict=True))
+        _engine.call_each(len(single), decompose, total)
     finally:
-        # It is also the number that threads yet to come would start with.
         torch.set_num_threads(total)
-    every = iter(found[i] for i in range(len(single)))
+    every = iter(found)
     split = [[next(every) for _ in batch] for batch in matrices]
     return [(torch.stack([v for v, _ in part]), torch.stack([q for _, q in part]).mT) for part in split]
