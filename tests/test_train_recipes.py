@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from fastnst.convert.pair import load_pair
 from fastnst.networks.adain import LAYERS, WIDTHS
+from fastnst.networks.pruning import encoder_widths
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
 from fastnst.networks.wct import widths_of
 from fastnst.train import adain, collab, decoder, prune
@@ -132,7 +133,7 @@ def test_prune_comes_to_its_widths_in_rounds(data: Path, tmp_path: Path, monkeyp
     given = {**{k: v for k, v in ADAIN.items() if "steps" not in k}, **steps, "start": start}
     run(prune, data, tmp_path / "pruned", **given)
     pair = load_file(tmp_path / "pruned" / "round-2" / "final.safetensors")
-    assert prune.widths_of(pair) == WIDTHS["pruned"]
+    assert encoder_widths(pair) == WIDTHS["pruned"]
     assert load_pair(tmp_path / "pruned" / "round-2" / "final.safetensors").widths == list(WIDTHS["pruned"])
 
 

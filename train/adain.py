@@ -19,10 +19,12 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fastnst import ops
-from fastnst.networks.adain import LAYERS, WIDTHS
+from fastnst.networks.adain import WIDTHS
+from fastnst.networks.pruning import encoder_widths
 from fastnst.networks.vgg import TAPS, VGG19, Decoder, Encoder, load_normalised_vgg19
 from fastnst.networks.wct import load_published_decoder
 
@@ -96,12 +98,6 @@ class Pair(nn.Module):
         return image
 
 
-def start_widths(path: str) -> tuple[int, ...]:
-    """The encoder's widths in a checkpoint."""
-    encoder = load_part(path, "encoder")
-    return tuple(encoder[f"{name}.weight"].shape[0] for name in LAYERS)
-
-
 def out_of_range(image: Tensor) -> Tensor:
     """Mean squared excess beyond 0..1: keeps the decoder where clamping hides nothing."""
     return (image - image.clamp(0, 1)).square().mean()
@@ -117,7 +113,7 @@ class AdainRecipe:
         self.vgg = load_normalised_vgg19(place.data / "weights" / VGG_FILE)
         channels_last(self.vgg, world)
         torch.manual_seed(settings.seed)
-        self.pair = Pair(start_widths(settings.start) if settings.widths == "start" else WIDTHS[settings.widths])
+        self.pair = Pair(encoder_widths(load_file(settings.start)) if settings.widths == "start" else WIDTHS[settings.widths])
         if settings.widths == "original":
             self.pair.encoder = self.vgg
             self.pair.embeddings = nn.ModuleList()

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fastnst.networks.adain import LAYERS, WIDTHS
+from fastnst.networks.pruning import State, cut_outputs, encoder_widths, readers_of
 from fastnst.networks.vgg import load_normalised_vgg19
 
 from .adain import AdainRecipe, AdainSettings
@@ -26,8 +27,6 @@ from .decoder import VGG_FILE
 from .loop import train
 from .settings import Place, parse
 from .world import World, joined
-
-State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -58,32 +57,25 @@ def prune(pair: State, widths: Sequence[int]) -> State:
         ValueError: a width above the present one.
     """
     cut = dict(pair)
+
+    def keep_largest(layer: str, count: int) -> None:
+        cut_outputs(cut, layer, kept_channels(cut[f"{layer}.weight"], count), readers_of(cut, layer))
+
     for i, (name, count) in enumerate(zip(LAYERS, widths, strict=True)):
         present = cut[f"encoder.{name}.weight"].shape[0]
         if count > present:
             raise ValueError(f"{name}: cannot prune {present} channels to {count}")
         if count == present:
             continue
-        kept = kept_channels(cut[f"encoder.{name}.weight"], count)
-        for kind in ("weight", "bias"):
-            cut[f"encoder.{name}.{kind}"] = cut[f"encoder.{name}.{kind}"][kept]
+        keep_largest(f"encoder.{name}", count)
         if i + 1 < len(LAYERS):
-            following = LAYERS[i + 1]
-            cut[f"encoder.{following}.weight"] = cut[f"encoder.{following}.weight"][:, kept]
-            kept = kept_channels(cut[f"decoder.{following}.weight"], count)
-            for kind in ("weight", "bias"):
-                cut[f"decoder.{following}.{kind}"] = cut[f"decoder.{following}.{kind}"][kept]
-        cut[f"decoder.{name}.weight"] = cut[f"decoder.{name}.weight"][:, kept]
-    return {name: value.contiguous() for name, value in cut.items()}
+            keep_largest(f"decoder.{LAYERS[i + 1]}", count)
+    return cut
 
 
 def schedule(present: Sequence[int], target: Sequence[int], rounds: int) -> list[tuple[int, ...]]:
     """Widths after each round: every layer loses an even share of what it must lose."""
     return [tuple(a - (a - b) * done // rounds for a, b in zip(present, target, strict=True)) for done in range(1, rounds + 1)]
-
-
-def widths_of(pair: State) -> tuple[int, ...]:
-    return tuple(pair[f"encoder.{name}.weight"].shape[0] for name in LAYERS)
 
 
 def original_pair(settings: PruneSettings, place: Place) -> State:
@@ -104,7 +96,7 @@ def run(settings: PruneSettings, place: Place, world: World) -> Path:
         The last round's ``final.safetensors``.
     """
     pair = original_pair(settings, place)
-    plan = schedule(widths_of(pair), WIDTHS[settings.target], settings.rounds)
+    plan = schedule(encoder_widths(pair), WIDTHS[settings.target], settings.rounds)
     final = Path(settings.start)
     for number, widths in enumerate(plan, 1):
         folder = place.out / f"round-{number}"
