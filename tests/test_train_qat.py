@@ -1,0 +1,88 @@
+"""Retraining in the engine's arithmetic: the network that is trained is the one that runs, and it gets better."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from skimage import data
+from trained_pair import FACTS, Trained, as_tensor, content_photograph, style_photograph
+
+from fastnst.convert.arithmetic import simulate
+from fastnst.convert.pair import load_pair
+from fastnst.convert.quantisation import quantise
+from fastnst.engine import Engine
+from fastnst.modelfile import to_bytes
+from fastnst.train import qat
+from fastnst.train.fake import FakePair
+from fastnst.train.settings import Place
+from fastnst.train.world import World
+
+COUNTERS = range(1000, 1008)
+"""Crops that no training here sees."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trained") / "final.safetensors"
+    save_file(Trained().tensors(), path, {"facts": json.dumps(FACTS)})
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs as training data, and to calibrate with."""
+    folder = tmp_path_factory.mktemp("data")
+    pictures = {"content-train": (data.astronaut(), data.chelsea()), "style-train": (data.coffee(), data.rocket())}
+    for kind, photographs in pictures.items():
+        (folder / kind).mkdir()
+        for i, pixels in enumerate(photographs):
+            Image.fromarray(pixels[:200, :200]).save(folder / kind / f"{i}.png")
+    return folder
+
+
+def settings(source: Path, folder: Path, **others: int) -> qat.QatSettings:
+    return qat.QatSettings(start=str(source), calibrate=str(folder / "content-train"), size=64, **others)
+
+
+def test_forward_is_the_engine(source: Path) -> None:
+    content, style = (as_tensor(picture()) for picture in (content_photograph, style_photograph))
+    model = quantise(load_pair(source), [content], [style])
+    fake = FakePair(model)
+    assert torch.equal(fake(content.float(), style.float()), simulate(model, content, style).float())
+    assert to_bytes(fake.exported()) == to_bytes(model)
+
+
+def test_the_model_comes_closer_to_its_float_network(source: Path, folder: Path, tmp_path: Path) -> None:
+    given = settings(source, folder, steps=30)
+    place = Place(folder, tmp_path, threads=1)
+    recipe = qat.QatRecipe(given, place, World())
+    content, style = recipe.crops(COUNTERS)
+    wanted = qat.float_picture(recipe.pair, content / 255, style / 255) * 255
+    before = qat.decibels(recipe.fake(content, style), wanted).item()
+    recipe.fake.load_state_dict(load_file(qat.train(recipe, given, place, World())))
+    assert qat.decibels(recipe.fake(content, style), wanted).item() > before
+
+
+def test_command_writes_a_model_that_runs(source: Path, folder: Path, tmp_path: Path) -> None:
+    given = ["--start", source, "--calibrate", folder / "content-train", "--steps", 2, "--size", 32, "--threads", 1]
+    qat.main([str(each) for each in ["--data", folder, "--out", tmp_path, *given]])
+    engine = Engine(tmp_path / "model.fnst")
+    assert engine.card["retrained_with"]["steps"] == 2
+    assert engine.card["kind"] == "adain"
+
+
+def test_what_cannot_be_meant_is_refused(folder: Path) -> None:
+    with pytest.raises(ValueError, match="float32"):
+        qat.QatSettings(precision="bfloat16")
+    with pytest.raises(ValueError, match="start and calibrate"):
+        qat.QatRecipe(qat.QatSettings(), Place(folder, folder), World())

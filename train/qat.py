@@ -1,0 +1,140 @@
+"""Retrain a quantised AdaIN pair in the engine's own arithmetic, until its pictures are those of its float network.
+
+The network that is trained is the one that the engine runs (:mod:`.fake`), and it is trained towards the float network that it
+was quantised from, on the same crops; the loss is the one that is reported, the error of the picture in decibels. So nothing
+is learnt here but to be the same network in 8 bits: what the pictures look like was decided before.
+
+Beside what every recipe leaves, ``model.fnst``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fastnst.convert import card_of
+from fastnst.convert.equalisation import float_adain, float_layer
+from fastnst.convert.pair import Pair, load_pair
+from fastnst.convert.pictures import calibration_pairs
+from fastnst.convert.quantisation import quantise
+from fastnst.images import atomic_output
+from fastnst.modelfile import to_bytes
+
+from .data import CropSource
+from .fake import FakePair
+from .loop import train
+from .settings import Phase, Place, Settings, parse
+from .world import World, joined
+
+
+@dataclass(frozen=True)
+class QatSettings(Settings):
+    """What decides the result."""
+
+    start: str = field(default="", metadata={"help": "final.safetensors of a trained pair"})
+    calibrate: str = field(default="", metadata={"help": "folder of pictures that ranges are chosen with"})
+    steps: int = 600
+    batch: int = 2
+    size: int = 256
+    learning_rate: float = 0.03
+    warm_up: int = 30
+    clip: float = 1e9
+    average: float = 0.98
+    precision: str = "float32"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ValueError: one line.
+        """
+        super().__post_init__()
+        if self.precision != "float32":
+            raise ValueError("precision: whole numbers up to 2^24 need float32")
+
+
+@torch.no_grad()
+def float_picture(pair: Pair, content: Tensor, style: Tensor) -> Tensor:
+    """What the float network makes of pictures [N, 3, H, W], RGB 0..1; clamped to that range."""
+    features = [content, style]
+    for conv in pair.encoder:
+        features = [float_layer(x, conv) for x in features]
+    x = float_adain(*features)
+    for conv in pair.decoder:
+        x = float_layer(x, conv)
+    return x.clamp(0, 1)
+
+
+def decibels(picture: Tensor, wanted: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of pictures [N, 3, H, W] of values 0..255, mean over N; a tenth of a grey level at least."""
+    error = (picture - wanted).square().mean((1, 2, 3))
+    return (10 * (255**2 / (error + 1e-2)).log10()).mean()
+
+
+class QatRecipe:
+    """See the module."""
+
+    name = "qat"
+
+    def __init__(self, settings: QatSettings, place: Place, world: World) -> None:
+        if not settings.start or not settings.calibrate:
+            raise ValueError("start and calibrate: expected a trained pair and a folder of pictures")
+        self.settings, self.world = settings, world
+        self.pair = load_pair(Path(settings.start))
+        pictures = calibration_pairs(Path(settings.calibrate))
+        self.fake = FakePair(quantise(self.pair, *pictures)).to(world.device)
+        self.networks: nn.Module = self.fake
+        self.calibration = 2 * len(pictures[0])
+        self.phases: Sequence[Phase] = [Phase("retrain", settings.steps, settings.batch, settings.size)]
+        folders = place.data / "content-train", place.data / "style-train"
+        self.contents, self.styles = (
+            CropSource(each, settings.size, (0.8, 1.25), settings.seed + i) for i, each in enumerate(folders)
+        )
+
+    def crops(self, counters: range) -> tuple[Tensor, Tensor]:
+        """Photographs and paintings of uint8 values [N, 3, H, W] as float32."""
+        content, style = (source.batch(counters).float().to(self.world.device) for source in (self.contents, self.styles))
+        return content, style
+
+    def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
+        content, style = self.crops(self.world.counters(batch_index, phase.batch))
+        wanted = (float_picture(self.pair, content / 255, style / 255) * 255).round()
+        quality = decibels(self.fake(content, style), wanted)
+        return {"loss": -quality, "decibels": quality.detach()}
+
+    def pictures(self) -> list[list[Tensor]]:
+        content, style = self.crops(range(10**9, 10**9 + 6))
+        rows = content / 255, style / 255, float_picture(self.pair, content / 255, style / 255), self.fake(content, style) / 255
+        return [list(row) for row in rows]
+
+    def final(self) -> dict[str, Tensor]:
+        return dict(self.fake.state_dict())
+
+    def write(self, final: dict[str, Tensor], path: Path) -> None:
+        """The model for the engine, with the weights of ``final``; its card tells how it was made."""
+        self.fake.load_state_dict(final)
+        name = Path(self.settings.start).parent.name
+        card = card_of(self.pair, name, self.calibration) | {"retrained_with": asdict(self.settings)}
+        with atomic_output(path) as file:
+            file.write(to_bytes(replace(self.fake.exported(), card=card)))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """``fastnst train qat``; see ``--help``."""
+    settings, place = parse("qat", (__doc__ or "").splitlines()[0], QatSettings(), argv)
+    if place.threads:
+        torch.set_num_threads(place.threads)
+    with joined(place.device) as world:
+        recipe = QatRecipe(settings, place, world)
+        final = train(recipe, settings, place, world)
+        if world.leads:
+            recipe.write(load_file(final), place.out / "model.fnst")
+
+
+if __name__ == "__main__":
+    main()
