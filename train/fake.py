@@ -16,6 +16,9 @@ from fastnst.convert.arithmetic import Grid, convolve, file_to_torch, pooled, si
 from fastnst.convert.quantisation import prove_safe
 from fastnst.modelfile import Layer, Model
 
+STRETCH = 0.05
+"""What makes one rate of learning do for multipliers, whose logarithm is of the order of 1, and for weights, which go to 127."""
+
 
 def whole(x: Tensor) -> Tensor:
     """``x`` rounded as the engine rounds; gradients pass as if it were not."""
@@ -31,7 +34,7 @@ class FakeLayer(nn.Module):
         self.layer = layer
         self.weight = nn.Parameter(weight)  # in steps of the layer's weight scales
         self.shift = nn.Parameter(torch.zeros_like(bias))  # of the bias, in steps of the output
-        self.stretch = nn.Parameter(torch.zeros_like(multiplier))  # of the multiplier, as a logarithm
+        self.stretch = nn.Parameter(torch.zeros_like(multiplier))  # of the multiplier, as a logarithm, in STRETCH
         self.bias: Tensor
         self.multiplier: Tensor
         self.register_buffer("bias", bias)
@@ -39,7 +42,7 @@ class FakeLayer(nn.Module):
 
     def numbers(self) -> tuple[Tensor, Tensor, Tensor]:
         """Weights and biases as whole numbers, and multipliers, [P, O, ...]."""
-        multiplier = self.multiplier * self.stretch.exp()
+        multiplier = self.multiplier * (STRETCH * self.stretch).exp()
         return whole(self.weight.clamp(-127, 127)), whole(self.bias + self.shift / multiplier.detach()), multiplier
 
     def forward(self, q: Tensor) -> Tensor:
