@@ -17,7 +17,7 @@ from fastnst.convert.quantisation import prove_safe
 from fastnst.modelfile import Layer, Model
 
 STRETCH = 0.05
-"""What makes one rate of learning do for multipliers, whose logarithm is of the order of 1, and for weights, which go to 127."""
+"""What makes one learning rate do for multipliers, whose logarithm is of the order of 1, and for weights, which go to 127."""
 
 
 def whole(x: Tensor) -> Tensor:
