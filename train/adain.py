@@ -43,7 +43,7 @@ class AdainSettings(Settings):
     """What decides the result."""
 
     widths: str = field(default="16x", metadata={"help": " or ".join(WIDTHS) + ", or start: those of that file"})
-    start: str = field(default="", metadata={"help": "safetensors file with encoder.* and decoder.* to start from"})
+    start: str = field(default="", metadata={"help": "safetensors file with encoder.* (not if original) and decoder.* to start from"})
     wct_decoder: bool = field(
         default=False, metadata={"help": "start the last layers of an original decoder from WCT's of stage 3"}
     )
@@ -121,7 +121,7 @@ class AdainRecipe:
             published = load_published_decoder(place.data / "weights" / WCT_DECODERS_FILE, stage=3)
             self.pair.decoder.load_state_dict(published.state_dict(), strict=False)
         if settings.start:
-            for part in ("encoder", "decoder"):
+            for part in ("decoder",) if settings.widths == "original" else ("encoder", "decoder"):
                 getattr(self.pair, part).load_state_dict(load_part(settings.start, part))
         channels_last(self.pair, world)
         small = self.pair.encoder is not self.vgg
