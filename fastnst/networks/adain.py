@@ -10,5 +10,7 @@ WIDTHS = {
     "original": VGG19[: len(LAYERS)],
     "pruned": (64, 64, 128, 128, 140, 153, 153, 153, 261),
     "16x": (16, 16, 32, 32, 64, 64, 64, 64, 128),
+    "nano": (8, 8, 16, 16, 32, 32, 32, 32, 48),
 }
-"""Output channels of the nine encoder layers: the published network, its published pruning, and a quarter of each width."""
+"""Output channels of the nine encoder layers: the published network, its published pruning, a quarter of each width, and about
+an eighth."""
