@@ -43,7 +43,9 @@ class AdainSettings(Settings):
     """What decides the result."""
 
     widths: str = field(default="16x", metadata={"help": " or ".join(WIDTHS) + ", or start: those of that file"})
-    start: str = field(default="", metadata={"help": "safetensors file with encoder.* (not if original) and decoder.* to start from"})
+    start: str = field(
+        default="", metadata={"help": "safetensors file with encoder.* (not if original) and decoder.* to start from"}
+    )
     wct_decoder: bool = field(
         default=False, metadata={"help": "start the last layers of an original decoder from WCT's of stage 3"}
     )
