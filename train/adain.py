@@ -44,7 +44,7 @@ class AdainSettings(Settings):
 
     widths: str = field(default="16x", metadata={"help": " or ".join(WIDTHS) + ", or start: those of that file"})
     start: str = field(
-        default="", metadata={"help": "safetensors file with encoder.* (not if original) and decoder.* to start from"}
+        default="", metadata={"help": "safetensors file with decoder.*, and encoder.* unless original, to start from"}
     )
     wct_decoder: bool = field(
         default=False, metadata={"help": "start the last layers of an original decoder from WCT's of stage 3"}
