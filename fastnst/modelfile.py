@@ -6,7 +6,7 @@ A file is data only: no code, no paths, nothing to evaluate. All numbers are lit
 offset  bytes  content
 ======  =====  ========================================================================
 0       4      ``FNST``
-4       4      u32 format version, 1
+4       4      u32 format version, 2
 8       8      u64 length of the whole file
 16      4      u32 kind of model: 1 = AdaIN pair
 20      4      u32 length of the card
@@ -21,10 +21,11 @@ offset  bytes  content
 end-32  32     SHA-256 of everything before it
 ======  =====  ========================================================================
 
-A layer is six u32 -- inputs, outputs, kernel (1 or 3), upsample (0 or 1; not with pool, kernel 3), pool (0 none, 1 floor,
-2 ceil), zero (0..255) -- then its arrays, each padded with zero bytes to a multiple of 4:
+A layer is seven u32 -- inputs, outputs, kernel (1 or 3), upsample (0 or 1; not with pool, kernel 3), pool (0 none, 1 floor,
+2 ceil), zero (0..255), coded -- then its arrays, each padded with zero bytes to a multiple of 4:
 
-* weights, s8: ``[outputs][kernel][kernel][inputs]``; with ``upsample`` ``[4][outputs][2][2][inputs]``, see below;
+* weights, s8: ``[outputs][kernel][kernel][inputs]``; with ``upsample`` ``[4][outputs][2][2][inputs]``, see below. If ``coded``
+  is not 0, that many bytes instead, from which :mod:`fastnst.huffman`'s code gives them: a quarter less for most networks;
 * bias, s32: ``[outputs]``, with ``upsample`` ``[4][outputs]``;
 * multiplier, f32, of the same shape as the bias.
 
@@ -59,13 +60,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnst import huffman
+
 MAGIC = b"FNST"
-VERSION = 1
+VERSION = 2
 KIND_ADAIN = 1
 POOLS = ("none", "floor", "ceil")
 
 _HEADER = struct.Struct("<4sIQIIIIffII")
-_LAYER = struct.Struct("<6I")
+_LAYER = struct.Struct("<7I")
 
 
 @dataclass(frozen=True)
@@ -109,13 +112,13 @@ def _padded(data: bytes) -> bytes:
 
 
 def _layer_bytes(layer: Layer) -> bytes:
-    head = _LAYER.pack(layer.inputs, layer.outputs, layer.kernel, layer.upsample, POOLS.index(layer.pool), layer.zero)
-    arrays = (
-        np.ascontiguousarray(layer.weights, "<i1"),
-        np.ascontiguousarray(layer.bias, "<i4"),
-        np.ascontiguousarray(layer.multiplier, "<f4"),
-    )
-    return head + b"".join(_padded(array.tobytes()) for array in arrays)
+    weights = np.ascontiguousarray(layer.weights, "<i1").tobytes()
+    coded = huffman.encode(weights)
+    shorter = len(coded) < len(weights)
+    rest = np.ascontiguousarray(layer.bias, "<i4"), np.ascontiguousarray(layer.multiplier, "<f4")
+    kinds = layer.kernel, layer.upsample, POOLS.index(layer.pool), layer.zero, len(coded) if shorter else 0
+    head = _LAYER.pack(layer.inputs, layer.outputs, *kinds)
+    return head + b"".join(map(_padded, (coded if shorter else weights, *(array.tobytes() for array in rest))))
 
 
 def to_bytes(model: Model) -> bytes:

@@ -48,15 +48,46 @@ class Cursor:
         return np.frombuffer(self.padded(int(np.prod(shape)) * kind.itemsize), kind).reshape(shape).copy()
 
 
+def prefix_decoded(coded: bytes, count: int) -> bytes:
+    """``count`` bytes from the code of :mod:`fastnst.huffman`, bit by bit; ValueError if that is not exactly what is there."""
+    lengths = [coded[symbol // 2] >> symbol % 2 * 4 & 15 for symbol in range(256)]
+    names, code = {}, 0
+    for length in range(1, 16):
+        for symbol in range(256):
+            if lengths[symbol] == length:
+                names[format(code, f"0{length}b")] = symbol
+                code += 1
+        code <<= 1
+    bits = "".join(format(byte, "08b") for byte in coded[128:])
+    found, at = [], 0
+    for _ in range(count):
+        end = at + 1
+        while bits[at:end] not in names:
+            if end > min(len(bits), at + 15):
+                raise ValueError("bits that are no code")
+            end += 1
+        found.append(names[bits[at:end]])
+        at = end
+    if len(bits) - at >= 8 or "1" in bits[at:]:
+        raise ValueError("bits after the last code")
+    return bytes(found)
+
+
+def _parse_weights(cursor: Cursor, shape: tuple[int, ...], coded: int) -> NDArray[np.int8]:
+    if not coded:
+        return cursor.array("<i1", shape)
+    return np.frombuffer(prefix_decoded(cursor.padded(coded), int(np.prod(shape))), np.int8).reshape(shape).copy()
+
+
 def _parse_layer(cursor: Cursor) -> Layer:
-    inputs, outputs, kernel, upsample, pool, zero = struct.unpack("<6I", cursor.take(24))
+    inputs, outputs, kernel, upsample, pool, zero, coded = struct.unpack("<7I", cursor.take(28))
     if min(inputs, outputs) < 1 or kernel not in {1, 3} or upsample > 1 or pool > 2 or zero > 255:
         raise ValueError("a layer's head is out of range")
     if upsample and (kernel != 3 or pool):
         raise ValueError("an upsampling layer has kernel 3 and no pool")
     phases, taps = ((4,), 2) if upsample else ((), kernel)
     return Layer(
-        weights=cursor.array("<i1", (*phases, outputs, taps, taps, inputs)),
+        weights=_parse_weights(cursor, (*phases, outputs, taps, taps, inputs), coded),
         bias=cursor.array("<i4", (*phases, outputs)),
         multiplier=cursor.array("<f4", (*phases, outputs)),
         zero=zero,
@@ -74,7 +105,7 @@ def parse(data: bytes) -> Model:
     magic, version, length, kind, card, encoders, decoders, feature_scale, decoder_scale, zero, reserved = _HEADER.unpack(
         cursor.take(_HEADER.size)
     )
-    if (magic, version, length, kind, reserved) != (b"FNST", 1, len(data), 1, 0) or zero > 255:
+    if (magic, version, length, kind, reserved) != (b"FNST", 2, len(data), 1, 0) or zero > 255:
         raise ValueError("a header field is out of range")
     text = json.loads(cursor.padded(card))
     encoder = [_parse_layer(cursor) for _ in range(encoders)]

@@ -35,7 +35,7 @@ FIELDS = {
     "reserved": (44, 4),
 }
 """Name -> (offset, bytes) in the header."""
-LAYER_FIELDS = ("inputs", "outputs", "kernel", "upsample", "pool", "zero")
+LAYER_FIELDS = ("inputs", "outputs", "kernel", "upsample", "pool", "zero", "coded")
 MAY_BE_ANYTHING = {"decoder zero": range(256), "zero": range(256)}
 """Fields that mean something at more than one value without the rest of the file changing."""
 HOSTILE = sorted(
@@ -184,10 +184,10 @@ def test_counts_whose_product_wraps(sound: bytes) -> None:
         refused(resealed(put(put(sound, at, 4, inputs), at + 4, 4, outputs)))
 
 
-@pytest.mark.parametrize(("version", "kind"), [(2, 1), (0, 1), (1, 2), (1, 0)])
+@pytest.mark.parametrize(("version", "kind"), [(1, 1), (3, 1), (0, 1), (2, 2), (2, 0)])
 def test_other_versions_and_kinds_are_named(sound: bytes, version: int, kind: int) -> None:
     message = refused(resealed(put(put(sound, 4, 4, version), 16, 4, kind)))
-    assert ("version" if version != 1 else "kind") in message
+    assert ("version" if version != 2 else "kind") in message
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 0.0, -0.0, -1.0, 1e-42, -1e-42, 3.4e38])
@@ -206,10 +206,64 @@ def test_multipliers_that_are_no_multipliers(layer: int, value: float) -> None:
 
 
 def test_padding_that_is_not_zero(sound: bytes) -> None:
-    first = layer_offsets(sound)[0] + 24  # a 1x1 layer of 3 x 3 weights: nine bytes, three of padding
+    first = layer_offsets(sound)[0] + 28  # a 1x1 layer of 3 x 3 weights: nine bytes, three of padding
     for at in range(first + 9, first + 12):
         assert sound[at] == 0
         refused(resealed(put(sound, at, 1, 1)))
+
+
+# --- coded weights ----------------------------------------------------------------------------------------------------------
+
+
+CODED = 4 * len(LAYER_FIELDS)
+"""Where the coded weights of a layer begin, behind its head."""
+
+
+@pytest.fixture(scope="module")
+def coded() -> tuple[bytes, int, int]:
+    """A sound file whose first layer's weights are coded, where that layer begins, and how many bytes they take."""
+    rng = np.random.default_rng(0)
+    weights = np.clip(rng.laplace(0, 5, (64, 3, 3, 3)), -127, 127).astype(np.int8)
+    first = Layer(weights, np.zeros(64, np.int32), np.full(64, 1e-2, np.float32))
+    data = to_bytes(Model({}, [first], [wide(3, 64)], 1.0, 1.0, 0))
+    at = HEADER + 4
+    return data, at, struct.unpack_from("<I", data, at + 24)[0]
+
+
+def test_weights_are_coded_where_that_is_shorter(coded: tuple[bytes, int, int]) -> None:
+    data, _, size = coded
+    assert 0 < size < 64 * 27
+    assert to_bytes(reference.parse(data)) == data
+    Engine(data)
+
+
+@pytest.mark.parametrize("off", [-128, -5, -1, 1, 4])
+def test_coded_bytes_of_another_number(coded: tuple[bytes, int, int], off: int) -> None:
+    data, at, size = coded
+    refused(resealed(put(data, at + 24, 4, size + off)))
+
+
+def test_code_lengths_that_make_no_code(coded: tuple[bytes, int, int]) -> None:
+    """Too many codes, too few, none at all, or longer than any may be."""
+    data, at, _ = coded
+    used = next(i for i in range(128) if data[at + CODED + i])
+    for place, value in [(used, 0), (used, 255), (used, data[at + CODED + used] - 1), (0, 0x1D), (0, 0xFF)]:
+        assert "code" in refused(resealed(put(data, at + CODED + place, 1, value)))
+    assert "code" in refused(resealed(data[: at + CODED] + bytes(128) + data[at + CODED + 128 :]))
+
+
+def test_bits_after_the_last_code(coded: tuple[bytes, int, int]) -> None:
+    """More of them, or a 1 among those that fill the last byte, in a file that has a place for it."""
+    data, at, size = coded
+    end = at + CODED + size
+    longer = data[:end] + bytes(4) + data[end:-DIGEST]
+    refused(sealed(put(longer, at + 24, 4, size + 4)))
+
+
+def test_more_weights_than_bits(coded: tuple[bytes, int, int]) -> None:
+    data, at, _ = coded
+    for outputs in (65, 65536):
+        refused(resealed(put(data, at + 4, 4, outputs)))
 
 
 # --- structure --------------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "base/checked.h"
+#include "base/huffman.h"
 #include "base/sha256.h"
 
 namespace fastnst {
@@ -13,10 +14,11 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "model files are read as they lie in memory");
 
-constexpr uint32_t kVersion = 1, kKindAdain = 1;
+constexpr uint32_t kVersion = 2, kKindAdain = 1;
 constexpr uint64_t kHeader = 48, kDigest = 32;
 constexpr uint64_t kMaxFile = 256u << 20, kMaxCard = 1u << 20;
 constexpr uint32_t kMaxLayers = 256, kMaxChannels = 65536;
+constexpr uint64_t kMaxCoded = 256u << 20;  // weights of a layer that take less than a byte each
 // A scale outside this range is no scale of picture features, and products with it could leave float's range.
 constexpr float kMinScale = 1e-20f, kMaxScale = 1e20f;
 
@@ -41,6 +43,17 @@ class Cursor {
     std::vector<T> values(count);
     std::memcpy(values.data(), from, bytes);
     skip_padding(bytes);
+    return values;
+  }
+
+  // `count` bytes out of `coded` ones.
+  std::vector<int8_t> decoded(uint64_t count, uint64_t coded, const std::string& where) {
+    const uint8_t* from = take(coded);
+    if (count > kMaxCoded || count / 8 > coded) refuse(where + ": more weights than so many bytes can hold");
+    std::vector<int8_t> values(count);
+    if (!huffman_decode(from, coded, reinterpret_cast<uint8_t*>(values.data()), count))
+      refuse(where + ": weights whose code is broken");
+    skip_padding(coded);
     return values;
   }
 
@@ -87,7 +100,8 @@ void prove_safe(const Layer& layer, const std::string& where) {
 Layer read_layer(Cursor& cursor, const std::string& where) {
   Layer layer;
   const auto inputs = cursor.number<uint32_t>(), outputs = cursor.number<uint32_t>(), kernel = cursor.number<uint32_t>(),
-             upsample = cursor.number<uint32_t>(), pool = cursor.number<uint32_t>(), zero = cursor.number<uint32_t>();
+             upsample = cursor.number<uint32_t>(), pool = cursor.number<uint32_t>(), zero = cursor.number<uint32_t>(),
+             coded = cursor.number<uint32_t>();
   if (inputs == 0 || inputs > kMaxChannels || outputs == 0 || outputs > kMaxChannels)
     refuse(where + ": a channel count outside 1.." + std::to_string(kMaxChannels));
   if (kernel != 1 && kernel != 3) refuse(where + ": a kernel other than 1 or 3");
@@ -98,7 +112,8 @@ Layer read_layer(Cursor& cursor, const std::string& where) {
   layer.inputs = int(inputs), layer.outputs = int(outputs), layer.kernel = int(kernel);
   layer.upsample = upsample == 1, layer.pool = Pool(pool), layer.zero = int32_t(zero);
   const uint64_t rows = checked_multiply(uint64_t(layer.phases()), outputs);
-  layer.weights = cursor.array<int8_t>(checked_multiply(checked_multiply(rows, inputs), uint64_t(layer.taps()) * layer.taps()));
+  const uint64_t weights = checked_multiply(checked_multiply(rows, inputs), uint64_t(layer.taps()) * layer.taps());
+  layer.weights = coded == 0 ? cursor.array<int8_t>(weights) : cursor.decoded(weights, coded, where);
   layer.bias = cursor.array<int32_t>(rows);
   layer.multiplier = cursor.array<float>(rows);
   prove_safe(layer, where);

@@ -1,0 +1,50 @@
+#include "base/huffman.h"
+
+#include <array>
+
+namespace fastnst {
+namespace {
+
+constexpr int kSymbols = 256;
+constexpr uint32_t kPrefixes = 1u << kLongestCode;
+
+struct Entry {
+  uint8_t symbol, length;
+};
+
+using Table = std::array<Entry, kPrefixes>;  // by the next kLongestCode bits
+
+// Codes of one length are consecutive numbers in the order of their symbols, and shorter codes come first. False unless every
+// sequence of bits is a sequence of codes.
+bool fill_table(const uint8_t* lengths, Table& table) {
+  uint32_t next = 0;
+  for (int length = 1; length <= kLongestCode; length++)
+    for (int symbol = 0; symbol < kSymbols; symbol++) {
+      if ((lengths[symbol / 2] >> (symbol % 2 * 4) & 15) != length) continue;
+      const uint32_t span = 1u << (kLongestCode - length);
+      if (next + span > kPrefixes) return false;
+      for (uint32_t i = 0; i < span; i++) table[next + i] = {uint8_t(symbol), uint8_t(length)};
+      next += span;
+    }
+  return next == kPrefixes;
+}
+
+}  // namespace
+
+bool huffman_decode(const uint8_t* coded, uint64_t size, uint8_t* bytes, uint64_t count) {
+  Table table;
+  if (size < kCodeLengthBytes || !fill_table(coded, table)) return false;
+  const uint8_t *next = coded + kCodeLengthBytes, *const end = coded + size;
+  uint64_t window = 0;  // the bits that come next, at the top
+  int held = 0;
+  for (uint64_t i = 0; i < count; i++) {
+    for (; held <= 56 && next < end; held += 8) window |= uint64_t(*next++) << (56 - held);
+    const Entry entry = table[window >> (64 - kLongestCode)];
+    if (entry.length > held) return false;
+    window <<= entry.length, held -= entry.length;
+    bytes[i] = entry.symbol;
+  }
+  return next == end && held < 8 && window == 0;
+}
+
+}  // namespace fastnst
