@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
-STEMS = ("adain", "wct", "relation", "embedding", "perceptual", "stylize")
+OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
+STEMS = (*OPERATIONS, "stylize", "training")
 RECIPES = ("decoder", "collab", "adain", "prune")
 DEFAULT_EVALUATION_SIZE = 512
 
@@ -334,7 +335,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate_arguments(command("evaluate", _evaluate, "compare models on pairs of pictures (needs torch)"))
 
     bench = command("bench", _bench, "measure operations beside their rivals, on a GPU where there is one (needs torch)")
-    stems = f"some of {', '.join(STEMS)}; default: all but the last"
+    stems = f"some of {', '.join(STEMS)}; default: {', '.join(OPERATIONS)}"
     bench.add_argument("stems", nargs="*", type=_stem, metavar="STEM", help=stems)
     bench.add_argument("--quick", action="store_true", help="the main sizes alone, with fewer visits")
     bench.add_argument("--compare", action="store_true", help="print times beside those of the last committed report")
