@@ -40,7 +40,7 @@ class Model(ABC):
 
     @abstractmethod
     def reconstructions(self, content: Pixels) -> dict[int, Pixels]:
-        """What each stage's decoder makes of its encoder's features of ``content``."""
+        """What each stage's decoder makes of its encoder's features of ``content``, where the stage can be run alone."""
 
     def watched(self) -> AbstractContextManager[object]:
         """Within it, :attr:`live_parameters` learns from what the model computes."""
@@ -59,16 +59,18 @@ class EngineModel(Model):
         self.name, self.path = name, path
         self.stylizer = Stylizer(path, threads)
         card = self.stylizer.engine.card
-        self.what = f"int8 {card.get('kind', 'model')}"
+        self.kind = card.get("kind")
+        self.what = f"int8 {self.kind or 'model'}"
         self.parameters = card.get("parameters")
-        parts = card.get("macs_per_pixel_by_part")
-        self.macs = parts and SIDE**2 * (2 * parts["encoder"] + parts["decoder"])
+        parts = card.get("macs_per_pixel_by_part", {})
+        known = parts.keys() >= {"encoder", "decoder"}
+        self.macs = SIDE**2 * (2 * parts["encoder"] + parts["decoder"]) if known else None
 
     def __call__(self, content: Pixels, style: Pixels) -> Pixels:
         return self.stylizer(content, style)
 
     def reconstructions(self, content: Pixels) -> dict[int, Pixels]:
-        return {4: self.stylizer(content, content, alpha=0.0)}
+        return {4: self.stylizer(content, content, alpha=0.0)} if self.kind == "adain" else {}
 
 
 def named(arguments: Sequence[str]) -> dict[str, Path]:

@@ -22,8 +22,8 @@ from .timing import ROUNDS
 FILES = ("sheet.png", "sheet.jpg", "evaluation.json", "evaluation.md")
 """What is written, in this order: the page, which names the others, last."""
 
-NOT_SAID = {"models", "triton"}
-"""Facts of ``fastnst info`` that decide nothing here."""
+SAID = ("processor", "instruction set", "system", "fastnst", "torch", "numpy", "pillow", "python")
+"""Facts of ``fastnst info`` that decide what is measured."""
 
 TEXTS = {"model", "what", "against", "file", "SHA-256"}
 """Columns of the tables that are no numbers."""
@@ -60,7 +60,8 @@ def write(evaluation: Evaluation, folder: Path) -> Path:
     png, jpg = BytesIO(), BytesIO()
     evaluation.sheet.save(png, "PNG", optimize=True)
     evaluation.sheet.save(jpg, "JPEG", quality=90)
-    machine = {name: value for name, value in facts() if name not in NOT_SAID}
+    known = dict(facts())
+    machine = {name: known[name] for name in SAID}
     numbers = json.dumps(as_json(evaluation, machine), indent=1, allow_nan=False) + "\n"
     contents = png.getvalue(), jpg.getvalue(), numbers.encode(), markdown(evaluation, machine).encode()
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,7 +124,7 @@ def _page(evaluation: Evaluation, machine: dict[str, str]) -> Iterator[str]:
     pairs = f"{len(evaluation.pairs)} pair{'s' * (len(evaluation.pairs) > 1)}"
     threads = f"{evaluation.threads} thread{'s' * (evaluation.threads > 1)}"
     yield f"# Evaluation of {', '.join(model.name for model in models)}\n"
-    yield f"* {pairs}, short side {size}, {date.today().isoformat()}"
+    yield f"* {pairs}, short side {size}, {threads}, {date.today().isoformat()}"
     yield f"* {', '.join(f'{name} {value}' for name, value in machine.items())}"
     for line in evaluation.left_out:
         yield f"* Left out: {line}"
@@ -157,8 +158,10 @@ def _measures(models: Sequence[ModelResult]) -> Iterator[str]:
 
 
 def _reconstruction(models: Sequence[ModelResult]) -> Iterator[str]:
-    yield "Reconstruction, mean PSNR in dB:\n"
     stages = sorted({stage for model in models for stage in model.reconstruction[0]})
+    if not stages:
+        return
+    yield "Reconstruction, mean PSNR in dB:\n"
     means = {model.name: model.reconstruction_means() for model in models}
     rows = ([name, *(f"{made[stage]:.2f}" if stage in made else "-" for stage in stages)] for name, made in means.items())
     yield from _table(["model", *(f"stage {stage}" for stage in stages)], rows)
