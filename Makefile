@@ -17,7 +17,7 @@ test: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m fastnst bench
-	$(BIN)/python -m fastnst bench --quick stylize
+	$(BIN)/python -m fastnst bench --quick stylize training
 
 # With the torch that is installed, without a network, in nine minutes.
 gpu:

@@ -19,7 +19,8 @@ SESSION = pytest.StashKey["Session"]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("benchmarks of fastnst")
-    group.addoption("--quick", action="store_true", help="stylization at 512 px with 2 threads; operations with goals alone")
+    quick = "stylization at 512 px with 2 threads; operations with goals alone; training in bfloat16"
+    group.addoption("--quick", action="store_true", help=quick)
     group.addoption("--rounds", type=int, help="visits to each contender that count (default 7; operations 5 or 3)")
     group.addoption(
         "--patience",
@@ -28,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="how long to wait for idle cores before a visit; 0 measures regardless (default 8)",
     )
-    group.addoption("--device", choices=("cpu", "cuda"), help="operations: default cuda where there is one")
+    group.addoption("--device", choices=("cpu", "cuda"), help="operations, training: default cuda where there is one")
     group.addoption("--limit", type=float, metavar="SECONDS", help="operations: begin none after so long (default: no limit)")
     group.addoption("--sizes", help="stylization: sides in pixels, multiples of 8 (default 256,512,1024)")
     group.addoption("--threads", help="stylization: numbers of threads (default 1,2)")

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 NEEDS = ("torch", "pytest", "pytest_benchmark", "matplotlib")
-STYLIZE = "stylize"
+STYLIZE, TRAINING = "stylize", "training"
 OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
 FAILED, INTERRUPTED = 1, 2
 """Statuses, pytest's numbers."""
@@ -34,7 +34,7 @@ def run(
     """Measure, write the reports and print where they are.
 
     Args:
-        stems: operations, or ``stylize``; none for all operations.
+        stems: operations, ``stylize`` or ``training``; none for all operations.
         quick: the main workloads alone, with fewer visits.
         compare: print fastnst's times beside those of the last committed report of this machine.
         device: ``cpu`` or ``cuda``; default: cuda where there is one.
@@ -55,7 +55,7 @@ def run(
 
     folder = folder or results_folder()
     options = ["--quick"] if quick else []
-    operations = [stem for stem in stems if stem != STYLIZE] or ([] if stems else OPERATIONS)
+    operations = [stem for stem in OPERATIONS if stem in stems or not stems]
     statuses = []
     if operations:
         chosen = checked_device(device)
@@ -63,6 +63,8 @@ def run(
         statuses.append(run_operations(operations, [*options, *limits, f"--device={chosen}"], folder, compare))
     if STYLIZE in stems:
         statuses.append(run_stylize(options, folder))
+    if TRAINING in stems:
+        statuses.append(run_training([*options, f"--device={checked_device(device)}"], folder))
     return next(filter(None, statuses), 0)
 
 
@@ -93,6 +95,17 @@ def run_stylize(options: Sequence[str], folder: Path) -> int:
         status = pytest_status([STYLIZE], options, target)
         if status != INTERRUPTED and measured(target):
             print(report.write(target, folder))
+    return status
+
+
+def run_training(options: Sequence[str], folder: Path) -> int:
+    from . import training_report
+
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch) / "training.json"
+        status = pytest_status([TRAINING], options, target)
+        if status != INTERRUPTED and measured(target):
+            print(training_report.write(target, folder))
     return status
 
 

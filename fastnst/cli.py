@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
-STEMS = ("adain", "wct", "relation", "embedding", "perceptual", "stylize")
+OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
+STEMS = (*OPERATIONS, "stylize", "training")
 RECIPES = ("decoder", "collab", "adain", "prune", "qat")
+DEFAULT_EVALUATION_SIZE = 512
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -224,6 +226,46 @@ def _train(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from fastnst.jobs import UsageError
+
+    if (arguments.testset is None) == (arguments.content is None and arguments.style is None):
+        return _fail("give either --testset, or --content and --style", USAGE)
+    if (arguments.content is None) != (arguments.style is None):
+        return _fail("--content and --style go together", USAGE)
+    try:
+        from fastnst.evaluate import evaluate, report, steps
+        from fastnst.evaluate.pictures import pair_folders, read_testset
+    except ModuleNotFoundError as error:
+        return _fail(f"fastnst evaluate needs {error.name}: pip install 'fastnst[torch]'")
+    if not arguments.overwrite and (taken := report.taken(arguments.output)):
+        return _fail(f"{taken}: exists already; --overwrite replaces it")
+    if arguments.testset:
+        pairs, size = read_testset(arguments.testset)
+    else:
+        pairs, size = pair_folders(arguments.content, arguments.style), DEFAULT_EVALUATION_SIZE
+    pairs = pairs[: arguments.pairs]
+    try:
+        with _Progress(steps(pairs), shown=sys.stderr.isatty()) as progress:
+            evaluation = evaluate(
+                arguments.models,
+                pairs,
+                arguments.size or size,
+                weights=arguments.weights,
+                against=dict(arguments.against),
+                threads=arguments.threads,
+                advance=progress.advance,
+            )
+    except UsageError as error:
+        return _fail(str(error), USAGE)
+    for model in evaluation.models:
+        print(json.dumps({"name": model.name, **report.summary(model)}) if arguments.json else report.one_line(model))
+    page = report.write(evaluation, arguments.output)
+    if not arguments.json:
+        print(page)
+    return DONE
+
+
 def _stem(text: str) -> str:
     if text not in STEMS:  # argparse's own choices refuse none at all
         raise argparse.ArgumentTypeError(f"expected some of {', '.join(STEMS)}, got {text!r}")
@@ -290,8 +332,10 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("recipe", choices=RECIPES, metavar="RECIPE", help=" or ".join(RECIPES))
     train.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="--help shows those of the recipe")
 
+    _add_evaluate_arguments(command("evaluate", _evaluate, "compare models on pairs of pictures (needs torch)"))
+
     bench = command("bench", _bench, "measure operations beside their rivals, on a GPU where there is one (needs torch)")
-    stems = f"some of {', '.join(STEMS)}; default: all but the last"
+    stems = f"some of {', '.join(STEMS)}; default: {', '.join(OPERATIONS)}"
     bench.add_argument("stems", nargs="*", type=_stem, metavar="STEM", help=stems)
     bench.add_argument("--quick", action="store_true", help="the main sizes alone, with fewer visits")
     bench.add_argument("--compare", action="store_true", help="print times beside those of the last committed report")
@@ -324,6 +368,43 @@ def _add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="replace existing outputs; without it a folder run does what is missing")
     add("--quiet", action="store_true", help="print nothing but errors")
     add("--json", action="store_true", help="one JSON line per picture: size, seconds, bytes of memory")
+
+
+def _add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    shapes = "a shipped model's name, a .fnst file or a trained .safetensors file; NAME=MODEL names its row"
+    add("models", nargs="+", metavar="MODEL", help=shapes)
+    add("-o", "--output", type=_path, required=True, metavar="FOLDER", help="for evaluation.md, evaluation.json and the sheet")
+    add("--testset", type=_path, metavar="FILE", help='JSON: {"size": N, "pairs": [{"content": FILE, "style": FILE}, ...]}')
+    add("--content", type=_path, metavar="FOLDER", help="instead of a test set: photographs, and by --style paintings")
+    add("--style", type=_path, metavar="FOLDER", help="the first by name goes with the first photograph, and so on")
+    add(
+        "--weights",
+        type=_path,
+        metavar="FOLDER",
+        help="of the scoring networks vgg19*.safetensors and lpips_alex*.safetensors; what is not there is not measured",
+    )
+    add(
+        "--against",
+        type=_against,
+        action="append",
+        default=[],
+        metavar="ROW=ROW",
+        help="PSNR of the first row's pictures beside the second's, such as int8 beside float; may be repeated",
+    )
+    size = f"short side in pixels; default: the test set's, or {DEFAULT_EVALUATION_SIZE}"
+    add("--size", type=_at_least(32), metavar="N", help=size)
+    add("--pairs", type=_at_least(1), metavar="N", help="the first N pairs alone")
+    add("--threads", type=_at_least(1), metavar="N", help="default: the cores this process may use")
+    add("--overwrite", action="store_true", help="replace existing outputs")
+    add("--json", action="store_true", help="one JSON line per model")
+
+
+def _against(text: str) -> tuple[str, str]:
+    row, _, other = text.partition("=")
+    if not row or not other or row == other:
+        raise argparse.ArgumentTypeError(f"{text!r} does not name two rows, such as int8=float")
+    return row, other
 
 
 def _path(text: str) -> Path:

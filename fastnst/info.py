@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import fastnst
 from fastnst import engine
@@ -20,11 +21,20 @@ def facts() -> list[tuple[str, str]]:
         ("can run", ", ".join(name for name, runs in sets if runs)),
         ("cannot run", ", ".join(name for name, runs in sets if not runs) or "none"),
         ("threads", str(engine.default_threads())),
+        ("processor", _processor()),
         ("system", f"{platform.system()} {platform.release()} on {platform.machine()}"),
         ("python", platform.python_version()),
         *((package, _installed(package)) for package in ("numpy", "pillow", "torch", "triton")),
         ("cuda", _cuda()),
     ]
+
+
+def _processor() -> str:
+    """Its name, where the system says; elsewhere its family."""
+    names = Path("/proc/cpuinfo")
+    lines = names.read_text().splitlines() if names.exists() else []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def _installed(package: str) -> str:

@@ -12,10 +12,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fastnst.metrics.cost import live_channels, macs, parameters
+from fastnst.metrics.adain import AdainTarget
+from fastnst.metrics.cost import LiveParameters, live_channels, macs, parameters
 from fastnst.metrics.lpips import Lpips
 from fastnst.metrics.pictures import psnr, ssim
-from fastnst.metrics.style import style_distances
+from fastnst.metrics.style import gram_matrices, style_distances
 from fastnst.networks import wct
 from fastnst.networks.vgg import ALL_LAYERS, Encoder, layers_of, stage_of
 
@@ -87,14 +88,54 @@ def test_live_channels_are_those_that_are_not_zero_for_all() -> None:
     assert live_channels(maps, [torch.ones(1, 2, 3, 3), torch.zeros(1, 2, 3, 3)]) == [4]
 
 
+def test_live_parameters_are_those_that_remain_without_dead_channels() -> None:
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3), nn.Conv2d(5, 3, 3)]
+    for layer, dead in ((layers[0], 1), (layers[1], 2)):
+        layer.weight.data[:dead] = 0
+        layer.bias.data[:dead] = -1  # type: ignore[union-attr]
+    layers[2].bias.data.fill_(-100)  # type: ignore[union-attr]
+    counted = LiveParameters(layers)
+    network = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
+    with counted:
+        network(torch.rand(1, 3, 16, 16))
+    for layer in layers:
+        layer.bias.data.fill_(1)  # type: ignore[union-attr]
+    network(torch.rand(1, 3, 16, 16))
+    assert counted.count() == 3 * (9 * 3 + 1) + 3 * (9 * 3 + 1) + 3 * (9 * 3 + 1)
+
+
+def test_adain_terms_by_hand(photos: tuple[Tensor, Tensor]) -> None:
+    torch.manual_seed(0)
+    vgg = Encoder((4, 4, 5, 5, 6, 6, 6, 6, 7))
+    content, style = (vgg.features(photo) for photo in photos)
+    target = AdainTarget(content, style)
+    score = target.score(content)
+    (mean, std), (own_mean, own_std) = (
+        (x[-1].mean((2, 3), keepdim=True), (x[-1].var((2, 3), keepdim=True) + 1e-5).sqrt()) for x in (style, content)
+    )
+    wanted = (content[-1] - own_mean) / own_std * std + mean
+    assert score.content == pytest.approx((content[-1] - wanted).square().mean().item(), rel=1e-4)
+    terms = [
+        (a.mean((2, 3)) - b.mean((2, 3))).square().mean()
+        + ((a.var((2, 3)) + 1e-5).sqrt() - (b.var((2, 3)) + 1e-5).sqrt()).square().mean()
+        for a, b in zip(content, style, strict=True)
+    ]
+    assert score.style == pytest.approx(torch.stack(terms).sum().item(), rel=1e-4)
+    assert score.loss == score.content + 10 * score.style
+    smaller = target.score([level[..., :-1] for level in content])
+    assert smaller.content == pytest.approx((content[-1] - wanted)[..., :-1].square().mean().item(), rel=1e-4)
+
+
 def test_style_distance_by_hand(photos: tuple[Tensor, Tensor]) -> None:
     torch.manual_seed(0)
     vgg = Encoder((4, 5, 6))
-    distances = style_distances(vgg, *photos)
+    own, wanted = (gram_matrices(vgg.features(photo)) for photo in photos)
+    distances = style_distances(own, wanted)
     for distance, a, b in zip(distances, *(vgg.features(x) for x in photos), strict=True):
         grams = [x.flatten(2) @ x.flatten(2).mT / (x.shape[2] * x.shape[3]) for x in (a, b)]
         assert distance == pytest.approx((grams[0] - grams[1]).norm().item(), rel=1e-4)
-    assert style_distances(vgg, photos[0], photos[0]) == pytest.approx([0, 0], abs=1e-4)
+    assert style_distances(own, own) == [0, 0]
 
 
 def test_lpips_is_its_formula(photos: tuple[Tensor, Tensor], tmp_path: Path) -> None:

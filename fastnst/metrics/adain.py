@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastnst.networks.vgg import Encoder
 from fastnst.reference.adain import adaptive_instance_normalization, calc_mean_std, statistics_loss
+
+LEVELS = 4
+"""relu1_1 to relu4_1."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +28,24 @@ class AdainScore:
         return self.content + 10 * self.style
 
 
-@torch.no_grad()
-def adain_score(vgg: Encoder, output: Tensor, content: Tensor, style: Tensor) -> AdainScore:
-    """Score ``output`` [1, 3, H, W], RGB 0..1, rounded to 8 bits first, against ``content`` and ``style`` pictures.
+class AdainTarget:
+    """What pictures of one content and one style are held to (Huang and Belongie, ICCV 2017, eq. 11-13).
 
-    Sides that the network's pools cut (not multiples of 8) leave the output smaller: the content is cropped to it.
+    Args:
+        content: the content's levels in the scoring network, each [1, C_i, H_i, W_i], four or more.
+        style: the style's.
     """
-    content = content[..., : output.shape[2], : output.shape[3]]
-    seen = vgg.features((output.clamp(0, 1) * 255).round() / 255)
-    wanted = vgg.features(style)
-    target = adaptive_instance_normalization(vgg(content), wanted[-1])
-    height, width = (min(a, b) for a, b in zip(seen[-1].shape[2:], target.shape[2:], strict=True))
-    content_term = F.mse_loss(seen[-1][..., :height, :width], target[..., :height, :width])
-    style_term = sum(statistics_loss(o, *calc_mean_std(s)).item() for o, s in zip(seen, wanted, strict=True))
-    return AdainScore(content_term.item(), float(style_term))
+
+    @torch.no_grad()
+    def __init__(self, content: Sequence[Tensor], style: Sequence[Tensor]) -> None:
+        self.feature = adaptive_instance_normalization(content[LEVELS - 1], style[LEVELS - 1])
+        self.statistics = [calc_mean_std(level) for level in style[:LEVELS]]
+
+    @torch.no_grad()
+    def score(self, seen: Sequence[Tensor]) -> AdainScore:
+        """Of a picture's levels. The picture may be smaller than the content by what its network's pools cut."""
+        height, width = (min(a, b) for a, b in zip(seen[LEVELS - 1].shape[2:], self.feature.shape[2:], strict=True))
+        content_term = F.mse_loss(seen[LEVELS - 1][..., :height, :width], self.feature[..., :height, :width])
+        levels = zip(seen[:LEVELS], self.statistics, strict=True)
+        style_term = sum(statistics_loss(level, *wanted).item() for level, wanted in levels)
+        return AdainScore(content_term.item(), float(style_term))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 
 def parameters(network: nn.Module) -> int:
@@ -49,3 +50,42 @@ def live_channels(maps: Callable[[Tensor], list[Tensor]], images: list[Tensor]) 
         seen = [(x != 0).any(-1).any(-1).any(0) for x in maps(image)]
         alive = seen if alive is None else [a | b for a, b in zip(alive, seen, strict=True)]
     return [int(each.sum()) for each in alive or []]
+
+
+class LiveParameters:
+    """Counts the parameters of a chain of convolutions without those of dead channels, from what it computes while in use.
+
+    A channel is dead if ReLU makes it zero everywhere in every picture: it, and what reads it, could be removed.
+
+    Args:
+        layers: in the order in which they run, each reading the output of the one before; the last one writes the picture,
+            whose channels all count.
+    """
+
+    def __init__(self, layers: Sequence[nn.Conv2d]) -> None:
+        self.layers = layers
+        self.alive = [torch.zeros(layer.out_channels, dtype=torch.bool) for layer in layers]
+        self.hooks: list[RemovableHandle] = []
+
+    def __enter__(self) -> LiveParameters:
+        """Begin to watch."""
+
+        def watch(alive: Tensor, output: Tensor) -> None:
+            alive |= (output > 0).any(-1).any(-1).any(0)
+
+        for layer, alive in zip(self.layers, self.alive, strict=True):
+            self.hooks.append(layer.register_forward_hook(lambda _layer, _inputs, output, alive=alive: watch(alive, output)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Watch no longer."""
+        while self.hooks:
+            self.hooks.pop().remove()
+
+    def count(self) -> int:
+        """Weights between live channels, and their biases, by all that was seen so far."""
+        alive = [*(int(each.sum()) for each in self.alive[:-1]), self.layers[-1].out_channels]
+        total = 0
+        for layer, inputs, outputs in zip(self.layers, (self.layers[0].in_channels, *alive), alive, strict=False):
+            total += outputs * (inputs * layer.weight[0, 0].numel() + 1)
+        return total

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from fastnst import ops
-from fastnst.networks.vgg import Encoder
 
 
 @torch.no_grad()
-def style_distances(vgg: Encoder, output: Tensor, style: Tensor) -> list[float]:
-    """For each stage of ``vgg``, the Frobenius norm of the difference of two pictures' Gram matrices.
+def gram_matrices(levels: Sequence[Tensor]) -> list[Tensor]:
+    """Of a picture's levels in a scoring network, each [1, C, H, W]: F F^T / HW, [1, C, C].
 
-    Args:
-        vgg: a scoring network up to any stage.
-        output, style: [1, 3, H, W], RGB 0..1, of any sizes.
-
-    The Gram matrices are sums over places divided by their number (F F^T / HW): the published table does not say which
-    divisor made it, so only figures of this definition compare.
+    The published table does not say which divisor made it, so only figures of this definition compare.
     """
-    distances = []
-    for a, b in zip(vgg.features(output.clamp(0, 1)), vgg.features(style), strict=True):
-        grams = [ops.gram_matrix(x.float()) * x.shape[1] for x in (a, b)]
-        distances.append(float((grams[0] - grams[1]).norm()))
-    return distances
+    return [ops.gram_matrix(level.float()) * level.shape[1] for level in levels]
+
+
+def style_distances(grams: Sequence[Tensor], wanted: Sequence[Tensor]) -> list[float]:
+    """For each stage, the Frobenius norm of the difference of two pictures' :func:`gram_matrices`."""
+    return [float((a - b).norm()) for a, b in zip(grams, wanted, strict=True)]

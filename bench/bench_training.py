@@ -1,0 +1,51 @@
+"""Training steps of `collab` and `adain` beside the same steps with published operations. See :mod:`bench.training`.
+
+pytest bench/bench_training.py --benchmark-json=training.json              both precisions
+pytest bench/bench_training.py --quick --benchmark-json=training.json      bfloat16, as the recipes run, with fewer visits
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from . import training
+from .clock import Clock
+from .conftest import show
+from .ops.session import checked_device
+
+CLOCK = Clock()
+RESULTS = pytest.StashKey[dict[training.Case, training.Result]]()
+
+pytestmark = [pytest.mark.timeout(0), pytest.mark.benchmark(timer=CLOCK)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    cases = [(case, name) for case in training.cases(metafunc.config.option.quick) for name in training.LABELS]
+    ids = [f"{case.recipe}-{case.precision}-{name}" for case, name in cases]
+    metafunc.parametrize(("case", "operations"), cases, ids=ids)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("training")
+    training.write_data(folder / "data")
+    return folder / "data"
+
+
+def test_training(
+    request: pytest.FixtureRequest, data: Path, benchmark: BenchmarkFixture, case: training.Case, operations: str
+) -> None:
+    options, results = request.config.option, request.config.stash.setdefault(RESULTS, {})
+    device = checked_device(options.device)
+    if case not in results:
+        show(request.config, case.name)
+        rounds = options.rounds or (training.LESS_ROUNDS if options.quick else training.ROUNDS)
+        results[case] = training.measure(case, data, device, rounds, options.patience)
+    result = results[case]
+    benchmark.group = case.name
+    benchmark.extra_info |= training.facts(case, operations, result, device)
+    visits = iter(result.seconds[operations])
+    benchmark.pedantic(lambda: CLOCK.advance(next(visits)), rounds=len(result.seconds[operations]))

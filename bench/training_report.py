@@ -1,0 +1,84 @@
+"""Turns the JSON of the training steps' benchmark into ``training-<machine>.md`` and ``.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .machine import machine_of, sentence, slug
+from .ops.names import FASTNST, PUBLISHED
+from .ops.report import DISTURBED
+from .report import milliseconds, table
+from .training import LABELS, STEPS
+
+HEAD = ("step", "fastnst, ms (min-max)", f"{LABELS[PUBLISHED]}, ms (min-max)", "times as fast")
+
+METHOD = """\
+Both run the recipe's code on the same networks, random ones, in one process and are visited in turn; a visit is a step that is
+not counted and then the median of {steps}; the table shows the median of {visits} visits, the fastest and the slowest. A step
+is the loss, its gradient, clipping and Adam, with VGG-19's targets where the recipe computes them at every step (`collab`);
+reading pictures is not in it. `collab` is its first phase, with the collaboration loss; `adain` its second one. Only the
+operations differ, and both share the convolutions, which are most of a step. Maps are in channels-last layout, as the recipes
+have them; the published statistics copy them once for that. Rows are marked as disturbed where other processes used more than
+{disturbed:.0%} of the cores meanwhile.
+"""
+
+
+def write(source: Path, folder: Path) -> Path:
+    """Write the report of pytest-benchmark's JSON into ``folder``; the Markdown file's path.
+
+    Raises:
+        ValueError: ``source`` holds no training step.
+    """
+    data = json.loads(source.read_text())
+    rows = [
+        each["extra_info"] | {f"{key}_seconds": each["stats"][key] for key in ("median", "min", "max")}
+        for each in data["benchmarks"]
+        if "operations" in each.get("extra_info", {})
+    ]
+    if not rows:
+        raise ValueError(f"{source}: no training step was measured")
+    machine = machine_of(data["machine_info"], rows[0])
+    summary = {
+        "machine": machine,
+        "date": data["datetime"][:10],
+        "commit": data.get("commit_info", {}).get("id"),
+        "rows": rows,
+    }
+    page = folder / f"training-{slug(machine)}.md"
+    folder.mkdir(parents=True, exist_ok=True)
+    page.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
+    page.write_text(markdown(summary))
+    return page
+
+
+def markdown(summary: dict[str, Any]) -> str:
+    """The whole page."""
+    first = summary["rows"][0]
+    lines = [
+        "# Training steps with fastnst.ops and with the published operations\n",
+        f"* Machine: {sentence(summary['machine'])}; device {first['device']}; threads: {first['threads']}",
+        f"* Date: {summary['date']}" + (f"; commit {summary['commit'][:12]}" if summary["commit"] else ""),
+        f"* Versions: {', '.join(f'{name} {version}' for name, version in first['versions'].items())}\n",
+        table(HEAD, cells(summary["rows"])),
+        METHOD.format(steps=STEPS, visits=len(first["visits_seconds"]), disturbed=DISTURBED),
+    ]
+    return "\n".join(lines)
+
+
+def cells(rows: list[dict[str, Any]]) -> Iterator[list[str]]:
+    by_name = {(row["case"], row["operations"]): row for row in rows}
+    for case in dict.fromkeys(row["case"] for row in rows):
+        pair = [by_name.get((case, name)) for name in (FASTNST, PUBLISHED)]
+        own, other = pair
+        if own is None or other is None:  # one of them failed, which pytest has said
+            continue
+        disturbed = " (disturbed)" if own["foreign_share"] > DISTURBED else ""
+        times = [[milliseconds(row[f"{key}_seconds"]) for key in ("median", "min", "max")] for row in (own, other)]
+        yield [
+            f"{case}, {own['batch']} x {own['size']} px{disturbed}",
+            *(f"{median} ({least}-{most})" for median, least, most in times),
+            f"{other['median_seconds'] / own['median_seconds']:.2f}",
+        ]

@@ -1,0 +1,114 @@
+"""The models that are compared: which file an argument means, and models of the engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from fastnst.jobs import UsageError
+from fastnst.networks.vgg import Encoder
+from fastnst.stylize import Stylizer, models
+
+from .pictures import Pixels
+
+SIDE = 512
+"""Multiply-accumulates are counted for content, style and result of this side."""
+
+
+class Model(ABC):
+    """A row of the tables.
+
+    Attributes:
+        name: of the row, no other's.
+        path: the file.
+        what: in words.
+        parameters: numbers that stylization needs, dead ones included; None where the file does not say.
+        macs: multiply-accumulates of a picture of 512 x 512 as the network is defined, the style's encoding included.
+    """
+
+    name: str
+    path: Path
+    what: str
+    parameters: int | None
+    macs: int | None
+
+    @abstractmethod
+    def __call__(self, content: Pixels, style: Pixels) -> Pixels:
+        """``content`` in the style of ``style``, of the content's size."""
+
+    @abstractmethod
+    def reconstructions(self, content: Pixels) -> dict[int, Pixels]:
+        """What each stage's decoder makes of its encoder's features of ``content``, where the stage can be run alone."""
+
+    def watched(self) -> AbstractContextManager[object]:
+        """Within it, :attr:`live_parameters` learns from what the model computes."""
+        return nullcontext()
+
+    @property
+    def live_parameters(self) -> int | None:
+        """Parameters without those of channels that were zero in all that was watched; None where that is not known."""
+        return None
+
+
+class EngineModel(Model):
+    """A ``.fnst`` file in the engine."""
+
+    def __init__(self, name: str, path: Path, threads: int) -> None:
+        self.name, self.path = name, path
+        self.stylizer = Stylizer(path, threads)
+        card = self.stylizer.engine.card
+        self.kind = card.get("kind")
+        self.what = f"int8 {self.kind or 'model'}"
+        self.parameters = card.get("parameters")
+        parts = card.get("macs_per_pixel_by_part", {})
+        known = parts.keys() >= {"encoder", "decoder"}
+        self.macs = SIDE**2 * (2 * parts["encoder"] + parts["decoder"]) if known else None
+
+    def __call__(self, content: Pixels, style: Pixels) -> Pixels:
+        return self.stylizer(content, style)
+
+    def reconstructions(self, content: Pixels) -> dict[int, Pixels]:
+        return {4: self.stylizer(content, content, alpha=0.0)} if self.kind == "adain" else {}
+
+
+def named(arguments: Sequence[str]) -> dict[str, Path]:
+    """Rows and their files, from ``MODEL`` or ``NAME=MODEL``; a model is a shipped one's name, or a file.
+
+    Raises:
+        UsageError: two rows of one name.
+    """
+    shipped = {model.name: model.path for model in models()}
+    rows: dict[str, Path] = {}
+    for argument in arguments:
+        name, _, model = argument.rpartition("=") if not Path(argument).exists() else ("", "", argument)
+        name = name or (model if model in shipped else Path(model).stem)
+        if name in rows:
+            raise UsageError(f"{argument}: another model is named {name!r}; NAME={model} gives it a name of its own")
+        rows[name] = shipped.get(model, Path(model))
+    return rows
+
+
+def load_model(name: str, path: Path, threads: int, vgg: Callable[[int], Encoder]) -> Model:
+    """The model in a file.
+
+    Args:
+        name: of its row.
+        path: ``.fnst``, or a trained ``.safetensors`` (see :func:`.networks.read_networks`).
+        threads: that the engine uses.
+        vgg: VGG-19 up to a stage, for decoders that come without an encoder.
+
+    Raises:
+        ValueError: one line that names the file and says what is wrong.
+        FileNotFoundError: no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such model")
+    if path.suffix == ".fnst":
+        return EngineModel(name, path, threads)
+    if path.suffix == ".safetensors":
+        from .networks import FloatModel, read_networks
+
+        return FloatModel(name, path, read_networks(path, vgg))
+    raise ValueError(f"{path}: expected a shipped model's name, a .fnst or a .safetensors file")
