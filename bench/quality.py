@@ -21,7 +21,8 @@ from fastnst.engine import Engine
 from fastnst.images import open_picture, resize_short_side
 from fastnst.metrics.adain import AdainScore, adain_score
 from fastnst.networks.adain import LAYERS
-from fastnst.networks.vgg import Decoder, Encoder, load_normalised_vgg19
+from fastnst.networks.vgg import Decoder, Encoder
+from fastnst.networks.vgg_files import load_normalised_vgg19
 from fastnst.reference.adain import adaptive_instance_normalization
 
 Pixels = NDArray[np.uint8]

@@ -5,7 +5,7 @@ Small widths and embedding heads: Collaborative Distillation (Wang et al., CVPR 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -35,12 +35,13 @@ class Stage(nn.Module):
     Args:
         widths: of the encoder; they decide the stage.
         heads: whether there are embeddings, of the last layer of every block to VGG-19's width.
+        decoder_widths: where the decoder is no mirror of the encoder: input channels of its layers, in the encoder's order.
     """
 
-    def __init__(self, widths: tuple[int, ...], heads: bool = False) -> None:
+    def __init__(self, widths: Sequence[int], heads: bool = False, decoder_widths: Sequence[int] | None = None) -> None:
         super().__init__()
         self.encoder = Encoder(widths)
-        self.decoder = Decoder(widths, last_relu=True)
+        self.decoder = Decoder(decoder_widths or widths, last_relu=True)
         self.number = self.encoder.stage
         lifted = zip(self.encoder.widths, VGG19, ALL_LAYERS, strict=False) if heads else ()
         self.heads = nn.ModuleDict({name: nn.Conv2d(own, full, 1) for own, full, name in lifted if name in TAPS})
