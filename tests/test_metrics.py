@@ -18,7 +18,9 @@ from fastnst.metrics.lpips import Lpips
 from fastnst.metrics.pictures import psnr, ssim
 from fastnst.metrics.style import gram_matrices, style_distances
 from fastnst.networks import wct
+from fastnst.networks.adain import WIDTHS
 from fastnst.networks.vgg import ALL_LAYERS, Encoder, layers_of, stage_of
+from fastnst.train.adain import Pair as AdainPair
 
 # Table 1.5 of the specification: parameters of the published networks, with conv0.
 PUBLISHED = {
@@ -28,8 +30,22 @@ PUBLISHED = {
     (5, True): (810140, 810003),
 }  # fmt: skip
 HEADS = {1: 1600, 2: 5312, 3: 21952, 4: 88000, 5: 154048}
-# Billions of multiply-accumulates of encoders at 3000 x 3000 without conv0 (81 million), as published.
-GMACS = {(1, False): 15.55, (2, False): 513.2, (3, False): 1010.9, (4, False): 2172.1, (5, False): 3249.9}
+# The same table: billions of multiply-accumulates of encoders at 3000 x 3000, conv0 counted; of small decoders as well.
+GMACS = {
+    (1, False): 15.63, (2, False): 513.30, (3, False): 1010.96, (4, False): 2172.18, (5, False): 3250.01,
+    (1, True): 5.91, (2, True): 35.07, (3, True): 66.18, (4, True): 138.75, (5, True): 206.12,
+}  # fmt: skip
+DECODER_GMACS = {1: 5.83, 2: 34.99, 3: 66.10, 4: 138.67, 5: 204.97}
+# Over the stages: parameters of encoders and of decoders; billions of the encoders without conv0, as the paper counts them,
+# and with it of everything that a stylization computes: content and style encoded, decoded.
+SUMS = {False: (17_120_444, 17_118_927, 6961.7, 20_869), True: (1_073_212, 1_072_791, 451.6, 1354.6)}
+# Table 3.1: widths, parameters of encoder and decoder, MiB in float32, billions at 512 x 512 (encode twice, decode).
+ADAIN = {
+    "original": (WIDTHS["original"], 3_505_740, 3_505_219, 26.745, 189.8),
+    "pruned, 327": ((64, 64, 128, 128, 140, 153, 153, 153, 327), 1_486_799, 1_486_463, 11.342, 117.5),
+    "pruned": (WIDTHS["pruned"], 1_395_851, 1_395_581, 10.648, 116.4),
+    "16x": (WIDTHS["16x"], 219_804, 219_667, 1.676, 12.1),
+}
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +83,41 @@ def test_parameters_are_the_published_ones(stage: int, small: bool) -> None:
     assert parameters(pair.heads) == (HEADS[stage] if small else 0)
 
 
+def billions(pair: wct.Stage | AdainPair, side: int) -> tuple[float, float]:
+    """Multiply-accumulates of encoder and decoder for a picture; on PyTorch's device of shapes, which computes nothing."""
+    image = torch.zeros(1, 3, side, side, device="meta")
+    pair.to("meta")
+    return macs(pair.encoder, image) / 1e9, macs(pair.decoder, pair.encoder(image)) / 1e9
+
+
 @pytest.mark.parametrize(("stage", "small"), GMACS)
 def test_macs_are_the_published_ones(stage: int, small: bool) -> None:
-    encoder = Encoder(wct.widths_of(stage, small))
-    counted = macs(encoder, torch.zeros(1, 3, 32, 32)) - 9 * 32 * 32
-    assert counted / 32**2 * 3000**2 / 1e9 == pytest.approx(GMACS[stage, small], rel=2e-4)
+    encoder, decoder = billions(wct.Stage(wct.widths_of(stage, small)), 3000)
+    assert encoder == pytest.approx(GMACS[stage, small], abs=0.0051)
+    if small:
+        assert decoder == pytest.approx(DECODER_GMACS[stage], abs=0.0051)
+
+
+@pytest.mark.parametrize("small", SUMS)
+def test_sums_over_stages_are_the_published_ones(small: bool) -> None:
+    encoders, decoders, without_conv0, all_together = SUMS[small]
+    pairs = [wct.Stage(wct.widths_of(stage, small)) for stage in wct.STAGES]
+    assert sum(parameters(pair.encoder) for pair in pairs) == encoders
+    assert sum(parameters(pair.decoder) for pair in pairs) == decoders
+    counts = [billions(pair, 3000) for pair in pairs]
+    conv0 = 9 * 3000**2 / 1e9
+    assert sum(encoder - conv0 for encoder, _ in counts) == pytest.approx(without_conv0, abs=0.051)
+    assert sum(2 * encoder + decoder for encoder, decoder in counts) == pytest.approx(all_together, rel=5e-5)
+
+
+@pytest.mark.parametrize("name", ADAIN)
+def test_cost_of_adain_pairs_is_the_published_one(name: str) -> None:
+    widths, encoder_parameters, decoder_parameters, mebibytes, billion = ADAIN[name]
+    pair = AdainPair(Encoder(widths), widths)
+    assert (parameters(pair.encoder), parameters(pair.decoder)) == (encoder_parameters, decoder_parameters)
+    assert 4 * (encoder_parameters + decoder_parameters) / 2**20 == pytest.approx(mebibytes, abs=1e-3)
+    encoder, decoder = billions(pair, 512)
+    assert 2 * encoder + decoder == pytest.approx(billion, abs=0.05)
 
 
 def test_macs_of_other_layers_by_hand() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from fastnst.networks.pruning import decoder_widths, encoder_widths, peaks, without_dead
+from fastnst.networks.pruning import peaks, without_dead
+from fastnst.networks.state import decoder_widths, encoder_widths, part_of
 from fastnst.networks.wct import Stage
 
 WIDTHS = (6, 5, 7, 4, 8)
@@ -37,7 +38,8 @@ def outputs(stage: Stage, pictures: torch.Tensor) -> list[torch.Tensor]:
 
 
 def rebuilt(state: dict[str, torch.Tensor]) -> Stage:
-    slim = Stage(encoder_widths(state), heads=True, decoder_widths=decoder_widths(state)).eval().requires_grad_(False)
+    widths, back = encoder_widths(part_of(state, "encoder")), decoder_widths(part_of(state, "decoder"))
+    slim = Stage(widths, heads=True, decoder_widths=back).eval().requires_grad_(False)
     slim.load_state_dict(state)
     return slim
 
@@ -47,11 +49,11 @@ def test_removing_dead_channels_changes_nothing(stage: Stage, pictures: torch.Te
     found = peaks(stage, lambda: outputs(stage, pictures))
     live = {name: int((peak > 0).sum()) for name, peak in found.items()}
     slim = rebuilt(state)
-    assert encoder_widths(state) == tuple(
+    assert encoder_widths(part_of(state, "encoder")) == tuple(
         live[f"encoder.{name}"] for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1")
     )
-    assert encoder_widths(state)[0] <= 4 and encoder_widths(state)[-1] <= 7
-    assert decoder_widths(state)[-1] == encoder_widths(state)[-1]
+    assert encoder_widths(part_of(state, "encoder"))[0] <= 4 and encoder_widths(part_of(state, "encoder"))[-1] <= 7
+    assert decoder_widths(part_of(state, "decoder"))[-1] == encoder_widths(part_of(state, "encoder"))[-1]
     assert sum(x.numel() for x in state.values()) < sum(x.numel() for x in stage.state_dict().values())
     for wanted, got in zip(outputs(stage, pictures), outputs(slim, pictures), strict=True):
         torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-4)
@@ -73,7 +75,7 @@ def test_nearly_dead_channels_go_on_request(stage: Stage, pictures: torch.Tensor
 def test_a_dead_layer_keeps_a_channel(stage: Stage, pictures: torch.Tensor) -> None:
     stage.encoder.conv2_1.bias.fill_(-1000.0)
     state = without_dead(stage.state_dict(), peaks(stage, lambda: outputs(stage, pictures)))
-    assert encoder_widths(state)[2] == 1
+    assert encoder_widths(part_of(state, "encoder"))[2] == 1
     rebuilt(state)
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
 import torch
-from PIL import Image
-from safetensors.torch import load_file, save_file
+from random_vgg import as_file, random_vgg19
+from recipe_runs import SMALL, run, write_data
+from safetensors.torch import load_file
 
+from fastnst import cli
 from fastnst.convert.pair import load_pair
 from fastnst.networks.adain import LAYERS, WIDTHS
-from fastnst.networks.pruning import encoder_widths
+from fastnst.networks.state import encoder_widths, part_of
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
-from fastnst.networks.wct import widths_of
-from fastnst.train import adain, collab, decoder, prune
-from fastnst.train.data import CropSource
+from fastnst.train import ablation, adain, collab, decoder, prune
+from fastnst.train.data import CropSource, to_float
 from fastnst.train.pool import GROUP, FeaturePool
+from fastnst.train.scoring import CROP, CROPS, scoring_vgg
+from fastnst.train.settings import Place, Settings, filled, read, to_toml
 from fastnst.train.world import World
 
 
@@ -29,30 +32,10 @@ def one_thread() -> None:
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as recipes expect one."""
-    folder = tmp_path_factory.mktemp("data")
-    pictures = {"content-train": (skimage.data.astronaut(), skimage.data.chelsea()), "style-train": (skimage.data.coffee(),)}
-    for kind, photographs in pictures.items():
-        (folder / kind).mkdir()
-        for i, pixels in enumerate(photographs):
-            Image.fromarray(pixels[:200, :200]).save(folder / kind / f"{i}.png")
-    torch.manual_seed(0)
-    tensors = dict(Encoder(VGG19[: len(LAYERS)], input_scale=1.0).state_dict())
-    tensors |= {f"norm_scale.{name}": torch.rand(tensors[f"{name}.bias"].shape) + 0.5 for name in LAYERS}
-    (folder / "weights").mkdir()
-    save_file(tensors, folder / "weights" / decoder.VGG_FILE)
-    return folder
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
-def run(recipe: object, data: Path, out: Path, **settings: object) -> dict[str, torch.Tensor]:
-    """What a recipe leaves; settings as on the command line."""
-    given = [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    recipe.main(["--data", str(data), "--out", str(out), "--threads", "1", *given])  # type: ignore[attr-defined]
-    (*_, final) = sorted(out.rglob("final.safetensors"))
-    return load_file(final)
-
-
-SMALL = {"batch": 2, "size": 32, "every": 2}
+CONFIGS = Path(adain.__file__).parent / "recipes"
 ADAIN = {**SMALL, "finish_batch": 2, "finish_size": 40, "pool": 16, "distil_steps": 2, "style_steps": 2, "finish_steps": 2}
 
 
@@ -64,39 +47,6 @@ def test_decoder_undoes_vgg(data: Path, tmp_path: Path) -> None:
     assert decoder.decoder_from(tmp_path / "final.safetensors", last_relu=True).stage == 3
 
 
-def test_collab_leaves_encoder_heads_and_decoder(data: Path, tmp_path: Path) -> None:
-    run(decoder, data, tmp_path / "big", **SMALL, stage=2, steps=1)
-    steps = {"encoder_steps": 2, "decoder_steps": 2}
-    final = run(collab, data, tmp_path / "small", **SMALL, stage=2, **steps, teacher=tmp_path / "big" / "final.safetensors")
-    assert {name.split(".")[0] for name in final} == {"encoder", "heads", "decoder"}
-    assert tuple(final[f"encoder.{name}.weight"].shape[0] for name in ALL_LAYERS[:3]) == widths_of(2, small=True)
-    rows = (tmp_path / "small" / "log.csv").read_text()
-    assert "\n1,embedding," in rows
-    assert "\n3,embedding," not in rows  # the decoder's turn
-    assert decoder.encoder_from(tmp_path / "small" / "final.safetensors").stage == 2
-
-
-@pytest.mark.parametrize(
-    ("weights", "terms"),
-    [
-        ({"pixel_weight": 0, "perceptual_weight": 0}, {"embedding", "loss"}),
-        ({"embedding_weight": 0}, {"pixel", "perceptual", "loss"}),
-    ],
-    ids=["embedding-alone", "collaboration-alone"],
-)
-def test_collab_ablations_leave_terms_out(weights: dict[str, float], terms: set[str], data: Path, tmp_path: Path) -> None:
-    run(decoder, data, tmp_path / "big", **SMALL, stage=1, steps=1)
-    settings = {"encoder_steps": 1, "decoder_steps": 1, "teacher": tmp_path / "big" / "final.safetensors"}
-    run(collab, data, tmp_path / "small", **SMALL, stage=1, **settings, **weights)
-    rows = [row.split(",") for row in (tmp_path / "small" / "log.csv").read_text().splitlines()]
-    assert {name for step, name, _ in rows if step == "1"} - {"rate", "samples_per_second"} == terms
-
-
-def test_collab_needs_its_teacher(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="teacher: the collaboration loss needs the big decoder"):
-        run(collab, data, tmp_path, **SMALL, stage=1)
-
-
 def test_adain_leaves_a_pair_to_convert(data: Path, tmp_path: Path) -> None:
     run(adain, data, tmp_path, **ADAIN)
     assert load_pair(tmp_path / "final.safetensors").widths == list(WIDTHS["16x"])
@@ -105,6 +55,79 @@ def test_adain_leaves_a_pair_to_convert(data: Path, tmp_path: Path) -> None:
 def test_adain_original_trains_its_decoder_alone(data: Path, tmp_path: Path) -> None:
     final = run(adain, data, tmp_path, **ADAIN, widths="original")
     assert all(name.startswith("decoder.") for name in final)
+
+
+MOBILE = {**ADAIN, "size": 16, "finish_size": 16, "encoder": "mobilenet"}
+
+
+def test_adain_trains_an_encoder_of_inverted_residuals(data: Path, tmp_path: Path) -> None:
+    numbers = {name: value for name, value in MOBILE.items() if name != "every"}
+    settings = adain.AdainSettings(**numbers, precision="float32")  # type: ignore[arg-type]
+    recipe = adain.AdainRecipe(settings, Place(data, tmp_path), World())
+    optimizer = torch.optim.Adam(recipe.pair.parameters(), 1e-3)
+    for phase in recipe.phases[:2]:
+        seen = []
+        for _ in range(5):
+            optimizer.zero_grad()
+            terms = recipe.losses(phase, 0)  # one batch again and again
+            terms["loss"].backward()
+            optimizer.step()
+            seen.append(terms["loss"].item())
+        assert min(seen[-2:]) < 0.8 * seen[0], phase.name
+
+
+def test_adain_goes_on_from_an_encoder_of_inverted_residuals(data: Path, tmp_path: Path) -> None:
+    final = run(adain, data, tmp_path, **MOBILE)
+    assert final["encoder.levels.2.0.filter.weight"].shape == (256, 1, 3, 3)
+    assert final["decoder.conv4_1.weight"].shape[1] == 128
+    given = {"widths": "start", "start": str(tmp_path / "final.safetensors")}
+    recipe = adain.AdainRecipe(adain.AdainSettings(encoder="mobilenet", **given), Place(data, tmp_path), World())  # type: ignore[arg-type]
+    assert all(torch.equal(value, final[name]) for name, value in recipe.final().items())
+    with pytest.raises(ValueError, match=r"final.safetensors: not this network: conv1_1.bias, .* missing, left over or"):
+        adain.AdainRecipe(adain.AdainSettings(**given), Place(data, tmp_path), World())  # type: ignore[arg-type]
+
+
+def test_prune_takes_no_other_encoder(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(prune, data, tmp_path, encoder="mobilenet")
+    assert stopped.value.code == 2
+    assert "encoder: only that of VGG's shape can be pruned, got 'mobilenet'" in capsys.readouterr().err
+
+
+def test_a_scoring_network_that_is_not_normalised_is_normalised_on_photographs(data: Path, tmp_path: Path) -> None:
+    tensors = as_file(random_vgg19(1), "torchvision")
+    tensors["features.0.weight"] *= 60
+    torch.save(tensors, tmp_path / "vgg.pth")
+    run(decoder, data, tmp_path / "run", **SMALL, stage=1, steps=1, vgg=tmp_path / "vgg.pth")
+    place = Place(data, tmp_path)
+    vgg = scoring_vgg(decoder.DecoderSettings(vgg=str(tmp_path / "vgg.pth")), place, stage=1)
+    crops = CropSource(data / "content-train", CROP, (0.95, 1.05), 1).batch(range(CROPS))
+    torch.testing.assert_close(vgg(to_float(crops)).mean((0, 2, 3)), torch.ones(64), atol=1e-3, rtol=1e-3)
+
+
+RECIPES: dict[str, Settings] = {
+    "decoder": decoder.DecoderSettings(),
+    "collab": collab.CollabSettings(),
+    "ablation": ablation.AblationSettings(),
+    "adain": adain.AdainSettings(),
+    "adain-mobilenet": adain.AdainSettings(),
+    "prune": prune.PruneSettings(),
+}
+
+
+def test_every_recipe_has_its_file() -> None:
+    assert {path.stem for path in CONFIGS.glob("*.toml")} == RECIPES.keys()
+    assert set(cli.RECIPES) <= RECIPES.keys()
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipe_files_say_everything_but_paths(name: str) -> None:
+    """So that what a file trains does not change with a default."""
+    given = read(CONFIGS / f"{name}.toml")
+    settings = filled(RECIPES[name], given, name)
+    paths = {line.split(" ")[0] for line in to_toml(RECIPES[name]).splitlines() if line.endswith('= ""')}
+    assert paths <= {"start", "teacher", "encoder", "vgg"}
+    assert {each.name for each in fields(settings)} - given.keys() == paths
 
 
 def test_adain_goes_on_with_the_same_bytes(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +156,7 @@ def test_prune_comes_to_its_widths_in_rounds(data: Path, tmp_path: Path, monkeyp
     given = {**{k: v for k, v in ADAIN.items() if "steps" not in k}, **steps, "start": start}
     run(prune, data, tmp_path / "pruned", **given)
     pair = load_file(tmp_path / "pruned" / "round-2" / "final.safetensors")
-    assert encoder_widths(pair) == WIDTHS["pruned"]
+    assert encoder_widths(part_of(pair, "encoder")) == WIDTHS["pruned"]
     assert load_pair(tmp_path / "pruned" / "round-2" / "final.safetensors").widths == list(WIDTHS["pruned"])
 
 

@@ -7,9 +7,10 @@ Three phases, one after the other, on random crops:
 ``style``   both learn content and style loss on small crops;
 ``finish``  the same on larger crops, while the learning rate falls to zero.
 
-With ``--widths original`` the encoder is VGG-19 itself, frozen, and only the decoder learns, as published. The targets of
-photographs and paintings need no gradient: they are computed once per crop, kept in a pool that is renewed slowly, and paired
-anew at every step, which halves the cost of a step.
+With ``--widths original`` the encoder is VGG-19 itself, frozen, and only the decoder learns, as published. With ``--encoder
+mobilenet`` it is one of inverted residuals, which has three levels to embed; such a pair is not one that ``fastnst convert``
+knows. The targets of photographs and paintings need no gradient: they are computed once per crop, kept in a pool that is
+renewed slowly, and paired anew at every step, which halves the cost of a step.
 """
 
 from __future__ import annotations
@@ -19,30 +20,33 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fastnst import ops
-from fastnst.networks.adain import WIDTHS
-from fastnst.networks.pruning import encoder_widths
-from fastnst.networks.vgg import TAPS, VGG19, Decoder, Encoder, load_normalised_vgg19
+from fastnst.networks.adain import LAYERS, WIDTHS
+from fastnst.networks.mobile import MobileEncoder, mobile_widths
+from fastnst.networks.state import decoder_widths, fill
+from fastnst.networks.vgg import TAPS, VGG19, Decoder, Encoder
 from fastnst.networks.wct import load_published_decoder
 
 from .data import CropSource, to_float
-from .decoder import VGG_FILE, channels_last, initialise, load_part
+from .decoder import channels_last, initialise, load_part
 from .loop import train
 from .pool import FeaturePool, Statistics
-from .settings import Phase, Place, Settings, parse
+from .scoring import ScoredSettings, scoring_vgg
+from .settings import Phase, Place, parse
 from .world import World, joined
 
 WCT_DECODERS_FILE = "wct_decoders_relu1_3_f16.safetensors"
+ENCODERS = ("vgg", "mobilenet")
 
 
 @dataclass(frozen=True)
-class AdainSettings(Settings):
+class AdainSettings(ScoredSettings):
     """What decides the result."""
 
     widths: str = field(default="16x", metadata={"help": " or ".join(WIDTHS) + ", or start: those of that file"})
+    encoder: str = field(default="vgg", metadata={"help": " or ".join(ENCODERS) + ": its shape; the decoder is VGG's mirror"})
     start: str = field(
         default="", metadata={"help": "safetensors file with decoder.*, and encoder.* unless original, to start from"}
     )
@@ -76,6 +80,8 @@ class AdainSettings(Settings):
         super().__post_init__()
         if self.widths not in {*WIDTHS, "start"}:
             raise ValueError(f"widths: expected {', '.join(WIDTHS)} or start, got {self.widths!r}")
+        if self.encoder not in ENCODERS:
+            raise ValueError(f"encoder: expected {' or '.join(ENCODERS)}, got {self.encoder!r}")
         if self.wct_decoder and self.widths != "original":
             raise ValueError("wct_decoder: it has the original widths")
         if self.size % 8 or self.finish_size % 8:
@@ -85,19 +91,30 @@ class AdainSettings(Settings):
 class Pair(nn.Module):
     """Encoder and decoder, and the linear embeddings that only the first phase uses."""
 
-    def __init__(self, widths: tuple[int, ...]) -> None:
+    def __init__(self, encoder: Encoder | MobileEncoder, widths: Sequence[int]) -> None:
         super().__init__()
-        self.encoder = Encoder(widths)
+        self.encoder = encoder
         self.decoder = Decoder(widths)
-        channels = [getattr(self.encoder, name).out_channels for name in TAPS[: self.encoder.stage]]
-        wanted = [VGG19[i] for i in (0, 2, 4, 8)]
-        self.embeddings = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in zip(channels, wanted, strict=True))
+        wanted = dict(zip(LAYERS, VGG19, strict=False))
+        self.embeddings = nn.ModuleList(
+            nn.Conv2d(own, wanted[TAPS[stage - 1]], 1) for stage, own in encoder.level_widths.items()
+        )
         initialise(self)
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
         feature = ops.adaptive_instance_normalization(self.encoder(content), self.encoder(style))
         image: Tensor = self.decoder(feature)
         return image
+
+
+def new_pair(settings: AdainSettings) -> Pair:
+    """With random weights; its widths are the decoder's of ``settings.start`` where they are to come from there."""
+    chosen = settings.widths
+    widths = decoder_widths(load_part(settings.start, "decoder")) if chosen == "start" else WIDTHS[chosen]
+    if len(widths) != len(LAYERS):
+        raise ValueError(f"{settings.start}: a decoder of {len(widths)} layers, expected {len(LAYERS)}")
+    encoder = MobileEncoder(mobile_widths(widths)) if settings.encoder == "mobilenet" else Encoder(widths)
+    return Pair(encoder, widths)
 
 
 def out_of_range(image: Tensor) -> Tensor:
@@ -112,19 +129,19 @@ class AdainRecipe:
 
     def __init__(self, settings: AdainSettings, place: Place, world: World) -> None:
         self.settings, self.world = settings, world
-        self.vgg = load_normalised_vgg19(place.data / "weights" / VGG_FILE)
+        self.vgg = scoring_vgg(settings, place)
         channels_last(self.vgg, world)
         torch.manual_seed(settings.seed)
-        self.pair = Pair(encoder_widths(load_file(settings.start)) if settings.widths == "start" else WIDTHS[settings.widths])
-        if settings.widths == "original":
+        self.pair = new_pair(settings)
+        if (settings.widths, settings.encoder) == ("original", "vgg"):
             self.pair.encoder = self.vgg
             self.pair.embeddings = nn.ModuleList()
         if settings.wct_decoder:
             published = load_published_decoder(place.data / "weights" / WCT_DECODERS_FILE, stage=3)
             self.pair.decoder.load_state_dict(published.state_dict(), strict=False)
         if settings.start:
-            for part in ("decoder",) if settings.widths == "original" else ("encoder", "decoder"):
-                getattr(self.pair, part).load_state_dict(load_part(settings.start, part))
+            for part in ("decoder",) if self.pair.encoder is self.vgg else ("encoder", "decoder"):
+                fill(getattr(self.pair, part), load_part(settings.start, part), settings.start)
         channels_last(self.pair, world)
         small = self.pair.encoder is not self.vgg
         self.networks: nn.Module = self.pair if small else nn.ModuleDict({"decoder": self.pair.decoder})
@@ -165,9 +182,10 @@ class AdainRecipe:
         terms: dict[str, Tensor] = {"embedding": image.new_zeros(())}
         seen = wanted if pair.encoder is self.vgg else pair.encoder.features(image)
         if pair.embeddings:
+            aims = [wanted[stage - 1] for stage in pair.encoder.level_widths]
             losses = [
                 ops.linear_embedding_loss(level.float(), aim, *embed.parameters())
-                for embed, level, aim in zip(pair.embeddings, seen, wanted, strict=True)
+                for embed, level, aim in zip(pair.embeddings, seen, aims, strict=True)
             ]
             terms["embedding"] = torch.stack(losses).sum()
         rebuilt = pair.decoder(seen[-1]).float()

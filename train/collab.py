@@ -3,6 +3,9 @@
 Wang et al., CVPR 2020, step 2. The encoder's loss (eq. 6) has three terms: the linear embedding of every level in VGG-19's
 features; the pixels that the frozen big decoder rebuilds from the lifted last level; and VGG-19's features of those. The small
 decoder then learns to undo the frozen small encoder (eq. 1), which sees the raw features, not the lifted ones.
+
+What the paper compares it with are settings: one loss alone (the other's weights 0), a pruned encoder that is not distilled
+(``--encoder-steps 0``), and a decoder that is distilled too (``--decoder-embedding-weight``).
 """
 
 from __future__ import annotations
@@ -14,30 +17,68 @@ import torch
 from torch import Tensor, nn
 
 from fastnst import ops
-from fastnst.networks.vgg import load_normalised_vgg19
-from fastnst.networks.wct import Stage, widths_of
+from fastnst.networks.vgg import Decoder
 
 from .data import CropSource, to_float
-from .decoder import VGG_FILE, channels_last, decoder_from, initialise, reconstruction
+from .decoder import channels_last, reconstruction
 from .loop import train
-from .settings import Phase, Place, Settings, parse
+from .scoring import ScoredSettings, scoring_vgg
+from .settings import Phase, Place, parse
+from .student import Student, new_student, start_pruned, student_from, teacher_from
 from .world import World, joined
+
+INITIAL = ("pruned", "random")
+NORMALISED_ON = 32
+"""Crops whose mean activations normalise a pruned encoder."""
 
 
 @dataclass(frozen=True)
-class CollabSettings(Settings):
+class CollabSettings(ScoredSettings):
     """What decides the result."""
 
     stage: int = field(default=4, metadata={"help": "1 to 5"})
-    teacher: str = field(default="", metadata={"help": "file with this stage's big decoder.* (recipe decoder)"})
-    encoder_steps: int = 3000
+    teacher: str = field(default="", metadata={"help": "file with this stage's big decoder: of recipe decoder, or WCT's own"})
+    start: str = field(default="", metadata={"help": "file with encoder.* (decoder.*, heads.*) to go on from, of any widths"})
+    initial: str = field(
+        default="pruned",
+        metadata={"help": "without a start: pruned (VGG-19's filters of largest L1 norm, as published) or random"},
+    )
+    encoder_steps: int = field(default=3000, metadata={"help": "0: the encoder stays as it starts"})
     decoder_steps: int = 3000
     batch: int = 8
     size: int = 128
     embedding_weight: float = field(default=10.0, metadata={"help": "0: collaboration loss alone"})
     pixel_weight: float = field(default=1.0, metadata={"help": "of the big decoder's picture; both 0: embedding alone"})
     perceptual_weight: float = 1.0
+    relu_heads: bool = field(default=False, metadata={"help": "a ReLU behind the embeddings"})
     decoder_perceptual_weight: float = field(default=0.01, metadata={"help": "the authors' command line; the paper says 1"})
+    decoder_embedding_weight: float = field(
+        default=0.0, metadata={"help": "of the small decoder's blocks, lifted, in the big one's; the authors found it harmful"}
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ValueError: one line.
+        """
+        super().__post_init__()
+        if self.initial not in INITIAL:
+            raise ValueError(f"initial: expected {' or '.join(INITIAL)}, got {self.initial!r}")
+        if self.encoder_steps and not (self.embedding_weight or self.collaborates):
+            raise ValueError("embedding_weight, pixel_weight and perceptual_weight: all 0, nothing teaches the encoder")
+        if self.decoder_embedding_weight and self.stage == 1:
+            raise ValueError("decoder_embedding_weight: the decoder of stage 1 is one layer, it has no blocks to embed")
+
+    @property
+    def collaborates(self) -> bool:
+        """Whether the encoder learns from what the big decoder makes of its features."""
+        return self.encoder_steps > 0 and (self.pixel_weight > 0 or self.perceptual_weight > 0)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any loss needs the big decoder."""
+        return self.collaborates or self.decoder_embedding_weight > 0
 
 
 class CollabRecipe:
@@ -47,23 +88,33 @@ class CollabRecipe:
 
     def __init__(self, settings: CollabSettings, place: Place, world: World) -> None:
         self.settings, self.world = settings, world
-        self.vgg = load_normalised_vgg19(place.data / "weights" / VGG_FILE, stage=settings.stage)
-        channels_last(self.vgg, world)
-        self.collaborates = settings.pixel_weight > 0 or settings.perceptual_weight > 0
-        if self.collaborates:
-            if not settings.teacher:
-                raise ValueError("teacher: the collaboration loss needs the big decoder of this stage (recipe decoder)")
-            self.teacher = decoder_from(settings.teacher, last_relu=True)
-            channels_last(self.teacher, world)
+        if settings.needs_teacher and not settings.teacher:
+            raise ValueError("teacher: the collaboration loss needs the big decoder of this stage (recipe decoder)")
+        self.vgg = scoring_vgg(settings, place, settings.stage)
+        self.teacher: Decoder | None = teacher_from(settings.teacher, settings.stage) if settings.needs_teacher else None
+        self.crops = CropSource(place.data / "content-train", settings.size, (0.9, 1.2), settings.seed)
         torch.manual_seed(settings.seed)
-        self.stage = Stage(widths_of(settings.stage, small=True), heads=True)
-        initialise(self.stage)
-        self.networks: nn.Module = channels_last(self.stage, world)
+        self.student = self.started()
+        for network in (self.vgg, self.teacher, self.student):
+            if network is not None:
+                channels_last(network, world)
+        self.networks: nn.Module = self.student
         self.phases: Sequence[Phase] = [
             Phase("encoder", settings.encoder_steps, settings.batch, settings.size),
             Phase("decoder", settings.decoder_steps, settings.batch, settings.size),
         ]
-        self.crops = CropSource(place.data / "content-train", settings.size, (0.9, 1.2), settings.seed)
+
+    def started(self) -> Student:
+        """The networks as training finds them."""
+        settings = self.settings
+        extras = settings.relu_heads, settings.decoder_embedding_weight > 0
+        if settings.start:
+            return student_from(settings.start, settings.stage, *extras)
+        student = new_student(settings.stage, *extras)
+        if settings.initial == "pruned":
+            crops = to_float(self.crops.batch(range(NORMALISED_ON)))
+            start_pruned(student, self.vgg, torch.split(crops, settings.batch))
+        return student
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
         world = self.world
@@ -75,43 +126,61 @@ class CollabRecipe:
 
     def encoder_losses(self, image: Tensor, wanted: list[Tensor]) -> dict[str, Tensor]:
         """Eq. 6."""
-        settings, stage = self.settings, self.stage
-        features = stage.encoder.features(image)
+        settings, student = self.settings, self.student
+        features = student.encoder.features(image)
         terms: dict[str, Tensor] = {}
         total = image.new_zeros(())
         if settings.embedding_weight:
-            embeddings = [
-                ops.linear_embedding_loss(level.float(), aim, *head.parameters())
-                for level, aim, head in zip(features, wanted, stage.heads.values(), strict=True)
-            ]
-            terms["embedding"] = torch.stack(embeddings).sum()
+            terms["embedding"] = self.embedding(features, wanted)
             total = total + settings.embedding_weight * terms["embedding"]
-        if self.collaborates:
-            lifted = list(stage.heads.values())[-1](features[-1])
-            rebuilt = self.teacher(lifted)  # lifted features may be negative: no activation follows an embedding
+        if settings.collaborates:
+            assert self.teacher is not None
+            rebuilt = self.teacher(student.last_lifted(features[-1]))
             terms |= reconstruction(self.vgg, rebuilt, image, wanted, settings.pixel_weight, settings.perceptual_weight)
             total = total + terms["loss"]
         return terms | {"loss": total}
 
+    def embedding(self, features: list[Tensor], wanted: list[Tensor]) -> Tensor:
+        """Mean squared error of all levels, lifted, summed."""
+        if self.settings.relu_heads:
+            return ops.perceptual_loss([x.float() for x in self.student.lifted(features)], wanted)
+        return linear_embeddings(features, wanted, self.student.heads)
+
     def decoder_losses(self, image: Tensor, wanted: list[Tensor]) -> dict[str, Tensor]:
-        """Eq. 1 for the small pair."""
+        """Eq. 1 for the small pair; its blocks may learn those of the big decoder too, which reads VGG-19's features."""
+        settings, student = self.settings, self.student
         with torch.no_grad():
-            feature = self.stage.encoder(image)
-        return reconstruction(
-            self.vgg, self.stage.decoder(feature), image, wanted, 1.0, self.settings.decoder_perceptual_weight
-        )
+            feature = student.encoder(image)
+        (*blocks, rebuilt) = student.decoder.features(feature)
+        terms = reconstruction(self.vgg, rebuilt, image, wanted, 1.0, settings.decoder_perceptual_weight)
+        if settings.decoder_embedding_weight:
+            assert self.teacher is not None
+            with torch.no_grad():
+                (*aims, _) = (block.float() for block in self.teacher.features(wanted[-1]))
+            terms["decoder_embedding"] = linear_embeddings(blocks, aims, student.decoder_heads)
+            terms["loss"] = terms["loss"] + settings.decoder_embedding_weight * terms["decoder_embedding"]
+        return terms
 
     def pictures(self) -> list[list[Tensor]]:
         images = to_float(self.crops.batch(range(10**9, 10**9 + 6))).to(self.world.device)
         with torch.autocast(self.world.device.type, torch.bfloat16, self.settings.autocast):
-            feature = self.stage.encoder(images)
-            rows = [images, self.stage.decoder(feature).float()]
-            if self.collaborates:
-                rows.append(self.teacher(list(self.stage.heads.values())[-1](feature)).float())
+            feature = self.student.encoder(images)
+            rows = [images, self.student.decoder(feature).float()]
+            if self.settings.collaborates and self.teacher is not None:
+                rows.append(self.teacher(self.student.last_lifted(feature)).float())
         return [list(row) for row in rows]
 
     def final(self) -> dict[str, Tensor]:
-        return dict(self.stage.state_dict())
+        return {name: x for name, x in self.student.state_dict().items() if not name.startswith("decoder_heads.")}
+
+
+def linear_embeddings(maps: Sequence[Tensor], aims: Sequence[Tensor], heads: nn.ModuleDict) -> Tensor:
+    """Sum over maps of the mean squared error of their embedding by ``heads`` (1x1 convolutions) in ``aims``."""
+    losses = [
+        ops.linear_embedding_loss(own.float(), aim, *head.parameters())
+        for own, aim, head in zip(maps, aims, heads.values(), strict=True)
+    ]
+    return torch.stack(losses).sum()
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -43,14 +43,16 @@ class CropSource:
         side = min(self.size / zoom, *picture.size)
         left, top = (float(rng.uniform(0, extent - side)) for extent in picture.size)
         crop = picture.resize((self.size, self.size), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
-        pixels = np.asarray(crop)
-        if rng.integers(2):
-            pixels = pixels[:, ::-1]
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        return as_tensor(crop).flip(2) if rng.integers(2) else as_tensor(crop)
 
     def batch(self, counters: range) -> Tensor:
         """Several crops, uint8 [N, 3, size, size]."""
         return torch.stack([self.crop(counter) for counter in counters])
+
+
+def as_tensor(picture: Image.Image) -> Tensor:
+    """An RGB picture as uint8 [3, H, W]."""
+    return torch.from_numpy(np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1)))
 
 
 def to_float(pixels: Tensor) -> Tensor:

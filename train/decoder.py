@@ -16,18 +16,18 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fastnst import ops
-from fastnst.networks.vgg import Decoder, Encoder, load_normalised_vgg19
+from fastnst.networks.state import decoder_widths, encoder_widths, fill, part_of
+from fastnst.networks.vgg import Decoder, Encoder
 
 from .data import CropSource, to_float
 from .loop import train
-from .settings import Phase, Place, Settings, parse
+from .scoring import ScoredSettings, scoring_vgg
+from .settings import Phase, Place, parse
 from .world import World, joined
-
-VGG_FILE = "vgg19_relu5_1_f16.safetensors"
 
 
 @dataclass(frozen=True)
-class DecoderSettings(Settings):
+class DecoderSettings(ScoredSettings):
     """What decides the result."""
 
     stage: int = field(default=4, metadata={"help": "1 to 5: the encoder ends with relu{stage}_1"})
@@ -46,28 +46,25 @@ def load_part(path: str | Path, part: str) -> dict[str, Tensor]:
     Raises:
         ValueError: there are none.
     """
-    prefix = f"{part}."
-    tensors = {name.removeprefix(prefix): x for name, x in load_file(path).items() if name.startswith(prefix)}
+    tensors = part_of(load_file(path), part)
     if not tensors:
-        raise ValueError(f"{path}: no tensors {prefix}*")
+        raise ValueError(f"{path}: no tensors {part}.*")
     return tensors
 
 
 def encoder_from(path: str | Path) -> Encoder:
     """A frozen encoder of any width from a checkpoint's ``encoder.*``."""
     tensors = load_part(path, "encoder")
-    widths = [tensors[name].shape[0] for name in sorted(tensors) if name.endswith(".weight") and name != "conv0.weight"]
-    encoder = Encoder(widths)
-    encoder.load_state_dict(tensors)
+    encoder = Encoder(encoder_widths(tensors))
+    fill(encoder, tensors, str(path))
     return encoder.eval().requires_grad_(False)
 
 
 def decoder_from(path: str | Path, last_relu: bool) -> Decoder:
     """A frozen decoder of any width from a checkpoint's ``decoder.*``."""
     tensors = load_part(path, "decoder")
-    widths = [tensors[name].shape[1] for name in sorted(tensors) if name.endswith(".weight")]
-    decoder = Decoder(widths, last_relu)
-    decoder.load_state_dict(tensors)
+    decoder = Decoder(decoder_widths(tensors), last_relu)
+    fill(decoder, tensors, str(path))
     return decoder.eval().requires_grad_(False)
 
 
@@ -93,7 +90,7 @@ class DecoderRecipe:
 
     def __init__(self, settings: DecoderSettings, place: Place, world: World) -> None:
         self.settings, self.world = settings, world
-        self.vgg = load_normalised_vgg19(place.data / "weights" / VGG_FILE, stage=settings.stage)
+        self.vgg = scoring_vgg(settings, place, settings.stage)
         self.encoder = encoder_from(settings.encoder) if settings.encoder else self.vgg
         for network in (self.vgg, self.encoder):
             channels_last(network, world)

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
 
 from fastnst.networks.adain import LAYERS, WIDTHS
-from fastnst.networks.pruning import State, cut_outputs, encoder_widths, readers_of
-from fastnst.networks.vgg import load_normalised_vgg19
+from fastnst.networks.pruning import State, cut_outputs, readers_of
+from fastnst.networks.state import encoder_widths, part_of
 
 from .adain import AdainRecipe, AdainSettings
 from .checkpoints import save_checkpoint
-from .decoder import VGG_FILE
+from .filters import kept_channels
 from .loop import train
+from .scoring import scoring_vgg
 from .settings import Place, parse
 from .world import World, joined
 
@@ -40,11 +40,15 @@ class PruneSettings(AdainSettings):
     last_steps: int = field(default=2000, metadata={"help": "steps after the last round, on large crops, to a rate of zero"})
     learning_rate: float = 2e-4
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
 
-def kept_channels(weight: Tensor, count: int) -> Tensor:
-    """The ``count`` output channels of ``weight`` [O, I, k, k] with the largest L2 norm of weights, in their order."""
-    largest: Tensor = weight.flatten(1).norm(dim=1).topk(count).indices
-    return largest.sort().values
+        Raises:
+            ValueError: one line.
+        """
+        super().__post_init__()
+        if self.encoder != "vgg":
+            raise ValueError(f"encoder: only that of VGG's shape can be pruned, got {self.encoder!r}")
 
 
 def prune(pair: State, widths: Sequence[int]) -> State:
@@ -84,7 +88,7 @@ def original_pair(settings: PruneSettings, place: Place) -> State:
         raise ValueError("start: expected a trained pair, or the decoder of recipe adain --widths original")
     pair = dict(load_file(settings.start))
     if not any(name.startswith("encoder.") for name in pair):
-        vgg = load_normalised_vgg19(place.data / "weights" / VGG_FILE)
+        vgg = scoring_vgg(settings, place)
         pair |= {f"encoder.{name}": value for name, value in vgg.state_dict().items()}
     return pair
 
@@ -96,7 +100,7 @@ def run(settings: PruneSettings, place: Place, world: World) -> Path:
         The last round's ``final.safetensors``.
     """
     pair = original_pair(settings, place)
-    plan = schedule(encoder_widths(pair), WIDTHS[settings.target], settings.rounds)
+    plan = schedule(encoder_widths(part_of(pair, "encoder")), WIDTHS[settings.target], settings.rounds)
     final = Path(settings.start)
     for number, widths in enumerate(plan, 1):
         folder = place.out / f"round-{number}"

@@ -20,11 +20,12 @@ from fastnst.engine import default_threads
 from fastnst.jobs import UsageError
 from fastnst.metrics.pictures import psnr
 from fastnst.networks.vgg import Encoder
+from fastnst.networks.vgg_files import load_normalised_vgg19
 
 from . import sheet
 from .models import Model, load_model, named
 from .pictures import Pair, Pixels, load, square, to_tensor
-from .scoring import Scorer, Target, scoring_vgg
+from .scoring import Scorer, Target
 from .timing import in_turn
 
 __all__ = ["Evaluation", "ModelResult", "evaluate"]
@@ -137,7 +138,7 @@ def evaluate(
         def vgg(stage: int) -> Encoder:
             if scorer.vgg_file is None:
                 raise ValueError("a decoder alone needs vgg19*.safetensors from --weights")
-            return scoring_vgg(scorer.vgg_file, stage)
+            return load_normalised_vgg19(scorer.vgg_file, stage=stage)
 
         loaded = [load_model(name, path, threads, vgg) for name, path in rows.items()]
         results = [_result(model, against.get(model.name)) for model in loaded]

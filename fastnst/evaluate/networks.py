@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from fastnst import ops
 from fastnst.metrics.cost import LiveParameters, macs, parameters
-from fastnst.networks.vgg import ALL_LAYERS, Decoder, Encoder, layers_of, stage_of
+from fastnst.networks.state import decoder_widths, encoder_widths, fill
+from fastnst.networks.vgg import Decoder, Encoder, layers_of
 from fastnst.networks.wct import Stage, load_published, stylize
 
 from .models import SIDE, Model
@@ -100,11 +101,11 @@ def _stage(parts: Mapping[str, Tensors], vgg: Vgg, last_relu: bool) -> Stage:
     """Both sides have widths of their own: channels that were dead on one side need not have been on the other."""
     if "decoder" not in parts:
         raise ValueError("there is no decoder")
-    decoder = Decoder(_widths(parts["decoder"], "decoder", 1), last_relu)
-    _fill(decoder, parts["decoder"], "decoder")
+    decoder = Decoder(decoder_widths(parts["decoder"]), last_relu)
+    fill(decoder, parts["decoder"], "decoder")
     if "encoder" in parts:
-        encoder = Encoder(_widths(parts["encoder"], "encoder", 0))
-        _fill(encoder, parts["encoder"], "encoder")
+        encoder = Encoder(encoder_widths(parts["encoder"]))
+        fill(encoder, parts["encoder"], "encoder")
     else:
         encoder = vgg(decoder.stage)
     given, taken = encoder.widths[-1], _layers(decoder)[0].in_channels
@@ -115,29 +116,6 @@ def _stage(parts: Mapping[str, Tensors], vgg: Vgg, last_relu: bool) -> Stage:
     stage = Stage(encoder.widths)
     stage.encoder, stage.decoder = encoder, decoder
     return stage.eval().requires_grad_(False)
-
-
-def _widths(tensors: Tensors, side: str, axis: int) -> list[int]:
-    """The encoder's outputs or the decoder's inputs, layer by layer."""
-    weights = [tensors.get(f"{name}.weight") for name in ALL_LAYERS]
-    widths = [weight.shape[axis] for weight in weights if weight is not None and weight.ndim == 4]
-    try:
-        stage_of(widths)
-    except ValueError as error:
-        raise ValueError(f"{side}: {error}") from None
-    return widths
-
-
-def _fill(network: nn.Module, tensors: Tensors, side: str) -> None:
-    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    for name in sorted(wanted.keys() | tensors.keys()):
-        if name not in wanted:
-            raise ValueError(f"unexpected tensor {side}.{name}")
-        if name not in tensors:
-            raise ValueError(f"tensor {side}.{name} is missing")
-        if tuple(tensors[name].shape) != wanted[name]:
-            raise ValueError(f"{side}.{name} has shape {list(tensors[name].shape)}, expected {list(wanted[name])}")
-    network.load_state_dict(dict(tensors))
 
 
 def _layers(network: Encoder | Decoder) -> list[nn.Conv2d]:

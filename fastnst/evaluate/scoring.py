@@ -11,7 +11,7 @@ from fastnst.metrics.adain import AdainTarget
 from fastnst.metrics.lpips import Lpips
 from fastnst.metrics.pictures import ssim
 from fastnst.metrics.style import gram_matrices, style_distances
-from fastnst.networks.vgg import TAPS, Encoder, load_normalised_vgg19
+from fastnst.networks.vgg import TAPS, load_normalised_vgg19
 
 from .pictures import Pixels, to_tensor
 
@@ -45,23 +45,13 @@ class Scorer:
         if folder is not None and not folder.is_dir():
             raise NotADirectoryError(f"{folder}: is not a folder; --weights names that of the scoring networks")
         self.vgg_file, lpips_file = (_find(folder, kind) for kind in ("vgg19", "lpips_alex"))
-        self.vgg = None if self.vgg_file is None else scoring_vgg(self.vgg_file, STAGES[-1])
+        self.vgg = None if self.vgg_file is None else load_normalised_vgg19(self.vgg_file, stage=STAGES[-1])
         self.lpips = None if lpips_file is None else _lpips(lpips_file)
         self.left_out = []
         if self.vgg is None:
             self.left_out.append("AdaIN loss and style distances: they need vgg19*.safetensors from --weights")
         if self.lpips is None:
             self.left_out.append("LPIPS: it needs lpips_alex*.safetensors from --weights")
-
-
-def scoring_vgg(path: Path, stage: int) -> Encoder:
-    """The normalised VGG-19 up to a stage; errors in one line."""
-    try:
-        return load_normalised_vgg19(path, stage=stage)
-    except KeyError as error:
-        raise ValueError(f"{path}: not the scoring VGG-19: tensor {error} is missing") from None
-    except (RuntimeError, SafetensorError) as error:
-        raise ValueError(f"{path}: not the scoring VGG-19: {' '.join(str(error).split())}") from None
 
 
 def _lpips(path: Path) -> Lpips:

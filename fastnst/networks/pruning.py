@@ -12,22 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from fastnst.networks.state import encoder_widths, part_of
 from fastnst.networks.vgg import layers_of, stage_of
 
 State = dict[str, Tensor]
-
-
-def encoder_widths(state: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """Output channels of the encoder's layers."""
-    counts = {name.split(".")[1]: x.shape[0] for name, x in state.items() if name.startswith("encoder.conv")}
-    counts.pop("conv0", None)
-    return tuple(counts[name] for name in layers_of(stage_of(list(counts.values()))))
-
-
-def decoder_widths(state: Mapping[str, Tensor]) -> tuple[int, ...]:
-    """Input channels of the decoder's layers, in the encoder's order: what ``Decoder`` takes."""
-    counts = {name.split(".")[1]: x.shape[1] for name, x in state.items() if name.startswith("decoder.") and x.ndim == 4}
-    return tuple(counts[name] for name in layers_of(stage_of(list(counts.values()))))
 
 
 def cut_outputs(state: State, layer: str, kept: Tensor, readers: Sequence[str]) -> None:
@@ -51,7 +39,7 @@ def readers_of(state: Mapping[str, Tensor], layer: str) -> list[str]:
 
 def stage_in(state: Mapping[str, Tensor]) -> int:
     """The stage that the encoder ends with."""
-    return stage_of(encoder_widths(state))
+    return stage_of(encoder_widths(part_of(state, "encoder")))
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""VGG-19 and its mirror at any width and up to any stage: encoders, decoders, and the normalised network that scores pictures.
+"""VGG-19 and its mirror at any width and up to any stage: encoders and decoders.
 
 Each 3x3 convolution is preceded by reflection padding of 1 and followed by ReLU; 2x2 maxima lie between the blocks. A decoder
 is an encoder backwards, with nearest x2 upsampling where that one pools. RGB 0..1 goes in and comes out. Stage k (1 to 5) ends
@@ -8,11 +8,9 @@ with relu{k}_1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 ALL_LAYERS = (
@@ -94,6 +92,11 @@ class Encoder(nn.Module):
     def widths(self) -> tuple[int, ...]:
         return tuple(int(getattr(self, name).out_channels) for name in layers_of(self.stage))
 
+    @property
+    def level_widths(self) -> dict[int, int]:
+        """Channels of the maps that :meth:`features` gives, by the stage whose VGG-19 features they stand for."""
+        return {stage: int(getattr(self, TAPS[stage - 1]).out_channels) for stage in range(1, self.stage + 1)}
+
     def features(self, image: Tensor, stage: int | None = None) -> list[Tensor]:
         """ReLU outputs of the levels up to ``stage``, [N, C_i, H/2^i, W/2^i]."""
         x = self.conv0(image)
@@ -129,39 +132,22 @@ class Decoder(nn.Module):
         for name, outputs, inputs in zip(layers_of(self.stage), (3, *widths[:-1]), widths, strict=True):
             self.add_module(name, nn.Conv2d(inputs, outputs, 3))
 
-    def forward(self, feature: Tensor) -> Tensor:
-        """RGB, unclamped, from ``feature`` [N, C, h, w]: [N, 3, h*2^(stage-1), w*2^(stage-1)]."""
-        x = feature
+    def features(self, feature: Tensor) -> list[Tensor]:
+        """What the last layer of every block makes of ``feature`` [N, C, h, w], from the deepest to the picture.
+
+        Block k ends with conv{k}_1, behind its ReLU: [N, C_(k-1), h*2^(stage-k), w*2^(stage-k)].
+        """
+        x, blocks = feature, []
         for name in reversed(layers_of(self.stage)):
             if name in POOL_AFTER:
                 x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = reflected(getattr(self, name), x)
             if name != ALL_LAYERS[0] or self.last_relu:
                 x = F.relu(x)
-        return x
+            if name in TAPS:
+                blocks.append(x)
+        return blocks
 
-
-def load_normalised_vgg19(path: str | Path, ceil_pooling: bool = False, stage: int = 4) -> Encoder:
-    """VGG-19, frozen, each channel scaled to mean activation 1 over photographs.
-
-    Args:
-        path: safetensors file with ``conv0``, ``convX_Y.weight``/``.bias`` of the original (Caffe) VGG-19 and, per layer,
-            ``norm_scale.convX_Y``: the positive factors that turn its ReLU outputs into the normalised network's.
-        ceil_pooling: see :class:`Encoder`.
-        stage: the last one.
-
-    Raises:
-        KeyError: a tensor is missing.
-    """
-    tensors = {name: value.float() for name, value in load_file(path).items()}
-    encoder = Encoder(VGG19[: len(layers_of(stage))], ceil_pooling, input_scale=1.0)
-    state = {"conv0.weight": tensors["conv0.weight"], "conv0.bias": tensors["conv0.bias"]}
-    before = torch.ones(3)
-    for name in layers_of(stage):
-        # ReLU commutes with positive factors, so they move into the weights: by the layer's own, over those of its inputs.
-        scale = tensors[f"norm_scale.{name}"]
-        state[f"{name}.weight"] = tensors[f"{name}.weight"] * scale[:, None, None, None] / before[None, :, None, None]
-        state[f"{name}.bias"] = tensors[f"{name}.bias"] * scale
-        before = scale
-    encoder.load_state_dict(state)
-    return encoder.eval().requires_grad_(False)
+    def forward(self, feature: Tensor) -> Tensor:
+        """RGB, unclamped, from ``feature`` [N, C, h, w]: [N, 3, h*2^(stage-1), w*2^(stage-1)]."""
+        return self.features(feature)[-1]

@@ -1,0 +1,205 @@
+"""Ablation of Collaborative Distillation for one stage: each loss alone, no distillation, the decoder distilled too.
+
+Figures 6 and 9 of Wang et al., CVPR 2020, in numbers: every variant is a run of recipe ``collab`` with the same data, seeds and
+steps, in a folder of its own, and goes on where it was stopped. Measured on photographs and paintings that no run has seen
+(DATA/test/content and DATA/test/style): how well the small pair rebuilds photographs (SD(SE(x)), PSNR in dB), and how far the
+pictures that it stylizes by whitening and colouring at this stage alone are from the painting (distances of Gram matrices at
+relu1_1 .. relu{stage}_1 of VGG-19). VGG-19 with the big decoder stands beside them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from fastnst import __version__, ops
+from fastnst.images import atomic_output
+from fastnst.metrics.pictures import psnr
+from fastnst.metrics.style import gram_matrices, style_distances
+from fastnst.networks.vgg import Encoder
+
+from .collab import CollabRecipe, CollabSettings
+from .data import SUFFIXES, as_tensor, to_float
+from .loop import train
+from .scoring import scoring_vgg
+from .settings import Place, parse
+from .student import student_from, teacher_from
+from .world import World, joined
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "both": {},
+    "embedding": {"pixel_weight": 0.0, "perceptual_weight": 0.0},
+    "collaboration": {"embedding_weight": 0.0},
+    "pruned": {"encoder_steps": 0},
+    "decoder": {"decoder_embedding_weight": 0.01},  # as much as VGG-19's features weigh there
+}
+"""What each changes of the settings."""
+MEANINGS = {
+    "both": "embedding and collaboration loss",
+    "embedding": "embedding loss alone",
+    "collaboration": "collaboration loss alone",
+    "pruned": "pruned encoder, not distilled",
+    "decoder": "both losses, decoder distilled too",
+}
+REFERENCE = "VGG-19 and the big decoder"
+
+Network = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class AblationSettings(CollabSettings):
+    """What decides the result: ``collab``'s settings serve every variant, but for what it changes."""
+
+    variants: str = field(default=",".join(VARIANTS), metadata={"help": "some of these, separated by commas"})
+    seeds: int = field(default=1, metadata={"help": "runs of each variant, from --seed on"})
+    pairs: int = field(default=12, metadata={"help": "test pictures of each kind"})
+    test_size: int = field(default=256, metadata={"help": "side of the test pictures' centre in pixels"})
+    encoder_steps: int = 1000
+    decoder_steps: int = 1000
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises:
+            ValueError: one line.
+        """
+        super().__post_init__()
+        unknown = set(self.names) - VARIANTS.keys()
+        if unknown:
+            raise ValueError(f"variants: expected some of {', '.join(VARIANTS)}, got {', '.join(sorted(unknown))}")
+        if "decoder" in self.names and self.stage == 1:
+            raise ValueError("variants: decoder: the decoder of stage 1 is one layer, it has no blocks to embed")
+        if self.seeds < 1 or self.pairs < 1:
+            raise ValueError("seeds and pairs: expected at least 1")
+
+    @property
+    def names(self) -> list[str]:
+        """The variants."""
+        return self.variants.split(",")
+
+    def of(self, variant: str, seed: int) -> CollabSettings:
+        """The settings of one run."""
+        own = {name: value for name, value in asdict(self).items() if name in asdict(CollabSettings())}
+        return replace(CollabSettings(**own), **VARIANTS[variant], seed=seed)
+
+
+@dataclass(frozen=True)
+class Score:
+    """One pair of networks on the test pictures.
+
+    Attributes:
+        psnr: of rebuilt photographs in dB, mean over them.
+        style: distance of Gram matrices at each level of the scoring network, mean over the pairs.
+    """
+
+    psnr: float
+    style: list[float]
+
+
+def held_out(folder: Path, count: int, side: int) -> list[Tensor]:
+    """The centres of a folder's first pictures, [1, 3, side, side] in 0..1.
+
+    Raises:
+        OSError: no such folder, or a picture cannot be read.
+        ValueError: it holds too few pictures.
+    """
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if len(paths) < count:
+        raise ValueError(f"{folder}: {len(paths)} pictures, expected {count}")
+    pictures = (Image.open(path).convert("RGB") for path in paths[:count])
+    return [to_float(as_tensor(ImageOps.fit(x, (side, side), Image.Resampling.BICUBIC))[None]) for x in pictures]
+
+
+@torch.no_grad()
+def score(vgg: Encoder, encoder: Network, decoder: Network, contents: Sequence[Tensor], styles: Sequence[Tensor]) -> Score:
+    """A pair of networks at one stage: photographs rebuilt, and each in the style of the painting at its place."""
+    ratios, distances = [], []
+    for content, style in zip(contents, styles, strict=True):
+        feature = encoder(content)
+        rebuilt = decoder(feature).clamp(0, 1)
+        ratios.append(psnr(rebuilt, content[..., : rebuilt.shape[2], : rebuilt.shape[3]]))
+        pictures = decoder(ops.wct(feature, encoder(style))).clamp(0, 1), style
+        distances.append(style_distances(*(gram_matrices(vgg.features(picture)) for picture in pictures)))
+    return Score(fmean(ratios), [fmean(level) for level in zip(*distances, strict=True)])
+
+
+def run(settings: AblationSettings, place: Place, world: World) -> None:
+    """Every variant with every seed, then ``ablation.json`` and ``ablation.md``.
+
+    Raises:
+        OSError, ValueError: a file is missing or is not what it should be.
+    """
+    if not settings.teacher:
+        raise ValueError("teacher: expected the big decoder of this stage (recipe decoder, or WCT's own)")
+    folders = place.data / "test" / "content", place.data / "test" / "style"
+    contents, styles = (held_out(folder, settings.pairs, settings.test_size) for folder in folders)
+    vgg = scoring_vgg(settings, place, settings.stage)
+    scores: dict[str, list[Score]] = {}
+    for variant in settings.names:
+        for seed in range(settings.seed, settings.seed + settings.seeds):
+            out = place.out / f"{variant}-{seed}"
+            mine, there = settings.of(variant, seed), replace(place, out=out)
+            final = out / "final.safetensors"
+            if not final.exists():
+                train(CollabRecipe(mine, there, world), mine, there, world)
+            student = student_from(final, settings.stage, relu_heads=False, decoder_heads=False).eval()
+            scores.setdefault(variant, []).append(score(vgg, student.encoder, student.decoder, contents, styles))
+    teacher = teacher_from(settings.teacher, settings.stage)
+    scores[REFERENCE] = [score(vgg, vgg, teacher, contents, styles)]
+    if world.leads:
+        report(scores, settings, place.out)
+
+
+def report(scores: dict[str, list[Score]], settings: AblationSettings, out: Path) -> None:
+    """Write ``ablation.json`` with everything and ``ablation.md`` with the table."""
+    rows = [{"variant": name, **asdict(each)} for name, runs in scores.items() for each in runs]
+    versions = {"fastnst": __version__, "torch": torch.__version__}
+    facts = {"settings": asdict(settings), "versions": versions, "rows": rows}
+    for name, text in (("ablation.json", json.dumps(facts, indent=1) + "\n"), ("ablation.md", table(scores, settings))):
+        with atomic_output(out / name) as file:
+            file.write(text.encode())
+
+
+def table(scores: dict[str, list[Score]], settings: AblationSettings) -> str:
+    """The Markdown table, means over seeds; with several, their standard deviation behind them."""
+    levels = [f"relu{level}_1" for level in range(1, settings.stage + 1)]
+    lines = [
+        f"# Ablation, stage {settings.stage}",
+        "",
+        f"{settings.encoder_steps} steps for the encoder and {settings.decoder_steps} for the decoder, batches of"
+        f" {settings.batch} crops of {settings.size} px, {settings.seeds} seed(s); measured on {settings.pairs} pairs of test"
+        f" pictures, {settings.test_size} px. Higher PSNR and lower style distances are better.",
+        "",
+        f"| | PSNR of rebuilt photographs, dB | {' | '.join(f'style distance at {level}' for level in levels)} |",
+        f"| --- |{' --: |' * (1 + len(levels))}",
+    ]
+    for name, runs in scores.items():
+        columns = zip(*([each.psnr, *each.style] for each in runs), strict=True)
+        lines.append(f"| {MEANINGS.get(name, name)} | {' | '.join(map(shown, columns))} |")
+    return "\n".join(lines) + "\n"
+
+
+def shown(values: Sequence[float]) -> str:
+    """Mean, and deviation of several values."""
+    return f"{fmean(values):.4g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """``fastnst train ablation``; see ``--help``."""
+    settings, place = parse("ablation", (__doc__ or "").splitlines()[0], AblationSettings(), argv)
+    if place.threads:
+        torch.set_num_threads(place.threads)
+    with joined(place.device) as world:
+        run(settings, place, world)
+
+
+if __name__ == "__main__":
+    main()

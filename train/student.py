@@ -1,0 +1,111 @@
+"""What Collaborative Distillation trains, and what it starts from: a pruned VGG-19, random weights or a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch.nn.functional as F
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from fastnst.networks.state import decoder_widths, encoder_widths, fill
+from fastnst.networks.vgg import ALL_LAYERS, TAPS, VGG19, Decoder, Encoder
+from fastnst.networks.vgg_files import normalise
+from fastnst.networks.wct import Stage, load_published_decoder, widths_of
+
+from .decoder import decoder_from, initialise, load_part
+from .filters import pruned_encoder
+
+
+class Student(Stage):
+    """A stage with all that only training uses.
+
+    Args:
+        widths: of the encoder; they decide the stage.
+        widths_back: of the decoder where it is no mirror.
+        relu_heads: a ReLU behind the embeddings, as Collaborative Distillation's first models had.
+        decoder_heads: whether blocks of the decoder have linear embeddings in the big decoder's too.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        widths_back: Sequence[int] | None = None,
+        relu_heads: bool = False,
+        decoder_heads: bool = False,
+    ) -> None:
+        super().__init__(widths, heads=True, decoder_widths=widths_back)
+        self.relu_heads = relu_heads
+        # Block k ends with conv{k}_1; the last one's output is the picture, which needs no embedding.
+        ends = [ALL_LAYERS.index(name) for name in reversed(TAPS[1 : self.number])] if decoder_heads else []
+        layers = [(ALL_LAYERS[i], getattr(self.decoder, ALL_LAYERS[i]).out_channels, VGG19[i - 1]) for i in ends]
+        self.decoder_heads = nn.ModuleDict({name: nn.Conv2d(own, full, 1) for name, own, full in layers})
+
+    def lifted(self, features: Iterable[Tensor]) -> list[Tensor]:
+        """The embeddings of all levels of ``encoder.features``."""
+        lifted = super().lifted(features)
+        return [F.relu(x) for x in lifted] if self.relu_heads else lifted
+
+    def last_lifted(self, feature: Tensor) -> Tensor:
+        """The embedding of ``encoder``'s output alone: what the big decoder reads."""
+        (*_, head) = self.heads.values()
+        lifted: Tensor = head(feature)
+        return F.relu(lifted) if self.relu_heads else lifted
+
+
+def new_student(stage: int, relu_heads: bool, decoder_heads: bool) -> Student:
+    """With the published widths and random weights."""
+    student = Student(widths_of(stage, small=True), None, relu_heads, decoder_heads)
+    initialise(student)
+    return student
+
+
+def start_pruned(student: Student, vgg: Encoder, images: Sequence[Tensor]) -> None:
+    """Give ``student`` the encoder that filter pruning makes of ``vgg``, one factor a layer bringing activations back to 1.
+
+    Each cut takes inputs away, and with them activation; the authors' network that was pruned without distillation is
+    normalised likewise (it was also retrained as a classifier, which this one is not).
+    """
+    student.encoder = normalise(pruned_encoder(vgg, student.encoder.widths), images, per_channel=False)
+    student.encoder.requires_grad_(True).conv0.requires_grad_(False)
+
+
+def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: bool) -> Student:
+    """To go on from a file with ``encoder.*``, and ``decoder.*`` and ``heads.*`` where it has them; widths are the file's.
+
+    Without a decoder in the file the encoder's mirror begins with random weights, and so do embeddings.
+
+    Raises:
+        ValueError: no encoder of this stage, or tensors that do not fit one another.
+    """
+    with safe_open(path, framework="pt") as file:
+        parts = {name.split(".")[0] for name in file.keys()} & {"encoder", "decoder", "heads"}  # noqa: SIM118 - not a dict
+    states = {part: load_part(path, part) for part in {"encoder", *parts}}
+    back = decoder_widths(states["decoder"]) if "decoder" in states else None
+    student = Student(encoder_widths(states["encoder"]), back, relu_heads, decoder_heads)
+    if student.number != stage:
+        raise ValueError(f"{path}: an encoder of stage {student.number}, not {stage}")
+    initialise(student)
+    for part, state in states.items():
+        fill(getattr(student, part), state, str(path))
+    bottom = ALL_LAYERS[len(student.encoder.widths) - 1]
+    if getattr(student.decoder, bottom).in_channels != student.encoder.widths[-1]:
+        raise ValueError(f"{path}: the decoder reads other than the encoder's {student.encoder.widths[-1]} channels")
+    return student
+
+
+def teacher_from(path: str | Path, stage: int) -> Decoder:
+    """This stage's big decoder, frozen: of recipe ``decoder``, or WCT's own in one file for several stages.
+
+    Raises:
+        ValueError: none of this stage, or not of VGG-19's widths.
+    """
+    with safe_open(path, framework="pt") as file:
+        published = any(name.startswith("invertor") for name in file.keys())  # noqa: SIM118 - not a dict
+    if published:
+        return load_published_decoder(path, stage)
+    decoder = decoder_from(path, last_relu=True)
+    if decoder.stage != stage or decoder_widths(decoder.state_dict()) != widths_of(stage, small=False):
+        raise ValueError(f"{path}: not a big decoder of stage {stage}")
+    return decoder
