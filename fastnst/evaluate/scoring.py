@@ -11,7 +11,8 @@ from fastnst.metrics.adain import AdainTarget
 from fastnst.metrics.lpips import Lpips
 from fastnst.metrics.pictures import ssim
 from fastnst.metrics.style import gram_matrices, style_distances
-from fastnst.networks.vgg import TAPS, load_normalised_vgg19
+from fastnst.networks.vgg import TAPS
+from fastnst.networks.vgg_files import load_normalised_vgg19
 
 from .pictures import Pixels, to_tensor
 
