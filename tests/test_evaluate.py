@@ -20,11 +20,12 @@ from torch import Tensor
 from fastnst import Stylizer, cli
 from fastnst.evaluate import evaluate, report, timing
 from fastnst.evaluate.models import load_model, named
-from fastnst.evaluate.networks import ADAIN, WCT, FloatModel, read_networks
+from fastnst.evaluate.networks import FloatModel
 from fastnst.evaluate.pictures import Pixels, load, pair_folders, read_testset, to_tensor
 from fastnst.evaluate.scoring import Scorer
 from fastnst.evaluate.sheet import HEIGHT, chosen
 from fastnst.jobs import UsageError
+from fastnst.networks.files import ADAIN, WCT, read_networks
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
 from fastnst.networks.vgg_files import load_normalised_vgg19
 from fastnst.networks.wct import STAGES, Stage, stylize, widths_of

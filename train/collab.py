@@ -51,9 +51,14 @@ class CollabSettings(ScoredSettings):
     pixel_weight: float = field(default=1.0, metadata={"help": "of the big decoder's picture; both 0: embedding alone"})
     perceptual_weight: float = 1.0
     relu_heads: bool = field(default=False, metadata={"help": "a ReLU behind the embeddings"})
+    decoder_pixel_weight: float = 1.0
     decoder_perceptual_weight: float = field(default=0.01, metadata={"help": "the authors' command line; the paper says 1"})
     decoder_embedding_weight: float = field(
         default=0.0, metadata={"help": "of the small decoder's blocks, lifted, in the big one's; the authors found it harmful"}
+    )
+    decoder_style_weight: float = field(
+        default=0.0,
+        metadata={"help": "of the Gram matrices of what the decoder makes of stylized features; not published"},
     )
 
     def __post_init__(self) -> None:
@@ -93,6 +98,8 @@ class CollabRecipe:
         self.vgg = scoring_vgg(settings, place, settings.stage)
         self.teacher: Decoder | None = teacher_from(settings.teacher, settings.stage) if settings.needs_teacher else None
         self.crops = CropSource(place.data / "content-train", settings.size, (0.9, 1.2), settings.seed)
+        if settings.decoder_style_weight:
+            self.styles = CropSource(place.data / "style-train", settings.size, (0.9, 1.2), settings.seed + 1)
         torch.manual_seed(settings.seed)
         self.student = self.started()
         for network in (self.vgg, self.teacher, self.student):
@@ -118,11 +125,22 @@ class CollabRecipe:
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
         world = self.world
-        image = to_float(self.crops.batch(world.counters(batch_index, phase.batch))).to(world.device)
+        counters = world.counters(batch_index, phase.batch)
+        image = to_float(self.crops.batch(counters)).to(world.device)
         with torch.autocast(world.device.type, torch.bfloat16, self.settings.autocast):
-            with torch.no_grad():
-                wanted = [level.float() for level in self.vgg.features(image)]
-            return (self.encoder_losses if phase.name == "encoder" else self.decoder_losses)(image, wanted)
+            wanted = self.levels(image)
+            if phase.name == "encoder":
+                return self.encoder_losses(image, wanted)
+            terms = self.decoder_losses(image, wanted)
+            if self.settings.decoder_style_weight:
+                terms["style"] = self.style_loss(image, to_float(self.styles.batch(counters)).to(world.device))
+                terms["loss"] = terms["loss"] + self.settings.decoder_style_weight * terms["style"]
+            return terms
+
+    @torch.no_grad()
+    def levels(self, image: Tensor) -> list[Tensor]:
+        """What VGG-19 makes of ``image``."""
+        return [level.float() for level in self.vgg.features(image)]
 
     def encoder_losses(self, image: Tensor, wanted: list[Tensor]) -> dict[str, Tensor]:
         """Eq. 6."""
@@ -152,7 +170,8 @@ class CollabRecipe:
         with torch.no_grad():
             feature = student.encoder(image)
         (*blocks, rebuilt) = student.decoder.features(feature)
-        terms = reconstruction(self.vgg, rebuilt, image, wanted, 1.0, settings.decoder_perceptual_weight)
+        weights = settings.decoder_pixel_weight, settings.decoder_perceptual_weight
+        terms = reconstruction(self.vgg, rebuilt, image, wanted, *weights)
         if settings.decoder_embedding_weight:
             assert self.teacher is not None
             with torch.no_grad():
@@ -160,6 +179,20 @@ class CollabRecipe:
             terms["decoder_embedding"] = linear_embeddings(blocks, aims, student.decoder_heads)
             terms["loss"] = terms["loss"] + settings.decoder_embedding_weight * terms["decoder_embedding"]
         return terms
+
+    def style_loss(self, image: Tensor, style: Tensor) -> Tensor:
+        """How far whitened and coloured features are from the painting once decoded: what a cascade feeds the decoder.
+
+        Squared error of Gram matrices, relative to those of the painting, mean over pictures, sum over VGG-19's levels.
+        """
+        with torch.no_grad():
+            feature = ops.wct(self.student.encoder(image).float(), self.student.encoder(style).float())
+            aims = [ops.gram_matrix(level) for level in self.levels(style)]
+        made = [ops.gram_matrix(level.float()) for level in self.vgg.features(self.student.decoder(feature))]
+        errors = [
+            ((own - aim).square().sum((1, 2)) / aim.square().sum((1, 2))).mean() for own, aim in zip(made, aims, strict=True)
+        ]
+        return torch.stack(errors).sum()
 
     def pictures(self) -> list[list[Tensor]]:
         images = to_float(self.crops.batch(range(10**9, 10**9 + 6))).to(self.world.device)

@@ -10,7 +10,7 @@ Each round lies in a folder of its own, ``round-1`` and so on, and is a run of t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from fastnst.networks.state import encoder_widths, part_of
 from .adain import AdainRecipe, AdainSettings
 from .checkpoints import save_checkpoint
 from .filters import kept_channels
+from .live import live_networks
 from .loop import train
 from .scoring import scoring_vgg
 from .settings import Place, parse
@@ -34,7 +35,12 @@ class PruneSettings(AdainSettings):
     """What decides the result: ``adain``'s settings serve every round, but for the steps."""
 
     widths: str = field(default="start", metadata={"help": "those of the file that a round starts from"})
-    target: str = field(default="pruned", metadata={"help": " or ".join(WIDTHS) + ": the widths to come to"})
+    target: str = field(
+        default="pruned",
+        metadata={"help": " or ".join(WIDTHS) + ": the widths to come to; live: no dead channels"},
+    )
+    live_pictures: int = field(default=100, metadata={"help": "photographs and paintings that tell whether a channel is dead"})
+    live_share: float = field(default=0.0, metadata={"help": "dead too: never above this share of its layer's largest output"})
     rounds: int = field(default=6, metadata={"help": "cuts, each of about the same share of what must go"})
     round_steps: int = field(default=500, metadata={"help": "steps after each cut, on small crops"})
     last_steps: int = field(default=2000, metadata={"help": "steps after the last round, on large crops, to a rate of zero"})
@@ -93,12 +99,25 @@ def original_pair(settings: PruneSettings, place: Place) -> State:
     return pair
 
 
+def remove_dead(settings: PruneSettings, place: Place, world: World) -> Path:
+    """``settings.start``, an AdaIN pair or stages of WCT, without its dead channels; see :mod:`.live`."""
+    final = place.out / "final.safetensors"
+    if world.leads and not final.exists():
+        given = settings.live_pictures, settings.live_share, settings.seed
+        facts = {"recipe": "prune", "settings": asdict(settings), "training_data": place.described}
+        save_checkpoint(final, live_networks(Path(settings.start), place.data, *given), facts)
+    world.wait()
+    return final
+
+
 def run(settings: PruneSettings, place: Place, world: World) -> Path:
     """All rounds that are not done yet.
 
     Returns:
         The last round's ``final.safetensors``.
     """
+    if settings.target == "live":
+        return remove_dead(settings, place, world)
     pair = original_pair(settings, place)
     plan = schedule(encoder_widths(part_of(pair, "encoder")), WIDTHS[settings.target], settings.rounds)
     final = Path(settings.start)

@@ -108,7 +108,9 @@ def load_model(name: str, path: Path, threads: int, vgg: Callable[[int], Encoder
     if path.suffix == ".fnst":
         return EngineModel(name, path, threads)
     if path.suffix == ".safetensors":
-        from .networks import FloatModel, read_networks
+        from fastnst.networks.files import read_networks
+
+        from .networks import FloatModel
 
         return FloatModel(name, path, read_networks(path, vgg))
     raise ValueError(f"{path}: expected a shipped model's name, a .fnst or a .safetensors file")

@@ -132,6 +132,11 @@ class Decoder(nn.Module):
         for name, outputs, inputs in zip(layers_of(self.stage), (3, *widths[:-1]), widths, strict=True):
             self.add_module(name, nn.Conv2d(inputs, outputs, 3))
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Input channels of the layers, in the encoder's order."""
+        return tuple(int(getattr(self, name).in_channels) for name in layers_of(self.stage))
+
     def features(self, feature: Tensor) -> list[Tensor]:
         """What the last layer of every block makes of ``feature`` [N, C, h, w], from the deepest to the picture.
 
