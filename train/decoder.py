@@ -12,11 +12,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fastnst import ops
 from fastnst.networks.vgg import Decoder, Encoder
+from fastnst.networks.vgg_files import read_tensors
 
 from .data import CropSource, to_float
 from .loop import train
@@ -43,10 +43,11 @@ def load_part(path: str | Path, part: str) -> dict[str, Tensor]:
     """The tensors of a checkpoint whose names begin with ``part.``, without that.
 
     Raises:
-        ValueError: there are none.
+        OSError: the file cannot be read.
+        ValueError: it holds no tensors, or none of these.
     """
     prefix = f"{part}."
-    tensors = {name.removeprefix(prefix): x for name, x in load_file(path).items() if name.startswith(prefix)}
+    tensors = {name.removeprefix(prefix): x for name, x in read_tensors(Path(path)).items() if name.startswith(prefix)}
     if not tensors:
         raise ValueError(f"{path}: no tensors {prefix}*")
     return tensors
