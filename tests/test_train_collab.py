@@ -216,6 +216,14 @@ def test_starts_that_do_not_fit_get_one_line(
         student_from(tmp_path / "start.safetensors", 2, relu_heads=False, decoder_heads=False)
 
 
+def test_other_files_get_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "start.safetensors"
+    path.write_bytes(b"not a network")
+    for read in (lambda: student_from(path, 2, relu_heads=False, decoder_heads=False), lambda: teacher_from(path, 2)):
+        with pytest.raises(ValueError, match=r"start.safetensors: not a safetensors file: [^\n]*$"):
+            read()
+
+
 def test_teachers_of_either_kind(tmp_path: Path, big: Callable[[int], Path]) -> None:
     own = teacher_from(big(2), 2)
     assert own.last_relu

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fastnst import ops
 from fastnst.networks.state import decoder_widths, encoder_widths, fill, part_of
 from fastnst.networks.vgg import Decoder, Encoder
+from fastnst.networks.vgg_files import read_tensors
 
 from .data import CropSource, to_float
 from .loop import train
@@ -44,9 +44,10 @@ def load_part(path: str | Path, part: str) -> dict[str, Tensor]:
     """The tensors of a checkpoint whose names begin with ``part.``, without that.
 
     Raises:
-        ValueError: there are none.
+        OSError: the file cannot be read.
+        ValueError: it holds no tensors, or none of these.
     """
-    tensors = part_of(load_file(path), part)
+    tensors = part_of(read_tensors(Path(path)), part)
     if not tensors:
         raise ValueError(f"{path}: no tensors {part}.*")
     return tensors
