@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "fastnst.images": set(),
     "fastnst.engine": {"fastnst", "fastnst._engine"},
     "fastnst._engine": set(),
-    "fastnst.modelfile": set(),
+    "fastnst.modelfile": {"fastnst.huffman"},
+    "fastnst.huffman": set(),
     "fastnst.convert": {"fastnst.convert", "fastnst.modelfile", "fastnst.networks", "fastnst.reference", "fastnst.images"},
     "fastnst.reference": {"fastnst.reference"},
     "fastnst.kernels": {"fastnst.kernels"},
@@ -38,8 +39,8 @@ MAY_IMPORT = {
     "fastnst.train": {"fastnst", "fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops",
                       "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.images"},
 }  # fmt: skip
-DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile",
-              "fastnst.stylize")  # fmt: skip
+DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.huffman", "fastnst.images", "fastnst.info", "fastnst.jobs",
+              "fastnst.modelfile", "fastnst.stylize")  # fmt: skip
 
 
 def modules() -> dict[str, Path]:

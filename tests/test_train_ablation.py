@@ -11,7 +11,7 @@ from recipe_runs import SMALL, run, write_data
 from safetensors.torch import save_file
 
 from fastnst.metrics.pictures import psnr
-from fastnst.metrics.style import style_distances
+from fastnst.metrics.style import gram_matrices, style_distances
 from fastnst.networks.vgg import VGG19, Decoder, Encoder
 from fastnst.networks.wct import Stage, stylize
 from fastnst.train import ablation, decoder
@@ -62,7 +62,9 @@ def test_scores_by_their_definitions() -> None:
     with torch.no_grad():
         ratios = [psnr(stage.decoder(stage.encoder(x)).clamp(0, 1), x) for x in contents]
         outputs = [stylize({2: stage}, x, y) for x, y in zip(contents, styles, strict=True)]
-    distances = [style_distances(vgg, x, y) for x, y in zip(outputs, styles, strict=True)]
+        pairs = zip(outputs, styles, strict=True)
+        grams = [[gram_matrices(vgg.features(x)) for x in (output.clamp(0, 1), style)] for output, style in pairs]
+    distances = [style_distances(*pair) for pair in grams]
     assert score.psnr == pytest.approx(sum(ratios) / 2)
     assert score.style == pytest.approx([sum(level) / 2 for level in zip(*distances, strict=True)])
 
