@@ -8,11 +8,14 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <tuple>
 
 #include "base/buffer.h"
 #include "base/pages.h"
 #include "base/parallel.h"
 #include "engine/adain.h"
+#include "engine/eigen.h"
+#include "engine/wct.h"
 #include "ops/adain.h"
 #include "ops/embedding.h"
 #include "ops/perceptual.h"
@@ -31,49 +34,141 @@ void check_threads(int threads) {
   if (threads < 1) throw std::invalid_argument("threads must be 1 or more, not " + std::to_string(threads));
 }
 
-std::unique_ptr<AdainEngine> load(const py::bytes& data) {
+// The engine of the model's kind.
+py::object load(const py::bytes& data) {
   const std::string_view view = data;
-  return std::make_unique<AdainEngine>(read_model(reinterpret_cast<const uint8_t*>(view.data()), view.size()));
+  const Model model = read_model(reinterpret_cast<const uint8_t*>(view.data()), view.size());
+  if (model.kind == Kind::wct) return py::cast(std::make_unique<WctEngine>(model));
+  return py::cast(std::make_unique<AdainEngine>(model));
 }
 
-Features encode(const AdainEngine& engine, const py::array& array, int threads) {
-  check_threads(threads);
+Pixels as_picture(const py::array& array) {
   if (!py::isinstance<py::array_t<uint8_t>>(array) || array.ndim() != 3 || array.shape(2) != 3)
     throw std::invalid_argument("a picture must be uint8 of shape H x W x 3");
-  const Pixels picture = array;  // a copy only where rows or pixels are not side by side
+  return array;  // a copy only where rows or pixels are not side by side
+}
+
+// Calls run(pixels, height, width) without the interpreter's lock.
+template <typename Run>
+auto with_picture(const py::array& array, int threads, Run&& run) {
+  check_threads(threads);
+  const Pixels picture = as_picture(array);
   const uint8_t* pixels = picture.data();
   const int64_t height = picture.shape(0), width = picture.shape(1);
   const py::gil_scoped_release release;
-  return engine.encode(pixels, height, width, threads);
+  return run(pixels, height, width);
 }
 
-Pixels decode(const AdainEngine& engine, const Features& features, const Statistics& mean, const Statistics& std, double alpha,
-              int threads) {
+// The picture of the size of `features` that run(pixels) fills, without the interpreter's lock.
+template <typename Run>
+Pixels new_picture(const Encoded& features, double alpha, int threads, Run&& run) {
   check_threads(threads);
   if (!(alpha >= 0 && alpha <= 1)) throw std::invalid_argument("alpha must be 0 to 1");
-  const Look style{std::vector<double>(mean.data(), mean.data() + mean.size()),
-                   std::vector<double>(std.data(), std.data() + std.size())};
   Pixels picture({features.height, features.width, int64_t(3)});
   uint8_t* pixels = picture.mutable_data();
   {
     const py::gil_scoped_release release;
-    engine.decode(features, style, alpha, pixels, threads);
+    run(pixels);
   }
   return picture;
 }
+
+std::vector<double> as_vector(const Statistics& array) { return {array.data(), array.data() + array.size()}; }
 
 py::array_t<double> as_array(const std::vector<double>& values) {
   return py::array_t<double>(py::ssize_t(values.size()), values.data());
 }
 
+// [n][n].
+py::array_t<double> as_matrix(const std::vector<double>& values, size_t n) {
+  return py::array_t<double>({py::ssize_t(n), py::ssize_t(n)}, values.data());
+}
+
 // A copy without border and padding: uint8 [h, w, C].
-Pixels feature_array(const Features& features) {
+Pixels feature_array(const Encoded& features) {
   const Map& map = features.map;
   Pixels array({map.height, map.width, int64_t(features.channels)});
   for (int64_t y = 0; y < map.height; y++)
     for (int64_t x = 0; x < map.width; x++)
       std::copy_n(map.row(y) + x * map.stride, features.channels, array.mutable_data(y, x, 0));
   return array;
+}
+
+void bind_adain_engine(py::module_& module) {
+  py::class_<Features>(module, "AdainFeatures")
+      .def_property_readonly("height", [](const Features& f) { return f.height; })
+      .def_property_readonly("width", [](const Features& f) { return f.width; })
+      .def("statistics", [](const Features& f) { return py::make_tuple(as_array(f.look.mean), as_array(f.look.std)); })
+      .def("array", [](const Features& f) { return feature_array(f); });
+
+  const auto encode = [](const AdainEngine& engine, const py::array& image, int threads) {
+    return with_picture(image, threads, [&](const uint8_t* pixels, int64_t height, int64_t width) {
+      return engine.encode(pixels, height, width, threads);
+    });
+  };
+  const auto decode = [](const AdainEngine& engine, const Features& features, const Statistics& mean, const Statistics& std,
+                         double alpha, int threads) {
+    const Look style{as_vector(mean), as_vector(std)};
+    return new_picture(features, alpha, threads,
+                       [&](uint8_t* pixels) { engine.decode(features, style, alpha, pixels, threads); });
+  };
+  py::class_<AdainEngine>(module, "AdainModel")
+      .def_property_readonly("card", [](const AdainEngine& engine) { return py::bytes(engine.card()); })
+      .def("encode", encode, py::arg("image"), py::arg("threads"))
+      .def("decode", decode, py::arg("features"), py::arg("mean"), py::arg("std"), py::arg("alpha"), py::arg("threads"))
+      .def("working_bytes", &AdainEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("threads") = 1);
+}
+
+using Levels = std::vector<int>;
+using ColoringTuple = std::tuple<int, Statistics, Statistics>;  // level, mean [C], root [C, C]
+
+void bind_wct_engine(py::module_& module) {
+  py::class_<WctFeatures>(module, "WctFeatures")
+      .def_property_readonly("height", [](const WctFeatures& f) { return f.height; })
+      .def_property_readonly("width", [](const WctFeatures& f) { return f.width; })
+      .def_readonly("levels", &WctFeatures::levels)
+      .def("statistics",
+           [](const WctFeatures& f) {
+             return py::make_tuple(as_array(f.moments.mean), as_matrix(f.moments.covariance, f.moments.mean.size()));
+           })
+      .def("array", [](const WctFeatures& f) { return feature_array(f); });
+
+  const auto encode = [](const WctEngine& engine, const py::array& image, const Levels& levels, int threads) {
+    return with_picture(image, threads, [&](const uint8_t* pixels, int64_t height, int64_t width) {
+      return engine.encode(pixels, height, width, levels, threads);
+    });
+  };
+  const auto look = [](const WctEngine& engine, const py::array& image, const Levels& levels, int threads) {
+    const auto colorings = with_picture(image, threads, [&](const uint8_t* pixels, int64_t height, int64_t width) {
+      return engine.look(pixels, height, width, levels, threads);
+    });
+    std::vector<ColoringTuple> tuples;
+    for (const Coloring& each : colorings)
+      tuples.emplace_back(each.level, as_array(each.mean), as_matrix(each.root, each.mean.size()));
+    return tuples;
+  };
+  const auto decode = [](const WctEngine& engine, const WctFeatures& features, const std::vector<ColoringTuple>& look,
+                         double alpha, int threads) {
+    std::vector<Coloring> style;
+    for (const auto& [level, mean, root] : look) style.push_back({level, as_vector(mean), as_vector(root)});
+    return new_picture(features, alpha, threads,
+                       [&](uint8_t* pixels) { engine.decode(features, style, alpha, pixels, threads); });
+  };
+  py::class_<WctEngine>(module, "WctModel")
+      .def_property_readonly("card", [](const WctEngine& engine) { return py::bytes(engine.card()); })
+      .def_property_readonly("levels", &WctEngine::levels)
+      .def("encode", encode, py::arg("image"), py::arg("levels"), py::arg("threads"))
+      .def("look", look, py::arg("image"), py::arg("levels"), py::arg("threads"))
+      .def("decode", decode, py::arg("features"), py::arg("look"), py::arg("alpha"), py::arg("threads"))
+      .def("working_bytes", &WctEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("levels"),
+           py::arg("threads") = 1);
+
+  module.def("eigen", [](const Statistics& matrix) {
+    if (matrix.ndim() != 2 || matrix.shape(0) != matrix.shape(1)) throw std::invalid_argument("the matrix must be square");
+    const size_t n = size_t(matrix.shape(0));
+    const Eigen parts = eigen(as_vector(matrix), n);
+    return py::make_tuple(as_array(parts.values), as_matrix(parts.vectors, n));
+  });
 }
 
 // A tensor's memory by its address; 0 stands for none.
@@ -314,19 +409,9 @@ void bind_perceptual(py::module_& module) {
 PYBIND11_MODULE(_engine, module) {
   module.doc() = "The compiled engine. Use fastnst.engine.";
 
-  py::class_<Features>(module, "Features")
-      .def_readonly("height", &Features::height)
-      .def_readonly("width", &Features::width)
-      .def("statistics", [](const Features& f) { return py::make_tuple(as_array(f.look.mean), as_array(f.look.std)); })
-      .def("array", &feature_array);
-
-  py::class_<AdainEngine>(module, "Model")
-      .def(py::init(&load), py::arg("data"))
-      .def_property_readonly("card", [](const AdainEngine& engine) { return py::bytes(engine.card()); })
-      .def_property_readonly("channels", &AdainEngine::channels)
-      .def("encode", &encode, py::arg("image"), py::arg("threads"))
-      .def("decode", &decode, py::arg("features"), py::arg("mean"), py::arg("std"), py::arg("alpha"), py::arg("threads"))
-      .def("working_bytes", &AdainEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("threads") = 1);
+  module.def("load", &load, py::arg("data"));
+  bind_adain_engine(module);
+  bind_wct_engine(module);
 
   module.def("instruction_sets", [] {
     std::vector<std::pair<std::string, bool>> paths;

@@ -10,17 +10,20 @@
 #include <cstring>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/pnm.h"
 #include "engine/adain.h"
+#include "engine/wct.h"
 
 namespace {
 
 using namespace fastnst;
 
 constexpr const char* kUsage =
-    "usage: fastnst-stylize MODEL.fnst CONTENT STYLE -o OUT [--alpha A] [--threads N] [--overwrite]\n"
-    "  CONTENT, STYLE and OUT are binary PPM or PAM pictures; - is standard input or output.\n";
+    "usage: fastnst-stylize MODEL.fnst CONTENT STYLE -o OUT [--alpha A] [--levels L,L...] [--threads N] [--overwrite]\n"
+    "  CONTENT, STYLE and OUT are binary PPM or PAM pictures; - is standard input or output.\n"
+    "  --levels chooses among the levels of a WCT model, such as 5,4,3,2,1; without it all that it has.\n";
 
 // Something that failed, and in which file.
 struct Failure {
@@ -34,6 +37,7 @@ struct Usage {
 struct Options {
   std::string model, content, style, out;
   double alpha = 1;
+  std::vector<int> levels;  // none = all that the model has
   int threads = int(std::max(1u, std::thread::hardware_concurrency()));
   bool overwrite = false;
 };
@@ -45,6 +49,16 @@ double parse_number(const std::string& flag, const std::string& text, double low
     throw Usage{flag + " takes a number from " + std::to_string(int(low)) + " to " + std::to_string(int(high)) + ", not '" +
                 text + "'"};
   return value;
+}
+
+std::vector<int> parse_levels(const std::string& flag, const std::string& text) {
+  std::vector<int> levels;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    levels.push_back(int(parse_number(flag, text.substr(begin, end - begin), 1, 5)));
+    begin = end + 1;
+  }
+  return levels;
 }
 
 Options parse(int count, char** arguments) {
@@ -61,6 +75,8 @@ Options parse(int count, char** arguments) {
       options.out = value();
     else if (argument == "--alpha")
       options.alpha = parse_number(argument, value(), 0, 1);
+    else if (argument == "--levels")
+      options.levels = parse_levels(argument, value());
     else if (argument == "--threads")
       options.threads = int(parse_number(argument, value(), 1, 1024));
     else if (argument == "--overwrite")
@@ -134,21 +150,39 @@ void write_picture(const Options& options, const Picture& picture) {
   if (!kept || !closed || placed != 0) throw Failure{options.out + ": " + std::strerror(error)};
 }
 
+Model load_model(const std::string& path) {
+  const std::vector<uint8_t> data = read_file(path);
+  try {
+    return read_model(data.data(), data.size());
+  } catch (const ModelError& error) {
+    throw Failure{path + ": " + error.what()};
+  }
+}
+
+// Both put the result in the place of `content`.
+void run_adain(const Model& model, const Picture& style, Picture& content, const Options& options) {
+  if (!options.levels.empty()) throw Failure{options.model + ": levels are WCT's to choose; this is an AdaIN model"};
+  const AdainEngine engine(model);
+  const Look look = engine.encode(style.rgb.data(), style.height, style.width, options.threads).look;
+  const Features features = engine.encode(content.rgb.data(), content.height, content.width, options.threads);
+  engine.decode(features, look, options.alpha, content.rgb.data(), options.threads);
+}
+
+void run_wct(const Model& model, const Picture& style, Picture& content, const Options& options) {
+  const WctEngine engine(model);
+  const std::vector<int>& levels = options.levels.empty() ? engine.levels() : options.levels;
+  const std::vector<Coloring> look = engine.look(style.rgb.data(), style.height, style.width, levels, options.threads);
+  const WctFeatures features = engine.encode(content.rgb.data(), content.height, content.width, levels, options.threads);
+  engine.decode(features, look, options.alpha, content.rgb.data(), options.threads);
+}
+
 void stylize(const Options& options) {
   if (options.out != "-" && !options.overwrite && access(options.out.c_str(), F_OK) == 0)
     throw Failure{options.out + ": exists already (--overwrite replaces it)"};
-  const std::vector<uint8_t> data = read_file(options.model);
-  std::unique_ptr<AdainEngine> engine;
-  try {
-    engine = std::make_unique<AdainEngine>(read_model(data.data(), data.size()));
-  } catch (const ModelError& error) {
-    throw Failure{options.model + ": " + error.what()};
-  }
+  const Model model = load_model(options.model);
   const Picture style = read_picture(options.style);
   Picture content = read_picture(options.content);
-  const Look look = engine->encode(style.rgb.data(), style.height, style.width, options.threads).look;
-  const Features features = engine->encode(content.rgb.data(), content.height, content.width, options.threads);
-  engine->decode(features, look, options.alpha, content.rgb.data(), options.threads);
+  (model.kind == Kind::wct ? run_wct : run_adain)(model, style, content, options);
   write_picture(options, content);
 }
 

@@ -83,6 +83,7 @@ def _stylize(arguments: argparse.Namespace) -> int:
         alpha=arguments.alpha,
         preserve_color=arguments.preserve_color,
         size=arguments.size,
+        levels=arguments.levels,
     )
     start = time.perf_counter()
     stylizer = Stylizer(arguments.model, arguments.threads)
@@ -356,6 +357,7 @@ def _add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME_OR_FILE", help="a shipped model's name or a .fnst file; default: the shipped default")
     add("--alpha", type=_alpha, default=1.0, metavar="A", help="0 = content, 1 = full style (default)")
     add("--weights", type=_weights, metavar="W,W...", help="parts of the styles, such as 0.7,0.3; default: equal parts")
+    add("--levels", type=_levels, metavar="L,L...", help="levels of a WCT model, such as 5,4,3,2,1; default: all it has")
     add("--preserve-color", action="store_true", help="keep the content's colours")
     add("--size", type=_at_least(0), default=0, metavar="N", help="short side of the content in pixels; 0 = as it is (default)")
     add(
@@ -425,6 +427,13 @@ def _weights(text: str) -> list[float]:
     if not all(0 <= weight < math.inf for weight in weights) or not 0 < sum(weights) < math.inf:
         raise argparse.ArgumentTypeError(f"{text}: weights are at least 0 and not all 0")
     return weights
+
+
+def _levels(text: str) -> list[int]:
+    levels = [_at_least(1)(part) for part in text.split(",")]
+    if len(set(levels)) < len(levels):
+        raise argparse.ArgumentTypeError(f"{text}: a level is given twice")
+    return levels
 
 
 def _positive(text: str) -> float:

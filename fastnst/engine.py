@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnst import _engine
-from fastnst._engine import Features
+from fastnst._engine import AdainFeatures, AdainModel, WctFeatures
 
 Image = NDArray[np.uint8]
+Features: TypeAlias = AdainFeatures | WctFeatures
 
 
 class ModelError(ValueError):
@@ -32,9 +33,50 @@ class Look:
     @staticmethod
     def mix(looks: Sequence[Look], weights: Sequence[float]) -> Look:
         """The weighted sum of several looks; weights are taken as they are (normalise them first)."""
-        mean = sum((look.mean * weight for look, weight in zip(looks, weights, strict=True)), start=np.float64(0))
-        std = sum((look.std * weight for look, weight in zip(looks, weights, strict=True)), start=np.float64(0))
-        return Look(np.asarray(mean), np.asarray(std))
+        mean = _weighted([look.mean for look in looks], weights)
+        return Look(mean, _weighted([look.std for look in looks], weights))
+
+
+@dataclass(frozen=True)
+class Coloring:
+    """What WCT keeps of a style at one level: mean, float64 [C], and symmetric root of the covariance, float64 [C, C]."""
+
+    mean: NDArray[np.float64]
+    root: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class WctLook:
+    """What WCT keeps of a style at every level that it was encoded at."""
+
+    levels: Mapping[int, Coloring]
+
+    @staticmethod
+    def mix(looks: Sequence[WctLook], weights: Sequence[float]) -> WctLook:
+        """The weighted sum of several looks, weights as they are: what blending the coloured features would give.
+
+        Raises:
+            ValueError: the looks are not of the same levels.
+        """
+        if any(look.levels.keys() != looks[0].levels.keys() for look in looks):
+            raise ValueError("looks of different levels cannot be mixed")
+        return WctLook(
+            {
+                level: Coloring(
+                    _weighted([look.levels[level].mean for look in looks], weights),
+                    _weighted([look.levels[level].root for look in looks], weights),
+                )
+                for level in looks[0].levels
+            }
+        )
+
+
+AnyLook: TypeAlias = Look | WctLook
+
+
+def _weighted(arrays: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float64]:
+    terms = (array * weight for array, weight in zip(arrays, weights, strict=True))
+    return np.asarray(sum(terms, start=np.float64(0)))
 
 
 def default_threads() -> int:
@@ -48,6 +90,11 @@ class Engine:
     Args:
         model: a ``.fnst`` file, or its content.
 
+    Attributes:
+        card: what the file says about itself.
+        levels: those that a WCT model has, the deepest first; empty for AdaIN. Where methods take ``levels``, any of these in any
+            order, they run from the deepest to the first, and ``None`` stands for all.
+
     Raises:
         ModelError: not a model this version understands; says what is wrong.
         FileNotFoundError: no such file.
@@ -57,32 +104,76 @@ class Engine:
         name = "model" if isinstance(model, bytes) else str(model)
         data = model if isinstance(model, bytes) else Path(model).read_bytes()
         try:
-            self._model = _engine.Model(data)
+            self._model = _engine.load(data)
             card = json.loads(self._model.card)
         except (ValueError, RecursionError) as error:
             raise ModelError(f"{name}: {error}") from None
         if not isinstance(card, dict):
             raise ModelError(f"{name}: the model card is no JSON object")
         self.card: dict[str, Any] = card
+        self.levels = () if isinstance(self._model, AdainModel) else tuple(self._model.levels)
 
-    def encode(self, image: Image, threads: int | None = None) -> Features:
-        """Features of ``image``, uint8 [H, W, 3], of any size from 1 x 1.
+    def encode(self, image: Image, threads: int | None = None, levels: Sequence[int] | None = None) -> Features:
+        """Features of ``image``, uint8 [H, W, 3], of any size from 1 x 1; those of the deepest of ``levels``.
 
         Sides that are not a multiple of the network's stride are extended by repeating the last row and column.
         """
-        return self._model.encode(image, threads or default_threads())
+        threads, chosen = threads or default_threads(), self._chosen(levels)
+        if isinstance(self._model, AdainModel):
+            return self._model.encode(image, threads)
+        return self._model.encode(image, chosen, threads)
 
-    def look(self, image: Image, threads: int | None = None) -> Look:
-        """The style statistics of ``image``, uint8 [H, W, 3]."""
-        return Look(*self.encode(image, threads).statistics())
+    def look(self, image: Image, threads: int | None = None, levels: Sequence[int] | None = None) -> AnyLook:
+        """The style statistics of ``image``, uint8 [H, W, 3], at each of ``levels``."""
+        threads, chosen = threads or default_threads(), self._chosen(levels)
+        if isinstance(self._model, AdainModel):
+            return Look(*self._model.encode(image, threads).statistics())
+        return WctLook({level: Coloring(mean, root) for level, mean, root in self._model.look(image, chosen, threads)})
 
-    def decode(self, content: Features, look: Look, alpha: float = 1.0, threads: int | None = None) -> Image:
-        """The picture of ``content`` with its features blended ``alpha`` of the way to ``look``: uint8 [H, W, 3]."""
-        return self._model.decode(content, look.mean, look.std, alpha, threads or default_threads())
+    def decode(self, content: Features, look: AnyLook, alpha: float = 1.0, threads: int | None = None) -> Image:
+        """The picture of ``content`` with its features blended ``alpha`` of the way to ``look``: uint8 [H, W, 3].
 
-    def working_bytes(self, height: int, width: int) -> int:
+        WCT goes on through the levels that ``content`` was encoded for, each with the same ``alpha``.
+
+        Raises:
+            ValueError: the content or the look is another model's, a level is missing, or a number is out of range.
+        """
+        threads = threads or default_threads()
+        if isinstance(self._model, AdainModel):
+            if not isinstance(look, Look) or not isinstance(content, AdainFeatures):
+                raise ValueError("this is an AdaIN model: it takes features and looks of AdaIN models")
+            return self._model.decode(content, look.mean, look.std, alpha, threads)
+        if not isinstance(look, WctLook) or not isinstance(content, WctFeatures):
+            raise ValueError("this is a WCT model: it takes features and looks of WCT models")
+        colorings = [(level, coloring.mean, coloring.root) for level, coloring in look.levels.items()]
+        return self._model.decode(content, colorings, alpha, threads)
+
+    def working_bytes(self, height: int, width: int, levels: Sequence[int] | None = None) -> int:
         """Bytes the engine allocates to stylize a picture of this size: its plan, features included, weights not."""
-        return self._model.working_bytes(height, width)
+        chosen = self._chosen(levels)
+        if isinstance(self._model, AdainModel):
+            return self._model.working_bytes(height, width)
+        return self._model.working_bytes(height, width, chosen)
+
+    @staticmethod
+    def mix(looks: Sequence[AnyLook], weights: Sequence[float]) -> AnyLook:
+        """The weighted sum of several looks of one kind of model; see their own ``mix``.
+
+        Raises:
+            ValueError: looks of both kinds.
+        """
+        adain = [look for look in looks if isinstance(look, Look)]
+        wct = [look for look in looks if isinstance(look, WctLook)]
+        if adain and wct:
+            raise ValueError("looks of an AdaIN and of a WCT model cannot be mixed")
+        return Look.mix(adain, weights) if adain else WctLook.mix(wct, weights)
+
+    def _chosen(self, levels: Sequence[int] | None) -> list[int]:
+        if levels is None:
+            return list(self.levels)
+        if not self.levels:
+            raise ValueError("levels are WCT's to choose; this is an AdaIN model")
+        return list(levels)
 
 
 def instruction_sets() -> list[tuple[str, bool]]:

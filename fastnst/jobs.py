@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from fastnst.engine import Look
+from fastnst.engine import AnyLook
 from fastnst.images import (
     READ_SUFFIXES,
     WRITE_SUFFIXES,
@@ -62,6 +62,7 @@ class Settings:
     alpha: float = 1.0
     preserve_color: bool = False
     size: int = 0  # short side in pixels; 0 = as it is
+    levels: Sequence[int] | None = None  # of a WCT model; None = all
 
 
 @dataclass(frozen=True)
@@ -198,22 +199,23 @@ def run(tasks: Sequence[Task], stylizer: Stylizer, settings: Settings) -> Iterat
         worker.shutdown(wait=False)
 
 
-def _read_styles(stylizer: Stylizer, settings: Settings, worker: Executor) -> Look:
+def _read_styles(stylizer: Stylizer, settings: Settings, worker: Executor) -> AnyLook:
     looks = []
     for path in settings.styles:
         picture = open_picture(path)
         size = min(DEFAULT_STYLE_SIZE, *picture.rgb.size) if settings.style_size is None else settings.style_size
         style = _resized(picture, size, path).flattened()
-        looks.append(worker.submit(stylizer.encode_style, style).result())
+        looks.append(worker.submit(stylizer.encode_style, style, settings.levels).result())
     return stylizer.mix(looks, settings.weights)
 
 
-def _do(task: Task, stylizer: Stylizer, look: Look, settings: Settings, worker: Executor) -> Report:
+def _do(task: Task, stylizer: Stylizer, look: AnyLook, settings: Settings, worker: Executor) -> Report:
     start = time.perf_counter()
     picture = _resized(open_picture(task.content), settings.size, task.content)
     read = time.perf_counter()
     pixels = np.asarray(picture.rgb)
-    styled = worker.submit(stylizer.run, pixels, look, settings.alpha, settings.preserve_color).result()
+    job = worker.submit(stylizer.run, pixels, look, settings.alpha, settings.preserve_color, settings.levels)
+    styled = job.result()
     done = time.perf_counter()
     task.output.parent.mkdir(parents=True, exist_ok=True)
     save_picture(Picture(Image.fromarray(styled.pixels), picture.alpha), task.output)
@@ -228,7 +230,7 @@ def _do(task: Task, stylizer: Stylizer, look: Look, settings: Settings, worker: 
         "write": end - done,
         "total": end - start,
     }
-    return Report(task, width, height, seconds, stylizer.engine.working_bytes(height, width), peak_memory())
+    return Report(task, width, height, seconds, stylizer.engine.working_bytes(height, width, settings.levels), peak_memory())
 
 
 def _resized(picture: Picture, size: int, path: Path) -> Picture:

@@ -8,18 +8,23 @@ offset  bytes  content
 0       4      ``FNST``
 4       4      u32 format version, 2
 8       8      u64 length of the whole file
-16      4      u32 kind of model: 1 = AdaIN pair
+16      4      u32 kind of model: 1 = AdaIN pair, 2 = WCT stages
 20      4      u32 length of the card
-24      4      u32 number of encoder layers
+24      4      u32 number of encoder layers; WCT: of stages, 1..5
 28      4      u32 number of decoder layers
 32      4      f32 ``feature_scale``: the real value of one step of the encoder's output
 36      4      f32 ``decoder_scale``: the real value of one step of the decoder's input
 40      4      u32 ``decoder_zero``, 0..255: the decoder input that means 0
-44      4      zero
+44      4      zero; so are, for WCT, the four fields before it
 48      ...    the card: UTF-8 JSON, padded with zero bytes to a multiple of 4
-...     ...    encoder layers, then decoder layers
+...     ...    AdaIN: encoder layers, then decoder layers; WCT: the stages
 end-32  32     SHA-256 of everything before it
 ======  =====  ========================================================================
+
+A stage of WCT has its number as a u32, 1..5, lower from stage to stage (the order in which they run), the numbers of encoder
+and of decoder layers as u32, the encoder's layers, three f32 arrays with a number for each of the encoder's output channels, at
+most 512 -- ``feature_scale``, ``decoder_scale`` and ``decoder_zero``, which need not be whole and lies in -1e6..1e6 -- and the
+decoder's layers. Whitening makes weak channels as strong as any, so each has its own scale.
 
 A layer is seven u32 -- inputs, outputs, kernel (1 or 3), upsample (0 or 1; not with pool, kernel 3), pool (0 none, 1 floor,
 2 ceil), zero (0..255), coded -- then its arrays, each padded with zero bytes to a multiple of 4:
@@ -45,7 +50,8 @@ row, 0+1 | 2 for an odd one, columns likewise. Reflection of the large map is re
 
 The first encoder layer reads the picture (3 channels, one step = 1/255), the last decoder layer writes one. Between the two,
 with ``q`` the encoder's output and the statistics of its channels in real units, AdaIN is ``clamp(round(a * q + b), 0, 255)``
-in float32 with two roundings before the last; see ``csrc/engine/adain.h``.
+in float32 with two roundings before the last; see ``csrc/engine/adain.h``. WCT is a 1x1 convolution of ``q`` with a whole matrix,
+in 16-bit weights made for each picture: ``csrc/engine/wct.h``. Its stages hand 8-bit pictures on.
 """
 
 from __future__ import annotations
@@ -53,7 +59,7 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,10 +70,11 @@ from fastnst import huffman
 
 MAGIC = b"FNST"
 VERSION = 2
-KIND_ADAIN = 1
+KIND_ADAIN, KIND_WCT = 1, 2
 POOLS = ("none", "floor", "ceil")
 
 _HEADER = struct.Struct("<4sIQIIIIffII")
+_STAGE = struct.Struct("<3I")
 _LAYER = struct.Struct("<7I")
 
 
@@ -107,6 +114,25 @@ class Model:
     decoder_zero: int
 
 
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a WCT model; the three arrays are [C]."""
+
+    encoder: Sequence[Layer]
+    decoder: Sequence[Layer]
+    feature_scale: NDArray[np.float32]
+    decoder_scale: NDArray[np.float32]
+    decoder_zero: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class WctModel:
+    """A whole WCT model as the file holds it: its stages by number."""
+
+    card: dict[str, Any]
+    stages: Mapping[int, Stage]
+
+
 def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
 
@@ -121,21 +147,30 @@ def _layer_bytes(layer: Layer) -> bytes:
     return head + b"".join(map(_padded, (coded if shorter else weights, *(array.tobytes() for array in rest))))
 
 
-def to_bytes(model: Model) -> bytes:
-    """The file's content."""
-    card = json.dumps(model.card, ensure_ascii=False, sort_keys=True).encode()
-    body = _padded(card) + b"".join(map(_layer_bytes, (*model.encoder, *model.decoder)))
-    header = _HEADER.pack(
-        MAGIC,
-        VERSION,
-        _HEADER.size + len(body) + hashlib.sha256().digest_size,
-        KIND_ADAIN,
-        len(card),
-        len(model.encoder),
-        len(model.decoder),
-        model.feature_scale,
-        model.decoder_scale,
-        model.decoder_zero,
-        0,
+def _stage_bytes(number: int, stage: Stage) -> bytes:
+    arrays = (stage.feature_scale, stage.decoder_scale, stage.decoder_zero)
+    return b"".join(
+        (
+            _STAGE.pack(number, len(stage.encoder), len(stage.decoder)),
+            *map(_layer_bytes, stage.encoder),
+            *(np.ascontiguousarray(array, "<f4").tobytes() for array in arrays),
+            *map(_layer_bytes, stage.decoder),
+        )
     )
+
+
+def to_bytes(model: Model | WctModel) -> bytes:
+    """The file's content."""
+    fields: tuple[int, int, int, float, float, int]
+    if isinstance(model, WctModel):
+        fields = (KIND_WCT, len(model.stages), 0, 0.0, 0.0, 0)
+        content = [_stage_bytes(number, stage) for number, stage in sorted(model.stages.items(), reverse=True)]
+    else:
+        scales = (model.feature_scale, model.decoder_scale, model.decoder_zero)
+        fields = (KIND_ADAIN, len(model.encoder), len(model.decoder), *scales)
+        content = list(map(_layer_bytes, (*model.encoder, *model.decoder)))
+    card = json.dumps(model.card, ensure_ascii=False, sort_keys=True).encode()
+    body = b"".join((_padded(card), *content))
+    length = _HEADER.size + len(body) + hashlib.sha256().digest_size
+    header = _HEADER.pack(MAGIC, VERSION, length, fields[0], len(card), *fields[1:], 0)
     return header + body + hashlib.sha256(header + body).digest()

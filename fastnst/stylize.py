@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastnst.engine import Engine, Look, ModelError
+from fastnst.engine import AnyLook, Engine, Look, ModelError, WctLook
 from fastnst.images import Picture, to_srgb
 
-__all__ = ["Look", "ModelError", "ModelInfo", "Styled", "Stylizer", "keep_color", "models"]
+__all__ = ["Look", "ModelError", "ModelInfo", "Styled", "Stylizer", "WctLook", "keep_color", "models"]
 
 DEFAULT_MODEL = "adain-16x"
 
 Pixels: TypeAlias = NDArray[np.uint8]  # [H, W, 3], sRGB
-Style: TypeAlias = Image.Image | Pixels | Look
+Style: TypeAlias = Image.Image | Pixels | AnyLook
 
 _MODELS = Path(__file__).parent / "models"
 
@@ -122,6 +122,7 @@ class Stylizer:
         alpha: float = ...,
         weights: Sequence[float] | None = ...,
         preserve_color: bool = ...,
+        levels: Sequence[int] | None = ...,
     ) -> Image.Image: ...
 
     @overload
@@ -132,6 +133,7 @@ class Stylizer:
         alpha: float = ...,
         weights: Sequence[float] | None = ...,
         preserve_color: bool = ...,
+        levels: Sequence[int] | None = ...,
     ) -> Pixels: ...
 
     def __call__(
@@ -141,6 +143,7 @@ class Stylizer:
         alpha: float = 1.0,
         weights: Sequence[float] | None = None,
         preserve_color: bool = False,
+        levels: Sequence[int] | None = None,
     ) -> Image.Image | Pixels:
         """``content`` in the style of ``style``, of the same size and kind.
 
@@ -148,44 +151,58 @@ class Stylizer:
             content: a PIL image, or uint8 [H, W, 3]. An image with transparency keeps it and comes out as ``RGBA``, any other
                 as ``RGB``. An embedded colour profile is converted to sRGB; EXIF orientation is left alone, for the result
                 has the size of the input (``PIL.ImageOps.exif_transpose`` applies it).
-            style: a PIL image (as seen on white, if it has transparency), uint8 [H, W, 3], a :class:`Look`, or a sequence
-                of these to mix.
+            style: a PIL image (as seen on white, if it has transparency), uint8 [H, W, 3], what :meth:`encode_style`
+                made of one, or a sequence of these to mix.
             alpha: 0 = content, as the model reconstructs it; 1 = full style.
             weights: one number >= 0 for each style of a sequence, taken relative to their sum; without it, equal parts.
             preserve_color: keep the content's colours, see :func:`keep_color`.
+            levels: which levels of a WCT model to run, from the deepest to the first in whatever order they are given; without
+                it all that the model has.
 
         Raises:
-            ValueError: wrong dtype, shape, size, ``alpha`` or ``weights``.
+            ValueError: wrong dtype, shape, size, ``alpha``, ``weights`` or ``levels``.
         """
-        look = self.mix(style, weights)
+        look = self.mix(style, weights, levels)
         if not isinstance(content, Image.Image):
-            return self.run(_checked(content, "content"), look, alpha, preserve_color).pixels
+            return self.run(_checked(content, "content"), look, alpha, preserve_color, levels).pixels
         picture = to_srgb(content)
-        pixels = self.run(np.asarray(picture.rgb), look, alpha, preserve_color).pixels
+        pixels = self.run(np.asarray(picture.rgb), look, alpha, preserve_color, levels).pixels
         return Picture(Image.fromarray(pixels), picture.alpha).image()
 
-    def encode_style(self, style: Image.Image | Pixels) -> Look:
+    def encode_style(self, style: Image.Image | Pixels, levels: Sequence[int] | None = None) -> AnyLook:
         """What the model keeps of a style; pass it as ``style`` to stylize many contents alike.
 
         Raises:
-            ValueError: wrong dtype, shape or size.
+            ValueError: wrong dtype, shape, size or ``levels``.
         """
         pixels = np.asarray(to_srgb(style).flattened()) if isinstance(style, Image.Image) else _checked(style, "style")
-        return self.engine.look(pixels, self.threads)
+        return self.engine.look(pixels, self.threads, levels)
 
-    def mix(self, style: Style | Sequence[Style], weights: Sequence[float] | None = None) -> Look:
+    def mix(
+        self, style: Style | Sequence[Style], weights: Sequence[float] | None = None, levels: Sequence[int] | None = None
+    ) -> AnyLook:
         """The look of one style, or of several mixed by ``weights``; arguments and errors as for a call."""
-        styles = [style] if isinstance(style, Image.Image | np.ndarray | Look) else list(style)
+        styles = [style] if isinstance(style, Image.Image | np.ndarray | Look | WctLook) else list(style)
         shares = _shares(weights, len(styles))
-        looks = [each if isinstance(each, Look) else self.encode_style(each) for each in styles]
-        return looks[0] if len(looks) == 1 else Look.mix(looks, shares)
+        looks = [each if isinstance(each, Look | WctLook) else self.encode_style(each, levels) for each in styles]
+        return looks[0] if len(looks) == 1 else Engine.mix(looks, shares)
 
-    def run(self, content: Pixels, look: Look, alpha: float = 1.0, preserve_color: bool = False) -> Styled:
-        """As a call, for pixels and a look that are ready; also says how long each step took."""
+    def run(
+        self,
+        content: Pixels,
+        look: AnyLook,
+        alpha: float = 1.0,
+        preserve_color: bool = False,
+        levels: Sequence[int] | None = None,
+    ) -> Styled:
+        """As a call, for pixels and a look that are ready; also says how long each step took.
+
+        WCT encodes again at every level; what comes after its first encoding counts as decoding.
+        """
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie in 0..1, not {alpha}")
         start = time.perf_counter()
-        features = self.engine.encode(content, self.threads)
+        features = self.engine.encode(content, self.threads, levels)
         encoded = time.perf_counter()
         pixels = self.engine.decode(features, look, alpha, self.threads)
         decoded = time.perf_counter()

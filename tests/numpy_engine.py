@@ -5,20 +5,23 @@ Maps are uint8 [H, W, C]. Written to be compared with the format's text, not to 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.modelfile import POOLS, Layer, Model
+from fastnst import _engine
+from fastnst.modelfile import POOLS, Layer, Model, Stage, WctModel
 
 Map = NDArray[np.uint8]
+Real = NDArray[np.float64]
 
 _HEADER = struct.Struct("<4sIQIIIIffII")
 _DIGEST = 32
@@ -96,7 +99,16 @@ def _parse_layer(cursor: Cursor) -> Layer:
     )
 
 
-def parse(data: bytes) -> Model:
+def _parse_stage(cursor: Cursor) -> tuple[int, Stage]:
+    number, encoders, decoders = struct.unpack("<3I", cursor.take(12))
+    encoder = [_parse_layer(cursor) for _ in range(encoders)]
+    channels = (encoder[-1].outputs,)
+    feature_scale, decoder_scale, decoder_zero = (cursor.array("<f4", channels) for _ in range(3))
+    decoder = [_parse_layer(cursor) for _ in range(decoders)]
+    return number, Stage(encoder, decoder, feature_scale, decoder_scale, decoder_zero)
+
+
+def parse(data: bytes) -> Model | WctModel:
     """The model in ``data``; ValueError unless it is exactly as the format says (numeric safety is the engine's to prove)."""
     body, digest = data[:-_DIGEST], data[-_DIGEST:]
     if len(data) < _HEADER.size + _DIGEST or hashlib.sha256(body).digest() != digest:
@@ -105,14 +117,25 @@ def parse(data: bytes) -> Model:
     magic, version, length, kind, card, encoders, decoders, feature_scale, decoder_scale, zero, reserved = _HEADER.unpack(
         cursor.take(_HEADER.size)
     )
-    if (magic, version, length, kind, reserved) != (b"FNST", 2, len(data), 1, 0) or zero > 255:
+    if (magic, version, length, reserved) != (b"FNST", 2, len(data), 0) or kind not in {1, 2} or zero > 255:
         raise ValueError("a header field is out of range")
+    if kind == 2 and any((decoders, feature_scale, decoder_scale, zero)):
+        raise ValueError("a header field that is not zero")
     text = json.loads(cursor.padded(card))
-    encoder = [_parse_layer(cursor) for _ in range(encoders)]
-    decoder = [_parse_layer(cursor) for _ in range(decoders)]
+    model: Model | WctModel
+    if kind == 2:
+        stages = [_parse_stage(cursor) for _ in range(encoders)]
+        numbers = [number for number, _ in stages]
+        if not numbers or numbers != sorted(set(numbers) & {1, 2, 3, 4, 5}, reverse=True):
+            raise ValueError("stages out of order")
+        model = WctModel(text, dict(stages))
+    else:
+        encoder = [_parse_layer(cursor) for _ in range(encoders)]
+        decoder = [_parse_layer(cursor) for _ in range(decoders)]
+        model = Model(text, encoder, decoder, feature_scale, decoder_scale, zero)
     if cursor.at != len(body):
         raise ValueError("bytes after the last layer")
-    return Model(text, encoder, decoder, feature_scale, decoder_scale, zero)
+    return model
 
 
 def _framed(q: Map, upsample: bool) -> Map:
@@ -165,7 +188,7 @@ def run_layer(q: Map, layer: Layer) -> Map:
     return out
 
 
-def encode(model: Model, picture: Map) -> Map:
+def encode(model: Model | Stage, picture: Map) -> Map:
     """The encoder's output for a picture [H, W, 3], extended right and below by repetition to whole strides."""
     stride = 2 ** sum(layer.pool != "none" for layer in model.encoder)
     height, width = picture.shape[:2]
@@ -208,6 +231,80 @@ def decode(
     for layer in model.decoder:
         q = run_layer(q, layer)
     return q[: size[0], : size[1]]
+
+
+def moments(stage: Stage, features: Map) -> tuple[Real, Real]:
+    """Mean [C] and covariance [C, C] of features in real units, sums in Python's integers."""
+    scale = stage.feature_scale.astype(np.float64)
+    count = features.shape[0] * features.shape[1]
+    values = features.reshape(count, -1).astype(np.uint64)
+    sums, products = values.sum(0).astype(object), (values.T @ values).astype(object)
+    spread = (count * products - np.outer(sums, sums)).astype(np.float64)
+    covariance = np.outer(scale, scale) * (spread / (float(count) * float(max(count - 1, 1))))
+    return (scale * sums.astype(np.float64)) / float(count), covariance
+
+
+def _sum(terms: Iterable[Real]) -> Real:
+    """One after the other: NumPy's own sums go by another order."""
+    total: Real = functools.reduce(np.add, terms)
+    return total
+
+
+def root(stage: Stage, covariance: Real, inverse: bool = False) -> Real:
+    """C^(1/2) or C^(-1/2) without the directions that the engine leaves out.
+
+    The decomposition is the engine's, whose own test holds it to LAPACK: no two of them agree in their last bits.
+    """
+    values, vectors = _engine.eigen(covariance)
+    scale = stage.feature_scale.astype(np.float64)
+    noise = _sum((vectors * scale).T ** 2) / 12
+    kept = (values >= 1e-5) & (values > noise)
+    roots = np.sqrt(np.where(kept, values, 1.0))
+    gains = np.where(kept, 1 / roots if inverse else roots, 0.0)
+    terms = (gain * vector[:, None] * vector for gain, vector in zip(gains, vectors, strict=True) if gain)
+    return _sum([np.zeros_like(covariance), *terms])
+
+
+def recolour(stage: Stage, features: Map, mean: Real, style_root: Real, alpha: float) -> Map:
+    """WCT: the decoder's input for ``features`` blended ``alpha`` of the way to a style's mean and root."""
+    given, taken, zero = (x.astype(np.float64) for x in (stage.feature_scale, stage.decoder_scale, stage.decoder_zero))
+    own_mean, covariance = moments(stage, features)
+    whitening = root(stage, covariance, inverse=True)
+    matrix = alpha * _sum(style_root[:, k, None] * whitening[k] for k in range(len(mean))) + (1 - alpha) * np.eye(len(mean))
+    target = alpha * mean + (1 - alpha) * own_mean
+    steps = matrix * given / taken[:, None]
+    most = (2**31 - 1) // 255 - len(mean)
+    fit = np.maximum(np.abs(steps).max(1) / 32767, _sum(np.abs(steps).T) / most)
+    unit = np.where(fit >= 1e-30, fit, 1.0).astype(np.float32)
+    weights = np.clip(np.rint(steps / unit[:, None].astype(np.float64)), -32767, 32767)
+    moved = _sum((weights * unit[:, None].astype(np.float64) * (own_mean / given)).T)
+    offset = (target / taken - moved + zero).astype(np.float32)
+    sums = features.astype(np.float64) @ weights.T
+    assert np.abs(weights).sum(1).max() * 255 < 2**31
+    product = sums.astype(np.float32) * unit
+    return np.rint(np.clip(product + offset, np.float32(0), np.float32(255))).astype(np.uint8)
+
+
+def cascade(model: WctModel, picture: Map, styles: Mapping[int, tuple[Real, Real]], alpha: float) -> Map:
+    """The picture that the stages of ``styles`` make, the deepest first; ``styles``: mean and root for each."""
+    height, width = picture.shape[:2]
+    for number in sorted(styles, reverse=True):
+        stage = model.stages[number]
+        q = recolour(stage, encode(stage, picture), *styles[number], alpha)
+        for layer in stage.decoder:
+            q = run_layer(q, layer)
+        picture = q[:height, :width]
+    return picture
+
+
+def wct_look(model: WctModel, picture: Map, levels: Iterable[int]) -> dict[int, tuple[Real, Real]]:
+    """What the levels take from a style: mean and root of each."""
+    look = {}
+    for level in levels:
+        stage = model.stages[level]
+        mean, covariance = moments(stage, encode(stage, picture))
+        look[level] = (mean, root(stage, covariance))
+    return look
 
 
 _FACTOR, _INCREMENT = 6364136223846793005, 1442695040888963407
@@ -313,6 +410,23 @@ def random_model(lcg: Lcg, widest: int = 40) -> Model:
     encoders, decoders = 1 + lcg.below(4), 1 + lcg.below(4)
     halvings = lcg.below(1 + min(3, encoders, decoders))
     return model_of(lcg, shapes(encoders, encoder=True), shapes(decoders, encoder=False))
+
+
+def random_stage(lcg: Lcg, widest: int = 40) -> Stage:
+    """The networks of a random AdaIN model with scales of their own for every channel."""
+    model = random_model(lcg, widest)
+    count = (model.encoder[-1].outputs,)
+
+    def between(low: int, high: int) -> NDArray[np.float32]:
+        return (lcg.integers(low, high, count) / 4096).astype(np.float32)
+
+    return Stage(model.encoder, model.decoder, between(40, 400), between(40, 400), between(0, 4096 * 128))
+
+
+def random_cascade(lcg: Lcg, widest: int = 40) -> WctModel:
+    """A WCT model of one to three random stages."""
+    numbers = {1 + lcg.below(5) for _ in range(3)}
+    return WctModel({"name": "random", "kind": "wct"}, {number: random_stage(lcg, widest) for number in sorted(numbers)})
 
 
 def pair_like(seed: int, widths: Sequence[int] = (16, 16, 32, 20, 37, 48)) -> Model:

@@ -2,12 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
-#include "engine/network.h"
+#include "engine/codec.h"
 
 namespace fastnst {
 
@@ -16,26 +14,22 @@ struct Look {
   std::vector<double> mean, std;
 };
 
-// What the encoder makes of a picture.
-struct Features {
-  int64_t height = 0, width = 0;  // of the picture
-  Map map;                        // encoder output, without border
-  int channels = 0;
-  Buffer memory;
-  Look look;  // of the map
+// A picture's features and their statistics.
+struct Features : Encoded {
+  Look look;
 };
 
 // A model ready to run, from any number of threads at once.
 class AdainEngine {
  public:
+  // `model`: of Kind::adain.
   explicit AdainEngine(const Model& model);
 
   const std::string& card() const { return card_; }
-  int channels() const { return channels_; }
+  int channels() const { return codec_.channels(); }
 
-  // `picture`: height x width x 3, of any size from 1 x 1. Sides that are not a multiple of what the encoder's pools divide
-  // them by are extended by repeating the last row and column. With q the map's bytes over n positions, S1 = sum q and
-  // S2 = sum q^2 exactly, and f the feature scale, in float64 and in this order:
+  // As Codec::encode. With q the map's bytes over n positions, S1 = sum q and S2 = sum q^2 exactly, and f the feature scale,
+  // the statistics are in float64 and in this order:
   //   mean = (f * S1) / n
   //   std  = sqrt((f * f) * ((n * S2 - S1^2) / (n * max(n - 1, 1))) + 1e-5)
   Features encode(const uint8_t* picture, int64_t height, int64_t width, int threads) const;
@@ -53,18 +47,10 @@ class AdainEngine {
   uint64_t working_bytes(int64_t height, int64_t width, int threads) const;
 
  private:
-  // Borrows a workspace that no other call is using, and gives it back.
-  class Lease;
-  int64_t extended(int64_t side) const;
-
   std::string card_;
-  int channels_;
-  int64_t stride_;  // what the encoder divides sides by
-  double feature_scale_, decoder_scale_;
-  int32_t decoder_zero_;
-  Network encoder_, decoder_;
-  mutable std::mutex mutex_;
-  mutable std::vector<std::unique_ptr<Workspace>> idle_;
+  double feature_scale_, decoder_scale_, decoder_zero_;  // the same for all channels
+  Codec codec_;
+  mutable Workspaces workspaces_;
 };
 
 }  // namespace fastnst

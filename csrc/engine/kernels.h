@@ -32,6 +32,28 @@ struct ConvRow {
 // Input bytes that a path may read beyond the last pixel it was asked for, in pixels.
 constexpr int kOverread = 24;
 
+// Pixels two by two: for each pair and channel, the byte of the first pixel in the low 16 bits, of the second in the high.
+struct PairPanel {
+  const uint32_t* pairs;  // [count][channels]
+  int64_t count;          // at most kMaxPairs
+  int64_t channels;       // a multiple of 16
+};
+
+constexpr int64_t kMaxPairs = 16384;  // 2 * 255 * 255 * kMaxPairs < 2^31
+
+// A 1x1 convolution of `pixels` pixels with weights of 16 bits: out = clamp(round(float(sum of w * q) * multiplier + offset),
+// 0, 255), product and sum rounded to float32. The caller proves that no sum leaves 32 bits.
+struct MixRow {
+  const uint8_t* source;     // [pixels][channels]
+  const int16_t* weights;    // [block of 16 outputs][pair of inputs][16 outputs][2 inputs]
+  const float* multiplier;   // [channels]
+  const float* offset;       // [channels]
+  uint8_t* target;           // [pixels][channels]
+  int64_t pixels, channels;  // channels: a multiple of 16, at most kMaxMixed
+};
+
+constexpr int64_t kMaxMixed = 512;
+
 struct Kernels {
   const char* name;
   bool (*supported)();
@@ -42,6 +64,10 @@ struct Kernels {
   void (*affine_row)(const uint8_t* q, const float* slope, const float* offset, uint8_t* out, int64_t pixels, int64_t channels);
   // Adds q and q squared of `pixels` pixels, `stride` bytes apart, to the sums of one block of 16 channels.
   void (*sum_row)(const uint8_t* q, int64_t pixels, int64_t stride, uint64_t* sums, uint64_t* squares);
+  // Adds to products[channels][channels] the sums over pixels of the products of two channels, where the second one's block of
+  // 16 is that of the first or a later one; what is written elsewhere means nothing.
+  void (*add_products)(const PairPanel& panel, uint64_t* products);
+  void (*mix_row)(const MixRow&);
 };
 
 // Every compiled path, best first.

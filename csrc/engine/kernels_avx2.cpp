@@ -19,6 +19,7 @@ struct WideningDot {
     const __m256i products = _mm256_add_epi32(_mm256_madd_epi16(even, w.even), _mm256_madd_epi16(odd, w.odd));
     return _mm256_add_epi32(acc, products);
   }
+  static __m256i add_pairs(__m256i acc, __m256i a, __m256i b) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, b)); }
 };
 
 bool supported() { return __builtin_cpu_supports("avx2"); }
@@ -26,6 +27,6 @@ bool supported() { return __builtin_cpu_supports("avx2"); }
 }  // namespace
 
 extern const Kernels kAvx2;
-const Kernels kAvx2 = make_kernels<Avx256Tile<WideningDot>>("avx2", supported);
+const Kernels kAvx2 = make_kernels<Avx256Tile<WideningDot>, Avx256Lanes<WideningDot>>("avx2", supported);
 
 }  // namespace fastnst

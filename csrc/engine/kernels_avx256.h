@@ -1,10 +1,10 @@
-// The tile of the 256-bit x86 paths: 4 pixels x 16 channels in eight accumulators. The including file gives `Dot`, which
-// adds four byte products to each of 8 lanes.
+// The tiles of the 256-bit x86 paths: 4 pixels x 16 channels in eight accumulators. The including file gives `Dot`, which
+// adds to each of 8 lanes four products of bytes, or two of 16 bits.
 #pragma once
 
 #include <immintrin.h>
 
-#include "engine/kernels_generic.h"
+#include "engine/kernels_pairs.h"
 
 namespace fastnst {
 namespace {
@@ -50,6 +50,29 @@ struct Avx256Tile {
     // Packing works within 128-bit halves; the permutation puts the quarters back in order.
     const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
     return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+  }
+};
+
+template <typename Dot>
+struct Avx256Lanes {
+  static constexpr int tile = 4;
+  struct Vector {
+    __m256i low, high;
+  };
+  using Sums = Vector;
+  static Sums zero() { return {_mm256_setzero_si256(), _mm256_setzero_si256()}; }
+  static Vector load(const void* from) {
+    const __m256i* halves = static_cast<const __m256i*>(from);
+    return {_mm256_loadu_si256(halves), _mm256_loadu_si256(halves + 1)};
+  }
+  static void add(Sums& sums, uint32_t factor, const Vector& vector) {
+    const __m256i pair = _mm256_set1_epi32(int32_t(factor));
+    sums.low = Dot::add_pairs(sums.low, pair, vector.low);
+    sums.high = Dot::add_pairs(sums.high, pair, vector.high);
+  }
+  static void store(int32_t* to, const Sums& sums) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), sums.low);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + 1, sums.high);
   }
 };
 

@@ -4,7 +4,7 @@
 // less than half the speed. All conversions name their rounding, so the caller's MXCSR does not matter.
 #include <immintrin.h>
 
-#include "engine/kernels_generic.h"
+#include "engine/kernels_pairs.h"
 
 namespace fastnst {
 namespace {
@@ -172,6 +172,18 @@ void Avx512Tile::run<1>(const GroupRow& group, const uint8_t* source, uint8_t* t
 
 // clang-format on
 
+struct Avx512Lanes {
+  static constexpr int tile = 16;
+  using Vector = __m512i;
+  using Sums = __m512i;
+  static Sums zero() { return _mm512_setzero_si512(); }
+  static Vector load(const void* from) { return _mm512_loadu_si512(from); }
+  static void add(Sums& sums, uint32_t factor, Vector vector) {
+    sums = _mm512_dpwssd_epi32(sums, _mm512_set1_epi32(int32_t(factor)), vector);
+  }
+  static void store(int32_t* to, Sums sums) { _mm512_storeu_si512(to, sums); }
+};
+
 bool supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
@@ -180,6 +192,6 @@ bool supported() {
 }  // namespace
 
 extern const Kernels kAvx512Vnni;
-const Kernels kAvx512Vnni = make_kernels<Avx512Tile>("avx512vnni", supported);
+const Kernels kAvx512Vnni = make_kernels<Avx512Tile, Avx512Lanes>("avx512vnni", supported);
 
 }  // namespace fastnst

@@ -10,6 +10,7 @@ struct VnniDot {
   using Weights = __m256i;
   static Weights load(const int8_t* w) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w)); }
   static __m256i add(__m256i acc, __m256i input, const Weights& w) { return _mm256_dpbusd_avx_epi32(acc, input, w); }
+  static __m256i add_pairs(__m256i acc, __m256i a, __m256i b) { return _mm256_dpwssd_avx_epi32(acc, a, b); }
 };
 
 bool supported() {
@@ -20,6 +21,6 @@ bool supported() {
 }  // namespace
 
 extern const Kernels kAvxVnni;
-const Kernels kAvxVnni = make_kernels<Avx256Tile<VnniDot>>("avxvnni", supported);
+const Kernels kAvxVnni = make_kernels<Avx256Tile<VnniDot>, Avx256Lanes<VnniDot>>("avxvnni", supported);
 
 }  // namespace fastnst

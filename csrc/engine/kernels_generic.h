@@ -104,10 +104,5 @@ inline void sum_row(const uint8_t* q, int64_t pixels, int64_t stride, uint64_t* 
   }
 }
 
-template <typename Tile>
-constexpr Kernels make_kernels(const char* name, bool (*supported)()) {
-  return {name, supported, conv_row<Tile>, pool_row, affine_row, sum_row};
-}
-
 }  // namespace
 }  // namespace fastnst

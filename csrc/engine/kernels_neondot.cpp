@@ -8,7 +8,7 @@
 #include <sys/auxv.h>
 #endif
 
-#include "engine/kernels_generic.h"
+#include "engine/kernels_pairs.h"
 
 namespace fastnst {
 namespace {
@@ -68,6 +68,6 @@ bool supported() {
 }  // namespace
 
 extern const Kernels kNeonDot;
-const Kernels kNeonDot = make_kernels<NeonDotTile>("neondot", supported);
+const Kernels kNeonDot = make_kernels<NeonDotTile, PlainLanes>("neondot", supported);
 
 }  // namespace fastnst

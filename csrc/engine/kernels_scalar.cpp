@@ -1,7 +1,7 @@
 // Plain C++: what every machine can run, and the readable statement of what a tile computes.
 #include <cmath>
 
-#include "engine/kernels_generic.h"
+#include "engine/kernels_pairs.h"
 
 namespace fastnst {
 namespace {
@@ -33,6 +33,6 @@ bool always() { return true; }
 }  // namespace
 
 extern const Kernels kScalar;
-const Kernels kScalar = make_kernels<ScalarTile>("scalar", always);
+const Kernels kScalar = make_kernels<ScalarTile, PlainLanes>("scalar", always);
 
 }  // namespace fastnst

@@ -14,13 +14,15 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "model files are read as they lie in memory");
 
-constexpr uint32_t kVersion = 2, kKindAdain = 1;
+constexpr uint32_t kVersion = 2, kStages = 5;
 constexpr uint64_t kHeader = 48, kDigest = 32;
 constexpr uint64_t kMaxFile = 256u << 20, kMaxCard = 1u << 20;
 constexpr uint32_t kMaxLayers = 256, kMaxChannels = 65536;
+constexpr int kMaxWctChannels = 512;  // VGG's widest; time grows with the third power, memory with the second
 constexpr uint64_t kMaxCoded = 256u << 20;  // weights of a layer that take less than a byte each
 // A scale outside this range is no scale of picture features, and products with it could leave float's range.
 constexpr float kMinScale = 1e-20f, kMaxScale = 1e20f;
+constexpr float kMaxZero = 1e6f;  // a zero point farther off leaves no input of the decoder but 0 or 255
 
 [[noreturn]] void refuse(const std::string& why) { throw ModelError(why); }
 
@@ -120,10 +122,10 @@ Layer read_layer(Cursor& cursor, const std::string& where) {
   return layer;
 }
 
-std::vector<Layer> read_chain(Cursor& cursor, uint32_t count, const char* name, int inputs) {
+std::vector<Layer> read_chain(Cursor& cursor, uint32_t count, const std::string& name, int inputs) {
   std::vector<Layer> layers;
   for (uint32_t i = 0; i < count; i++) {
-    const std::string where = std::string(name) + " layer " + std::to_string(i + 1);
+    const std::string where = name + " layer " + std::to_string(i + 1);
     layers.push_back(read_layer(cursor, where));
     if (layers.back().inputs != inputs)
       refuse(where + ": takes " + std::to_string(layers.back().inputs) + " channels where " + std::to_string(inputs) +
@@ -140,6 +142,68 @@ int halvings(const std::vector<Layer>& layers) {
   return count;
 }
 
+void read_reserved(Cursor& cursor, int count) {
+  for (int i = 0; i < count; i++)
+    if (cursor.number<uint32_t>() != 0) refuse("a reserved field that is not zero");
+}
+
+uint32_t read_zero(Cursor& cursor) {
+  const auto zero = cursor.number<uint32_t>();
+  if (zero > 255) refuse("a zero point outside 0..255");
+  return zero;
+}
+
+float read_scale(Cursor& cursor) {
+  const auto scale = cursor.number<float>();
+  if (!is_scale(scale)) refuse("a scale that is not a positive, ordinary number");
+  return scale;
+}
+
+void check_counts(uint32_t encoder, uint32_t decoder) {
+  if (encoder == 0 || encoder > kMaxLayers || decoder == 0 || decoder > kMaxLayers)
+    refuse("a number of layers outside 1.." + std::to_string(kMaxLayers));
+}
+
+void check_picture_out(const Stage& stage) {
+  if (stage.decoder.back().outputs != 3) refuse("the last layer writes no RGB picture");
+  if (halvings(stage.encoder) < 0 || halvings(stage.encoder) + halvings(stage.decoder) != 0)
+    refuse("the decoder does not restore the size that the encoder reduces");
+}
+
+// The only stage of an AdaIN model, whose scales serve all channels.
+Stage read_pair(Cursor& cursor, uint32_t encoder, uint32_t decoder, float feature_scale, float decoder_scale, uint32_t zero) {
+  Stage stage;
+  stage.encoder = read_chain(cursor, encoder, "encoder", 3);
+  stage.decoder = read_chain(cursor, decoder, "decoder", stage.channels());
+  const size_t channels = size_t(stage.channels());
+  stage.feature_scale.assign(channels, feature_scale);
+  stage.decoder_scale.assign(channels, decoder_scale);
+  stage.decoder_zero.assign(channels, float(zero));
+  check_picture_out(stage);
+  return stage;
+}
+
+Stage read_stage(Cursor& cursor, uint32_t below) {
+  Stage stage;
+  stage.number = cursor.number<uint32_t>();
+  if (stage.number < 1 || stage.number >= below) refuse("stages that are not numbered from the deepest, 5 at most, to the first");
+  const auto encoder = cursor.number<uint32_t>(), decoder = cursor.number<uint32_t>();
+  check_counts(encoder, decoder);
+  const std::string name = "stage " + std::to_string(stage.number);
+  stage.encoder = read_chain(cursor, encoder, name + " encoder", 3);
+  if (stage.channels() > kMaxWctChannels)
+    refuse(name + ": more than " + std::to_string(kMaxWctChannels) + " channels to whiten");
+  for (auto* scales : {&stage.feature_scale, &stage.decoder_scale})
+    for (int c = 0; c < stage.channels(); c++) scales->push_back(read_scale(cursor));
+  for (int c = 0; c < stage.channels(); c++) {
+    stage.decoder_zero.push_back(cursor.number<float>());
+    if (!(std::abs(stage.decoder_zero.back()) <= kMaxZero)) refuse(name + ": a zero point that is not an ordinary number");
+  }
+  stage.decoder = read_chain(cursor, decoder, name + " decoder", stage.channels());
+  check_picture_out(stage);
+  return stage;
+}
+
 Model parse(const uint8_t* data, uint64_t size) {
   if (size < 4 || std::memcmp(data, "FNST", 4) != 0) refuse("not a fastnst model");
   if (size < kHeader + kDigest) refuse("the file is cut short");
@@ -150,26 +214,28 @@ Model parse(const uint8_t* data, uint64_t size) {
   if (cursor.number<uint64_t>() != size) refuse("the file is not as long as it says: cut short or appended to");
   const auto digest = sha256(data, size - kDigest);
   if (std::memcmp(digest.data(), data + size - kDigest, kDigest) != 0) refuse("the checksum does not match: damaged");
-  if (cursor.number<uint32_t>() != kKindAdain) refuse("an unknown kind of model");
-  const auto card = cursor.number<uint32_t>(), encoder = cursor.number<uint32_t>(), decoder = cursor.number<uint32_t>();
   Model model;
-  model.feature_scale = cursor.number<float>();
-  model.decoder_scale = cursor.number<float>();
-  const auto decoder_zero = cursor.number<uint32_t>();
-  if (!is_scale(model.feature_scale) || !is_scale(model.decoder_scale)) refuse("a scale that is not a positive number");
-  if (decoder_zero > 255) refuse("a zero point outside 0..255");
-  if (cursor.number<uint32_t>() != 0) refuse("a reserved field that is not zero");
+  model.kind = Kind(cursor.number<uint32_t>());
+  if (model.kind != Kind::adain && model.kind != Kind::wct) refuse("an unknown kind of model");
+  const auto card = cursor.number<uint32_t>();
   if (card > kMaxCard) refuse("a model card larger than any may be");
-  if (encoder == 0 || encoder > kMaxLayers || decoder == 0 || decoder > kMaxLayers)
-    refuse("a number of layers outside 1.." + std::to_string(kMaxLayers));
-  model.decoder_zero = int32_t(decoder_zero);
-  model.card = cursor.text(card);
-  model.encoder = read_chain(cursor, encoder, "encoder", 3);
-  model.decoder = read_chain(cursor, decoder, "decoder", model.channels());
+  if (model.kind == Kind::adain) {
+    const auto encoder = cursor.number<uint32_t>(), decoder = cursor.number<uint32_t>();
+    check_counts(encoder, decoder);
+    const float feature_scale = read_scale(cursor), decoder_scale = read_scale(cursor);
+    const uint32_t zero = read_zero(cursor);
+    read_reserved(cursor, 1);
+    model.card = cursor.text(card);
+    model.stages.push_back(read_pair(cursor, encoder, decoder, feature_scale, decoder_scale, zero));
+  } else {
+    const auto stages = cursor.number<uint32_t>();
+    if (stages < 1 || stages > kStages) refuse("a number of stages outside 1..5");
+    read_reserved(cursor, 5);
+    model.card = cursor.text(card);
+    for (uint32_t i = 0; i < stages; i++)
+      model.stages.push_back(read_stage(cursor, i == 0 ? kStages + 1 : model.stages.back().number));
+  }
   if (cursor.left() != 0) refuse("bytes after the last layer");
-  if (model.decoder.back().outputs != 3) refuse("the last layer writes no RGB picture");
-  if (halvings(model.encoder) < 0 || halvings(model.encoder) + halvings(model.decoder) != 0)
-    refuse("the decoder does not restore the size that the encoder reduces");
   return model;
 }
 

@@ -30,13 +30,22 @@ struct Layer {
   int taps() const { return upsample ? 2 : kernel; }  // per side of the stored kernels
 };
 
-struct Model {
-  std::string card;  // JSON, for people and Python; the engine does not read it
+// An encoder, a decoder, and what the numbers between the two mean, channel by channel.
+struct Stage {
+  uint32_t number = 0;  // 1 to 5 in a WCT model, 0 for the only one of an AdaIN model
   std::vector<Layer> encoder, decoder;
-  float feature_scale = 0, decoder_scale = 0;
-  int32_t decoder_zero = 0;
+  std::vector<float> feature_scale;                // the real value of one step of the encoder's output
+  std::vector<float> decoder_scale, decoder_zero;  // of one step of the decoder's input, and the input that means 0
 
   int channels() const { return encoder.back().outputs; }
+};
+
+enum class Kind : uint32_t { adain = 1, wct = 2 };
+
+struct Model {
+  Kind kind = Kind::adain;
+  std::string card;           // JSON, for people and Python; the engine does not read it
+  std::vector<Stage> stages;  // in the order in which they run: the deepest first
 };
 
 // Throws ModelError. An accepted model cannot overflow an accumulator, whatever the picture.

@@ -1,4 +1,6 @@
-"""Trained AdaIN pair in, engine model out: 8-bit quantisation with a folder of pictures as calibration.
+"""Trained networks in, engine model out: 8-bit quantisation with a folder of pictures as calibration.
+
+What is read is an AdaIN pair, or stages of WCT (:mod:`~fastnst.convert.cascade`).
 
 The float network is first rewritten without changing what it computes: ``conv0`` is folded into ``conv1_1``, each convolution
 that follows an upsampling becomes the four phase convolutions of :mod:`fastnst.modelfile`, and channels are rescaled so that no
@@ -17,13 +19,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fastnst.convert.pair import Pair, load_pair
+from fastnst.convert.cascade import quantise_cascade
+from fastnst.convert.pair import Conv, Pair, load_pair, tensor_names
 from fastnst.convert.pictures import calibration_pairs
 from fastnst.convert.quantisation import Ranges, quantise
+from fastnst.convert.stages import Stages, is_stages, load_stages
 from fastnst.images import atomic_output
-from fastnst.modelfile import to_bytes
+from fastnst.modelfile import Model, WctModel, to_bytes
 from fastnst.networks.adain import LAYERS
 from fastnst.networks.vgg import POOL_AFTER
+
+
+def macs_of(convs: Sequence[Conv], area: float = 1.0) -> float:
+    """Multiply-accumulates of trained layers for one pixel of the picture, whose features begin as ``area`` positions."""
+    total = 0.0
+    for conv in convs:
+        area *= 4 if conv.upsample else 1
+        total += 9 * conv.weight.shape[1] * conv.weight.shape[2] * area
+        area /= 4 if conv.pool != "none" else 1
+    return total
 
 
 def macs_per_pixel(widths: Sequence[int]) -> tuple[int, int]:
@@ -37,9 +51,9 @@ def macs_per_pixel(widths: Sequence[int]) -> tuple[int, int]:
 
 
 def card_of(pair: Pair, name: str, pictures: int) -> dict[str, Any]:
-    """What the file says about itself; ``facts`` of the trained file may name another source and licence."""
+    """What the file of an AdaIN pair says about itself."""
     encoder, decoder = macs_per_pixel(pair.widths)
-    card = {
+    return {
         "name": name,
         "kind": "adain",
         "widths": {"encoder": pair.widths},
@@ -50,11 +64,55 @@ def card_of(pair: Pair, name: str, pictures: int) -> dict[str, Any]:
         "calibration": pictures,
         "source": "trained by fastnst's own recipe `adain`",
         "licence": "MIT",
+        **told(pair.facts),
     }
-    training = {key: pair.facts[key] for key in ("step", "seconds", "settings") if key in pair.facts}
-    told = ("source", "licence", "distilled_from", "training_data")
-    own = {key: pair.facts[key] for key in told if isinstance(pair.facts.get(key), str)}
-    return card | own | ({"trained_with": training} if training else {})
+
+
+def wct_card_of(stages: Stages, name: str, pictures: int) -> dict[str, Any]:
+    """What the file of stages of WCT says about itself; multiply-accumulates are those of all levels together."""
+    parts: dict[str, dict[str, int]] = {}
+    widths: dict[str, dict[str, list[int]]] = {}
+    for number, pair in sorted(stages.pairs.items(), reverse=True):
+        encoder, area = macs_of(pair.encoder) + 9, 0.25 ** sum(conv.pool != "none" for conv in pair.encoder)
+        parts[str(number)] = {"encoder": round(encoder), "decoder": round(macs_of(pair.decoder, area))}
+        widths[str(number)] = {
+            "encoder": [conv.weight.shape[1] for conv in pair.encoder],
+            "decoder": [conv.weight.shape[1] for conv in pair.decoder],
+        }
+    return {
+        "name": name,
+        "kind": "wct",
+        "levels": sorted(stages.pairs, reverse=True),
+        "widths": widths,
+        "parameters": stages.parameters,
+        "macs_per_pixel": sum(sum(part.values()) for part in parts.values()),
+        "macs_per_pixel_by_part": parts,
+        "bits": {"weights": 8, "activations": 8, "transform": 16},
+        "calibration": pictures,
+        "source": "trained by fastnst's own recipe `collab`",
+        "licence": "MIT",
+        **told(stages.facts),
+    }
+
+
+def told(facts: dict[str, Any]) -> dict[str, Any]:
+    """What the trained file's ``facts`` add to the card; they may name another source and licence."""
+    own = {
+        key: facts[key] for key in ("source", "licence", "distilled_from", "training_data") if isinstance(facts.get(key), str)
+    }
+    training = {key: facts[key] for key in ("step", "seconds", "settings") if key in facts}
+    return own | ({"trained_with": training} if training else {})
+
+
+def load(source: Path) -> Pair | Stages:
+    """The trained networks of a file, of whichever kind its tensors are; ValueError, one line, if of none."""
+    return load_stages(source) if is_stages(tensor_names(source)) else load_pair(source)
+
+
+def stride_of(trained: Pair | Stages) -> int:
+    """What the deepest encoder divides the sides of pictures by."""
+    pairs = trained.pairs.values() if isinstance(trained, Stages) else [trained]
+    return max(2 ** sum(conv.pool != "none" for conv in pair.encoder) for pair in pairs)
 
 
 def convert(
@@ -66,10 +124,11 @@ def convert(
     overwrite: bool = False,
     ranges: Ranges = "mse",
 ) -> dict[str, Any]:
-    """Quantise the trained pair in ``source`` on the pictures of ``calibration`` and write the engine's model to ``output``.
+    """Quantise the networks in ``source`` on the pictures of ``calibration`` and write the engine's model to ``output``.
 
     Args:
-        source: safetensors file with the tensors of :func:`expected_shapes`, as ``fastnst train adain`` leaves it.
+        source: safetensors file with an AdaIN pair (:func:`~fastnst.convert.pair.load_pair`), as ``fastnst train adain`` leaves
+            it, or with stages of WCT (:func:`~fastnst.convert.stages.load_stages`).
         calibration: folder of pictures, or of two folders ``content`` and ``style``.
         output: complete or absent, whatever happens.
         name: for the card; without it the file's.
@@ -85,13 +144,18 @@ def convert(
     """
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists")
-    pair = load_pair(source)
-    contents, styles = calibration_pairs(calibration)
+    trained = load(source)
+    contents, styles = calibration_pairs(calibration, stride_of(trained))
+    named = name or output.stem
+    count = len(contents) + len(styles)
+    model: Model | WctModel
     try:
-        model = quantise(pair, contents, styles, ranges)
+        if isinstance(trained, Stages):
+            model = replace(quantise_cascade(trained, contents, styles, ranges), card=wct_card_of(trained, named, count))
+        else:
+            model = replace(quantise(trained, contents, styles, ranges), card=card_of(trained, named, count))
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
-    model = replace(model, card=card_of(pair, name or output.stem, len(contents) + len(styles)))
     with atomic_output(output) as file:
         file.write(to_bytes(model))
     return model.card

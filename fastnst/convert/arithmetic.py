@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastnst.convert.pair import Conv
-from fastnst.modelfile import Layer, Model
+from fastnst.modelfile import Layer, Model, Stage, WctModel
 
 
 @dataclass(frozen=True)
@@ -124,3 +124,77 @@ def simulate(model: Model, content: Tensor, style: Tensor, alpha: float = 1.0) -
     for layer in model.decoder:
         q = simulate_layer(q, layer)
     return q
+
+
+def simulate_moments(q: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean [C] and covariance [C, C] of whole numbers [1, C, H, W] of real steps ``scale`` [C]: exact before their scales."""
+    values = q[0].double().flatten(1)
+    count, total = values.shape[1], values.sum(1)
+    spread = count * (values @ values.T) - total[:, None] * total
+    return (scale * total) / count, (scale[:, None] * scale) * (spread / (float(count) * float(max(count - 1, 1))))
+
+
+def simulate_root(covariance: Tensor, scale: Tensor, inverse: bool = False) -> Tensor:
+    """The (inverse) root of a covariance [C, C] without directions below 1e-5, or not above what rounding to ``scale`` makes."""
+    values, vectors = torch.linalg.eigh(covariance)
+    kept = (values >= 1e-5) & (values > (vectors * scale[:, None]).square().sum(0) / 12)
+    roots = values.clamp(min=1e-30).sqrt()
+    return (vectors * torch.where(kept, 1 / roots if inverse else roots, torch.zeros_like(roots))) @ vectors.T
+
+
+def simulate_look(q: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """What a stage takes from a style: mean [C] and root [C, C] of whole numbers [1, C, H, W]."""
+    mean, covariance = simulate_moments(q, scale)
+    return mean, simulate_root(covariance, scale)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What WCT does with one picture's features x in real units: ``matrix`` (x - ``centre``) + ``target``."""
+
+    matrix: Tensor  # [C, C]
+    centre: Tensor  # [C]
+    target: Tensor  # [C]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Features [1, C, H, W] transformed, in float64."""
+        centred = x.double() - self.centre[:, None, None]
+        return torch.einsum("oi,nihw->nohw", self.matrix, centred) + self.target[:, None, None]
+
+
+def wct_transform(q: Tensor, look: tuple[Tensor, Tensor], scale: Tensor, alpha: float) -> Transform:
+    """The transform of whole numbers [1, C, H, W] of real steps ``scale`` [C] towards the mean and the root of ``look``."""
+    mean, covariance = simulate_moments(q, scale)
+    identity = torch.eye(len(mean), dtype=torch.float64)
+    matrix = alpha * look[1] @ simulate_root(covariance, scale, inverse=True) + (1 - alpha) * identity
+    return Transform(matrix, mean, alpha * look[0] + (1 - alpha) * mean)
+
+
+def simulate_wct(q: Tensor, transform: Transform, stage: Stage) -> Tensor:
+    """The engine's 1x1 convolution for a transform: encoder output ``q`` [1, C, H, W] to decoder input, before rounding.
+
+    As the engine computes it but for the last bits of the eigendecomposition.
+    """
+    given, taken, zero = (torch.from_numpy(x).double() for x in (stage.feature_scale, stage.decoder_scale, stage.decoder_zero))
+    steps = transform.matrix * given / taken[:, None]
+    most = (2**31 - 1) // 255 - len(given)  # of a row's absolute weights, rounded ones: their sums must fit 32 bits
+    unit = torch.maximum(steps.abs().amax(1) / 32767, steps.abs().sum(1) / most).clamp(min=1e-30).float().double()
+    weights = (steps / unit[:, None]).round().clamp(-32767, 32767)
+    offset = (transform.target / taken - (weights * unit[:, None]) @ (transform.centre / given) + zero).float()
+    sums = torch.einsum("oi,nihw->nohw", weights, q.double()).float()
+    return (sums * unit.float()[:, None, None] + offset[:, None, None]).clamp(0, 255)
+
+
+def simulate_cascade(model: WctModel, content: Tensor, style: Tensor, alpha: float = 1.0) -> Tensor:
+    """All stages of ``model`` on pictures uint8 [1, 3, H, W] with sides of whole strides."""
+    picture = content
+    for _, stage in sorted(model.stages.items(), reverse=True):
+        features = [picture, style]
+        for layer in stage.encoder:
+            features = [simulate_layer(q, layer) for q in features]
+        scale = torch.from_numpy(stage.feature_scale).double()
+        transform = wct_transform(features[0], simulate_look(features[1], scale), scale, alpha)
+        picture = simulate_wct(features[0], transform, stage).round().to(torch.uint8)
+        for layer in stage.decoder:
+            picture = simulate_layer(picture, layer)
+    return picture

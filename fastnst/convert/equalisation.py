@@ -64,20 +64,34 @@ def equalise(pair: Pair, contents: Sequence[Tensor], styles: Sequence[Tensor]) -
     Args:
         contents, styles: pictures [1, 3, H, W], RGB 0..1, equally many.
     """
-    chain = [*pair.encoder, *pair.decoder]
-    maps = [*contents, *styles]
-    balanced, before = [], torch.ones(3, dtype=torch.float64)
+    count = len(pair.encoder)
+    chain = equalise_chain([*pair.encoder, *pair.decoder], [*contents, *styles], adain_after=count)
+    return replace(pair, encoder=chain[:count], decoder=chain[count:])
+
+
+def equalise_chain(chain: Sequence[Conv], maps: Sequence[Tensor], adain_after: int | None = None) -> list[Conv]:
+    """The same chain with its hidden channels rescaled; what goes in and what comes out stay as they are.
+
+    Args:
+        maps: inputs [1, C, H, W].
+        adain_after: after so many layers each map of the first half takes on the statistics of its partner in the second.
+    """
+    maps = list(maps)
+    balanced, before = [], torch.ones(chain[0].weight.shape[2], dtype=torch.float64)
     for i, conv in enumerate(chain):
         maps = [float_layer(x, conv) for x in maps]
         ranged = maps
-        if i + 1 == len(pair.encoder):
+        if i + 1 == adain_after:
             maps = [float_adain(content, style) for content, style in paired(maps)]
             ranged = [*ranged, *maps]  # the factors serve both sides of AdaIN
-        after = torch.ones(3, dtype=torch.float64)
+        after = torch.ones(conv.weight.shape[1], dtype=torch.float64)
         if i + 1 < len(chain):
             after = balancing_factors(channel_peaks(ranged), chain[i + 1])
-        weight = conv.weight * before[:, None, None] / after[:, None, None, None]
-        balanced.append(replace(conv, weight=weight, bias=conv.bias / after))
+        balanced.append(rescaled(conv, before, after))
         before = after
-    count = len(pair.encoder)
-    return replace(pair, encoder=balanced[:count], decoder=balanced[count:])
+    return balanced
+
+
+def rescaled(conv: Conv, before: Tensor, after: Tensor) -> Conv:
+    """``conv`` for inputs divided by ``before`` [I], with outputs divided by ``after`` [O]."""
+    return replace(conv, weight=conv.weight * before[:, None, None] / after[:, None, None, None], bias=conv.bias / after)

@@ -1,9 +1,10 @@
-"""A trained AdaIN pair in the form that the engine computes it: ``conv0`` folded, upsampling as phase convolutions."""
+"""Trained networks in the form that the engine computes them: ``conv0`` folded, upsampling as phase convolutions."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,24 +56,40 @@ def expected_shapes(widths: Sequence[int]) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+@contextmanager
+def opened(source: Path) -> Iterator[Any]:
+    """A safetensors file; what shows it to be none raises ValueError."""
+    try:
+        with safe_open(source, framework="pt") as file:
+            yield file
+    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{source}: not a safetensors file: {error}") from None
+
+
+def tensor_names(source: Path) -> list[str]:
+    """The names of a safetensors file's tensors; errors as for :func:`read_tensors`."""
+    with opened(source) as file:
+        return list(file.keys())
+
+
 def read_tensors(source: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a safetensors file in float64, and its ``facts``.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a safetensors file, or not a finished AdaIN pair.
+        ValueError: not a safetensors file, or a number in it is not finite.
     """
-    try:
-        with safe_open(source, framework="pt") as file:
-            tensors = {name: file.get_tensor(name).double() for name in file.keys()}  # noqa: SIM118 - not a dict
-            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{source}: not a safetensors file: {error}") from None
-    firsts = [f"encoder.{name}.weight" for name in LAYERS]
-    for name in firsts:
-        if name not in tensors or tensors[name].ndim != 4:
-            raise ValueError(f"{source}: not a trained AdaIN pair: no 4-dimensional tensor {name}")
-    shapes = expected_shapes([tensors[name].shape[0] for name in firsts])
+    with opened(source) as file:
+        tensors = {name: file.get_tensor(name).double() for name in file.keys()}  # noqa: SIM118 - not a dict
+        facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+    for name in sorted(tensors):
+        if not tensors[name].isfinite().all():
+            raise ValueError(f"{source}: {name} holds NaN or infinity")
+    return tensors, facts if isinstance(facts, dict) else {}
+
+
+def check_shapes(source: Path | str, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise ValueError, one line, unless ``tensors`` are those of ``shapes``, all and no others."""
     for name in sorted(shapes.keys() | tensors.keys()):
         if name not in shapes:
             raise ValueError(f"{source}: unexpected tensor {name}")
@@ -80,31 +97,43 @@ def read_tensors(source: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             raise ValueError(f"{source}: tensor {name} is missing")
         if tuple(tensors[name].shape) != shapes[name]:
             raise ValueError(f"{source}: {name} has shape {list(tensors[name].shape)}, expected {list(shapes[name])}")
-        if not tensors[name].isfinite().all():
-            raise ValueError(f"{source}: {name} holds NaN or infinity")
-    return tensors, facts if isinstance(facts, dict) else {}
 
 
 def load_pair(source: Path) -> Pair:
-    """Read a pair as ``fastnst train adain`` leaves it in ``final.safetensors``; see :func:`read_tensors` for errors."""
+    """Read a pair as ``fastnst train adain`` leaves it in ``final.safetensors``; ValueError, one line, if it is none."""
     tensors, facts = read_tensors(source)
-    parameters = sum(tensor.numel() for tensor in tensors.values())
+    firsts = [f"encoder.{name}.weight" for name in LAYERS]
+    for name in firsts:
+        if name not in tensors or tensors[name].ndim != 4:
+            raise ValueError(f"{source}: not a trained AdaIN pair: no 4-dimensional tensor {name}")
+    check_shapes(source, tensors, expected_shapes([tensors[name].shape[0] for name in firsts]))
+    return engine_form(tensors, LAYERS, facts)
+
+
+def engine_form(tensors: Mapping[str, Tensor], layers: Sequence[str], facts: dict[str, Any], last_relu: bool = False) -> Pair:
+    """The pair with the tensors ``encoder.{layer}.weight`` and so on, checked before, for the engine.
+
+    Args:
+        layers: of the encoder, in its order.
+        last_relu: whether a ReLU follows the decoder's last layer. Pictures have nothing below 0 in any case.
+    """
     conv0, bias0 = tensors["encoder.conv0.weight"][:, :, 0, 0], tensors["encoder.conv0.bias"]
-    first = tensors["encoder.conv1_1.weight"]
-    # A 1x1 layer commutes with reflection padding, so its bias passes through all nine taps everywhere.
-    tensors["encoder.conv1_1.bias"] += torch.einsum("oikl,i->o", first, bias0)
-    tensors["encoder.conv1_1.weight"] = torch.einsum("oikl,ij->ojkl", first, conv0)
 
     def conv(side: str, name: str) -> Conv:
         weight, bias = tensors[f"{side}.{name}.weight"], tensors[f"{side}.{name}.bias"]
-        if side == "encoder":
-            return Conv(weight[None], bias, pool="floor" if name in POOL_AFTER else "none")
-        upsample = name in POOL_AFTER
-        return Conv(phases_of(weight) if upsample else weight[None], bias, relu=name != LAYERS[0], upsample=upsample)
+        if side == "decoder":
+            upsample = name in POOL_AFTER
+            relu = last_relu or name != layers[0]
+            return Conv(phases_of(weight) if upsample else weight[None], bias, relu=relu, upsample=upsample)
+        if name == layers[0]:
+            # A 1x1 layer commutes with reflection padding, so its bias passes through all nine taps everywhere.
+            bias = bias + torch.einsum("oikl,i->o", weight, bias0)
+            weight = torch.einsum("oikl,ij->ojkl", weight, conv0)
+        return Conv(weight[None], bias, pool="floor" if name in POOL_AFTER and name != layers[-1] else "none")
 
-    encoder = [conv("encoder", name) for name in LAYERS]
-    decoder = [conv("decoder", name) for name in reversed(LAYERS)]
-    return Pair(encoder, decoder, parameters, facts)
+    encoder = [conv("encoder", name) for name in layers]
+    decoder = [conv("decoder", name) for name in reversed(layers)]
+    return Pair(encoder, decoder, sum(tensor.numel() for tensor in tensors.values()), facts)
 
 
 def phases_of(weight: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ PICTURES = 32
 SHORT_SIDE = 256
 LONGEST = 512
 STRIDE = 8
+"""What an AdaIN encoder divides sides by."""
 
 
 def evenly(items: Sequence[Path], count: int) -> list[Path]:
@@ -25,11 +26,11 @@ def evenly(items: Sequence[Path], count: int) -> list[Path]:
     return [items[i * len(items) // count] for i in range(count)]
 
 
-def read_picture(path: Path) -> Tensor:
+def read_picture(path: Path, stride: int = STRIDE) -> Tensor:
     """A picture as uint8 [1, 3, H, W]: short side 256, cropped around the middle to whole strides."""
     rgb = open_picture(path).flattened()
     factor = SHORT_SIDE / min(rgb.size)
-    width, height = (min(round(side * factor), LONGEST) // STRIDE * STRIDE for side in rgb.size)
+    width, height = (min(round(side * factor), LONGEST) // stride * stride for side in rgb.size)
     fitted = ImageOps.fit(rgb, (width, height), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.array(fitted)).permute(2, 0, 1)[None]
 
@@ -46,7 +47,7 @@ def find_pictures(folder: Path) -> list[Path]:
     return found
 
 
-def calibration_pairs(folder: Path) -> tuple[list[Tensor], list[Tensor]]:
+def calibration_pairs(folder: Path, stride: int = STRIDE) -> tuple[list[Tensor], list[Tensor]]:
     """As many content as style pictures from ``folder/content`` and ``folder/style``, or all from ``folder`` itself.
 
     Raises:
@@ -60,5 +61,5 @@ def calibration_pairs(folder: Path) -> tuple[list[Tensor], list[Tensor]]:
         contents = evenly(find_pictures(folder), PICTURES)
         styles = contents[len(contents) // 2 :] + contents[: len(contents) // 2]
     count = max(len(contents), len(styles))
-    content, style = ([read_picture(paths[i % len(paths)]) for i in range(count)] for paths in (contents, styles))
+    content, style = ([read_picture(paths[i % len(paths)], stride) for i in range(count)] for paths in (contents, styles))
     return content, style

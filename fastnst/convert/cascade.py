@@ -1,0 +1,130 @@
+"""The stages of WCT into 8 bits, from the deepest to the first, each on the pictures that the stages before it really make.
+
+A stage is held to what its own float networks make of the same 8-bit picture, not to what the float cascade would have made of
+another one: whitening lets two cascades drift apart, and no rounding of weights could undo that. Whitening also makes the
+weakest channels as strong as any. Each channel between encoder and decoder therefore has a grid of its own, which costs the
+engine nothing: its matrix has to be scaled to these grids in any case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fastnst.convert.arithmetic import Grid, simulate_layer, simulate_look, simulate_wct, wct_transform
+from fastnst.convert.equalisation import channel_peaks, equalise_chain, float_layer, rescaled
+from fastnst.convert.pair import Conv
+from fastnst.convert.quantisation import PIXEL, Ranges, Stream, best_grid, quantise_chain
+from fastnst.convert.stages import Stages
+from fastnst.modelfile import Layer, Stage, WctModel
+
+TAIL = 1e-3
+"""Share of a channel's values, at either end, that its range at the decoder's input may leave out."""
+RECONSTRUCTIONS = 4
+"""One in so many pictures that a decoder is fitted to is a plain reconstruction, alpha 0."""
+
+
+def streams_of(pictures: Sequence[Tensor]) -> list[Stream]:
+    return [Stream(picture.float() / 255, picture) for picture in pictures]
+
+
+def run_layers(picture: Tensor, layers: Sequence[Layer]) -> Tensor:
+    for layer in layers:
+        picture = simulate_layer(picture, layer)
+    return picture
+
+
+def float_maps(convs: Sequence[Conv], pictures: Sequence[Tensor]) -> list[Tensor]:
+    maps = [picture.float() / 255 for picture in pictures]
+    for conv in convs:
+        maps = [float_layer(x, conv) for x in maps]
+    return maps
+
+
+def quantise_encoder(convs: Sequence[Conv], pictures: Sequence[Tensor], ranges: Ranges) -> tuple[list[Layer], Tensor]:
+    """The layers, and the real value of a step of each output channel, float64 [C]."""
+    chain = equalise_chain(convs, [picture.float() / 255 for picture in pictures])
+    peaks = channel_peaks(float_maps(chain, pictures))
+    peaks = peaks.clamp(min=1e-3 * peaks.max())  # a channel that is all but dead must not be blown up without limit
+    chain[-1] = rescaled(chain[-1], torch.ones(chain[-1].weight.shape[2], dtype=torch.float64), peaks)
+    layers, grid = quantise_chain(chain, streams_of(pictures), Grid(PIXEL), ranges)
+    return layers, peaks * grid.scale
+
+
+def input_ranges(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Where the values of each channel of real ``maps`` [1, C, H, W] begin, and how far they reach: float64 [C] each."""
+    samples = [x[0].flatten(1)[:, :: x[0, 0].numel() // 2048 + 1] for x in maps]
+    values = torch.cat(samples, 1).double()
+    low, high = torch.quantile(values, torch.tensor([TAIL, 1 - TAIL], dtype=torch.float64), 1)
+    size = high - low
+    return low, size.clamp(min=1e-3 * size.max().clamp(min=1e-6))
+
+
+def shifted(conv: Conv, low: Tensor, size: Tensor) -> Conv:
+    """``conv`` for inputs x given as (x - low) / size; exact, since borders repeat or reflect and hold no zeros."""
+    bias = conv.bias + torch.einsum("oikl,i->o", conv.weight[0], low)
+    return replace(conv, weight=conv.weight * size[:, None, None], bias=bias)
+
+
+def alphas(count: int) -> list[float]:
+    return [float(i % RECONSTRUCTIONS != 0) for i in range(count)]
+
+
+def quantise_decoder(convs: Sequence[Conv], maps: Sequence[tuple[Tensor, Tensor]], stage: Stage, ranges: Ranges) -> Stage:
+    """``stage`` with a decoder that undoes ``maps``, its encoder's 8-bit maps of contents and styles, whitened and coloured.
+
+    The float decoder is given the very features that the 8-bit one is, before their last rounding: to learn to undo the noise
+    that whitening brings along would be to learn to blur.
+    """
+    scale = torch.from_numpy(stage.feature_scale).double()
+    transforms = [
+        wct_transform(content, simulate_look(style, scale), scale, alpha)
+        for (content, style), alpha in zip(maps, alphas(len(maps)), strict=True)
+    ]
+    contents = [content for content, _ in maps]
+    real = [move(q * scale[:, None, None]) for q, move in zip(contents, transforms, strict=True)]
+    low, size = input_ranges(real)
+    inputs = [((x - low[:, None, None]) / size[:, None, None]).float() for x in real]
+    chain = equalise_chain([shifted(convs[0], low, size), *convs[1:]], inputs)
+    middle = best_grid(inputs, False, ranges)
+    taken = size * middle.scale
+    stage = replace(
+        stage,
+        decoder_scale=taken.numpy().astype(np.float32),
+        decoder_zero=(middle.zero - low / taken).numpy().astype(np.float32),
+    )
+    rounded = [simulate_wct(q, move, stage).round().to(torch.uint8) for q, move in zip(contents, transforms, strict=True)]
+    streams = [Stream(x, q) for x, q in zip(inputs, rounded, strict=True)]
+    decoder, _ = quantise_chain(chain, streams, middle, ranges, last=Grid(PIXEL))
+    return replace(stage, decoder=decoder)
+
+
+@torch.no_grad()
+def quantise_cascade(stages: Stages, contents: Sequence[Tensor], styles: Sequence[Tensor], ranges: Ranges = "mse") -> WctModel:
+    """The engine's model of ``stages``, its card empty, fitted to pictures uint8 [1, 3, H, W] with sides of whole strides.
+
+    Raises:
+        ValueError: a layer could overflow the engine's arithmetic.
+    """
+    quantised: dict[int, Stage] = {}
+    pictures = list(contents)
+    for number, pair in sorted(stages.pairs.items(), reverse=True):
+        seen = [*pictures, *styles, *(contents if quantised else [])]
+        encoder, scale = quantise_encoder(pair.encoder, seen, ranges)
+        given = scale.numpy().astype(np.float32)
+        maps = [(run_layers(c, encoder), run_layers(s, encoder)) for c, s in zip(pictures, styles, strict=True)]
+        stage = quantise_decoder(pair.decoder, maps, Stage(encoder, [], given, given, given), ranges)
+        quantised[number] = stage
+        pictures = [cascade_step(stage, *both) for both in maps]
+    return WctModel({}, quantised)
+
+
+def cascade_step(stage: Stage, content: Tensor, style: Tensor) -> Tensor:
+    """The 8-bit picture that a stage makes of two 8-bit maps of its encoder."""
+    scale = torch.from_numpy(stage.feature_scale).double()
+    transform = wct_transform(content, simulate_look(style, scale), scale, 1.0)
+    return run_layers(simulate_wct(content, transform, stage).round().to(torch.uint8), stage.decoder)
