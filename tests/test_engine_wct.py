@@ -91,7 +91,7 @@ def test_every_remainder_of_the_channel_blocks(channels: int) -> None:
     np.testing.assert_array_equal(out, reference.cascade(model, content, look, 1.0))
 
 
-def test_moments_of_extreme_values_are_exact(three: WctModel) -> None:
+def test_moments_of_extreme_values_are_exact() -> None:
     """Thousands of pixels of 255 in every channel, where 32 bits would overflow: count * 255^2 > 2^32."""
     lcg = Lcg(1)
     stage = stage_of(lcg, 20, 0)
@@ -127,7 +127,9 @@ def test_the_transform_carries_the_styles_moments() -> None:
     model = WctModel({}, {1: stage})
     mean, root = reference.wct_look(model, style, [1])[1]
     size = np.sqrt(np.diag(root @ root))
-    stage = replace(stage, decoder_scale=(size / 16).astype(np.float32), decoder_zero=(128 - 16 * mean / size).astype(np.float32))
+    stage = replace(
+        stage, decoder_scale=(size / 16).astype(np.float32), decoder_zero=(128 - 16 * mean / size).astype(np.float32)
+    )
     q = reference.recolour(stage, reference.encode(stage, content), mean, root, 1.0)
     seen = replace(stage, feature_scale=stage.decoder_scale)
     _, covariance = reference.moments(seen, q)
@@ -187,7 +189,9 @@ def test_working_memory_grows_with_the_picture_and_the_levels(engine: Engine) ->
 # --- what callers get wrong -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("levels", "words"), [([], "at least one"), ([5], "no level 5"), ([4, 4], "twice"), ([0], "no level 0")])
+@pytest.mark.parametrize(
+    ("levels", "words"), [([], "at least one"), ([5], "no level 5"), ([4, 4], "twice"), ([0], "no level 0")]
+)
 def test_levels_that_cannot_be_run(engine: Engine, levels: list[int], words: str) -> None:
     picture = random_picture(Lcg(1), 8, 8)
     for call in (engine.encode, engine.look):
