@@ -92,8 +92,8 @@ class Engine:
 
     Attributes:
         card: what the file says about itself.
-        levels: those that a WCT model has, the deepest first; empty for AdaIN. Where methods take ``levels``, any of these in any
-            order, they run from the deepest to the first, and ``None`` stands for all.
+        levels: those that a WCT model has, the deepest first; empty for AdaIN. Methods take any of them as ``levels``, in any
+            order, and run them from the deepest to the first; ``None`` stands for all.
 
     Raises:
         ModelError: not a model this version understands; says what is wrong.

@@ -50,8 +50,8 @@ row, 0+1 | 2 for an odd one, columns likewise. Reflection of the large map is re
 
 The first encoder layer reads the picture (3 channels, one step = 1/255), the last decoder layer writes one. Between the two,
 with ``q`` the encoder's output and the statistics of its channels in real units, AdaIN is ``clamp(round(a * q + b), 0, 255)``
-in float32 with two roundings before the last; see ``csrc/engine/adain.h``. WCT is a 1x1 convolution of ``q`` with a whole matrix,
-in 16-bit weights made for each picture: ``csrc/engine/wct.h``. Its stages hand 8-bit pictures on.
+in float32 with two roundings before the last; see ``csrc/engine/adain.h``. WCT is a 1x1 convolution of ``q`` by a whole
+matrix, in 16-bit weights made for each picture: ``csrc/engine/wct.h``. Its stages hand 8-bit pictures on.
 """
 
 from __future__ import annotations

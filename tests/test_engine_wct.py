@@ -91,7 +91,7 @@ def test_every_remainder_of_the_channel_blocks(channels: int) -> None:
     np.testing.assert_array_equal(out, reference.cascade(model, content, look, 1.0))
 
 
-def test_moments_of_extreme_values_are_exact(three: WctModel) -> None:
+def test_moments_of_extreme_values_are_exact() -> None:
     """Thousands of pixels of 255 in every channel, where 32 bits would overflow: count * 255^2 > 2^32."""
     lcg = Lcg(1)
     stage = stage_of(lcg, 20, 0)

@@ -55,8 +55,7 @@ void products_tile(const PairPanel& panel, int64_t first, int64_t column, uint64
 template <typename Lanes>
 void add_products(const PairPanel& panel, uint64_t* products) {
   for (int64_t column = 0; column < panel.channels; column += kLanes)
-    for (int64_t first = 0; first < column + kLanes; first += Lanes::tile)
-      products_tile<Lanes>(panel, first, column, products);
+    for (int64_t first = 0; first < column + kLanes; first += Lanes::tile) products_tile<Lanes>(panel, first, column, products);
 }
 
 // `count` pixels, at most a tile, of all channels.

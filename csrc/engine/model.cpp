@@ -186,7 +186,8 @@ Stage read_pair(Cursor& cursor, uint32_t encoder, uint32_t decoder, float featur
 Stage read_stage(Cursor& cursor, uint32_t below) {
   Stage stage;
   stage.number = cursor.number<uint32_t>();
-  if (stage.number < 1 || stage.number >= below) refuse("stages that are not numbered from the deepest, 5 at most, to the first");
+  if (stage.number < 1 || stage.number >= below)
+    refuse("stages that are not numbered from the deepest, 5 at most, to the first");
   const auto encoder = cursor.number<uint32_t>(), decoder = cursor.number<uint32_t>();
   check_counts(encoder, decoder);
   const std::string name = "stage " + std::to_string(stage.number);

@@ -35,7 +35,8 @@ std::vector<const WctEngine::Level*> WctEngine::choose(const std::vector<int>& n
     for (const int number : numbers)
       if (number == level.number) chosen.push_back(&level);
   for (size_t i = 1; i < chosen.size(); i++)
-    if (chosen[i] == chosen[i - 1]) throw std::invalid_argument("level " + std::to_string(chosen[i]->number) + " is given twice");
+    if (chosen[i] == chosen[i - 1])
+      throw std::invalid_argument("level " + std::to_string(chosen[i]->number) + " is given twice");
   for (const int number : numbers)
     if (std::find(levels_.begin(), levels_.end(), number) == levels_.end())
       throw std::invalid_argument("no level " + std::to_string(number) + " in this model; it has " + listed(levels_));

@@ -97,9 +97,8 @@ def wct_card_of(stages: Stages, name: str, pictures: int) -> dict[str, Any]:
 
 def told(facts: dict[str, Any]) -> dict[str, Any]:
     """What the trained file's ``facts`` add to the card; they may name another source and licence."""
-    own = {
-        key: facts[key] for key in ("source", "licence", "distilled_from", "training_data") if isinstance(facts.get(key), str)
-    }
+    names = ("source", "licence", "distilled_from", "training_data")
+    own = {key: facts[key] for key in names if isinstance(facts.get(key), str)}
     training = {key: facts[key] for key in ("step", "seconds", "settings") if key in facts}
     return own | ({"trained_with": training} if training else {})
 
@@ -112,7 +111,7 @@ def load(source: Path) -> Pair | Stages:
 def stride_of(trained: Pair | Stages) -> int:
     """What the deepest encoder divides the sides of pictures by."""
     pairs = trained.pairs.values() if isinstance(trained, Stages) else [trained]
-    return max(2 ** sum(conv.pool != "none" for conv in pair.encoder) for pair in pairs)
+    return 1 << max(sum(conv.pool != "none" for conv in pair.encoder) for pair in pairs)
 
 
 def convert(

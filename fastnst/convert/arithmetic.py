@@ -135,11 +135,13 @@ def simulate_moments(q: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def simulate_root(covariance: Tensor, scale: Tensor, inverse: bool = False) -> Tensor:
-    """The (inverse) root of a covariance [C, C] without directions below 1e-5, or not above what rounding to ``scale`` makes."""
+    """The (inverse) root of a covariance [C, C] without directions below 1e-5 or not above what rounding to ``scale`` makes."""
     values, vectors = torch.linalg.eigh(covariance)
     kept = (values >= 1e-5) & (values > (vectors * scale[:, None]).square().sum(0) / 12)
     roots = values.clamp(min=1e-30).sqrt()
-    return (vectors * torch.where(kept, 1 / roots if inverse else roots, torch.zeros_like(roots))) @ vectors.T
+    gains = torch.where(kept, 1 / roots if inverse else roots, torch.zeros_like(roots))
+    root: Tensor = (vectors * gains) @ vectors.T
+    return root
 
 
 def simulate_look(q: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:

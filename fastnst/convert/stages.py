@@ -53,7 +53,7 @@ def stage_shapes(number: int, tensors: Mapping[str, Tensor]) -> dict[str, tuple[
 
 
 def load_stages(source: Path) -> Stages:
-    """Read the stages that a file holds: tensors ``{stage}.encoder.{layer}.weight``, ``{stage}.decoder.{layer}.bias`` and so on.
+    """Read the stages that a file holds: tensors ``{stage}.encoder.{layer}.weight``, ``{stage}.decoder.{layer}.bias``, etc.
 
     Raises:
         FileNotFoundError: no such file.
@@ -62,13 +62,14 @@ def load_stages(source: Path) -> Stages:
     tensors, facts = read_tensors(source)
     by_stage: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        number, _, rest = name.partition(".")
-        by_stage.setdefault(number, {})[rest] = tensor
-    pairs = {}
+        text, _, rest = name.partition(".")
+        by_stage.setdefault(text, {})[rest] = tensor
+    numbers = {str(number): number for number in STAGES}
+    pairs: dict[int, Pair] = {}
     for text, mine in sorted(by_stage.items()):
-        if text not in map(str, STAGES):
+        if text not in numbers:
             raise ValueError(f"{source}: unexpected tensor {text}.{next(iter(mine))}: no stage of WCT")
-        number = int(text)
-        check_shapes(f"{source}: stage {text}", mine, stage_shapes(number, mine))
+        number = numbers[text]
+        check_shapes(f"{source}: stage {number}", mine, stage_shapes(number, mine))
         pairs[number] = engine_form(mine, layers_of(number), facts, last_relu=True)
     return Stages(pairs, facts)
