@@ -70,7 +70,10 @@ class EngineModel(Model):
         return self.stylizer(content, style)
 
     def reconstructions(self, content: Pixels) -> dict[int, Pixels]:
-        return {4: self.stylizer(content, content, alpha=0.0)} if self.kind == "adain" else {}
+        levels = self.stylizer.engine.levels
+        if not levels:
+            return {4: self.stylizer(content, content, alpha=0.0)}
+        return {level: self.stylizer(content, content, alpha=0.0, levels=(level,)) for level in sorted(levels)}
 
 
 def named(arguments: Sequence[str]) -> dict[str, Path]:
