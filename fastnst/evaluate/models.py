@@ -63,8 +63,8 @@ class EngineModel(Model):
         self.what = f"int8 {self.kind or 'model'}"
         self.parameters = card.get("parameters")
         parts = card.get("macs_per_pixel_by_part", {})
-        known = parts.keys() >= {"encoder", "decoder"}
-        self.macs = SIDE**2 * (2 * parts["encoder"] + parts["decoder"]) if known else None
+        pairs = [part for part in (parts, *parts.values()) if isinstance(part, dict) and "encoder" in part]  # one for each level
+        self.macs = SIDE**2 * sum(2 * pair["encoder"] + pair["decoder"] for pair in pairs) if pairs else None
 
     def __call__(self, content: Pixels, style: Pixels) -> Pixels:
         return self.stylizer(content, style)
