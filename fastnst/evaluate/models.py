@@ -63,7 +63,8 @@ class EngineModel(Model):
         self.what = f"int8 {self.kind or 'model'}"
         self.parameters = card.get("parameters")
         parts = card.get("macs_per_pixel_by_part", {})
-        pairs = [part for part in (parts, *parts.values()) if isinstance(part, dict) and "encoder" in part]  # one for each level
+        # The parts of the model, or of each of its levels.
+        pairs = [part for part in (parts, *parts.values()) if isinstance(part, dict) and "encoder" in part]
         self.macs = SIDE**2 * sum(2 * pair["encoder"] + pair["decoder"] for pair in pairs) if pairs else None
 
     def __call__(self, content: Pixels, style: Pixels) -> Pixels:
