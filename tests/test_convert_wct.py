@@ -1,4 +1,4 @@
-"""From trained stages of WCT to an engine model: nothing but rounding may change, and what cannot work is refused in one line."""
+"""From trained stages of WCT to an engine model: only rounding may change, and what cannot work is refused in one line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fastnst.convert.pictures import calibration_pairs
 from fastnst.convert.stages import Stages, load_stages
 from fastnst.engine import Engine
 from fastnst.modelfile import to_bytes
-from fastnst.networks.vgg import POOL_AFTER, layers_of, reflected
+from fastnst.networks.vgg import POOL_AFTER, layers_of
 from fastnst.networks.wct import Stage
 from fastnst.reference.wct import wct
 
