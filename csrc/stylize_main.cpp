@@ -55,7 +55,9 @@ std::vector<int> parse_levels(const std::string& flag, const std::string& text) 
   std::vector<int> levels;
   for (size_t begin = 0; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
-    levels.push_back(int(parse_number(flag, text.substr(begin, end - begin), 1, 5)));
+    const double level = parse_number(flag, text.substr(begin, end - begin), 1, 5);
+    if (level != int(level)) throw Usage{flag + " takes whole numbers, not '" + text + "'"};
+    levels.push_back(int(level));
     begin = end + 1;
   }
   return levels;

@@ -75,6 +75,7 @@ class Report:
     seconds: dict[str, float]  # style, read, encode, decode, color, write, total
     working_memory: int  # bytes that the engine's plan needs for this size, without weights
     peak_memory: int | None  # bytes this process has held at most so far, where the system says
+    levels: Sequence[int] = ()  # of a WCT model, in the order in which they ran
 
     @property
     def engine_milliseconds(self) -> float:
@@ -92,6 +93,7 @@ class Report:
             "engine_milliseconds": round(self.engine_milliseconds, 3),
             "working_memory": self.working_memory,
             "peak_memory": self.peak_memory,
+            **({"levels": list(self.levels)} if self.levels else {}),
         }
 
 
@@ -230,7 +232,9 @@ def _do(task: Task, stylizer: Stylizer, look: AnyLook, settings: Settings, worke
         "write": end - done,
         "total": end - start,
     }
-    return Report(task, width, height, seconds, stylizer.engine.working_bytes(height, width, settings.levels), peak_memory())
+    working = stylizer.engine.working_bytes(height, width, settings.levels)
+    ran = [level for level in stylizer.engine.levels if settings.levels is None or level in settings.levels]
+    return Report(task, width, height, seconds, working, peak_memory(), ran)
 
 
 def _resized(picture: Picture, size: int, path: Path) -> Picture:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from numpy_engine import three_levels
 from PIL import Image
 
 import fastnst
@@ -58,6 +59,14 @@ def model_bytes() -> bytes:
 def model_path(tmp_path_factory: pytest.TempPathFactory, model_bytes: bytes) -> Path:
     path = tmp_path_factory.mktemp("model") / "random.fnst"
     path.write_bytes(model_bytes)
+    return path
+
+
+@pytest.fixture(scope="session")
+def wct_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small WCT model of levels 4, 2 and 1."""
+    path = tmp_path_factory.mktemp("model") / "three.fnst"
+    path.write_bytes(to_bytes(three_levels()))
     return path
 
 

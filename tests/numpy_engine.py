@@ -429,6 +429,21 @@ def random_cascade(lcg: Lcg, widest: int = 40) -> WctModel:
     return WctModel({"name": "random", "kind": "wct"}, {number: random_stage(lcg, widest) for number in sorted(numbers)})
 
 
+def stage_of(lcg: Lcg, channels: int, halvings: int = 1) -> Stage:
+    """A stage with so many channels to whiten."""
+    resizes = halvings == 1
+    model = model_of(lcg, [Shape(7), Shape(channels, resizes=resizes)], [Shape(9, resizes=resizes), Shape(3)])
+    arrays = [lcg.integers(*limits, (channels,)).astype(np.float32) for limits in ((40, 400), (40, 400), (0, 128))]
+    return Stage(model.encoder, model.decoder, arrays[0] / 4096, arrays[1] / 4096, arrays[2])
+
+
+def three_levels() -> WctModel:
+    """Levels 4, 2 and 1, of 37, 16 and 20 channels, whose pictures vary with content and style."""
+    lcg = Lcg(3)
+    card = {"name": "three", "kind": "wct", "parameters": 12345, "macs_per_pixel": 678.9}
+    return WctModel(card, {4: stage_of(lcg, 37), 2: stage_of(lcg, 16), 1: stage_of(lcg, 20, 0)})
+
+
 def pair_like(seed: int, widths: Sequence[int] = (16, 16, 32, 20, 37, 48)) -> Model:
     """An AdaIN-shaped model: a pool after layers 2, 4 and 5 of six, the decoder its mirror."""
     pools = (False, True, False, True, True, False)

@@ -142,6 +142,25 @@ def test_options_reach_the_engine(run: Run, photos: dict[str, Pixels]) -> None:
     assert np.array_equal(pixels("out.png"), expected)
 
 
+def test_levels_of_wct(run: Run, work: Path, wct_path: Path, photos: dict[str, Pixels]) -> None:
+    shutil.copy(wct_path, work / "wct.fnst")
+    options = ("--model", "wct.fnst", "--levels", "1,4", "--json")
+    result = run("stylize", "content.png", "style.png", "-o", "out.png", *options)
+    assert result.code == 0
+    report = json.loads(result.out)
+    assert report["levels"] == [4, 1]
+    assert report["working_memory"] == Stylizer("wct.fnst").engine.working_bytes(*photos["cat"].shape[:2], levels=[4, 1])
+    assert np.array_equal(pixels("out.png"), Stylizer("wct.fnst")(photos["cat"], photos["coffee"], levels=(4, 1)))
+    assert failed(
+        run("stylize", "content.png", "style.png", "-o", "b.png", "--model", "wct.fnst", "--levels", "5"), "no level 5"
+    )
+    assert failed(run("stylize", "content.png", "style.png", "-o", "b.png", *MODEL, "--levels", "4"), "AdaIN")
+    assert not (work / "b.png").exists()
+    for wrong in ("", "x", "4,4", "0", "4,"):
+        refused = run("stylize", "content.png", "style.png", "-o", "b.png", *MODEL, f"--levels={wrong}")
+        assert failed(refused, "--levels", code=2)
+
+
 @pytest.mark.usefixtures("work")
 def test_size_resizes_the_content_and_its_alpha(run: Run, photos: dict[str, Pixels]) -> None:
     content = Image.fromarray(photos["cat"])

@@ -15,30 +15,20 @@ from typing import Any
 import numpy as np
 import numpy_engine as reference
 import pytest
-from numpy_engine import Lcg, Shape, random_cascade, random_picture
+from numpy_engine import Lcg, random_cascade, random_picture, stage_of, three_levels
 
 from fastnst import _engine
 from fastnst.engine import Coloring, Engine, Look, WctLook, instruction_set, instruction_sets
-from fastnst.modelfile import Stage, WctModel, to_bytes
+from fastnst.modelfile import WctModel, to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 15
 RUNNABLE = [name for name, runs in instruction_sets() if runs]
 SIDES = (1, 1, 2, 3, 5, 8, 9, 15, 17, 31, 40)
 
 
-def stage_of(lcg: Lcg, channels: int, halvings: int = 1) -> Stage:
-    """A stage with so many channels to whiten."""
-    resizes = halvings == 1
-    model = reference.model_of(lcg, [Shape(7), Shape(channels, resizes=resizes)], [Shape(9, resizes=resizes), Shape(3)])
-    arrays = [lcg.integers(*limits, (channels,)).astype(np.float32) for limits in ((40, 400), (40, 400), (0, 128))]
-    return Stage(model.encoder, model.decoder, arrays[0] / 4096, arrays[1] / 4096, arrays[2])
-
-
 @pytest.fixture(scope="module")
 def three() -> WctModel:
-    """Levels 4, 2 and 1, of 37, 16 and 20 channels."""
-    lcg = Lcg(3)
-    return WctModel({"name": "three", "kind": "wct"}, {4: stage_of(lcg, 37), 2: stage_of(lcg, 16), 1: stage_of(lcg, 20, 0)})
+    return three_levels()
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,30 @@ def test_same_bytes_as_python(executable: str, model_path: Path, tmp_path: Path,
     assert (tmp_path / "out.ppm").read_bytes() == ppm(wanted).replace(b"# a comment\n", b"")
 
 
+def expected_levels(model: Path, content: NDArray[np.uint8], style: NDArray[np.uint8], levels: list[int]) -> bytes:
+    engine = Engine(model)
+    return ppm(engine.decode(engine.encode(content, levels=levels), engine.look(style))).replace(b"# a comment\n", b"")
+
+
+def test_levels_of_wct(executable: str, wct_path: Path, model_path: Path, tmp_path: Path, pictures: tuple) -> None:
+    files = [tmp_path / "content.ppm", tmp_path / "style.ppm", "-o", "-"]
+    for option, levels in ([], [4, 2, 1]), (["--levels", "1,4"], [4, 1]):
+        done = subprocess.run([executable, wct_path, *files, *option], capture_output=True, check=True)
+        assert done.stdout == expected_levels(wct_path, *pictures, levels)
+    for model, text, code, words in (
+        (wct_path, "5", 1, "no level 5"),
+        (wct_path, "4,4", 1, "twice"),
+        (model_path, "4", 1, "AdaIN"),
+        (wct_path, "4,", 2, "--levels"),
+        (wct_path, "4.5", 2, "--levels"),
+        (wct_path, "9", 2, "--levels"),
+    ):
+        failed = subprocess.run([executable, model, *files, "--levels", text], capture_output=True, text=True)
+        assert failed.returncode == code
+        assert words in failed.stderr
+        assert not failed.stdout
+
+
 def test_pipes_and_alpha_channel(executable: str, model_path: Path, tmp_path: Path, pictures: tuple) -> None:
     content, style = pictures
     transparency = (np.arange(content.shape[0] * content.shape[1]) % 256).astype(np.uint8).reshape(*content.shape[:2], 1)
@@ -130,6 +154,16 @@ def test_arm_gives_the_same_bytes(
     )
     wanted = expected(model_path, *pictures)
     assert done.stdout == ppm(wanted).replace(b"# a comment\n", b"")
+
+
+@pytest.mark.skipif(platform.machine() == "aarch64", reason="runs natively here")
+@pytest.mark.parametrize("isa", ["neondot", "scalar"])
+def test_arm_whitens_and_colours_the_same(
+    arm_executable: str, wct_path: Path, tmp_path: Path, pictures: tuple, isa: str
+) -> None:
+    command = [ARM_EMULATOR, arm_executable, wct_path, tmp_path / "content.ppm", tmp_path / "style.ppm", "-o", "-"]
+    done = subprocess.run([*command, "--threads", "2"], check=True, capture_output=True, env={**os.environ, "FASTNST_ISA": isa})
+    assert done.stdout == expected_levels(wct_path, *pictures, [4, 2, 1])
 
 
 @pytest.mark.usefixtures("pictures")

@@ -127,6 +127,43 @@ def test_one_stylizer_in_many_threads(stylizer: Stylizer, photos: dict[str, Pixe
         assert all(np.array_equal(*pair) for pair in zip(results, expected, strict=True))
 
 
+# ---- levels of WCT ----------------------------------------------------------------------------------------------------------
+
+
+def test_wct_takes_the_same_calls(wct_path: Path, photos: dict[str, Pixels]) -> None:
+    stylizer = Stylizer(wct_path)
+    content, coffee, flower = photos["cat"], photos["coffee"], photos["flower"]
+    full = stylizer(content, coffee)
+    assert full.shape == content.shape
+    assert full.std() > 5
+    assert np.array_equal(full, stylizer(content, stylizer.encode_style(coffee), levels=(1, 4, 2)))
+    assert np.array_equal(full, np.asarray(stylizer(Image.fromarray(content), Image.fromarray(coffee))))
+    for other in (
+        stylizer(content, flower),
+        stylizer(content, coffee, alpha=0.5),
+        stylizer(content, coffee, levels=[4]),
+        stylizer(content, [coffee, flower], weights=[1, 2]),
+        stylizer(content, coffee, preserve_color=True),
+    ):
+        assert np.abs(full.astype(int) - other).mean() > 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (7, 8), (17, 16)])
+def test_wct_gives_every_size_back(wct_path: Path, photos: dict[str, Pixels], size: tuple[int, int]) -> None:
+    content = photos["astronaut"][: size[0], : size[1]]
+    assert Stylizer(wct_path)(content, photos["coffee"][:50, :50]).shape == (*size, 3)
+
+
+def test_levels_that_a_model_has_not(wct_path: Path, stylizer: Stylizer, photos: dict[str, Pixels]) -> None:
+    with pytest.raises(ValueError, match="no level 5"):
+        Stylizer(wct_path)(photos["cat"], photos["coffee"], levels=(5, 4))
+    with pytest.raises(ValueError, match="AdaIN"):
+        stylizer(photos["cat"], photos["coffee"], levels=(4,))
+    look = Stylizer(wct_path).encode_style(photos["coffee"])
+    with pytest.raises(ValueError, match="AdaIN"):
+        stylizer(photos["cat"], look)
+
+
 # ---- looks and mixing -------------------------------------------------------------------------------------------------------
 
 

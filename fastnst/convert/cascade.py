@@ -30,7 +30,7 @@ error, as within the networks, gave 25 dB for the worst pair at level 1."""
 SAMPLES = 8192
 """Positions per picture from which these ranges are taken."""
 RECONSTRUCTIONS = 4
-"""One in so many pictures that a decoder is fitted to is a plain reconstruction, alpha 0."""
+"""One in so many of the pictures that a decoder is fitted to is a plain reconstruction, alpha 0."""
 
 
 def streams_of(pictures: Sequence[Tensor]) -> list[Stream]:
@@ -117,8 +117,12 @@ def quantise_cascade(stages: Stages, contents: Sequence[Tensor], styles: Sequenc
         seen = [*pictures, *styles, *(contents if quantised else [])]
         encoder, scale = quantise_encoder(pair.encoder, seen, ranges)
         given = scale.numpy().astype(np.float32)
-        maps = [(run_layers(c, encoder), run_layers(s, encoder)) for c, s in zip(pictures, styles, strict=True)]
-        stage = quantise_decoder(pair.decoder, maps, Stage(encoder, [], given, given, given), ranges)
+        looks = [run_layers(style, encoder) for style in styles]
+        maps = [(run_layers(picture, encoder), look) for picture, look in zip(pictures, looks, strict=True)]
+        # A level may be run without those before it.
+        alone = zip(contents[::2], looks[::2], strict=True) if quantised else ()
+        fitted = [*maps, *((run_layers(content, encoder), look) for content, look in alone)]
+        stage = quantise_decoder(pair.decoder, fitted, Stage(encoder, [], given, given, given), ranges)
         quantised[number] = stage
         pictures = [cascade_step(stage, *both) for both in maps]
     return WctModel({}, quantised)
