@@ -151,14 +151,12 @@ def test_levels_of_wct(run: Run, work: Path, wct_path: Path, photos: dict[str, P
     assert report["levels"] == [4, 1]
     assert report["working_memory"] == Stylizer("wct.fnst").engine.working_bytes(*photos["cat"].shape[:2], levels=[4, 1])
     assert np.array_equal(pixels("out.png"), Stylizer("wct.fnst")(photos["cat"], photos["coffee"], levels=(4, 1)))
-    assert failed(
-        run("stylize", "content.png", "style.png", "-o", "b.png", "--model", "wct.fnst", "--levels", "5"), "no level 5"
-    )
-    assert failed(run("stylize", "content.png", "style.png", "-o", "b.png", *MODEL, "--levels", "4"), "AdaIN")
+    command = ("stylize", "content.png", "style.png", "-o", "b.png")
+    assert failed(run(*command, "--model", "wct.fnst", "--levels", "5"), "no level 5")
+    assert failed(run(*command, *MODEL, "--levels", "4"), "AdaIN")
     assert not (work / "b.png").exists()
     for wrong in ("", "x", "4,4", "0", "4,"):
-        refused = run("stylize", "content.png", "style.png", "-o", "b.png", *MODEL, f"--levels={wrong}")
-        assert failed(refused, "--levels", code=2)
+        assert failed(run(*command, *MODEL, f"--levels={wrong}"), "--levels", code=2)
 
 
 @pytest.mark.usefixtures("work")
