@@ -90,7 +90,8 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     """The text of ``build.ninja``."""
     compiler = os.environ.get("CXX", "c++")
     flags = FLAGS + shlex.split(os.environ.get("CXXFLAGS", "")) + [f"-ffile-prefix-map={ROOT.resolve()}=."]
-    link = ["-pthread", "-ldl", *shlex.split(os.environ.get("LDFLAGS", ""))]
+    strip = [] if sys.platform == "darwin" else ["-s"]
+    link = ["-pthread", "-ldl", *strip, *shlex.split(os.environ.get("LDFLAGS", ""))]
     python = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
     dynamic = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     lines = [
@@ -112,8 +113,9 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     machine = platform.machine().lower()
     engine = [compile_file(*each) for each in sources(machine)]
     ops = [compile_file(*each) for each in operations(machine)]
-    bind = compile_file("bind", ROOT / "csrc" / "bind.cpp", python)
-    main = compile_file("stylize_main", ROOT / "csrc" / "stylize_main.cpp", [])
+    # Glue: much of it, and none of it hot.
+    bind = compile_file("bind", ROOT / "csrc" / "bind.cpp", [*python, "-Os"])
+    main = compile_file("stylize_main", ROOT / "csrc" / "stylize_main.cpp", ["-Os"])
     shared = shlex.join(["-shared", *dynamic, *link])
     lines.append(f"build {module}: link {' '.join([bind, *engine, *ops])}\n  flags = {shared}")
     lines.append(f"build {executable}: link {' '.join([main, *engine])}\n  flags = {shlex.join(link)}")
