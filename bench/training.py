@@ -25,7 +25,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder, layers_of
-from fastnst.train import adain, collab, decoder
+from fastnst.networks.vgg_files import normalise, probe
+from fastnst.train import adain, collab, decoder, scoring
 from fastnst.train.data import to_float
 from fastnst.train.settings import Place
 from fastnst.train.world import World
@@ -120,14 +121,12 @@ def operations_of(contender: str) -> Iterator[None]:
 def write_data(folder: Path) -> Path:
     """A folder as recipes expect one, with random networks and a picture of noise; returns the big decoder's file."""
     torch.manual_seed(0)
-    vgg, teacher = Encoder(VGG19, input_scale=1.0), Decoder(VGG19[: len(layers_of(STAGE))], last_relu=True)
-    for network in (vgg, teacher):
-        decoder.initialise(network)
-    # He's weights keep the size of activations; raw inputs, up to 150, are brought to about 1 as in the real network.
-    vgg.conv1_1.weight.data /= 64
+    vgg = normalise(Encoder(VGG19, input_scale=1.0), [probe()], per_channel=False)
+    teacher = Decoder(VGG19[: len(layers_of(STAGE))], last_relu=True)
+    decoder.initialise(teacher)
     scales = {f"norm_scale.{name}": torch.ones(width) for name, width in zip(ALL_LAYERS, VGG19, strict=True)}
     (folder / "weights").mkdir(parents=True)
-    save_file(vgg.state_dict() | scales, folder / "weights" / decoder.VGG_FILE)
+    save_file(vgg.state_dict() | scales, folder / "weights" / scoring.VGG_FILE)
     save_file({f"decoder.{name}": value for name, value in teacher.state_dict().items()}, folder / "teacher.safetensors")
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
     for name in ("content-train", "style-train"):
