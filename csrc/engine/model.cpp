@@ -18,7 +18,7 @@ constexpr uint32_t kVersion = 2, kStages = 5;
 constexpr uint64_t kHeader = 48, kDigest = 32;
 constexpr uint64_t kMaxFile = 256u << 20, kMaxCard = 1u << 20;
 constexpr uint32_t kMaxLayers = 256, kMaxChannels = 65536;
-constexpr int kMaxWctChannels = 512;  // VGG's widest; time grows with the third power, memory with the second
+constexpr int kMaxWctChannels = 512;        // VGG's widest; time grows with the third power, memory with the second
 constexpr uint64_t kMaxCoded = 256u << 20;  // weights of a layer that take less than a byte each
 // A scale outside this range is no scale of picture features, and products with it could leave float's range.
 constexpr float kMinScale = 1e-20f, kMaxScale = 1e20f;
