@@ -217,3 +217,12 @@ def test_the_pool_is_a_function_of_the_step(data: Path) -> None:
         assert torch.equal(a, b)
     assert not torch.equal(drawn(0)[0], drawn(20)[0])
     assert np.isfinite(drawn(3)[2].float().numpy()).all()
+
+
+def test_a_decoder_that_ends_with_a_relu_starts_where_it_can_learn() -> None:
+    """Outputs below 0 would be black and without a gradient, for ever if all of them are."""
+    torch.manual_seed(0)
+    network = Decoder(VGG19[:3], last_relu=True)
+    decoder.initialise(network)
+    picture = network(10 * torch.rand(1, VGG19[2], 8, 8))
+    assert 0.3 < picture.min() < picture.max() < 0.7

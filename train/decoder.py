@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fastnst import ops
 from fastnst.networks.state import decoder_widths, encoder_widths, fill, part_of
-from fastnst.networks.vgg import Decoder, Encoder
+from fastnst.networks.vgg import ALL_LAYERS, Decoder, Encoder
 from fastnst.networks.vgg_files import read_tensors
 
 from .data import CropSource, to_float
@@ -123,12 +123,20 @@ class DecoderRecipe:
 
 
 def initialise(network: nn.Module) -> None:
-    """He's random weights for every 3x3 convolution that is trained, zero biases."""
+    """He's random weights for every 3x3 convolution that is trained, zero biases.
+
+    A decoder with a ReLU behind its last layer starts near mid grey: a picture that starts below 0 would stay black.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) and module.weight.requires_grad:
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             assert module.bias is not None
             nn.init.zeros_(module.bias)
+    for decoder in network.modules():
+        if isinstance(decoder, Decoder) and decoder.last_relu:
+            last = getattr(decoder, ALL_LAYERS[0])
+            nn.init.normal_(last.weight, std=1e-3)
+            nn.init.constant_(last.bias, 0.5)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
