@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
+from kernel_maps import RUNNABLE, check_chosen_variant, check_variant
 from torch import Tensor
 
-from fastnst import _engine
 from fastnst.reference import adaptive_instance_normalization, calc_mean_std, mean_variance_norm, renormalize
 from fastnst.testing import Backend, assert_close_to_reference, backends
 
@@ -322,23 +318,10 @@ def test_cpu_kernels_have_no_other_types() -> None:
         CPU.module.channel_stats(torch.zeros(1, 1, 2, 2).double(), EPS)
 
 
-PATHS = {"scalar": "baseline", "avx2": "avx2"}
-"""Values of FASTNST_ISA and the variants that they choose; what is chosen without one, this process has tested."""
-
-
-@pytest.mark.parametrize("isa", [isa for isa, runs in _engine.instruction_sets() if runs and isa in PATHS])
+@pytest.mark.parametrize("isa", RUNNABLE)
 def test_every_variant(isa: str) -> None:
-    """This file once more, in a process of its own: the variant is chosen once per process."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-k", "not every_variant", __file__],
-        env=os.environ | {"FASTNST_ISA": isa, "TRITON_INTERPRET": "0", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stdout
+    check_variant(isa, __file__)
 
 
 def test_the_chosen_variant_runs() -> None:
-    isa = os.environ.get("FASTNST_ISA")
-    assert _engine.operations_variant() in ([PATHS[isa]] if isa in PATHS else ["baseline", "avx2", "avx512"])
+    check_chosen_variant()

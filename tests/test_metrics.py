@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fastnst.metrics.adain import AdainTarget
-from fastnst.metrics.cost import LiveParameters, live_channels, macs, parameters
+from fastnst.metrics.cost import LiveParameters, macs, parameters
 from fastnst.metrics.lpips import Lpips
 from fastnst.metrics.pictures import psnr, ssim
 from fastnst.metrics.style import gram_matrices, style_distances
@@ -124,14 +124,6 @@ def test_macs_of_other_layers_by_hand() -> None:
     assert macs(nn.Linear(5, 7), torch.zeros(3, 5)) == 3 * 5 * 7
     assert macs(nn.Conv2d(4, 6, 3, padding=1, groups=2), torch.zeros(1, 4, 5, 5)) == 25 * 9 * 2 * 6
     assert macs(nn.ConvTranspose2d(4, 6, 3, 2, 1, 1), torch.zeros(1, 4, 5, 5)) == 25 * 9 * 4 * 6
-
-
-def test_live_channels_are_those_that_are_not_zero_for_all() -> None:
-    def maps(x: Tensor) -> list[Tensor]:
-        return [torch.cat([x, x * 0, x - 1], 1)]
-
-    assert live_channels(maps, [torch.ones(1, 2, 3, 3)]) == [2]
-    assert live_channels(maps, [torch.ones(1, 2, 3, 3), torch.zeros(1, 2, 3, 3)]) == [4]
 
 
 def test_live_parameters_are_those_that_remain_without_dead_channels() -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy_engine as reference
 import pytest
 from numpy_engine import Lcg, Shape, model_of, random_model, random_picture
+from refusals import refused
 
 from fastnst.engine import Engine, Look, ModelError
 from fastnst.modelfile import Layer, Model, to_bytes
@@ -62,16 +63,6 @@ def resealed(data: bytes) -> bytes:
 
 def put(data: bytes, at: int, size: int, value: int) -> bytes:
     return data[:at] + (value % 2 ** (8 * size)).to_bytes(size, "little") + data[at + size :]
-
-
-def refused(data: bytes) -> str:
-    """The message with which the engine refuses ``data``: one line."""
-    with pytest.raises(ModelError) as caught:
-        Engine(data)
-    message = str(caught.value)
-    assert message
-    assert "\n" not in message
-    return message
 
 
 def layer_offsets(data: bytes) -> list[int]:

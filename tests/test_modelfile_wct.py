@@ -11,6 +11,7 @@ import numpy as np
 import numpy_engine as reference
 import pytest
 from numpy_engine import Lcg, Shape, model_of, random_cascade, random_picture
+from refusals import refused
 
 from fastnst.engine import Engine, ModelError
 from fastnst.modelfile import Model, Stage, WctModel, to_bytes
@@ -41,16 +42,6 @@ def resealed(data: bytes) -> bytes:
 
 def put(data: bytes, at: int, value: int) -> bytes:
     return data[:at] + struct.pack("<I", value) + data[at + 4 :]
-
-
-def refused(data: bytes) -> str:
-    """The message with which the engine refuses ``data``: one line."""
-    with pytest.raises(ModelError) as caught:
-        Engine(data)
-    message = str(caught.value)
-    assert message
-    assert "\n" not in message
-    return message
 
 
 def first_stage(data: bytes) -> int:

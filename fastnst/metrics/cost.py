@@ -1,8 +1,8 @@
-"""What a network costs: parameters, live channels and multiply-accumulates, counted on the modules themselves."""
+"""What a network costs: parameters, live ones among them, and multiply-accumulates, counted on the modules themselves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -40,16 +40,6 @@ def macs(network: nn.Module, *inputs: Tensor) -> int:
         for hook in hooks:
             hook.remove()
     return total
-
-
-@torch.no_grad()
-def live_channels(maps: Callable[[Tensor], list[Tensor]], images: list[Tensor]) -> list[int]:
-    """For each map that ``maps`` gives of an image [1, 3, H, W], how many channels are not zero for all ``images``."""
-    alive: list[Tensor] | None = None
-    for image in images:
-        seen = [(x != 0).any(-1).any(-1).any(0) for x in maps(image)]
-        alive = seen if alive is None else [a | b for a, b in zip(alive, seen, strict=True)]
-    return [int(each.sum()) for each in alive or []]
 
 
 class LiveParameters:
