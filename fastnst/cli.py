@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 STEMS = ("adain", "wct", "relation", "embedding", "perceptual", "stylize")
-RECIPES = ("decoder", "collab", "adain", "prune", "qat")
+RECIPES = ("decoder", "collab", "adain", "prune", "qat", "crd")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -25,7 +25,7 @@ def digits(figure: float) -> int:
     return len(str(figure).rpartition(".")[2])
 
 
-@pytest.mark.parametrize(("kind", "width"), TABLE, ids=lambda x: str(x))
+@pytest.mark.parametrize(("kind", "width"), TABLE, ids=str)
 def test_cost_is_the_table(kind: str, width: int) -> None:
     count, published, true = TABLE[kind, width]
     with torch.device("meta"):  # shapes are enough, and sums of billions take their time
