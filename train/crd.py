@@ -4,6 +4,8 @@ Teacher and discriminators are trained from scratch, as CycleGAN (unpaired) or a
 the relations among rows, among columns and among patches of the teacher's pictures, by perceptual terms and by the teacher's
 discriminator, which is updated with the teacher and frozen with the student. Every ablation of the paper is a setting.
 
+Of several processes each normalises its own batch (pix2pix has batch norm); image pools are common to all.
+
 Beside what every recipe leaves, ``quality.json``: student and teacher on the test pictures, and what they cost.
 """
 
@@ -129,8 +131,7 @@ class CrdRecipe:
 
     def choose(self) -> dict[str, float]:
         """Let the student have the teacher of now, or keep the one that it has if that was better."""
-        settings, best = self.settings, self.best
-        split = "test" if settings.as_published else settings.select
+        settings, best, split = self.settings, self.best, self.settings.selection
         figures, better = {}, True
         if split != "last":
             directions = ["AtoB", "BtoA"] if settings.as_published and len(self.teachers) == 2 else ["AtoB"]

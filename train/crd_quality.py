@@ -52,7 +52,7 @@ def quality(recipe: CrdRecipe) -> dict[str, Any]:
         **figures,
         "steps": steps if settings.distil else {"teacher": 0, "student": steps["teacher"]},
         "checkpoint": "the last one, chosen by no picture",
-        "teacher_chosen_by": "test pictures, as published" if settings.as_published else settings.select,
+        "teacher_chosen_by": {"last": "nothing: the last one"}.get(settings.selection, f"{settings.selection} pictures"),
         "perceptual": "VGG-16 to relu2_2" + (", relu3_3 and relu4_3 of VGG-19" if settings.perceptual_levels == 4 else ""),
         "timing": {"threads": torch.get_num_threads(), "device": str(device), "torch": torch.__version__},
         "settings": asdict(settings),

@@ -112,6 +112,13 @@ class CrdSettings(Settings):
         """Whether teacher and student step on the same batches, as published for pix2pix."""
         return self.distil and self.task == "paired" and not self.discriminator.startswith("pretrained")
 
+    @property
+    def selection(self) -> str:
+        """What chooses the teacher that a student learns from: held-out or test pictures, or nothing: then it is the last."""
+        if self.task == "paired":
+            return "last"  # either it is the same step's, or training is over
+        return "test" if self.as_published else self.select
+
     def completed(self) -> CrdSettings:
         """With what the task decides in place of what was left open."""
         return replace(self, **{k: v for k, v in BY_TASK[self.task].items() if not getattr(self, k)})  # type: ignore[arg-type]

@@ -139,8 +139,8 @@ def markdown(task: str, found: Qualities) -> str:
     return "\n".join(
         [
             *lines,
-            f"Mean over seeds {', '.join(map(str, seeds))} (each), smaller is better. Students have equal steps and are shown as"
-            " the last checkpoint has them.",
+            f"Mean over seeds {', '.join(map(str, seeds))} (each), smaller is better. Students have equal steps and are shown"
+            " as the last checkpoint has them.",
             f"Teacher chosen by {some['teacher_chosen_by']}. Perceptual network: {some['perceptual']}.",
             "",
             *(f"- {name}: {value}" for name, value in protocol.items()),

@@ -129,7 +129,7 @@ def parse(recipe: str, description: str, defaults: SettingsT, argv: Sequence[str
     """The command line of ``fastnst train RECIPE``; exits with usage and status 2 on what it cannot take."""
     parser = argparse.ArgumentParser(prog=f"fastnst train {recipe}", description=description)
     parser.add_argument("--config", type=Path, help="TOML file with settings; those below override it")
-    parser.add_argument("--data", type=Path, required=True, help="folder with content-train/, style-train/ and weights/")
+    parser.add_argument("--data", type=Path, required=True, help="folder with pictures to train on, and weights/")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for checkpoints, logs and pictures; a run there goes on"
     )

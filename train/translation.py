@@ -24,11 +24,11 @@ class Pictures:
     """
 
     def __init__(self, folder: Path, settings: CrdSettings) -> None:
-        self.settings, self.paired, aside = settings, settings.task == "paired", 0
+        self.settings, self.paired = settings, settings.task == "paired"
         self.letters = "AB" if settings.direction == "AtoB" else "BA"
         self.folder = folder
-        if settings.distil and not settings.together and settings.select == "held-out" and not settings.as_published:
-            aside = settings.held_out
+        # Also where there is no teacher to choose: all variants of a task see the same pictures.
+        aside = settings.held_out if settings.selection == "held-out" else 0
         files = [picture_files(folder / name) for name in self._names("train")]
         if aside and min(map(len, files)) < aside + 2:
             raise ValueError(f"held_out: {folder} has too few pictures to set {aside} aside")
