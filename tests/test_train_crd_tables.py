@@ -70,5 +70,7 @@ def test_what_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.
         ("instance-4-2", 2, 4, "row,column,patch"),
     ]
     assert "3.00" in (tmp_path / "tables.md").read_text()
+    with pytest.raises(SystemExit, match="2"):
+        crd_tables.main(["--data", ".", "--out", ".", "--seeds", "one"])
     with pytest.raises(ValueError, match=r"variants: expected some of .*; got theirs"):
         crd_tables.make(replace(CrdSettings()), place, World(), ["theirs"], [1])

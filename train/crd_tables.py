@@ -182,11 +182,18 @@ def make(settings: CrdSettings, place: Place, world: World, names: Sequence[str]
     return found
 
 
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(each) for each in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected whole numbers such as 1,2, got {text!r}") from None
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """See the module; the settings of ``fastnst train crd`` are the budget."""
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argparse.ArgumentParser(prog="crd_tables", add_help=False, allow_abbrev=False)
     parser.add_argument("--variants", default="")
-    parser.add_argument("--seeds", default="1")
+    parser.add_argument("--seeds", type=_numbers, default=[1])
     own, rest = parser.parse_known_args(argv)
     settings, place = parse(
         "crd", (__doc__ or "").splitlines()[0] + " Also --variants A,B and --seeds 1,2.", CrdSettings(), rest
@@ -195,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if place.threads:
         torch.set_num_threads(place.threads)
     with joined(place.device) as world:
-        make(settings, place, world, names, [int(each) for each in own.seeds.split(",")])
+        make(settings, place, world, names, own.seeds)
 
 
 if __name__ == "__main__":
