@@ -32,7 +32,7 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
 STEMS = (*OPERATIONS, "stylize", "training")
-RECIPES = ("decoder", "collab", "ablation", "adain", "prune", "qat")
+RECIPES = ("decoder", "collab", "ablation", "adain", "prune", "qat", "crd")
 DEFAULT_EVALUATION_SIZE = 512
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 import tiny_recipe
 import torch
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
 from fastnst.train.loop import Run, learning_rate, located
 from fastnst.train.settings import Phase, Place, Settings, filled, parse, read, to_toml
@@ -170,3 +172,46 @@ def test_bad_settings_get_one_line(text: str, message: str, tmp_path: Path, caps
         parse("tiny", "", tiny_recipe.TinySettings(), arguments(tmp_path, "--config", str(file)))
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+class Rivals(tiny_recipe.TinyRecipe):
+    """Two networks, each with a loss that also runs through the other; then the second alone."""
+
+    def __init__(self, settings: tiny_recipe.TinySettings, place: Place, world: World) -> None:
+        super().__init__(settings, place, world)
+        torch.manual_seed(1)
+        self.networks = nn.ModuleDict({"maker": nn.Linear(4, 4), "judge": nn.Linear(4, 1), "makers": nn.Linear(1, 1)})
+        both = Phase("both", 3, 1, 8, falls=False, trains=("maker", "judge"))
+        self.phases = [both, Phase("judge", 2, 1, 8, falls=False, rate=0.5, trains=("judge",), begins=lambda: {"begun": 7.0})]
+
+    def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
+        maker, judge, _ = self.networks.children()
+        x = torch.full((1, 4), float(batch_index + 1))
+        losses = {"maker": judge(maker(x)).square().sum(), "judge": -judge(maker(x).detach()).sum()}
+        return {name: losses[name] for name in phase.trains}
+
+
+def test_networks_go_down_losses_of_their_own(tmp_path: Path) -> None:
+    settings = tiny_recipe.TinySettings(warm_up=0, learning_rate=0.25, momentum=0.5, average=0.0, clip=1e9)
+    run = Run(Rivals(settings, Place(tmp_path, tmp_path), World()), settings, Place(tmp_path, tmp_path), World())
+    alone = deepcopy(run.recipe.networks)
+    optimizers = {name: torch.optim.Adam(alone[name].parameters(), 0.25, (0.5, 0.999)) for name in ("maker", "judge")}
+    for step in range(5):
+        values = run.advance()
+        phase = run.recipe.phases[step > 2]
+        assert values["rate"] == 0.25 * phase.rate
+        assert values.get("begun") == (7.0 if step == 3 else None)
+        x = torch.full((1, 4), float(step + 1))
+        gradients = {}
+        for name in phase.trains:
+            made = alone["maker"](x)  # type: ignore[index]
+            loss = alone["judge"](made).square().sum() if name == "maker" else -alone["judge"](made.detach()).sum()  # type: ignore[index]
+            gradients[name] = torch.autograd.grad(loss, list(alone[name].parameters()))  # type: ignore[index]
+        for name, each in gradients.items():
+            for p, gradient in zip(alone[name].parameters(), each, strict=True):  # type: ignore[index]
+                p.grad = gradient
+            optimizers[name].param_groups[0]["lr"] = 0.25 * phase.rate
+            optimizers[name].step()
+    for name, value in alone.state_dict().items():
+        assert torch.equal(value, run.recipe.networks.state_dict()[name]), name
+        assert torch.equal(value, run.average[name]), name

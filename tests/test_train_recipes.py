@@ -18,6 +18,7 @@ from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.state import encoder_widths, part_of
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
 from fastnst.train import ablation, adain, collab, decoder, prune, qat
+from fastnst.train.crd_settings import CrdSettings
 from fastnst.train.data import CropSource, to_float
 from fastnst.train.pool import GROUP, FeaturePool
 from fastnst.train.scoring import CROP, CROPS, scoring_vgg
@@ -116,6 +117,8 @@ RECIPES: dict[str, Settings] = {
     "adain-mobilenet": adain.AdainSettings(),
     "prune": prune.PruneSettings(),
     "qat": qat.QatSettings(),
+    "crd": CrdSettings().completed(),
+    "crd-paired": CrdSettings(task="paired").completed(),
 }
 
 
@@ -130,7 +133,7 @@ def test_recipe_files_say_everything_but_paths(name: str) -> None:
     given = read(CONFIGS / f"{name}.toml")
     settings = filled(RECIPES[name], given, name)
     paths = {line.split(" ")[0] for line in to_toml(RECIPES[name]).splitlines() if line.endswith('= ""')}
-    assert paths <= {"start", "teacher", "encoder", "vgg", "calibrate"}
+    assert paths <= {"start", "teacher", "encoder", "vgg", "calibrate", "pictures"}
     assert {each.name for each in fields(settings)} - given.keys() == paths
 
 

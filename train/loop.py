@@ -32,11 +32,15 @@ class Recipe(Protocol):
 
     name: str
     networks: nn.Module
-    """All that is trained; its parameters that need no gradient stay as they are."""
+    """All that is trained, and whatever else a checkpoint must hold: what needs no gradient, the loop leaves as it is."""
     phases: Sequence[Phase]
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
-        """The terms of one batch of this process; ``loss`` is the one to go down. What it does not depend on stays."""
+        """The terms of one batch of this process; ``loss`` is the one to go down. What it does not depend on stays.
+
+        In a phase that trains some networks each down a loss of its own, that loss is called after the network. It may depend
+        on the others, which it leaves alone; no two losses share a graph. All see the weights from before the step.
+        """
 
     def pictures(self) -> Sequence[Sequence[Tensor]]:
         """Rows of pictures [3, H, W], RGB 0..1, that show how far it is; may be empty."""
@@ -58,7 +62,7 @@ def learning_rate(settings: Settings, phase: Phase, within: int) -> float:
     """Of a step of a phase: rising evenly at first, then constant or along half a cosine to zero."""
     warm = min(1.0, (within + 1) / max(1, settings.warm_up))
     fall = 0.5 * (1 + math.cos(math.pi * within / phase.steps)) if phase.falls else 1.0
-    return settings.learning_rate * warm * fall
+    return settings.learning_rate * phase.rate * warm * fall
 
 
 class Run:
@@ -68,7 +72,9 @@ class Run:
         self.recipe, self.settings, self.place, self.world = recipe, settings, place, world
         trained = [(name, p) for name, p in recipe.networks.named_parameters() if p.requires_grad]
         self.names, self.parameters = [name for name, _ in trained], [p for _, p in trained]
-        self.optimizer = torch.optim.Adam(self.parameters)
+        # One Adam serves networks that are trained in turn: it has a state for each parameter, and leaves alone, step count
+        # and all, those without a gradient.
+        self.optimizer = torch.optim.Adam(self.parameters, betas=(settings.momentum, 0.999))
         self.average = {name: p.detach().clone() for name, p in trained}
         self.steps = sum(phase.steps for phase in recipe.phases)
         self.step, self.seconds = 0, 0.0
@@ -85,19 +91,30 @@ class Run:
             "versions": {"fastnst": __version__, "torch": torch.__version__, "python": platform.python_version()},
         }
 
+    def goes_down(self, phase: Phase) -> dict[str, list[nn.Parameter]]:
+        """The losses of a phase, and the parameters that each trains."""
+        if not phase.trains:
+            return {"loss": self.parameters}
+        named = list(zip(self.names, self.parameters, strict=True))
+        return {each: [p for name, p in named if name.startswith(f"{each}.")] for each in phase.trains}
+
     def advance(self) -> dict[str, float]:
         """One step down the gradient; the mean of each term over the batches of this process."""
         settings = self.settings
         phase, within = located(self.recipe.phases, self.step)
+        trained = self.goes_down(phase)
         self.optimizer.zero_grad(set_to_none=True)
+        begun = phase.begins() if phase.begins and not within else {}
         sums: dict[str, float] = {}
         for part in range(settings.accumulate):
             losses = self.recipe.losses(phase, self.step * settings.accumulate + part)
-            (losses["loss"] / settings.accumulate).backward()  # type: ignore[no-untyped-call]
+            for name, parameters in trained.items():
+                (losses[name] / settings.accumulate).backward(inputs=parameters)  # type: ignore[no-untyped-call]
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value.item() / settings.accumulate
         self.world.average_gradients(self.parameters)
-        nn.utils.clip_grad_norm_(self.parameters, settings.clip)
+        for parameters in trained.values():
+            nn.utils.clip_grad_norm_(parameters, settings.clip)
         rate = learning_rate(settings, phase, within)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -107,7 +124,7 @@ class Run:
             for name, p in zip(self.names, self.parameters, strict=True):
                 self.average[name].lerp_(p, 1 - share)
         self.step += 1
-        return sums | {"rate": rate, "samples": float(phase.batch * settings.accumulate * self.world.size)}
+        return begun | sums | {"rate": rate, "samples": float(phase.batch * settings.accumulate * self.world.size)}
 
     def save(self, path: Path) -> None:
         """A checkpoint to go on from."""
@@ -190,13 +207,15 @@ def train(recipe: Recipe, settings: Settings, place: Place, world: World) -> Pat
     with Log(out, run.step) if world.leads else Silence() as log:
         bar = tqdm(total=run.steps, initial=run.step, disable=not world.leads, unit="step", desc=recipe.name)
         while run.step < run.steps:
+            phase, _ = located(recipe.phases, run.step)
             started = time.perf_counter()
             values = run.advance()
             spent = time.perf_counter() - started
             run.seconds += spent
             speed = values.pop("samples") / spent
             log.write(run.step, values | {"samples_per_second": speed})
-            bar.set_postfix_str(f"loss {values['loss']:.4g}, {speed:.1f} samples/s", refresh=False)
+            shown = {name: value for name, value in values.items() if name in {"loss", *phase.trains}}
+            bar.set_postfix_str(", ".join(f"{k} {v:.4g}" for k, v in (shown | {"samples/s": speed}).items()), refresh=False)
             bar.update()
             if world.leads and (run.step % place.every == 0 or run.step == run.steps):
                 run.save(last)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,10 @@ class Phase:
         batch: crops per batch and process.
         size: side of the crops in pixels.
         falls: whether the learning rate falls to zero along half a cosine; otherwise it stays.
+        rate: factor of the learning rate.
+        trains: children of the recipe's networks that go down losses of their own, called after them; the others stay. Without
+            any, all networks go down ``loss``.
+        begins: called before the first step; may change what is not trained. The figures that it returns are logged.
     """
 
     name: str
@@ -35,6 +39,9 @@ class Phase:
     batch: int
     size: int
     falls: bool = True
+    rate: float = 1.0
+    trains: tuple[str, ...] = ()
+    begins: Callable[[], dict[str, float]] | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,7 @@ class Settings:
     accumulate: int = field(default=1, metadata={"help": "batches whose gradients make one step"})
     learning_rate: float = 1e-3
     warm_up: int = field(default=100, metadata={"help": "steps until the learning rate is reached"})
+    momentum: float = field(default=0.9, metadata={"help": "of Adam, its first beta"})
     clip: float = field(default=20.0, metadata={"help": "largest norm of the gradient"})
     average: float = field(default=0.998, metadata={"help": "share that the running average of the weights keeps per step"})
     precision: str = field(default="bfloat16", metadata={"help": "bfloat16 (autocast) or float32"})
@@ -64,8 +72,8 @@ class Settings:
             raise ValueError(f"accumulate: expected at least 1, got {self.accumulate}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision: expected {' or '.join(PRECISIONS)}, got {self.precision!r}")
-        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.average < 1):
-            raise ValueError("learning_rate and clip must be above 0, average in 0 to 1")
+        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.average < 1 and 0 <= self.momentum < 1):
+            raise ValueError("learning_rate and clip must be above 0, average and momentum in 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -121,7 +129,7 @@ def parse(recipe: str, description: str, defaults: SettingsT, argv: Sequence[str
     """The command line of ``fastnst train RECIPE``; exits with usage and status 2 on what it cannot take."""
     parser = argparse.ArgumentParser(prog=f"fastnst train {recipe}", description=description)
     parser.add_argument("--config", type=Path, help="TOML file with settings; those below override it")
-    parser.add_argument("--data", type=Path, required=True, help="folder with content-train/, style-train/ and weights/")
+    parser.add_argument("--data", type=Path, required=True, help="folder with pictures to train on, and weights/")
     parser.add_argument(
         "--out", type=Path, required=True, help="folder for checkpoints, logs and pictures; a run there goes on"
     )

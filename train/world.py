@@ -43,6 +43,23 @@ class World:
         for p, part in zip(trained, torch.split(packed, [p.numel() for p in trained]), strict=True):
             p.grad = part.view_as(p)
 
+    def gathered(self, batch: Tensor) -> Tensor:
+        """The batches [N, ...] of all processes as one [size x N, ...], in the order of their ranks; without gradient."""
+        batch = batch.detach().contiguous()
+        if self.size == 1:
+            return batch
+        parts = [torch.empty_like(batch) for _ in range(self.size)]
+        dist.all_gather(parts, batch)
+        return torch.cat(parts)
+
+    def agreed(self, value: float) -> float:
+        """The leader's ``value``, in every process."""
+        if self.size == 1:
+            return value
+        shared = torch.tensor([value], dtype=torch.float64, device=self.device)
+        dist.broadcast(shared, 0)
+        return shared.item()
+
     def wait(self) -> None:
         """Until every process has come here."""
         if self.size > 1:

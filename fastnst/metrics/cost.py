@@ -15,10 +15,14 @@ def parameters(network: nn.Module) -> int:
 
 
 @torch.no_grad()
-def macs(network: nn.Module, *inputs: Tensor) -> int:
+def macs(network: nn.Module, *inputs: Tensor, transposed_at_output: bool = False) -> int:
     """Multiply-accumulates of all convolutions and linear layers in one pass over ``inputs``; biases and the rest not counted.
 
     Counted on what really runs: shapes are those that the layers see.
+
+    Args:
+        transposed_at_output: count a transposed convolution's kernel at every output as papers on GANs do, not at every input
+            where it is applied: with stride 2 four times as much.
     """
     total = 0
 
@@ -28,7 +32,8 @@ def macs(network: nn.Module, *inputs: Tensor) -> int:
         assert isinstance(weight, Tensor)
         if isinstance(layer, nn.ConvTranspose2d):
             assert isinstance(_inputs, tuple)
-            total += weight[0].numel() * _inputs[0].numel() // _inputs[0].shape[1] * layer.in_channels
+            places = output if transposed_at_output else _inputs[0]
+            total += weight.numel() * (places.numel() // places.shape[1])
         else:
             total += weight[0].numel() * output.numel()
 

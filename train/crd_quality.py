@@ -1,0 +1,65 @@
+"""What came of a run of the recipe ``crd``: how real the pictures look, and what the networks cost."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from fastnst.images import atomic_output
+from fastnst.metrics.cost import macs, parameters
+
+if TYPE_CHECKING:
+    from .crd import CrdRecipe
+
+VISITS = 5
+"""Timed passes."""
+
+
+@torch.no_grad()
+def cost(network: nn.Module, size: int, device: torch.device) -> dict[str, float]:
+    """Parameters, multiply-accumulates by both counts, and the median time of a pass on a picture of ``size`` pixels a side."""
+    image, times = torch.zeros(1, 3, size, size, device=device), []
+    training = network.training
+    network.eval()
+    counts = {"macs": macs(network, image), "macs_as_published": macs(network, image, transposed_at_output=True)}
+    for _ in range(VISITS):
+        started = time.perf_counter()
+        network(image).sum().item()  # waits for a GPU
+        times.append(time.perf_counter() - started)
+    network.train(training)
+    return {"parameters": parameters(network), **counts, "milliseconds": 1000 * median(times)}
+
+
+def quality(recipe: CrdRecipe) -> dict[str, Any]:
+    """Of the small generator as it is at the end and, where it had one, of the teacher that it learnt from last."""
+    settings, device = recipe.settings, recipe.world.device
+    networks: dict[str, nn.Module] = {"student": recipe.result}
+    if settings.distil:
+        networks["teacher"] = recipe.teachers["AtoB"] if settings.together else recipe.best.generator
+    jury = recipe.jury("test")
+    figures = {
+        name: {**jury.realism(network).as_dict(), **cost(network, settings.size, device)} for name, network in networks.items()
+    }
+    steps = {each: sum(phase.steps for phase in recipe.phases if each in phase.trains) for each in ("teacher", "student")}
+    return {
+        **figures,
+        "steps": steps if settings.distil else {"teacher": 0, "student": steps["teacher"]},
+        "checkpoint": "the last one, chosen by no picture",
+        "teacher_chosen_by": {"last": "nothing: the last one"}.get(settings.selection, f"{settings.selection} pictures"),
+        "perceptual": "VGG-16 to relu2_2" + (", relu3_3 and relu4_3 of VGG-19" if settings.perceptual_levels == 4 else ""),
+        "timing": {"threads": torch.get_num_threads(), "device": str(device), "torch": torch.__version__},
+        "settings": asdict(settings),
+    }
+
+
+def write_quality(recipe: CrdRecipe, path: Path) -> None:
+    """:func:`quality` as JSON, complete or absent."""
+    with atomic_output(path) as file:
+        file.write(json.dumps(quality(recipe), indent=1).encode())
