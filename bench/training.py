@@ -145,7 +145,7 @@ def collab_losses(case: Case, place: Place, world: World, batch: int, size: int)
 
     def loss() -> Tensor:
         with torch.no_grad():
-            wanted = [level.float() for level in recipe.vgg.features(image)]
+            wanted = recipe.vgg.features(image)
         return recipe.encoder_losses(image, wanted)["loss"]
 
     return recipe.networks, loss

@@ -387,6 +387,22 @@ void bind_embedding(py::module_& module) {
 
 void bind_perceptual(py::module_& module) {
   module.def(
+      "perceptual_error",
+      [](uintptr_t x, uintptr_t y, int element, int64_t count, bool squared, int threads) {
+        const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
+        const auto work = scratch(ops.error_bytes(count));
+        return ops.mean_error(memory<const void>(x), memory<const void>(y), element, count, squared, work.get(), threads);
+      },
+      kReleased);
+  module.def(
+      "perceptual_error_backward",
+      [](uintptr_t x, uintptr_t y, int element, int64_t count, bool squared, float scale, uintptr_t out, int threads) {
+        const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
+        ops.error_backward(memory<const void>(x), memory<const void>(y), element, count, squared, scale, memory<void>(out),
+                           threads);
+      },
+      kReleased);
+  module.def(
       "perceptual_gram",
       [](const FeatureMap& x, uintptr_t gram, int threads) {
         const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);

@@ -11,6 +11,11 @@ def dense(x: Tensor) -> Tensor:
     return x if x.is_contiguous() or channels_last(x) else x.contiguous()
 
 
+def laid_out_like(x: Tensor, y: Tensor) -> Tensor:
+    """``y``, dense as ``x`` is, with its numbers in the order of ``x``'s."""
+    return y.contiguous(memory_format=torch.channels_last if channels_last(x) else torch.contiguous_format)
+
+
 def channels_last(x: Tensor) -> bool:
     """Whether a dense [N, C, H, W] lies in memory as [N, H, W, C] and not as [N, C, H, W] too."""
     return x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)

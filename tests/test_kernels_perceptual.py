@@ -1,4 +1,4 @@
-"""Kernels of Gram matrices against the reference in float64, in every backend that can run here."""
+"""Kernels of mean errors and of Gram matrices against the reference in float64, in every backend that can run here."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from kernel_maps import (
 from torch import Tensor
 
 from fastnst.reference import gram_matrix
+from fastnst.reference.perceptual import mean_error
 from fastnst.testing import Backend, assert_close_to_reference, backends
 
 # One position and fewer than channels; one, two and three blocks of channels; several ranges of positions.
@@ -30,6 +31,44 @@ CPU = next(backend for backend in BACKENDS if backend.name == "cpu")
 
 every_backend = pytest.mark.parametrize("backend", BACKENDS, ids=lambda backend: backend.name)
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
+
+
+every_error = pytest.mark.parametrize("squared", [True, False], ids=["l2", "l1"])
+
+
+@every_backend
+@every_shape
+@every_layout
+@every_dtype
+@every_error
+def test_mean_error(backend: Backend, shape: tuple[int, ...], layout: str, dtype: torch.dtype, squared: bool) -> None:
+    """Also between maps in different layouts."""
+    x, y = random_map(*shape, dtype=dtype, layout=layout), random_map(*shape, dtype=dtype, seed=1)
+    y[0, 0, 0] = x[0, 0, 0]  # no difference, no gradient
+    grad = torch.tensor(3.0)
+    exact, aim = wide(x), y.double()
+    expected = mean_error(exact, aim, "l2" if squared else "l1")
+    expected.backward(3 * torch.ones((), dtype=torch.float64))
+    mine = x.to(backend.device), y.to(backend.device)
+    assert_close_to_reference(backend.module.mean_error(*mine, squared), expected, "sum", reduction=256)
+    result = backend.module.mean_error_backward(grad.to(backend.device), *mine, squared)
+    check_like(result, mine[0])
+    assert_close_to_reference(result, exact.grad)
+
+
+@every_backend
+@every_error
+def test_mean_error_of_millions_and_of_no_number(backend: Backend, squared: bool) -> None:
+    """One running sum in float32 would stop growing; NaN is no error of 0."""
+    x, y = torch.full((1, 5, 1000, 1001), 1.5), torch.full((1, 5, 1000, 1001), 1.0)
+    error = backend.module.mean_error(x.to(backend.device), y.to(backend.device), squared)
+    assert_close_to_reference(error, torch.tensor(0.25 if squared else 0.5).double(), "sum", reduction=256)
+    x[0, 3, 7, 7] = float("nan")
+    assert backend.module.mean_error(x.to(backend.device), y.to(backend.device), squared).isnan()
+    grad = backend.module.mean_error_backward(
+        torch.tensor(1.0, device=backend.device), x.to(backend.device), y.to(backend.device), squared
+    )
+    assert grad.isnan().sum() == 1
 
 
 def check_gram(x: Tensor, result: Tensor) -> None:
@@ -103,14 +142,16 @@ def test_memory_around_a_map_is_not_read(layout: str, dtype: torch.dtype, shape:
     x, grad = random_map(*shape, dtype=dtype, layout=layout), random_map(shape[0], shape[1], shape[1], seed=1)
     inside = between_nan(x, 7)
     assert torch.equal(CPU.module.gram(inside), CPU.module.gram(x))
+    assert torch.equal(CPU.module.mean_error(inside, x * 2, True), CPU.module.mean_error(x, x * 2, True))
     assert torch.equal(CPU.module.gram_backward(between_nan(grad, 1), inside), CPU.module.gram_backward(grad, x))
 
 
 @every_layout
 @pytest.mark.parametrize("shape", [(1, 3, 300, 400), (1, 300, 40, 30), (9, 20, 30, 31)])
 def test_any_number_of_threads_gives_the_same_bytes(shape: tuple[int, ...], layout: str) -> None:
-    x, grad = random_map(*shape, layout=layout), random_map(shape[0], shape[1], shape[1], seed=1)
+    x, grad, one = random_map(*shape, layout=layout), random_map(shape[0], shape[1], shape[1], seed=1), torch.tensor(1.0)
     check_any_number_of_threads(lambda: [CPU.module.gram(x), CPU.module.gram_backward(grad, x)])
+    check_any_number_of_threads(lambda: [CPU.module.mean_error(x, -x, True), CPU.module.mean_error_backward(one, x, -x, True)])
 
 
 def test_cpu_kernels_have_no_other_types() -> None:

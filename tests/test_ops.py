@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fastnst import dispatch, ops, reference
 from fastnst.ops.operators import DEFINED
+from fastnst.testing import assert_close_to_reference
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 # What rounding the arguments, results and gradients to a type costs, relative to the largest value: a few of its steps.
@@ -227,6 +228,8 @@ def raw_calls() -> dict[str, tuple[Any, ...]]:
         "content_relation_backward": (two, relations, image, 3, 7),
         "linear_embedding": (x, teacher, weight, bias, True),
         "linear_embedding_teacher": (one, x, teacher, weight, bias),
+        "mean_error": (x, x.flip(3), True),
+        "mean_error_backward": (one, x, x.flip(3), False),
         "gram": (x,),
         "gram_backward": (features(2, 4, 4).float(), x),
         "covariance_roots": (columns, features(2, 3, 2, seed=8).float(), 1.0, 0.0, 1e-5),
@@ -263,3 +266,21 @@ def test_half_precision_keeps_the_gradients_of_large_embeddings() -> None:
         assert x.grad is not None
         assert wanted.grad is not None
         assert_near(x.grad, wanted.grad, ROUNDING[torch.float16])
+
+
+@pytest.mark.parametrize("error", ["l1", "l2"])
+@pytest.mark.parametrize("types", [("float32",) * 2, ("bfloat16",) * 2, ("bfloat16", "float32"), ("float64",) * 2], ids=str)
+def test_perceptual_loss(types: tuple[str, str], error: str) -> None:
+    """Its levels come in lists. Both images get gradients; levels may differ in layout."""
+    shapes = [(2, 5, 9, 7), (2, 8, 4, 3)]
+    dtypes = [getattr(torch, each) for each in types]
+    mine = [features(*shape, seed=i).to(dtypes[0]) for i, shape in enumerate(shapes)]
+    theirs = [features(*shape, seed=2 + i).to(dtypes[1], memory_format=torch.channels_last) for i, shape in enumerate(shapes)]
+
+    def gradients(module: Any, dtype: torch.dtype | None) -> tuple[Tensor, ...]:
+        leaves = [x.to(dtype or x.dtype).requires_grad_() for x in (*mine, *theirs)]
+        loss = module.perceptual_loss(leaves[:2], leaves[2:], [0.5, 0.0], [0.0, 3.0], error)
+        return (loss.detach(), *torch.autograd.grad(loss, leaves))
+
+    for actual, expected in zip(gradients(ops, None), gradients(reference, torch.float64), strict=True):
+        assert_close_to_reference(actual, expected, "sum", reduction=64)

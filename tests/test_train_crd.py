@@ -12,11 +12,11 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
+from random_vgg import as_file, random_vgg19
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fastnst.networks.perceptual import VGG16_LAYERS, PerceptualNetwork
-from fastnst.networks.vgg import ALL_LAYERS, VGG19, Encoder
 from fastnst.train import crd
 from fastnst.train.crd_settings import CrdSettings
 from fastnst.train.image_pool import ImagePool
@@ -343,10 +343,7 @@ def test_held_out_pictures_train_nothing(data: Path, tmp_path: Path) -> None:
 
 
 def test_deeper_levels_are_vgg19s(tmp_path: Path, data: Path) -> None:
-    torch.manual_seed(0)
-    tensors = dict(Encoder(VGG19, input_scale=1.0).state_dict())
-    tensors |= {f"norm_scale.{name}": torch.ones(w) for name, w in zip(ALL_LAYERS, VGG19, strict=True)}
-    save_file(tensors, tmp_path / "vgg19.safetensors")
+    save_file(as_file(random_vgg19(5), "caffe"), tmp_path / "vgg19.safetensors")
     network = PerceptualNetwork(data / "weights" / crd.VGG16_FILE, tmp_path / "vgg19.safetensors")
     image = torch.rand(1, 3, 32, 32) * 2 - 1
     levels = network(image)

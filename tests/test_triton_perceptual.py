@@ -1,4 +1,4 @@
-"""The Triton kernels of Gram matrices: interpreted, against the reference in float64; compiled."""
+"""The Triton kernels of mean errors and of Gram matrices: interpreted, against the reference in float64; compiled."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from interpreted import DEVICE, INTERPRETED, assert_near, compiled, interpreted
 from fastnst.kernels.triton import aot, configs
 from fastnst.kernels.triton import perceptual as kernels
 from fastnst.reference import gram_matrix
+from fastnst.reference.perceptual import mean_error
 
 # One to four blocks of channels, one to several parts of the positions.
 SHAPES = [(2, 3, 5, 7), (1, 67, 11, 13), (2, 130, 3, 1), (1, 200, 4, 5), (3, 1, 1, 1), (1, 2, 40, 41)]
@@ -48,6 +49,25 @@ def test_extremes() -> None:
     assert torch.equal(broken, torch.tensor([[False, True, False], [True, True, True], [False, True, False]]))
 
 
+@interpreted
+@pytest.mark.parametrize("squared", [True, False], ids=["l2", "l1"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 3, 5, 7), (3, 16, 32, 33)], ids=str)
+def test_mean_error(shape: tuple[int, ...], dtype: torch.dtype, squared: bool) -> None:
+    """One piece and several; the other map in the other layout; no gradient where there is no difference."""
+    generator = torch.Generator().manual_seed(math.prod(shape))
+    x, y = (torch.randn(shape, generator=generator).to(DEVICE, dtype) for _ in range(2))
+    y[0, 0, 0] = x[0, 0, 0]
+    wide = x.cpu().double().requires_grad_()
+    wanted = mean_error(wide, y.cpu().double(), "l2" if squared else "l1")
+    (wanted_dx,) = torch.autograd.grad(wanted, wide, torch.tensor(3.0).double())
+    y = y.contiguous(memory_format=torch.channels_last)
+    assert_near(kernels.mean_error(x, y, squared), wanted, terms=8)
+    dx = kernels.mean_error_backward(torch.tensor(3.0, device=DEVICE), x, y, squared)
+    assert dx.dtype == dtype and dx.stride() == x.stride()
+    assert_near(dx, wanted_dx, terms=1)
+
+
 @compiled
 @pytest.mark.parametrize("capability", aot.PROCESSORS)
 @pytest.mark.parametrize(
@@ -63,8 +83,13 @@ def test_compiles(capability: int, dtype: torch.dtype, products: str, monkeypatc
             for layout in (torch.contiguous_format, torch.channels_last):
                 x = torch.empty(shape, device="meta", dtype=dtype, memory_format=layout)
                 kernels.gram_backward(kernels.gram(x), x)
-    assert {kernel.name for kernel in compiled_kernels} == {"gram_kernel", "gram_backward_kernel"}
+                for squared in (True, False):
+                    kernels.mean_error_backward(kernels.mean_error(x, x, squared), x, x, squared)
+    names = {"gram_kernel", "gram_backward_kernel"}
+    assert {kernel.name for kernel in compiled_kernels} == names | {"mean_error_kernel", "mean_error_backward_kernel"}
     for kernel in compiled_kernels:
         assert_sound(kernel)
+        if kernel.name not in names:
+            continue
         with_tensor_cores = "mma" in kernel.ptx
         assert with_tensor_cores == (dtype != torch.float32 or products == "tf32x3")

@@ -178,19 +178,18 @@ class AdainRecipe:
         """Linear embedding of every level, reconstruction in pixels and in VGG-19's features."""
         settings, pair = self.settings, self.pair
         with torch.no_grad():
-            wanted = [level.float() for level in self.vgg.features(image)]
+            wanted = self.vgg.features(image)
         terms: dict[str, Tensor] = {"embedding": image.new_zeros(())}
         seen = wanted if pair.encoder is self.vgg else pair.encoder.features(image)
         if pair.embeddings:
             aims = [wanted[stage - 1] for stage in pair.encoder.level_widths]
             losses = [
-                ops.linear_embedding_loss(level.float(), aim, *embed.parameters())
+                ops.linear_embedding_loss(level, aim, *embed.parameters())
                 for embed, level, aim in zip(pair.embeddings, seen, aims, strict=True)
             ]
             terms["embedding"] = torch.stack(losses).sum()
         rebuilt = pair.decoder(seen[-1]).float()
-        perceived = [level.float() for level in self.vgg.features(rebuilt)]
-        terms["perceptual"] = ops.perceptual_loss(perceived, wanted)
+        terms["perceptual"] = ops.perceptual_loss(self.vgg.features(rebuilt), wanted)
         terms["pixel"] = F.mse_loss(rebuilt, image)
         weights = settings.embedding_weight, settings.perceptual_weight, settings.pixel_weight
         return terms | {"loss": torch.stack([w * x for w, x in zip(weights, terms.values(), strict=True)]).sum()}
@@ -207,7 +206,7 @@ class AdainRecipe:
         levels = self.vgg.features(image.clamp(0, 1))
         target = ops.renormalize(content_features, *statistics[-1])
         terms = {
-            "content": F.mse_loss(levels[-1].float(), target),
+            "content": ops.perceptual_loss(levels[-1:], [target]),
             "style": torch.stack([ops.statistics_loss(x, *aim) for x, aim in zip(levels, statistics, strict=True)]).sum(),
             "excess": out_of_range(image),
         }

@@ -140,7 +140,7 @@ class CollabRecipe:
     @torch.no_grad()
     def levels(self, image: Tensor) -> list[Tensor]:
         """What VGG-19 makes of ``image``."""
-        return [level.float() for level in self.vgg.features(image)]
+        return self.vgg.features(image)
 
     def encoder_losses(self, image: Tensor, wanted: list[Tensor]) -> dict[str, Tensor]:
         """Eq. 6."""
@@ -161,7 +161,7 @@ class CollabRecipe:
     def embedding(self, features: list[Tensor], wanted: list[Tensor]) -> Tensor:
         """Mean squared error of all levels, lifted, summed."""
         if self.settings.relu_heads:
-            return ops.perceptual_loss([x.float() for x in self.student.lifted(features)], wanted)
+            return ops.perceptual_loss(self.student.lifted(features), wanted)
         return linear_embeddings(features, wanted, self.student.heads)
 
     def decoder_losses(self, image: Tensor, wanted: list[Tensor]) -> dict[str, Tensor]:
@@ -210,7 +210,7 @@ class CollabRecipe:
 def linear_embeddings(maps: Sequence[Tensor], aims: Sequence[Tensor], heads: nn.ModuleDict) -> Tensor:
     """Sum over maps of the mean squared error of their embedding by ``heads`` (1x1 convolutions) in ``aims``."""
     losses = [
-        ops.linear_embedding_loss(own.float(), aim, *head.parameters())
+        ops.linear_embedding_loss(own, aim, *head.parameters())
         for own, aim, head in zip(maps, aims, heads.values(), strict=True)
     ]
     return torch.stack(losses).sum()

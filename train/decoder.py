@@ -79,8 +79,7 @@ def reconstruction(
 ) -> dict[str, Tensor]:
     """Eq. 1: pixels, and the levels ``wanted`` of ``image`` in VGG-19."""
     pixel = F.mse_loss(rebuilt.float(), image)
-    levels = [level.float() for level in vgg.features(rebuilt, len(wanted))]
-    perceptual = ops.perceptual_loss(levels, wanted)
+    perceptual = ops.perceptual_loss(vgg.features(rebuilt, len(wanted)), wanted)
     return {"loss": pixel_weight * pixel + perceptual_weight * perceptual, "pixel": pixel, "perceptual": perceptual}
 
 
@@ -107,7 +106,7 @@ class DecoderRecipe:
         image = to_float(self.crops.batch(world.counters(batch_index, phase.batch))).to(world.device)
         with torch.autocast(world.device.type, torch.bfloat16, settings.autocast):
             with torch.no_grad():
-                wanted = [level.float() for level in self.vgg.features(image)]
+                wanted = self.vgg.features(image)
                 feature = self.encoder(image) if settings.encoder else wanted[-1]
             rebuilt = self.decoder(feature)
             return reconstruction(self.vgg, rebuilt, image, wanted, settings.pixel_weight, settings.perceptual_weight)

@@ -224,6 +224,14 @@ def library_linear_embedding(student: Tensor, teacher: Tensor, weight: Tensor, b
     return F.mse_loss(torch.baddbmm(bias[None, :, None], matrix, student.flatten(2)), teacher.flatten(2))
 
 
+def published_feature_loss(feat: Tensor, target: Tensor) -> Tensor:
+    return F.mse_loss(feat, target)
+
+
+def library_feature_loss(feat: Tensor, target: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(feat - target).square() / feat.numel()
+
+
 def published_gram(feat: Tensor) -> Tensor:
     batch, channels, height, width = feat.shape
     flat = feat.view(batch, channels, height * width)

@@ -29,7 +29,7 @@ def gram_matrix(feat: Tensor) -> Tensor:
     Source: Johnson et al., section 3.2 (Gatys et al. leave the divisor to the loss).
     """
     check("feat", feat, "NCHW", empty_batch=True)
-    return _gram(*widen(feat)).to(feat.dtype)
+    return _wide_gram(feat).to(feat.dtype)
 
 
 def _gram(feat: Tensor) -> Tensor:
@@ -67,7 +67,17 @@ def perceptual_loss(
 
     Source: Johnson et al., section 3.2; the perceptual term of eq. 1 of Wang et al., CVPR 2020, is ``style_weight=0``.
     """
-    return compare_levels(feats, target_feats, feature_weight, style_weight, error, _gram)
+    return compare_levels(feats, target_feats, feature_weight, style_weight, error, mean_error, _wide_gram)
+
+
+def mean_error(feat: Tensor, target_feat: Tensor, error: str) -> Tensor:
+    """The mean error ``l1`` or ``l2`` between two maps of one size: a scalar, float32 at least."""
+    wide, wanted = widen(feat, target_feat)
+    return ERRORS[error](wide, wanted)
+
+
+def _wide_gram(feat: Tensor) -> Tensor:
+    return _gram(*widen(feat))
 
 
 def compare_levels(
@@ -76,9 +86,10 @@ def compare_levels(
     feature_weight: float | Sequence[float],
     style_weight: float | Sequence[float],
     error: str,
+    compare: Callable[[Tensor, Tensor, str], Tensor],
     gram: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """``perceptual_loss`` with Gram matrices from ``gram``."""
+    """``perceptual_loss`` with errors from ``compare``, Gram matrices from ``gram``; both see maps as they were given."""
     if not feats:
         raise ValueError("feats: expected at least one level")
     check_same("numbers of levels of feats and target_feats", len(feats), len(target_feats))
@@ -87,7 +98,7 @@ def compare_levels(
     feature_weights = _per_level("feature_weight", feature_weight, len(feats))
     style_weights = _per_level("style_weight", style_weight, len(feats))
     levels = zip(feats, target_feats, feature_weights, style_weights, strict=True)
-    return torch.stack([_level_loss(*level, error, gram) for level in levels]).sum()
+    return torch.stack([_level_loss(*level, error, compare, gram) for level in levels]).sum()
 
 
 def _per_level(name: str, weight: float | Sequence[float], levels: int) -> Sequence[float]:
@@ -103,16 +114,16 @@ def _level_loss(
     feature_weight: float,
     style_weight: float,
     error: str,
+    compare: Callable[[Tensor, Tensor, str], Tensor],
     gram: Callable[[Tensor], Tensor],
 ) -> Tensor:
     check("feats", feat, "NCHW")
     check("target_feats", target_feat, "NCHW")
     axes = 4 if feature_weight else 2
     check_same("sizes of a level of feats and target_feats", tuple(feat.shape[:axes]), tuple(target_feat.shape[:axes]))
-    wide, wanted = widen(feat, target_feat)
-    loss = wide.new_zeros(())
+    terms = []
     if feature_weight:
-        loss = loss + feature_weight * ERRORS[error](wide, wanted)
+        terms.append(feature_weight * compare(feat, target_feat, error))
     if style_weight:
-        loss = loss + style_weight * ERRORS[error](gram(wide), gram(wanted))
-    return loss
+        terms.append(style_weight * mean_error(gram(feat), gram(target_feat), error))
+    return torch.stack(terms).sum() if terms else widen(feat, target_feat)[0].new_zeros(())

@@ -67,6 +67,8 @@ TABLES: dict[str, dict[tuple[int, str], Options]] = {
         (0, "tf32x3"): {"CHANNELS": 64, "STEP": 32, "POSITIONS": 64, "num_warps": 8, "num_stages": 2},
         (0, "tf32"): {"CHANNELS": 64, "STEP": 32, "POSITIONS": 64, "num_warps": 4, "num_stages": 2},
     },
+    "mean_error": {(0, "any"): {"NUMBERS": 2048, "STEPS": 8, "num_warps": 8}},
+    "mean_error_backward": {(0, "any"): {"NUMBERS": 2048, "num_warps": 8}},
     "pairwise": {
         (0, "many"): {"BLOCK": 32, "DEPTH": 8, "num_warps": 4, "num_stages": 3},
         (0, "few"): {"BLOCK": 16, "DEPTH": 32, "num_warps": 4, "num_stages": 3},

@@ -1,4 +1,4 @@
-"""Gram matrices G = X X^T / (C H W) and their gradient.
+"""Mean errors between maps, and Gram matrices G = X X^T / (C H W); gradients of both.
 
 G is symmetric: tiles above the diagonal are computed and stored twice. Sums over many positions are split into parts, which
 are added in a fixed order. Products of bfloat16 and float16 are exact and summed in float32.
@@ -11,13 +11,39 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from fastnst.kernels.layout import channels_last
+from fastnst.kernels.layout import channels_last, laid_out_like
 from fastnst.kernels.triton import launch
-from fastnst.kernels.triton.configs import choose_for
+from fastnst.kernels.triton.configs import choose, choose_for
 from fastnst.kernels.triton.tiles import factor, offsets
 
 PROGRAMS_PER_PROCESSOR = 2
 """Into how many parts positions are split."""
+
+
+@triton.jit
+def mean_error_kernel(x, y, out, numbers, scale, SQUARED: tl.constexpr, NUMBERS: tl.constexpr, STEPS: tl.constexpr):
+    """``scale`` times the sum of squared or absolute errors of one piece of STEPS x NUMBERS numbers."""
+    piece = tl.program_id(0).to(tl.int64)
+    total = tl.zeros([NUMBERS], tl.float32)
+    for step in range(STEPS):
+        at = (piece * STEPS + step) * NUMBERS + tl.arange(0, NUMBERS)
+        inside = at < numbers
+        difference = tl.load(x + at, mask=inside, other=0.0).to(tl.float32) - tl.load(y + at, mask=inside, other=0.0).to(
+            tl.float32
+        )
+        total += difference * difference if SQUARED else tl.abs(difference)
+    tl.store(out + piece, tl.sum(total) * scale)
+
+
+@triton.jit
+def mean_error_backward_kernel(grad, x, y, dx, numbers, scale, SQUARED: tl.constexpr, NUMBERS: tl.constexpr):
+    """``grad`` x ``scale`` x (x - y), or its sign, for one piece of NUMBERS."""
+    at = tl.program_id(0).to(tl.int64) * NUMBERS + tl.arange(0, NUMBERS)
+    inside = at < numbers
+    slope = tl.load(x + at, mask=inside, other=0.0).to(tl.float32) - tl.load(y + at, mask=inside, other=0.0).to(tl.float32)
+    if not SQUARED:
+        slope = tl.where(slope > 0, 1.0, tl.where(slope < 0, -1.0, slope * 0))  # of NaN: NaN
+    tl.store(dx + at, tl.load(grad) * scale * slope, mask=inside)
 
 
 @triton.jit
@@ -108,6 +134,27 @@ def gram_backward_kernel(
     inside = (row < channels)[:, None] & (position < length)[None, :]
     at = offsets(image, row[:, None], position[None, :], channels, length, LAST)
     tl.store(dx + at, total * scale, mask=inside)
+
+
+def mean_error(x: Tensor, y: Tensor, squared: bool) -> Tensor:
+    """The mean of (x - y)^2, or of |x - y|, over dense maps of one shape and type: a scalar, float32."""
+    options = choose("mean_error", launch.device_of(x).capability, "any")
+    pieces = triton.cdiv(x.numel(), options["NUMBERS"] * options["STEPS"])
+    out = x.new_empty(pieces, dtype=torch.float32)
+    launch.start(
+        mean_error_kernel, (pieces,), x, laid_out_like(x, y), out, x.numel(), 1 / x.numel(), SQUARED=squared, **options
+    )
+    return out.sum()
+
+
+def mean_error_backward(grad: Tensor, x: Tensor, y: Tensor, squared: bool) -> Tensor:
+    """The gradient with respect to ``x``, like it, for the gradient ``grad`` of the mean."""
+    options = choose("mean_error_backward", launch.device_of(x).capability, "any")
+    dx, scale = torch.empty_like(x), (2 if squared else 1) / x.numel()
+    pointers = grad, x, laid_out_like(x, y), dx
+    pieces = triton.cdiv(x.numel(), options["NUMBERS"])
+    launch.start(mean_error_backward_kernel, (pieces,), *pointers, x.numel(), scale, SQUARED=squared, **options)
+    return dx
 
 
 def gram(x: Tensor) -> Tensor:
