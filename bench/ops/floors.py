@@ -20,7 +20,7 @@ MODELS = {
     "wct": "in float64: half of each covariance, 14/3 k^3 for an eigendecomposition on the smaller side k, half of each root, "
     "their product; in float32: the product with the features; the backward pass is counted as twice the forward one",
     "embedding": "2 flops per multiply-add: one product forward, two backward; both maps read once, a gradient written once",
-    "perceptual": "maps read once, gradients written once; half of a Gram matrix, for it is symmetric, a whole product backward",
+    "perceptual": "maps read and gradients written once; half of a Gram matrix, for it is symmetric, a whole product backward",
 }
 """In words, by stem: for the report."""
 
