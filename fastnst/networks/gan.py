@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastnst.networks.padding import reflection_pad
+
 TAPS = 4
 """Maps that a generator shows to losses on its features."""
 BLOCKS = 9
@@ -43,8 +45,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to the same; sides of 2 pixels at least."""
-        y = F.relu(self.norm(self.first(F.pad(x, (1, 1, 1, 1), mode="reflect"))))
-        output: Tensor = x + self.norm(self.second(F.pad(y, (1, 1, 1, 1), mode="reflect")))
+        y = F.relu(self.norm(self.first(reflection_pad(x))))
+        output: Tensor = x + self.norm(self.second(reflection_pad(y)))
         return output
 
 
@@ -76,7 +78,7 @@ class ResnetGenerator(nn.Module):
         """The picture, and the maps [N, C, H/4, W/4] before the blocks and after each third of them."""
         # The published plain network clamps its input, the separable one does not.
         x = image if self.separable else image.clamp(-1, 1)
-        x = _normalised_relu(self.stem(F.pad(x, (3, 3, 3, 3), mode="reflect")))
+        x = _normalised_relu(self.stem(reflection_pad(x, 3)))
         for conv in self.down:
             x = _normalised_relu(conv(x))
         taps = [x]
@@ -85,7 +87,7 @@ class ResnetGenerator(nn.Module):
             taps += [x] * (number * (TAPS - 1) // len(self.blocks) - (len(taps) - 1))
         for conv in self.up:
             x = _normalised_relu(conv(x))
-        return torch.tanh(self.head(F.pad(x, (3, 3, 3, 3), mode="reflect"))), taps
+        return torch.tanh(self.head(reflection_pad(x, 3))), taps
 
     def forward(self, image: Tensor) -> Tensor:
         """[N, 3, H, W], sides multiples of 4 and at least 8, to the same."""

@@ -13,6 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fastnst.networks.padding import reflection_pad
+
 ALL_LAYERS = (
     "conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv3_3", "conv3_4",
     "conv4_1", "conv4_2", "conv4_3", "conv4_4", "conv5_1",
@@ -62,8 +64,7 @@ def input_layer(scale: float) -> nn.Conv2d:
 
 def reflected(conv: nn.Conv2d, x: Tensor) -> Tensor:
     """``conv`` (3x3, no padding of its own) after reflection padding of 1."""
-    padded: Tensor = F.pad(x, (1, 1, 1, 1), mode="reflect")
-    output: Tensor = conv(padded)
+    output: Tensor = conv(reflection_pad(x))
     return output
 
 
