@@ -284,3 +284,21 @@ def test_perceptual_loss(types: tuple[str, str], error: str) -> None:
 
     for actual, expected in zip(gradients(ops, None), gradients(reference, torch.float64), strict=True):
         assert_close_to_reference(actual, expected, "sum", reduction=64)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_linear_embedding_of_bfloat16_maps_with_float32_weights(layout: torch.memory_format) -> None:
+    """As under autocast; nothing but the maps' gradients is rounded to bfloat16."""
+    maps = [features(2, 5, 7, 9), features(2, 11, 7, 9, seed=1)]
+    leaves = [x.to(torch.bfloat16, memory_format=layout).requires_grad_() for x in maps]
+    leaves += [x.float().requires_grad_() for x in (features(11, 5, seed=2), features(11, seed=3))]
+    exact = [x.detach().double().requires_grad_() for x in leaves]
+    loss, expected = ops.linear_embedding_loss(*leaves), reference.linear_embedding_loss(*exact)
+    assert_close_to_reference(loss, expected, "sum", reduction=5)
+    pairs = zip(torch.autograd.grad(3 * loss, leaves), torch.autograd.grad(3 * expected, exact), leaves, strict=True)
+    for actual, wanted, leaf in pairs:
+        assert actual.dtype == leaf.dtype
+        if leaf.dtype == torch.float32:
+            assert_close_to_reference(actual, wanted, "sum", reduction=256)
+        else:  # rounded twice: as it is kept, and times 3
+            torch.testing.assert_close(actual.double(), wanted, rtol=torch.finfo(leaf.dtype).eps, atol=1e-7)

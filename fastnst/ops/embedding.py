@@ -63,9 +63,13 @@ def linear_embedding_loss(student_feat: Tensor, teacher_feat: Tensor, weight: Te
         check_same("shapes of bias and teacher's channels", tuple(bias.shape), (teachers,))
     offset = weight.new_zeros(teachers) if bias is None else bias
     dtype = result_dtype(student_feat, teacher_feat, weight, offset)
-    if dtype == torch.float16 and torch.is_grad_enabled():
-        dtype = torch.float32  # gradients of a mean over millions, before a loss scale multiplies them, vanish in float16
-    tensors = [x.to(dtype) for x in (student_feat, teacher_feat, weight.reshape(teachers, students), offset)]
+    # Maps may be bfloat16 with float32 weights, as under autocast. Not float16: gradients of a mean over millions, before a
+    # loss scale multiplies them, vanish in it.
+    maps = result_dtype(student_feat, teacher_feat)
+    if dtype == torch.float64 or (maps == torch.float16 and (maps != dtype or torch.is_grad_enabled())):
+        maps = dtype = torch.promote_types(dtype, torch.float32)
+    tensors = [x.to(maps) for x in (student_feat, teacher_feat)]
+    tensors += [x.to(dtype) for x in (weight.reshape(teachers, students), offset)]
     backend = dispatch.choose("embedding", *tensors)
     if backend == "reference":
         return reference.linear_embedding_loss(*tensors)

@@ -17,7 +17,7 @@ def linear_embedding(
     Args:
         student: [N, Cs, H, W], dense.
         teacher: [N, Ct, H, W], dense, in either layout.
-        weight: [Ct, Cs].
+        weight: [Ct, Cs], of the maps' type or float32.
         bias: [Ct].
         gradients: whether they are wanted.
 

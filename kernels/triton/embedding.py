@@ -281,8 +281,11 @@ def linear_embedding(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """mean((weight @ student + bias - teacher)^2), float32 [], and its gradients: of student, weight and bias.
 
-    Without ``gradients`` only the loss is computed, and the others have the shape [0].
+    Without ``gradients`` only the loss is computed, and the others have the shape [0]. Maps of a narrower type than weights
+    are widened first.
     """
+    given = student.dtype
+    student, teacher = student.to(weight.dtype), teacher.to(weight.dtype)
     tensors = student, teacher, weight, bias
     sizes = student.shape[1], teacher.shape[1], student.shape[2] * student.shape[3], 1 / teacher.numel()
     options = settings("embedding", student, teacher)
@@ -290,7 +293,7 @@ def linear_embedding(
     losses = student.new_empty(tiles, dtype=torch.float32)
     if not gradients:
         launch.start(embedding_kernel, (tiles,), *tensors, losses, None, *sizes, GRADIENTS=False, **options)
-        return losses.sum(), student.new_empty(0), weight.new_empty(0), bias.new_empty(0)
+        return losses.sum(), student.new_empty(0, dtype=given), weight.new_empty(0), bias.new_empty(0)
     dstudent = torch.empty_like(student)
     launch.start(embedding_kernel, (tiles * blocks[0],), *tensors, losses, dstudent, *sizes, GRADIENTS=True, **options)
 
@@ -303,11 +306,13 @@ def linear_embedding(
     dbiases = bias.new_empty((parts, *bias.shape), dtype=torch.float32)
     programs = parts * blocks[0] * blocks[1]
     launch.start(embedding_weight_kernel, (programs,), *tensors, dweights, dbiases, *sizes, tiles, per_part, **options)
-    return losses.sum(), dstudent, dweights.sum(0).to(weight.dtype), dbiases.sum(0).to(bias.dtype)
+    return losses.sum(), dstudent.to(given), dweights.sum(0).to(weight.dtype), dbiases.sum(0).to(bias.dtype)
 
 
 def linear_embedding_teacher(grad: Tensor, student: Tensor, teacher: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """The gradient of ``linear_embedding``'s loss with respect to the teacher, times grad, float32 []."""
+    """The gradient of ``linear_embedding``'s loss with respect to the teacher, times grad, float32 []; types as there."""
+    given = teacher.dtype
+    student, teacher = student.to(weight.dtype), teacher.to(weight.dtype)
     sizes = student.shape[1], teacher.shape[1], student.shape[2] * student.shape[3], 1 / teacher.numel()
     options = settings("embedding", student, teacher)
     tiles, blocks = grid(options, student, teacher)
@@ -315,7 +320,7 @@ def linear_embedding_teacher(grad: Tensor, student: Tensor, teacher: Tensor, wei
     dteacher = torch.empty_like(teacher)
     tensors = student, teacher, weight, bias, grad, dteacher
     launch.start(embedding_teacher_kernel, (tiles * blocks[1],), *tensors, *sizes, **options)
-    return dteacher
+    return dteacher.to(given)
 
 
 def settings(kernel: str, student: Tensor, teacher: Tensor) -> dict[str, Any]:
