@@ -32,7 +32,7 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
 STEMS = (*OPERATIONS, "stylize", "training")
-RECIPES = ("decoder", "collab", "ablation", "adain", "prune", "qat", "crd")
+RECIPES = ("decoder", "collab", "ablation", "adain", "prune", "qat", "crd", "crd-tables")
 DEFAULT_EVALUATION_SIZE = 512
 
 
@@ -220,7 +220,7 @@ def _convert(arguments: argparse.Namespace) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     try:
-        recipe = import_module(f"fastnst.train.{arguments.recipe}")
+        recipe = import_module(f"fastnst.train.{arguments.recipe.replace('-', '_')}")
     except ModuleNotFoundError as error:
         return _fail(f"fastnst train needs {error.name}: pip install 'fastnst[train]'")
     recipe.main(arguments.arguments)

@@ -119,6 +119,8 @@ RECIPES: dict[str, Settings] = {
     "qat": qat.QatSettings(),
     "crd": CrdSettings().completed(),
     "crd-paired": CrdSettings(task="paired").completed(),
+    "crd-tables": CrdSettings().completed(),
+    "crd-tables-paired": CrdSettings(task="paired").completed(),
 }
 
 

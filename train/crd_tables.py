@@ -1,6 +1,6 @@
 """The paper's tables for the data at hand: every variant trained for the same number of the student's steps, measured alike.
 
-``python -m fastnst.train.crd_tables --data DATA --out OUT --pictures FOLDER --seeds 1,2 [settings of recipe crd]`` trains each
+``fastnst train crd-tables --data DATA --out OUT --pictures FOLDER --seeds 1,2 [settings of recipe crd]`` trains each
 variant in a folder of its own under OUT, goes on where it was stopped, and writes ``tables.md`` and ``tables.json`` after each
 run. Every figure comes from the ``quality.json`` of a run; what was not run stands as a dash.
 """
@@ -196,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=_numbers, default=[1])
     own, rest = parser.parse_known_args(argv)
     settings, place = parse(
-        "crd", (__doc__ or "").splitlines()[0] + " Also --variants A,B and --seeds 1,2.", CrdSettings(), rest
+        "crd-tables", (__doc__ or "").splitlines()[0] + " Also --variants A,B and --seeds 1,2.", CrdSettings(), rest
     )
     names = own.variants.split(",") if own.variants else list(variants(settings.task))
     if place.threads:
