@@ -1,192 +1,49 @@
-"""Training steps of the recipes, with ``fastnst.ops`` and with the operations as published code writes them, in turn.
+"""Times and memory of training steps with ``fastnst.ops`` and with the operations as published code writes them, in turn.
 
-Both contenders run the recipe's own code on networks of the same random weights, in the layout the recipe gives them (channels
-last): only its operations differ. A step is the loss of one batch with VGG-19's targets where the recipe computes them at every
-step (`collab`; `adain` keeps them), its gradient, clipping, and Adam. Reading pictures is not in it. Speed does not depend on
-what weights and pictures are, so random ones do.
+Memory is measured in processes of its own: ``python -m bench.training RECIPE PRECISION CONTENDER FOLDER BATCH SIZE`` prints the
+bytes by which the resident set grows during a step.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
-from safetensors.torch import save_file
-from torch import Tensor, nn
 
-from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder, layers_of
-from fastnst.networks.vgg_files import normalise, probe
-from fastnst.train import adain, collab, decoder, scoring
-from fastnst.train.data import to_float
 from fastnst.train.settings import Place
 from fastnst.train.world import World
 
-from .interleave import busy_seconds, wait_until_quiet
+from .interleave import ROOT, busy_seconds, wait_until_quiet
 from .machine import cores, system
+from .ops.memory import THRESHOLD, extra_memory
 from .ops.names import EAGER, FASTNST, PUBLISHED
-from .ops.rivals import published_adain, published_calc_mean_std, published_mean_variance_norm
 from .ops.session import PACKAGES, version_of
+from .training_steps import SETTINGS, Case, Step, step_of
 
 LABELS = {FASTNST: "fastnst", PUBLISHED: EAGER}
-RECIPES = ("collab", "adain")
-PRECISIONS = ("bfloat16", "float32")
-STAGE = 5
 ROUNDS, LESS_ROUNDS = 7, 3
 STEPS = 3
 """Of a visit; their median counts, after one that warms up."""
 TOLERANCES = {"bfloat16": 5e-2, "float32": 1e-3}
 """How far the first losses may lie apart, relative to them: published statistics of bfloat16 maps are sums in bfloat16."""
 
-Step = Callable[[], float]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A recipe in a precision; its batch and crops are the recipe's."""
-
-    recipe: str
-    precision: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.recipe}{f' stage {STAGE}' * (self.recipe == 'collab')}, {self.precision}"
-
 
 @dataclass
 class Result:
-    """One case: seconds of every visit by contender, and the share of the cores that other processes used meanwhile."""
+    """One case: by contender seconds of every visit and bytes of a step; the share of the cores that other processes used."""
 
     batch: int
     size: int
     seconds: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in LABELS})
+    memory: dict[str, int | None] = field(default_factory=dict)
     foreign_share: float = 0.0
-
-
-def cases(quick: bool) -> list[Case]:
-    return [Case(recipe, precision) for recipe in RECIPES for precision in PRECISIONS[: 1 if quick else None]]
-
-
-# ---- published operations ---------------------------------------------------------------------------------------------------
-
-
-def published_renormalize(content: Tensor, style_mean: Tensor, style_std: Tensor) -> Tensor:
-    size = content.size()
-    return published_mean_variance_norm(content) * style_std.expand(size) + style_mean.expand(size)
-
-
-def published_statistics_loss(feat: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    own_mean, own_std = published_calc_mean_std(feat)
-    return F.mse_loss(own_mean, mean) + F.mse_loss(own_std, std)
-
-
-def published_linear_embedding(student: Tensor, teacher: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return F.mse_loss(F.conv2d(student, weight, bias), teacher)
-
-
-def published_perceptual_loss(feats: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-    return torch.stack([F.mse_loss(feat, target) for feat, target in zip(feats, targets, strict=True)]).sum()
-
-
-OPERATIONS = SimpleNamespace(
-    adaptive_instance_normalization=published_adain,
-    renormalize=published_renormalize,
-    statistics_loss=published_statistics_loss,
-    linear_embedding_loss=published_linear_embedding,
-    perceptual_loss=published_perceptual_loss,
-)
-
-
-@contextmanager
-def operations_of(contender: str) -> Iterator[None]:
-    """Within it the recipes compute with the contender's operations; one that they lack here is an error, not ours instead."""
-    with ExitStack() as stack:
-        for module in (adain, collab, decoder) if contender == PUBLISHED else ():
-            stack.enter_context(mock.patch.object(module, "ops", OPERATIONS))
-        yield
-
-
-# ---- steps ------------------------------------------------------------------------------------------------------------------
-
-
-def write_data(folder: Path) -> Path:
-    """A folder as recipes expect one, with random networks and a picture of noise; returns the big decoder's file."""
-    torch.manual_seed(0)
-    vgg = normalise(Encoder(VGG19, input_scale=1.0), [probe()], per_channel=False)
-    teacher = Decoder(VGG19[: len(layers_of(STAGE))], last_relu=True)
-    decoder.initialise(teacher)
-    scales = {f"norm_scale.{name}": torch.ones(width) for name, width in zip(ALL_LAYERS, VGG19, strict=True)}
-    (folder / "weights").mkdir(parents=True)
-    save_file(vgg.state_dict() | scales, folder / "weights" / scoring.VGG_FILE)
-    save_file({f"decoder.{name}": value for name, value in teacher.state_dict().items()}, folder / "teacher.safetensors")
-    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
-    for name in ("content-train", "style-train"):
-        (folder / name).mkdir()
-        Image.fromarray(noise).save(folder / name / "noise.png")
-    return folder / "teacher.safetensors"
-
-
-def collab_losses(case: Case, place: Place, world: World, batch: int, size: int) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """The networks of `collab`'s first phase, the small encoder's, and the loss of one batch."""
-    settings = collab.CollabSettings(
-        precision=case.precision, stage=STAGE, teacher=str(place.data / "teacher.safetensors"), batch=batch, size=size
-    )
-    recipe = collab.CollabRecipe(settings, place, world)
-    image = to_float(recipe.crops.batch(range(batch))).to(world.device)
-
-    def loss() -> Tensor:
-        with torch.no_grad():
-            wanted = recipe.vgg.features(image)
-        return recipe.encoder_losses(image, wanted)["loss"]
-
-    return recipe.networks, loss
-
-
-def adain_losses(case: Case, place: Place, world: World, batch: int, size: int) -> tuple[nn.Module, Callable[[], Tensor]]:
-    """The pair of `adain`, and the loss of one batch of its second phase."""
-    settings = adain.AdainSettings(precision=case.precision, batch=batch, size=size)
-    recipe = adain.AdainRecipe(settings, place, world)
-    counters = range(batch)
-    content, style = (to_float(source.batch(counters)).to(world.device) for source in (recipe.contents, recipe.styles))
-    with torch.no_grad():
-        features = recipe.vgg(content)
-        statistics = [published_calc_mean_std(level) for level in recipe.vgg.features(style)]
-    return recipe.networks, lambda: recipe.style_losses(content, style, features, statistics)["loss"]
-
-
-def step_of(contender: str, case: Case, place: Place, world: World, batch: int, size: int) -> Step:
-    """One step of training; what it returns is the loss before it."""
-    make, settings = {
-        "collab": (collab_losses, collab.CollabSettings()),
-        "adain": (adain_losses, adain.AdainSettings()),
-    }[case.recipe]
-    networks, losses = make(case, place, world, batch, size)
-    parameters = [p for p in networks.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, settings.learning_rate)
-
-    def step() -> float:
-        optimizer.zero_grad(set_to_none=True)
-        with operations_of(contender):
-            with torch.autocast(world.device.type, torch.bfloat16, case.precision == "bfloat16"):
-                loss = losses()
-            loss.backward()
-        nn.utils.clip_grad_norm_(parameters, settings.clip)
-        optimizer.step()
-        return loss.item()
-
-    return step
-
-
-# ---- measuring --------------------------------------------------------------------------------------------------------------
 
 
 def measure(
@@ -205,7 +62,7 @@ def measure(
     Raises:
         ArithmeticError: the contenders do not compute the same loss.
     """
-    defaults = {"collab": collab.CollabSettings(), "adain": adain.AdainSettings()}[case.recipe]
+    defaults = SETTINGS[case.recipe]
     batch, size = batch or defaults.batch, size or defaults.size
     place, world = Place(folder, folder / "out", device=device), World(device=torch.device(device))
     steps = {name: step_of(name, case, place, world, batch, size) for name in LABELS}
@@ -223,6 +80,17 @@ def measure(
     foreign = (busy_seconds() - busy) - (time.process_time() - used)
     result.foreign_share = max(0.0, foreign / (time.monotonic() - started) / cores())
     return result
+
+
+def memory(case: Case, folder: Path, batch: int, size: int) -> dict[str, int | None]:
+    """Bytes that a step takes on the CPU besides networks and what Adam keeps, by contender; None where a child failed."""
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(THRESHOLD)}
+    found: dict[str, int | None] = {}
+    for name in LABELS:
+        command = [sys.executable, "-m", __name__, case.recipe, case.precision, name, str(folder), str(batch), str(size)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        found[name] = None if done.returncode else json.loads(done.stdout)
+    return found
 
 
 def visit(step: Step) -> float:
@@ -250,7 +118,20 @@ def facts(case: Case, contender: str, result: Result, device: str) -> dict[str, 
         "device": device,
         "threads": torch.get_num_threads(),
         "visits_seconds": result.seconds[contender],
+        "memory_bytes": result.memory.get(contender),
         "foreign_share": result.foreign_share,
         "versions": {name: version for name in PACKAGES if (version := version_of(name))},
         **system(),
     }
+
+
+def main() -> None:
+    recipe, precision, contender, folder, batch, size = sys.argv[1:]
+    place = Place(Path(folder), Path(folder) / "out")
+    step = step_of(contender, Case(recipe, precision), place, World(), int(batch), int(size))
+    step()  # what Adam keeps is there from now on
+    json.dump(extra_memory(step), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

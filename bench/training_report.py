@@ -13,16 +13,24 @@ from .ops.report import DISTURBED
 from .report import milliseconds, table
 from .training import LABELS, STEPS
 
-HEAD = ("step", "fastnst, ms (min-max)", f"{LABELS[PUBLISHED]}, ms (min-max)", "times as fast")
+HEAD = (
+    "step",
+    "fastnst, ms (min-max)",
+    f"{LABELS[PUBLISHED]}, ms (min-max)",
+    "times as fast",
+    "fastnst, MB",
+    f"{LABELS[PUBLISHED]}, MB",
+)
 
 METHOD = """\
 Both run the recipe's code on the same networks, random ones, in one process and are visited in turn; a visit is a step that is
 not counted and then the median of {steps}; the table shows the median of {visits} visits, the fastest and the slowest. A step
 is the loss, its gradient, clipping and Adam, with VGG-19's targets where the recipe computes them at every step (`collab`);
-reading pictures is not in it. `collab` is its first phase, with the collaboration loss; `adain` its second one. Only the
-operations differ, and both share the convolutions, which are most of a step. Maps are in channels-last layout, as the recipes
-have them; the published statistics copy them once for that. Rows are marked as disturbed where other processes used more than
-{disturbed:.0%} of the cores meanwhile.
+reading pictures is not in it. `collab` is its first phase, with the collaboration loss; `adain` its second one; `crd` the step
+of CycleGAN's student, whose teacher stands still. Only the operations differ; the convolutions, most of a step of the first
+two, are the same. Maps are in channels-last layout, as the recipes have them; the published statistics copy them once for that.
+Rows are marked as disturbed where other processes used more than {disturbed:.0%} of the cores meanwhile. MB: by how much the
+resident set grows during a step at most, in a process of its own whose allocator gives freed memory back at once.
 """
 
 
@@ -81,4 +89,12 @@ def cells(rows: list[dict[str, Any]]) -> Iterator[list[str]]:
             f"{case}, {own['batch']} x {own['size']} px{disturbed}",
             *(f"{median} ({least}-{most})" for median, least, most in times),
             f"{other['median_seconds'] / own['median_seconds']:.2f}",
+            *memory_cells(own["memory_bytes"], other["memory_bytes"]),
         ]
+
+
+def memory_cells(own: int | None, other: int | None) -> tuple[str, str]:
+    """Of a row: megabytes of a step, and how many times as much the published operations take."""
+    if own is None or other is None:
+        return "not measured", "not measured"
+    return f"{own / 1e6:,.0f}", f"{other / 1e6:,.0f} ({other / own:.2f} times)"

@@ -104,11 +104,11 @@ def _published_angles(items: Tensor) -> Tensor:
     return torch.bmm(directions, directions.transpose(1, 2)).view(-1)
 
 
-def published_content_relation(student: Tensor, teacher: Tensor) -> Tensor:
+def published_content_relation(student: Tensor, teacher: Tensor, patch: int = PATCH) -> Tensor:
     """Rows, columns and patches, image by image; the mean over the images."""
     total = student.new_zeros(())
     for image, wanted in zip(student, teacher, strict=True):
-        for slices in (_rows, _columns, _patches):
+        for slices in (_rows, _columns, lambda x: _patches(x, patch)):
             total = total + published_rkd(slices(image), slices(wanted), 1.0, 2.0)
     return total / len(student)
 
@@ -122,8 +122,8 @@ def _columns(images: Tensor) -> Tensor:
     return images.movedim(-1, -3).flatten(-2)
 
 
-def _patches(images: Tensor) -> Tensor:
-    return F.unfold(images, PATCH, stride=PATCH).mT
+def _patches(images: Tensor, side: int = PATCH) -> Tensor:
+    return F.unfold(images, side, stride=side).mT
 
 
 def library_pdist(items: Tensor) -> Tensor:
