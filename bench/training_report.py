@@ -89,7 +89,7 @@ def cells(rows: list[dict[str, Any]]) -> Iterator[list[str]]:
             f"{case}, {own['batch']} x {own['size']} px{disturbed}",
             *(f"{median} ({least}-{most})" for median, least, most in times),
             f"{other['median_seconds'] / own['median_seconds']:.2f}",
-            *memory_cells(own["memory_bytes"], other["memory_bytes"]),
+            *memory_cells(own["step_bytes"], other["step_bytes"]),
         ]
 
 
