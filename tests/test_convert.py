@@ -24,7 +24,7 @@ from trained_pair import FACTS, SMALL, Trained, as_picture, as_tensor, content_p
 from fastnst.convert import convert, macs_per_pixel
 from fastnst.convert.arithmetic import Grid, convolve, float_sums, layer_bound, simulate, simulate_layer
 from fastnst.convert.equalisation import equalise, float_layer
-from fastnst.convert.pair import Conv, Pair, expected_shapes, load_pair, phases_of
+from fastnst.convert.pair import Conv, Pair, engine_form, load_pair, phases_of
 from fastnst.convert.pictures import LONGEST, PICTURES, SHORT_SIDE, STRIDE, calibration_pairs, read_picture
 from fastnst.convert.quantisation import (
     SAMPLES,
@@ -39,7 +39,8 @@ from fastnst.convert.quantisation import (
 )
 from fastnst.engine import Engine
 from fastnst.modelfile import Layer, Model
-from fastnst.networks.adain import WIDTHS
+from fastnst.networks.adain import LAYERS, WIDTHS
+from fastnst.networks.vgg import Decoder, Encoder
 from fastnst.reference.adain import adaptive_instance_normalization
 
 
@@ -316,7 +317,7 @@ def test_card_says_what_the_model_is(source: Path, pictures: Path, tmp_path: Pat
     assert Engine(tmp_path / "out.fnst").card == card
     assert card["name"] == "a name"
     assert card["kind"] == "adain"
-    assert card["widths"] == {"encoder": list(SMALL)}
+    assert card["widths"] == {"encoder": list(SMALL), "decoder": [*SMALL[-2::-1], 3]}
     assert card["parameters"] == sum(tensor.numel() for tensor in load_file(source).values())
     assert card["bits"] == {"weights": 8, "activations": 8}
     assert card["calibration"] == 10
@@ -324,12 +325,30 @@ def test_card_says_what_the_model_is(source: Path, pictures: Path, tmp_path: Pat
     assert card["macs_per_pixel"] == sum(card["macs_per_pixel_by_part"].values())
 
 
+def test_channels_may_be_missing_on_either_side(source: Path, tmp_path: Path) -> None:
+    """As they are once dead ones are removed; but not where encoder and decoder meet."""
+    tensors = load_file(source)
+    for name in ("decoder.conv2_2.weight", "decoder.conv2_2.bias"):
+        tensors[name] = tensors[name][:5].contiguous()
+    tensors["decoder.conv2_1.weight"] = tensors["decoder.conv2_1.weight"][:, :5].contiguous()
+    save_file(tensors, tmp_path / "cut.safetensors")
+    pair = load_pair(tmp_path / "cut.safetensors")
+    assert pair.widths == list(SMALL)
+    assert [conv.weight.shape[1] for conv in pair.decoder][-4:] == [5, SMALL[1], SMALL[0], 3]
+    tensors["decoder.conv4_1.weight"] = tensors["decoder.conv4_1.weight"][:, :5].contiguous()
+    save_file(tensors, tmp_path / "torn.safetensors")
+    with pytest.raises(ValueError, match=r"decoder.conv4_1.weight has shape \[11, 5, 3, 3\], expected \[11, 16, 3, 3\]"):
+        load_pair(tmp_path / "torn.safetensors")
+
+
 def test_cost_of_the_published_small_pair() -> None:
     """15.4 kMAC per pixel on either side and 439,471 parameters (Wang et al., CVPR 2020, at the widths 16 to 128)."""
-    encoder, decoder = macs_per_pixel(WIDTHS["16x"])
-    assert encoder == pytest.approx(15400, rel=0.01)
-    assert decoder == pytest.approx(15400, rel=0.01)
-    assert sum(int(np.prod(shape)) for shape in expected_shapes(WIDTHS["16x"]).values()) == 439_471
+    networks = {"encoder": Encoder(WIDTHS["16x"]), "decoder": Decoder(WIDTHS["16x"])}
+    pair = engine_form(
+        {f"{side}.{name}": x for side, net in networks.items() for name, x in net.state_dict().items()}, LAYERS, {}
+    )
+    assert macs_per_pixel(pair) == {"encoder": pytest.approx(15400, rel=0.01), "decoder": pytest.approx(15400, rel=0.01)}
+    assert pair.parameters == 439_471
 
 
 def test_same_input_gives_the_same_file(source: Path, pictures: Path, converted: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from fastnst.networks.perceptual import VGG16_LAYERS, PerceptualNetwork
 from fastnst.train import crd
 from fastnst.train.crd_settings import CrdSettings
+from fastnst.train.gan_losses import deceives, passes
 from fastnst.train.image_pool import ImagePool
 from fastnst.train.loop import Run
 from fastnst.train.settings import Phase, Place
@@ -158,6 +159,16 @@ def test_discriminator_of_the_student(how: str, updated: bool, adversarial: bool
     assert not moved(before["discriminator.A"], weights(run, "discriminator.A"))
     assert not moved(before["teacher"], weights(run, "teacher"))
     assert ("student_adversarial" in terms) is adversarial
+
+
+def test_a_frozen_discriminator_is_convinced_up_to_its_margin_only() -> None:
+    """It does not answer: an unbounded reward would be run after without end."""
+    logits = torch.tensor([0.0, 1.0, 8.0], requires_grad=True)
+    loss = passes("hinge", logits)
+    loss.backward()
+    assert loss.item() == pytest.approx(1 / 3)
+    assert logits.grad is not None and logits.grad.tolist() == pytest.approx([-1 / 3, 0, 0])
+    assert passes("lsgan", logits).item() == deceives("lsgan", logits).item()
 
 
 ALL = {"student_relation", "student_style", "student_feature", "student_adversarial"}

@@ -27,12 +27,13 @@ from fastnst.metrics.style import gram_matrices, style_distances
 from fastnst.networks.vgg import Encoder
 
 from .collab import CollabRecipe, CollabSettings
+from .command import start
 from .data import SUFFIXES, as_tensor, to_float
 from .loop import train
 from .scoring import scoring_vgg
-from .settings import Place, parse
+from .settings import Place
 from .student import student_from, teacher_from
-from .world import World, joined
+from .world import World
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "both": {},
@@ -194,11 +195,7 @@ def shown(values: Sequence[float]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """``fastnst train ablation``; see ``--help``."""
-    settings, place = parse("ablation", (__doc__ or "").splitlines()[0], AblationSettings(), argv)
-    if place.threads:
-        torch.set_num_threads(place.threads)
-    with joined(place.device) as world:
-        run(settings, place, world)
+    start("ablation", __doc__, AblationSettings(), run, argv)
 
 
 if __name__ == "__main__":

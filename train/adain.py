@@ -29,13 +29,14 @@ from fastnst.networks.state import decoder_widths, fill
 from fastnst.networks.vgg import TAPS, VGG19, Decoder, Encoder
 from fastnst.networks.wct import load_published_decoder
 
+from .command import start
 from .data import CropSource, to_float
 from .decoder import channels_last, initialise, load_part
 from .loop import train
 from .pool import FeaturePool, Statistics
 from .scoring import ScoredSettings, scoring_vgg
-from .settings import Phase, Place, parse
-from .world import World, joined
+from .settings import Phase, Place
+from .world import World
 
 WCT_DECODERS_FILE = "wct_decoders_relu1_3_f16.safetensors"
 ENCODERS = ("vgg", "mobilenet")
@@ -224,13 +225,14 @@ class AdainRecipe:
         return {name: value for name, value in self.networks.state_dict().items() if not name.startswith("embeddings.")}
 
 
+def run(settings: AdainSettings, place: Place, world: World) -> None:
+    """Train, or go on."""
+    train(AdainRecipe(settings, place, world), settings, place, world)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """``fastnst train adain``; see ``--help``."""
-    settings, place = parse("adain", (__doc__ or "").splitlines()[0], AdainSettings(), argv)
-    if place.threads:
-        torch.set_num_threads(place.threads)
-    with joined(place.device) as world:
-        train(AdainRecipe(settings, place, world), settings, place, world)
+    start("adain", __doc__, AdainSettings(), run, argv)
 
 
 if __name__ == "__main__":

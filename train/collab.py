@@ -19,13 +19,14 @@ from torch import Tensor, nn
 from fastnst import ops
 from fastnst.networks.vgg import Decoder
 
+from .command import start
 from .data import CropSource, to_float
 from .decoder import channels_last, reconstruction
 from .loop import train
 from .scoring import ScoredSettings, scoring_vgg
-from .settings import Phase, Place, parse
+from .settings import Phase, Place
 from .student import Student, new_student, start_pruned, student_from, teacher_from
-from .world import World, joined
+from .world import World
 
 INITIAL = ("pruned", "random")
 NORMALISED_ON = 32
@@ -216,13 +217,14 @@ def linear_embeddings(maps: Sequence[Tensor], aims: Sequence[Tensor], heads: nn.
     return torch.stack(losses).sum()
 
 
+def run(settings: CollabSettings, place: Place, world: World) -> None:
+    """Train, or go on."""
+    train(CollabRecipe(settings, place, world), settings, place, world)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """``fastnst train collab``; see ``--help``."""
-    settings, place = parse("collab", (__doc__ or "").splitlines()[0], CollabSettings(), argv)
-    if place.threads:
-        torch.set_num_threads(place.threads)
-    with joined(place.device) as world:
-        train(CollabRecipe(settings, place, world), settings, place, world)
+    start("collab", __doc__, CollabSettings(), run, argv)
 
 
 if __name__ == "__main__":

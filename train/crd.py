@@ -21,17 +21,18 @@ from fastnst.networks.gan import Generator, PatchDiscriminator, generator
 from fastnst.networks.inception import Inception
 from fastnst.networks.perceptual import PerceptualNetwork
 
+from .command import start
 from .crd_quality import write_quality
 from .crd_settings import CrdSettings, schedule
 from .distillation import Adaptors, StudentLoss
-from .gan_losses import Step, cycle_step, deceives, paired_step, sum_of, tells_apart
+from .gan_losses import Step, cycle_step, deceives, paired_step, passes, sum_of, tells_apart
 from .image_pool import ImagePool
 from .jury import Jury, translated
 from .loop import train
 from .scoring import VGG_FILE
-from .settings import Phase, Place, parse
+from .settings import Phase, Place
 from .translation import Pictures
-from .world import World, joined
+from .world import World
 
 VGG16_FILE = "vgg16_relu2_2_partial_f16.safetensors"
 INCEPTION_FILE = "inception2015_fid_to_mixed7a_f16.safetensors"
@@ -115,7 +116,7 @@ class CrdRecipe:
     @property
     def latest_judge(self) -> bool:
         """Whether the student faces the latest discriminator, not the one that was trained with its teacher as it is."""
-        return self.settings.as_published or self.settings.discriminator in {"always", "pretrained-updated"}
+        return self.settings.as_published or self.settings.judge_answers
 
     def jury(self, split: str, direction: str = "AtoB") -> Jury:
         """Judges generators of ``direction`` on ``test`` or ``held-out`` pictures."""
@@ -162,7 +163,7 @@ class CrdRecipe:
 
     def updates_judge(self, phase: Phase) -> bool:
         """Whether the discriminator learns from the student's pictures in a phase."""
-        return "discriminator" in phase.trains and self.settings.discriminator in {"always", "pretrained-updated"}
+        return "discriminator" in phase.trains and self.settings.judge_answers
 
     def teacher_step(self, real: dict[str, Tensor], batch_index: int) -> Step:
         """The losses of teachers and discriminators."""
@@ -188,7 +189,8 @@ class CrdRecipe:
         if self.judged:
             judge = self.judges["B"] if step or self.latest_judge else self.best.judge
             logits = judge(self._shown(source, made))
-            terms["adversarial"] = self.settings.adversarial_weight * deceives(self.gan_loss, logits)
+            convince = deceives if self.settings.judge_answers else passes
+            terms["adversarial"] = self.settings.adversarial_weight * convince(self.gan_loss, logits)
         return terms, made
 
     def judged_loss(self, real: dict[str, Tensor], made: Tensor, batch_index: int) -> Tensor:
@@ -214,6 +216,7 @@ class CrdRecipe:
 
 def run(settings: CrdSettings, place: Place, world: World) -> CrdRecipe:
     """Train, or go on, and measure what came of it."""
+    settings = settings.completed()
     recipe = CrdRecipe(settings, place, world)
     train(recipe, settings, place, world)
     if world.leads:
@@ -223,11 +226,7 @@ def run(settings: CrdSettings, place: Place, world: World) -> CrdRecipe:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """``fastnst train crd``; see ``--help``."""
-    settings, place = parse("crd", (__doc__ or "").splitlines()[0], CrdSettings(), argv)
-    if place.threads:
-        torch.set_num_threads(place.threads)
-    with joined(place.device) as world:
-        run(settings.completed(), place, world)
+    start("crd", __doc__, CrdSettings(), run, argv)
 
 
 if __name__ == "__main__":

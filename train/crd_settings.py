@@ -113,6 +113,11 @@ class CrdSettings(Settings):
         return self.distil and self.task == "paired" and not self.discriminator.startswith("pretrained")
 
     @property
+    def judge_answers(self) -> bool:
+        """Whether the discriminator learns from the student's pictures too."""
+        return self.discriminator in {"always", "pretrained-updated"}
+
+    @property
     def selection(self) -> str:
         """What chooses the teacher that a student learns from: held-out or test pictures, or nothing: then it is the last."""
         if self.task == "paired":
@@ -168,8 +173,7 @@ def schedule(settings: CrdSettings, epoch_steps: int, choose: Callable[[], dict[
         return [phase(f"both-{i}", epoch_steps, rate, (*teacher, "student")) for i, rate in enumerate(factors, 1)]
     if not settings.distil:
         return [phase(f"alone-{i}", epoch_steps * settings.ratio, rate, teacher) for i, rate in enumerate(factors, 1)]
-    updated = settings.discriminator in {"always", "pretrained-updated"}
-    trains = ("student", "discriminator") if updated else ("student",)
+    trains = ("student", "discriminator") if settings.judge_answers else ("student",)
     teachers, students, since = [], [], 0
     interleaved = []
     for i, rate in enumerate(factors, 1):

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import torch
-
 from fastnst.images import atomic_output
 
+from .command import start
 from .crd import run
 from .crd_settings import CrdSettings
-from .settings import Place, filled, parse
-from .world import World, joined
+from .settings import Place, filled
+from .world import World
 
 
 @dataclass(frozen=True)
@@ -195,18 +193,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--variants", default="")
     parser.add_argument("--seeds", type=_numbers, default=[1])
     own, rest = parser.parse_known_args(argv)
-    settings, place = parse(
-        "crd-tables", (__doc__ or "").splitlines()[0] + " Also --variants A,B and --seeds 1,2.", CrdSettings(), rest
-    )
-    names = own.variants.split(",") if own.variants else list(variants(settings.task))
-    if place.threads:
-        torch.set_num_threads(place.threads)
-    with joined(place.device) as world:
+    told = (__doc__ or "").splitlines()[0] + " Also --variants A,B and --seeds 1,2."
+
+    def make_all(settings: CrdSettings, place: Place, world: World) -> None:
+        names = own.variants.split(",") if own.variants else list(variants(settings.task))
         make(settings, place, world, names, own.seeds)
+
+    start("crd-tables", told, CrdSettings(), make_all, rest)
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except (ValueError, OSError) as error:
-        sys.exit(f"crd_tables: {error}")
+    main()

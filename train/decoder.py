@@ -19,11 +19,12 @@ from fastnst.networks.state import decoder_widths, encoder_widths, fill, part_of
 from fastnst.networks.vgg import ALL_LAYERS, Decoder, Encoder
 from fastnst.networks.vgg_files import read_tensors
 
+from .command import start
 from .data import CropSource, to_float
 from .loop import train
 from .scoring import ScoredSettings, scoring_vgg
-from .settings import Phase, Place, parse
-from .world import World, joined
+from .settings import Phase, Place
+from .world import World
 
 
 @dataclass(frozen=True)
@@ -138,13 +139,14 @@ def initialise(network: nn.Module) -> None:
             nn.init.constant_(last.bias, 0.5)
 
 
+def run(settings: DecoderSettings, place: Place, world: World) -> None:
+    """Train, or go on."""
+    train(DecoderRecipe(settings, place, world), settings, place, world)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """``fastnst train decoder``; see ``--help``."""
-    settings, place = parse("decoder", (__doc__ or "").splitlines()[0], DecoderSettings(), argv)
-    if place.threads:
-        torch.set_num_threads(place.threads)
-    with joined(place.device) as world:
-        train(DecoderRecipe(settings, place, world), settings, place, world)
+    start("decoder", __doc__, DecoderSettings(), run, argv)
 
 
 if __name__ == "__main__":

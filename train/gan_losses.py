@@ -24,6 +24,15 @@ def deceives(kind: str, logits: Tensor) -> Tensor:
     return (logits - 1).square().mean() if kind == "lsgan" else -logits.mean()
 
 
+def passes(kind: str, logits: Tensor) -> Tensor:
+    """The generator's loss where its discriminator does not learn from its pictures: they need not look more than real.
+
+    ``hinge`` ends at the margin that the discriminator asks of real pictures. Unbounded, as :func:`deceives` is, a student of
+    pix2pix ran to logits of 8 before a discriminator that only its teacher's pictures train.
+    """
+    return F.relu(1 - logits.float()).mean() if kind == "hinge" else deceives(kind, logits)
+
+
 def tells_apart(kind: str, real: Tensor, made: Tensor) -> Tensor:
     """The discriminator's loss, from its logits of real and of made pictures."""
     real, made = real.float(), made.float()

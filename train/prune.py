@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 
 from fastnst.networks.adain import LAYERS, WIDTHS
@@ -22,12 +21,13 @@ from fastnst.networks.state import encoder_widths, part_of
 
 from .adain import AdainRecipe, AdainSettings
 from .checkpoints import save_checkpoint
+from .command import start
 from .filters import kept_channels
 from .live import live_networks
 from .loop import train
 from .scoring import scoring_vgg
-from .settings import Place, parse
-from .world import World, joined
+from .settings import Place
+from .world import World
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,7 @@ def run(settings: PruneSettings, place: Place, world: World) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """``fastnst train prune``; see ``--help``."""
-    settings, place = parse("prune", (__doc__ or "").splitlines()[0], PruneSettings(), argv)
-    if place.threads:
-        torch.set_num_threads(place.threads)
-    with joined(place.device) as world:
-        run(settings, place, world)
+    start("prune", __doc__, PruneSettings(), run, argv)
 
 
 if __name__ == "__main__":

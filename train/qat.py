@@ -25,11 +25,12 @@ from fastnst.convert.quantisation import quantise
 from fastnst.images import atomic_output
 from fastnst.modelfile import to_bytes
 
+from .command import start
 from .data import CropSource
 from .fake import FakePair
 from .loop import train
-from .settings import Phase, Place, Settings, parse
-from .world import World, joined
+from .settings import Phase, Place, Settings
+from .world import World
 
 
 @dataclass(frozen=True)
@@ -124,16 +125,17 @@ class QatRecipe:
             file.write(to_bytes(replace(self.fake.exported(), card=card)))
 
 
+def run(settings: QatSettings, place: Place, world: World) -> None:
+    """Train, or go on, and write the engine's model."""
+    recipe = QatRecipe(settings, place, world)
+    final = train(recipe, settings, place, world)
+    if world.leads:
+        recipe.write(load_file(final), place.out / "model.fnst")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """``fastnst train qat``; see ``--help``."""
-    settings, place = parse("qat", (__doc__ or "").splitlines()[0], QatSettings(), argv)
-    if place.threads:
-        torch.set_num_threads(place.threads)
-    with joined(place.device) as world:
-        recipe = QatRecipe(settings, place, world)
-        final = train(recipe, settings, place, world)
-        if world.leads:
-            recipe.write(load_file(final), place.out / "model.fnst")
+    start("qat", __doc__, QatSettings(), run, argv)
 
 
 if __name__ == "__main__":

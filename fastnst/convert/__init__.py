@@ -26,8 +26,6 @@ from fastnst.convert.quantisation import Ranges, quantise
 from fastnst.convert.stages import Stages, is_stages, load_stages
 from fastnst.images import atomic_output
 from fastnst.modelfile import Model, WctModel, to_bytes
-from fastnst.networks.adain import LAYERS
-from fastnst.networks.vgg import POOL_AFTER
 
 
 def macs_of(convs: Sequence[Conv], area: float = 1.0) -> float:
@@ -40,26 +38,27 @@ def macs_of(convs: Sequence[Conv], area: float = 1.0) -> float:
     return total
 
 
-def macs_per_pixel(widths: Sequence[int]) -> tuple[int, int]:
+def macs_per_pixel(pair: Pair) -> dict[str, int]:
     """Multiply-accumulates of the trained encoder (``conv0`` included) and decoder for one pixel of the picture, rounded."""
-    area, inner, total = 1.0, 3, 0.0
-    for name, outer in zip(LAYERS, widths, strict=True):
-        total += 9 * inner * outer * area
-        inner = outer
-        area = area / 4 if name in POOL_AFTER else area
-    return round(total + 9), round(total)
+    area = 0.25 ** sum(conv.pool != "none" for conv in pair.encoder)
+    return {"encoder": round(macs_of(pair.encoder) + 9), "decoder": round(macs_of(pair.decoder, area))}
+
+
+def widths_of(pair: Pair) -> dict[str, list[int]]:
+    """Output channels of the layers, in the order in which they run."""
+    return {side: [conv.weight.shape[1] for conv in getattr(pair, side)] for side in ("encoder", "decoder")}
 
 
 def card_of(pair: Pair, name: str, pictures: int) -> dict[str, Any]:
     """What the file of an AdaIN pair says about itself."""
-    encoder, decoder = macs_per_pixel(pair.widths)
+    macs = macs_per_pixel(pair)
     return {
         "name": name,
         "kind": "adain",
-        "widths": {"encoder": pair.widths},
+        "widths": widths_of(pair),
         "parameters": pair.parameters,
-        "macs_per_pixel": encoder + decoder,
-        "macs_per_pixel_by_part": {"encoder": encoder, "decoder": decoder},
+        "macs_per_pixel": sum(macs.values()),
+        "macs_per_pixel_by_part": macs,
         "bits": {"weights": 8, "activations": 8},
         "calibration": pictures,
         "source": "trained by fastnst's own recipe `adain`",
@@ -70,23 +69,16 @@ def card_of(pair: Pair, name: str, pictures: int) -> dict[str, Any]:
 
 def wct_card_of(stages: Stages, name: str, pictures: int) -> dict[str, Any]:
     """What the file of stages of WCT says about itself; multiply-accumulates are those of all levels together."""
-    parts: dict[str, dict[str, int]] = {}
-    widths: dict[str, dict[str, list[int]]] = {}
-    for number, pair in sorted(stages.pairs.items(), reverse=True):
-        encoder, area = macs_of(pair.encoder) + 9, 0.25 ** sum(conv.pool != "none" for conv in pair.encoder)
-        parts[str(number)] = {"encoder": round(encoder), "decoder": round(macs_of(pair.decoder, area))}
-        widths[str(number)] = {
-            "encoder": [conv.weight.shape[1] for conv in pair.encoder],
-            "decoder": [conv.weight.shape[1] for conv in pair.decoder],
-        }
+    pairs = {str(number): pair for number, pair in sorted(stages.pairs.items(), reverse=True)}
+    macs = {number: macs_per_pixel(pair) for number, pair in pairs.items()}
     return {
         "name": name,
         "kind": "wct",
         "levels": sorted(stages.pairs, reverse=True),
-        "widths": widths,
+        "widths": {number: widths_of(pair) for number, pair in pairs.items()},
         "parameters": stages.parameters,
-        "macs_per_pixel": sum(sum(part.values()) for part in parts.values()),
-        "macs_per_pixel_by_part": parts,
+        "macs_per_pixel": sum(sum(parts.values()) for parts in macs.values()),
+        "macs_per_pixel_by_part": macs,
         "bits": {"weights": 8, "activations": 8, "transform": 16},
         "calibration": pictures,
         "source": "trained by fastnst's own recipe `collab`",

@@ -47,12 +47,23 @@ class Pair:
         return [conv.weight.shape[1] for conv in self.encoder]
 
 
-def expected_shapes(widths: Sequence[int]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all tensors of a pair with these nine encoder widths."""
+def expected_shapes(layers: Sequence[str], tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all tensors of an encoder of ``layers`` and its decoder, as wide as their biases in ``tensors`` say.
+
+    Widths are free on either side, for channels that never speak may have been removed; only where encoder and decoder meet are
+    they the same.
+    """
+
+    def width(name: str) -> int:
+        return max(tensors[name].numel(), 1) if name in tensors else 1
+
     shapes: dict[str, tuple[int, ...]] = {"encoder.conv0.weight": (3, 3, 1, 1), "encoder.conv0.bias": (3,)}
-    for name, inner, outer in zip(LAYERS, (3, *widths[:-1]), widths, strict=True):
-        shapes |= {f"encoder.{name}.weight": (outer, inner, 3, 3), f"encoder.{name}.bias": (outer,)}
-        shapes |= {f"decoder.{name}.weight": (inner, outer, 3, 3), f"decoder.{name}.bias": (inner,)}
+    inner = 3
+    for side, names in (("encoder", layers), ("decoder", layers[::-1])):
+        for name in names:
+            outer = 3 if (side, name) == ("decoder", layers[0]) else width(f"{side}.{name}.bias")
+            shapes |= {f"{side}.{name}.weight": (outer, inner, 3, 3), f"{side}.{name}.bias": (outer,)}
+            inner = outer
     return shapes
 
 
@@ -106,7 +117,7 @@ def load_pair(source: Path) -> Pair:
     for name in firsts:
         if name not in tensors or tensors[name].ndim != 4:
             raise ValueError(f"{source}: not a trained AdaIN pair: no 4-dimensional tensor {name}")
-    check_shapes(source, tensors, expected_shapes([tensors[name].shape[0] for name in firsts]))
+    check_shapes(source, tensors, expected_shapes(LAYERS, tensors))
     return engine_form(tensors, LAYERS, facts)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fastnst.convert.pair import Pair, check_shapes, engine_form, read_tensors
+from fastnst.convert.pair import Pair, check_shapes, engine_form, expected_shapes, read_tensors
 from fastnst.networks.vgg import layers_of
 from fastnst.networks.wct import STAGES
 
@@ -31,27 +31,6 @@ def is_stages(names: Sequence[str]) -> bool:
     return any(name.split(".")[0].isdecimal() for name in names)
 
 
-def stage_shapes(number: int, tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all tensors of a stage whose layers are as wide as their biases say.
-
-    Widths are free on either side, for channels that never speak may have been removed; only where encoder and decoder meet are
-    they the same.
-    """
-    layers = layers_of(number)
-
-    def width(name: str) -> int:
-        return max(tensors[name].numel(), 1) if name in tensors else 1
-
-    shapes: dict[str, tuple[int, ...]] = {"encoder.conv0.weight": (3, 3, 1, 1), "encoder.conv0.bias": (3,)}
-    inner = 3
-    for side, names in (("encoder", layers), ("decoder", layers[::-1])):
-        for name in names:
-            outer = 3 if (side, name) == ("decoder", layers[0]) else width(f"{side}.{name}.bias")
-            shapes |= {f"{side}.{name}.weight": (outer, inner, 3, 3), f"{side}.{name}.bias": (outer,)}
-            inner = outer
-    return shapes
-
-
 def load_stages(source: Path) -> Stages:
     """Read the stages that a file holds: tensors ``{stage}.encoder.{layer}.weight``, ``{stage}.decoder.{layer}.bias``, etc.
 
@@ -70,6 +49,7 @@ def load_stages(source: Path) -> Stages:
         if text not in numbers:
             raise ValueError(f"{source}: unexpected tensor {text}.{next(iter(mine))}: no stage of WCT")
         number = numbers[text]
-        check_shapes(f"{source}: stage {number}", mine, stage_shapes(number, mine))
-        pairs[number] = engine_form(mine, layers_of(number), facts, last_relu=True)
+        layers = layers_of(number)
+        check_shapes(f"{source}: stage {number}", mine, expected_shapes(layers, mine))
+        pairs[number] = engine_form(mine, layers, facts, last_relu=True)
     return Stages(pairs, facts)
