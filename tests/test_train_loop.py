@@ -181,7 +181,7 @@ class Rivals(tiny_recipe.TinyRecipe):
         super().__init__(settings, place, world)
         torch.manual_seed(1)
         self.networks = nn.ModuleDict({"maker": nn.Linear(4, 4), "judge": nn.Linear(4, 1), "makers": nn.Linear(1, 1)})
-        both = Phase("both", 3, 1, 8, falls=False, trains=("maker", "judge"))
+        both = Phase("both", 3, 1, 8, falls=False, trains=("maker", "judge"), rates={"maker": 3.0})
         self.phases = [both, Phase("judge", 2, 1, 8, falls=False, rate=0.5, trains=("judge",), begins=lambda: {"begun": 7.0})]
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
@@ -210,7 +210,7 @@ def test_networks_go_down_losses_of_their_own(tmp_path: Path) -> None:
         for name, each in gradients.items():
             for p, gradient in zip(alone[name].parameters(), each, strict=True):  # type: ignore[index]
                 p.grad = gradient
-            optimizers[name].param_groups[0]["lr"] = 0.25 * phase.rate
+            optimizers[name].param_groups[0]["lr"] = 0.25 * phase.rate * phase.rates.get(name, 1.0)
             optimizers[name].step()
     for name, value in alone.state_dict().items():
         assert torch.equal(value, run.recipe.networks.state_dict()[name]), name

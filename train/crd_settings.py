@@ -72,6 +72,7 @@ class CrdSettings(Settings):
     dimension: int = field(default=192, metadata={"help": "of the features for FID and KID: 64, 192 or 768"})
     as_published: bool = field(default=False, metadata={"help": "as the published code where it differs from the paper"})
     learning_rate: float = 2e-4
+    student_rate: float = field(default=1.0, metadata={"help": "factor of the student's learning rate; 5 for few steps"})
     warm_up: int = 0
     momentum: float = 0.5
     clip: float = 1e9
@@ -94,6 +95,8 @@ class CrdSettings(Settings):
             raise ValueError(f"granularities: expected some of {', '.join(GRANULARITIES)}, got {', '.join(unknown)}")
         if self.relation == "content" and not self.granularity_names:
             raise ValueError("granularities: expected at least one; without relations use --relation none")
+        if self.student_rate <= 0:
+            raise ValueError(f"student_rate: expected above 0, got {self.student_rate:g}")
         if self.perceptual_levels not in {2, 4}:
             raise ValueError(f"perceptual_levels: expected 2 or 4, got {self.perceptual_levels}")
         if min(self.epochs, self.decay_epochs) < 0 or self.epochs + self.decay_epochs < 1 or self.interval < 1:
@@ -166,7 +169,8 @@ def schedule(settings: CrdSettings, epoch_steps: int, choose: Callable[[], dict[
 
     def phase(name: str, steps: int, rate: float, trains: tuple[str, ...], student: bool = False) -> Phase:
         batch = (settings.student_batch or settings.batch) if student else settings.batch
-        return Phase(name, steps, batch, settings.size, False, rate, trains, choose if student else None)
+        own = {"student": settings.student_rate}
+        return Phase(name, steps, batch, settings.size, False, rate, trains, choose if student else None, own)
 
     factors = rates(settings)
     if settings.together:

@@ -74,7 +74,11 @@ class Run:
         self.names, self.parameters = [name for name, _ in trained], [p for _, p in trained]
         # One Adam serves networks that are trained in turn: it has a state for each parameter, and leaves alone, step count
         # and all, those without a gradient.
-        self.optimizer = torch.optim.Adam(self.parameters, betas=(settings.momentum, 0.999))
+        groups: dict[str, list[nn.Parameter]] = {}
+        for name, p in trained:
+            groups.setdefault(name.partition(".")[0], []).append(p)
+        named_groups = [{"params": own, "network": network} for network, own in groups.items()]
+        self.optimizer = torch.optim.Adam(named_groups, betas=(settings.momentum, 0.999))
         self.average = {name: p.detach().clone() for name, p in trained}
         self.steps = sum(phase.steps for phase in recipe.phases)
         self.step, self.seconds = 0, 0.0
@@ -117,7 +121,7 @@ class Run:
             nn.utils.clip_grad_norm_(parameters, settings.clip)
         rate = learning_rate(settings, phase, within)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * phase.rates.get(group["network"], 1.0)
         self.optimizer.step()
         share = min(settings.average, (self.step + 1) / (self.step + 10))
         with torch.no_grad():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +29,7 @@ class Phase:
         size: side of the crops in pixels.
         falls: whether the learning rate falls to zero along half a cosine; otherwise it stays.
         rate: factor of the learning rate.
+        rates: further factors of it, for some of the recipe's networks.
         trains: children of the recipe's networks that go down losses of their own, called after them; the others stay. Without
             any, all networks go down ``loss``.
         begins: called before the first step; may change what is not trained. The figures that it returns are logged.
@@ -42,6 +43,7 @@ class Phase:
     rate: float = 1.0
     trains: tuple[str, ...] = ()
     begins: Callable[[], dict[str, float]] | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
