@@ -10,7 +10,8 @@ from torch import Tensor
 def reflection_pad(x: Tensor, margin: int = 1) -> Tensor:
     """[N, C, H, W] with ``margin`` reflected pixels on every side, in ``x``'s own type.
 
-    Autocast on CPUs would have it in float32, three copies that a padding, which computes nothing, has no use for.
+    Autocast on CPUs, unlike that on GPUs, would have it in float32: three copies that a padding, which computes nothing, has no
+    use for.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with torch.autocast("cpu", enabled=False):
         return F.pad(x, (margin,) * 4, mode="reflect")
