@@ -84,10 +84,10 @@ WRITE_SUFFIXES = tuple(_WRITERS)
 # ---- reading ----------------------------------------------------------------------------------------------------------------
 
 
-def require_file(path: Path) -> None:
-    """Raise :class:`ImageError` unless ``path`` is a regular file that is not empty."""
+def require_file(path: Path, kind: str = "picture") -> None:
+    """Raise :class:`ImageError` unless ``path`` is a regular file that is not empty; ``kind`` is what it should be."""
     if path.is_dir():
-        raise ImageError(f"{path}: is a folder, not a picture")
+        raise ImageError(f"{path}: is a folder, not a {kind}")
     if not path.exists():
         raise ImageError(f"{path}: no such file")
     if not path.is_file():

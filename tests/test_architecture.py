@@ -15,9 +15,12 @@ MAY_IMPORT = {
     "fastnst": {"fastnst.stylize", "fastnst.engine"},
     "fastnst.__main__": {"fastnst.cli"},
     "fastnst.cli": {"fastnst", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images", "fastnst.convert",
-                    "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine"},
+                    "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine", "fastnst.progress",
+                    "fastnst.video"},
     "fastnst.info": {"fastnst", "fastnst.engine"},
-    "fastnst.jobs": {"fastnst.stylize", "fastnst.images", "fastnst.engine"},
+    "fastnst.progress": set(),
+    "fastnst.jobs": {"fastnst.stylize", "fastnst.images", "fastnst.engine", "fastnst.video"},
+    "fastnst.video": {"fastnst", "fastnst.video", "fastnst.stylize", "fastnst.images", "fastnst.engine", "fastnst._engine"},
     "fastnst.stylize": {"fastnst.engine", "fastnst.images"},
     "fastnst.images": set(),
     "fastnst.engine": {"fastnst", "fastnst._engine"},
@@ -40,7 +43,8 @@ MAY_IMPORT = {
                       "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.images"},
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.huffman", "fastnst.images", "fastnst.info", "fastnst.jobs",
-              "fastnst.modelfile", "fastnst.stylize")  # fmt: skip
+              "fastnst.modelfile", "fastnst.progress", "fastnst.stylize", "fastnst.video.job",
+              "fastnst.video.camera")  # fmt: skip
 
 
 def modules() -> dict[str, Path]:

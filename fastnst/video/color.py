@@ -1,6 +1,7 @@
 """Y'CbCr planes to sRGB pixels and back, in integers that are the same on every machine (``csrc/base/yuv.h`` has the formulas).
 
-Sources: ITU-R BT.601-7, BT.709-6 and BT.2020-2 for luma and the scales of limited range, JFIF 1.02 for full range and centred chroma.
+Sources: ITU-R BT.601-7, BT.709-6 and BT.2020-2 for luma and the scales of limited range, JFIF 1.02 for full range and for
+chroma between the columns.
 """
 
 from __future__ import annotations

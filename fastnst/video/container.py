@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import av
 
 _DIRECT = {
-    "yuv420p": "420", "yuvj420p": "420", "yuv422p": "422", "yuvj422p": "422", "yuv444p": "444", "yuvj444p": "444", "gray": "mono",
+    "yuv420p": "420", "yuvj420p": "420", "yuv422p": "422", "yuvj422p": "422", "yuv444p": "444", "yuvj444p": "444",
+    "gray": "mono",
 }  # fmt: skip
 """Pixel formats whose planes are taken as they are; others are brought to one of them first, by FFmpeg."""
 _MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
@@ -116,6 +117,12 @@ class ContainerSource:
             if not stream.disposition & Disposition.attached_pic:  # the picture of an album
                 return stream
         raise VideoError(f"{self.path}: holds no video")
+
+    @property
+    def end(self) -> int | None:
+        """When its last frame ends, in units of its time base, where the container says."""
+        start, duration = self.stream.start_time, self.stream.duration
+        return None if start is None or duration is None else int(start + duration)
 
     def _expected(self) -> int | None:
         """How many frames the duration has room for."""

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from fastnst.images import atomic_output
 from fastnst.video.container import ContainerSource, named_errors, pyav
 from fastnst.video.encoder import CONTAINERS, SEGMENT, Codec, Segment
-from fastnst.video.frames import UNKNOWN_RATE, Format, Frame, VideoError
+from fastnst.video.frames import Format, Frame, VideoError
 from fastnst.video.parts import Parts
 
 _ABOUT_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder")
@@ -72,12 +72,16 @@ class ContainerTarget:
         # Every segment but the last one is full.
         return [self._parts.folder / f"{index:06}.nut" for index in range(-(-self.done // SEGMENT))]
 
+    def _end(self) -> Fraction | None:
+        end = self._source.end if self._source else None
+        return None if end is None else end * self._video.time_base
+
     def _join(self, file: BinaryIO) -> None:
         av = pyav()
         paths = self._paths()
         with av.open(file, "w", format=self._container) as output, av.open(str(paths[0])) as first:
             video = output.add_stream_from_template(first.streams.video[0])
-            packets = [_video_packets(paths, video, self._video.rate or UNKNOWN_RATE)]
+            packets = [_video_packets(paths, video, self._end())]
             if self._source is None:
                 for packet in packets[0]:
                     output.mux(packet)
@@ -118,8 +122,8 @@ def _copy_facts(source: Any, to: Any) -> None:
     to.disposition = source.disposition
 
 
-def _video_packets(paths: Sequence[Path], stream: Any, rate: Fraction) -> Iterator[Any]:
-    """All packets of all segments, each as long as until the next one."""
+def _video_packets(paths: Sequence[Path], stream: Any, end: Fraction | None) -> Iterator[Any]:
+    """All packets of all segments, each as long as until the next one; the last one until ``end``, or as the encoder thinks."""
     held = None
     for path in paths:
         with pyav().open(str(path)) as segment:
@@ -132,7 +136,8 @@ def _video_packets(paths: Sequence[Path], stream: Any, rate: Fraction) -> Iterat
                     yield held
                 held = packet
     if held is not None:
-        held.duration = round(1 / (rate * held.time_base))
+        if end is not None:
+            held.duration = max(1, round(end / held.time_base) - held.pts)
         held.stream = stream
         yield held
 
