@@ -368,8 +368,8 @@ def _add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
         "--smooth",
         type=_alpha,
         metavar="S",
-        help="of a video: how slowly the content's statistics follow the frames, 0 = not at all, 1 = only at cuts; default: "
-        "0.8 for AdaIN models",
+        help="of a video: how slowly the content's statistics follow the frames, 0 = at once, 1 = only at cuts; default: "
+        "0.5 for AdaIN models",
     )
     qualities = "of a video: the encoder's number, 0 = best; default: 18 for H.264, 24 for WebM's VP9"
     add("--video-quality", type=_at_least(0), metavar="N", help=qualities)

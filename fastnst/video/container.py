@@ -66,7 +66,7 @@ class ContainerSource:
     Attributes:
         path: of the file.
         container: PyAV's.
-        stream: PyAV's, of the video.
+        index: of the video among the container's streams.
         tags: what its first frame says.
 
     Raises:
@@ -80,8 +80,9 @@ class ContainerSource:
         with named_errors(path, "not a video that can be read"):
             self.container = av.open(str(path))
         try:
-            self.stream = self._video_stream()
-            self.stream.thread_type = "AUTO"
+            self._stream = self._video_stream()
+            self.index: int = self._stream.index
+            self._stream.thread_type = "AUTO"
             first = self._first_frame()
             self._shape = (first.width, first.height, first.format.name)
             self.format = self._format(first)
@@ -89,7 +90,7 @@ class ContainerSource:
         except BaseException:
             self.container.close()
             raise
-        self.count: int | None = self.stream.frames or self._expected()
+        self.count: int | None = self._stream.frames or self._expected()
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """See :class:`fastnst.video.frames.Source`. What comes before ``start`` is decoded, for no index can be relied on."""
@@ -97,7 +98,7 @@ class ContainerSource:
         time = None
         with named_errors(self.path, "broken video"):
             self.container.seek(0, backward=True, any_frame=False)
-            for number, frame in enumerate(self.container.decode(self.stream)):
+            for number, frame in enumerate(self.container.decode(self._stream)):
                 if (frame.width, frame.height, frame.format.name) != self._shape:
                     raise VideoError(f"{self.path}: changes its size or pixel format at frame {number}")
                 expected = 0 if time is None else time + max(1, round(period))
@@ -118,12 +119,6 @@ class ContainerSource:
                 return stream
         raise VideoError(f"{self.path}: holds no video")
 
-    @property
-    def end(self) -> int | None:
-        """When its last frame ends, in units of its time base, where the container says."""
-        start, duration = self.stream.start_time, self.stream.duration
-        return None if start is None or duration is None else int(start + duration)
-
     def _expected(self) -> int | None:
         """How many frames the duration has room for."""
         if self.format.rate and self.container.duration:
@@ -132,7 +127,7 @@ class ContainerSource:
 
     def _first_frame(self) -> av.VideoFrame:
         with named_errors(self.path, "broken video"):
-            frame: av.VideoFrame | None = next(self.container.decode(self.stream), None)
+            frame: av.VideoFrame | None = next(self.container.decode(self._stream), None)
         if frame is None:
             raise VideoError(f"{self.path}: its video has no frames")
         return frame
@@ -153,8 +148,8 @@ class ContainerSource:
         planes = self._plain(frame)
         full = planes.color_range == _FULL or planes.format.name.startswith("yuvj")
         coding = Coding(_DIRECT[planes.format.name], False, matrix, full)
-        aspect = self.stream.sample_aspect_ratio
-        return Format(width, height, coding, self.stream.time_base, self.stream.average_rate, aspect or None)
+        aspect = self._stream.sample_aspect_ratio
+        return Format(width, height, coding, self._stream.time_base, self._stream.average_rate, aspect or None)
 
     def _plain(self, frame: av.VideoFrame) -> av.VideoFrame:
         """``frame`` as planes of 8 bits."""

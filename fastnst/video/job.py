@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from fastnst.video.encoder import choose, encoded_format
 from fastnst.video.frames import Format, Source, Target, VideoError
 from fastnst.video.parts import Parts
 from fastnst.video.pipeline import Pipeline, Recipe
-from fastnst.video.remux import ContainerTarget
+from fastnst.video.remux import ContainerTarget, sort_streams
 from fastnst.video.stability import Average
 from fastnst.video.y4m import Y4mPipe, Y4mSource, Y4mTarget, output_format
 
@@ -74,25 +75,24 @@ def stylize_video(
     start = time.perf_counter()
     source = open_source(content)
     try:
-        width, height = scaled_size(source.format.width, source.format.height, size)
-    except ValueError as error:
-        raise VideoError(f"{content}: with a short side of {size}: {error}") from None
-    outcome = Outcome(width, height)
-    target, video = _open_target(content, output, source, outcome, _fingerprint(stylizer, recipe, size), quality)
+        outcome = Outcome(*_size(content, source, size))
+        target, video = _open_target(content, output, source, outcome, _fingerprint(stylizer, recipe, size), quality)
+    except BaseException:
+        source.close()
+        raise
     try:
         outcome.frames = outcome.resumed = target.done
         average = Average.from_json(target.state) if target.state else None
-        pipeline = Pipeline(stylizer, recipe, source.format.coding, video.coding, (width, height), average)
-        frames = source.frames(max(0, target.done - 1))
-        before = next(frames, None) if target.done else None
-        for done in pipeline.run(frames, before):
-            target.write(done.frame)
-            outcome.frames += 1
-            outcome.repeated += done.repeated
-            average = done.average
-            if outcome.frames % target.interval == 0:
-                target.checkpoint(average and average.as_json())
-            on_frame(outcome.frames, source.count)
+        pipeline = Pipeline(stylizer, recipe, source.format.coding, video.coding, (video.width, video.height), average)
+        with closing(pipeline.run(source, target.done)) as finished:
+            for done in finished:
+                target.write(done.frame)
+                outcome.frames += 1
+                outcome.repeated += done.repeated
+                average = done.average
+                if outcome.frames % target.interval == 0:
+                    target.checkpoint(average and average.as_json())
+                on_frame(outcome.frames, source.count)
         if not outcome.frames:
             raise VideoError(f"{content}: has no frames")
         if outcome.frames % target.interval:
@@ -100,9 +100,15 @@ def stylize_video(
         target.finish()
     finally:
         target.close()
-    source.close()  # not after a failure, when its thread may still be reading
     outcome.seconds = time.perf_counter() - start
     return outcome
+
+
+def _size(content: Path, source: Source, short_side: int) -> tuple[int, int]:
+    try:
+        return scaled_size(source.format.width, source.format.height, short_side)
+    except ValueError as error:
+        raise VideoError(f"{content}: with a short side of {short_side}: {error}") from None
 
 
 def open_source(content: Path) -> Source:
@@ -114,7 +120,12 @@ def open_source(content: Path) -> Source:
     if content == PIPE:
         return Y4mSource(sys.stdin.buffer, "standard input")
     if content.suffix.lower() == ".y4m":
-        return Y4mSource(content.open("rb"), str(content))
+        file = content.open("rb")
+        try:
+            return Y4mSource(file, str(content))
+        except BaseException:
+            file.close()
+            raise
     return ContainerSource(content)
 
 
@@ -133,9 +144,9 @@ def _open_target(
     codec, level = choose(output, quality)
     video = encoded_format(source.format, outcome.width, outcome.height)
     versions = [codec.name, level, pyav().__version__]
-    target = ContainerTarget(_parts(output, content_digest, [fingerprint, *versions]), video, codec, level, container)
-    outcome.left_out = target.left_out
-    return target, video
+    copied, outcome.left_out = sort_streams(container, output) if container else ([], [])
+    parts = _parts(output, content_digest, [fingerprint, *versions])
+    return ContainerTarget(parts, video, codec, level, container, copied), video
 
 
 def _parts(output: Path, content_digest: str | None, made_with: Sequence[object]) -> Parts:
@@ -170,4 +181,4 @@ def _kinds(source: ContainerSource | None) -> list[str]:
     """Of all streams but the video: a y4m holds none of them."""
     if source is None:
         return []
-    return [stream.type for stream in source.container.streams if stream.index != source.stream.index]
+    return [stream.type for stream in source.container.streams if stream.index != source.index]

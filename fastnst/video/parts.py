@@ -67,8 +67,8 @@ class Parts:
         self.close()
 
     def close(self) -> None:
-        """Let go."""
-        if not self._keep:
+        """Let go. Nothing is left where nothing was recorded."""
+        if not (self._keep and self.frames):
             shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)

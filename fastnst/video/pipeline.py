@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from PIL import Image
 from fastnst.engine import AnyLook, Look, default_threads
 from fastnst.stylize import Pixels, Stylizer, keep_color
 from fastnst.video.color import Coding, Plane
-from fastnst.video.frames import Frame
+from fastnst.video.frames import Frame, Source
 from fastnst.video.stability import Average, follow, steady_look
 
 
@@ -25,7 +25,7 @@ class Recipe:
     alpha: float = 1.0
     preserve_color: bool = False
     levels: tuple[int, ...] | None = None
-    smooth: float = 0.0  # how slowly the content's statistics follow the frames: 0 = not at all; only for AdaIN
+    smooth: float = 0.0  # how slowly the content's statistics follow the frames: 0 = at once; only for AdaIN
 
 
 @dataclass(frozen=True)
@@ -75,20 +75,21 @@ class Pipeline:
         self._recipe, self._source, self._target, self._size = recipe, source, target, size
         self._average = average
 
-    def run(self, frames: Iterator[Frame], before: Frame | None = None) -> Iterator[Done]:
-        """All frames, done, in order.
+    def run(self, source: Source, done: int = 0) -> Generator[Done, None, None]:
+        """All frames, done, in order. Closes the source at the end, also when it is closed itself.
 
         Args:
-            before: the last frame that an earlier run has done.
+            done: how many frames an earlier run has done.
 
         Raises:
             Exception: whatever reading or stylizing a frame raised, when its turn has come.
         """
         reader, workers = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(self._threads, "stylize")
         reading: deque[Future[Frame | None]] = deque()
-        working: deque[tuple[_Step, Future[Done]]] = deque()
-        last = None if before is None else self._finished(before)
+        working: deque[Future[Done]] = deque()
         try:
+            frames = source.frames(max(0, done - 1))
+            last = self._finished(next(frames)) if done else None
             while True:
                 while len(reading) <= self._threads:
                     reading.append(reader.submit(next, frames, None))
@@ -96,14 +97,18 @@ class Pipeline:
                 if frame is None:
                     break
                 step = last = _Step(frame, last)
-                working.append((step, workers.submit(self._do, step)))
+                working.append(workers.submit(self._do, step))
                 if len(working) > 2 * self._threads:
-                    yield working.popleft()[1].result()
+                    yield working.popleft().result()
             while working:
-                yield working.popleft()[1].result()
+                yield working.popleft().result()
         finally:
-            for pool in (reader, workers):
-                pool.shutdown(wait=False, cancel_futures=True)
+            workers.shutdown(wait=False, cancel_futures=True)
+            # Only the thread that reads may close the source, and whoever was interrupted does not wait for it.
+            for each in reading:
+                each.cancel()
+            reader.submit(source.close)
+            reader.shutdown(wait=False)
 
     def _finished(self, frame: Frame) -> _Step:
         step = _Step(frame, None, planes=None)

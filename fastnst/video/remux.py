@@ -24,23 +24,20 @@ class ContainerTarget:
 
     Args:
         video: what is encoded: 4:2:0.
-        source: whose other streams, chapters and tags are copied, packet by packet; None where it is no container.
-
-    Attributes:
-        left_out: kinds of the streams that this container cannot hold.
-
-    Raises:
-        VideoError: the container cannot hold the source's sound.
+        source: whose chapters and tags are copied; None where it is no container.
+        copied: indices of its streams that are copied, packet by packet.
     """
 
     interval = SEGMENT
 
-    def __init__(self, parts: Parts, video: Format, codec: Codec, quality: int, source: ContainerSource | None) -> None:
+    def __init__(
+        self, parts: Parts, video: Format, codec: Codec, quality: int, source: ContainerSource | None, copied: Sequence[int]
+    ) -> None:
         self._parts, self._video, self._codec, self._quality, self._source = parts, video, codec, quality, source
         self._container = CONTAINERS[parts.output.suffix.lower()][0]
         self.done, self.state = parts.frames, parts.state
         self._segment: Segment | None = None
-        self._copied, self.left_out = _sort_streams(source, parts.output, self._container)
+        self._copied = copied
 
     def write(self, frame: Frame) -> None:
         """See :class:`fastnst.video.frames.Target`."""
@@ -72,40 +69,39 @@ class ContainerTarget:
         # Every segment but the last one is full.
         return [self._parts.folder / f"{index:06}.nut" for index in range(-(-self.done // SEGMENT))]
 
-    def _end(self) -> Fraction | None:
-        end = self._source.end if self._source else None
-        return None if end is None else end * self._video.time_base
-
     def _join(self, file: BinaryIO) -> None:
         av = pyav()
         paths = self._paths()
         with av.open(file, "w", format=self._container) as output, av.open(str(paths[0])) as first:
             video = output.add_stream_from_template(first.streams.video[0])
-            packets = [_video_packets(paths, video, self._end())]
             if self._source is None:
-                for packet in packets[0]:
+                for packet in _video_packets(paths, video, None):
                     output.mux(packet)
                 return
             if self._source.tags.display_matrix:
                 video.set_display_matrix(self._source.tags.display_matrix)
-            _copy_facts(self._source.stream, video)
             with av.open(str(self._source.path)) as source:
+                original = source.streams[self._source.index]
+                _copy_facts(original, video)
                 output.metadata.update({k: v for k, v in source.metadata.items() if k not in _ABOUT_THE_FILE})
                 output.set_chapters(source.chapters())
-                packets.append(_other_packets(source, output, self._copied))
-                for packet in heapq.merge(*packets, key=_seconds):
+                others = _other_packets(source, output, self._copied)
+                for packet in heapq.merge(_video_packets(paths, video, _end(original)), others, key=_seconds):
                     output.mux(packet)
 
 
-def _sort_streams(source: ContainerSource | None, output: Path, container: str) -> tuple[list[int], list[str]]:
-    """Indices of the streams that are copied, and kinds of those that cannot be."""
-    if source is None:
-        return [], []
+def sort_streams(source: ContainerSource, output: Path) -> tuple[list[int], list[str]]:
+    """Indices of the streams beside the video that ``output`` can hold, and kinds of those that it cannot.
+
+    Raises:
+        VideoError: it cannot hold the sound.
+    """
+    container = CONTAINERS[output.suffix.lower()][0]
     with pyav().open(io.BytesIO(), "w", format=container) as probe:
         holds = probe.supported_codecs
     copied, left_out = [], []
     for stream in source.container.streams:
-        if stream.index == source.stream.index:
+        if stream.index == source.index:
             continue
         codec = stream.codec.canonical_name if stream.type in ("audio", "video", "subtitle") and stream.codec else None
         if codec in holds or (stream.type == "attachment" and container == "matroska"):
@@ -115,6 +111,13 @@ def _sort_streams(source: ContainerSource | None, output: Path, container: str) 
         else:
             left_out.append(stream.type)
     return copied, left_out
+
+
+def _end(stream: Any) -> Fraction | None:
+    """When the last frame ends, in seconds, where the container says."""
+    if stream.start_time is None or stream.duration is None:
+        return None
+    return Fraction((stream.start_time + stream.duration) * stream.time_base)
 
 
 def _copy_facts(source: Any, to: Any) -> None:

@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from fastnst.engine import Look
 
-DEFAULT_SMOOTH = 0.8
-CUT = 0.35
+DEFAULT_SMOOTH = 0.5
+"""Measured by :mod:`fastnst.metrics.warping` on the shipped AdaIN models: where a thing crosses a still scene, the rest of it
+changes 14 to 21 % less (0.8: 25 to 30 %); in pans and zooms the error moves by 2 % at most (0.8: 10 %)."""
+CUT = 0.45
+"""A :func:`change` that is a cut. Pans of 1/20 of the width a frame reach 0.29, two photographs are 0.64 apart or more."""
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ class Y4mSource:
         self._bytes = sum(height * width for height, width in self._shapes)
         self.count = None
         if file.seekable():
-            self.count = (os.fstat(file.fileno()).st_size - len(line)) // (len(_FRAME) + self._bytes)
+            self.count = (file.seek(0, os.SEEK_END) - len(line)) // (len(_FRAME) + self._bytes)
+            file.seek(len(line))
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """See :class:`fastnst.video.frames.Source`."""
