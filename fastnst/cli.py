@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
-STEMS = (*OPERATIONS, "stylize", "training")
+STEMS = (*OPERATIONS, "stylize", "training", "video")
 RECIPES = ("decoder", "collab", "ablation", "adain", "prune", "qat", "crd")
 DEFAULT_EVALUATION_SIZE = 512
 

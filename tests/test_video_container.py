@@ -132,7 +132,7 @@ def test_frames_are_the_stylized_ones(work: Path, photos: dict[str, Pixels]) -> 
     wanted = [Stylizer("model.fnst")(each, style) for each in pictures_of(work / "clip.mkv")]
     for made, exact in zip(pictures_of(work / "out.mkv"), wanted, strict=True):
         half = (made.shape[1] // 2, made.shape[0] // 2)  # 4:2:0 keeps colours at half the resolution
-        assert psnr(*(np.asarray(Image.fromarray(each).resize(half, Image.Resampling.BOX)) for each in (made, exact))) > 28
+        assert psnr(*(np.asarray(Image.fromarray(each).resize(half, Image.Resampling.BOX)) for each in (made, exact))) > 25
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
