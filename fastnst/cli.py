@@ -27,7 +27,8 @@ import fastnst
 from fastnst.progress import Progress
 
 if TYPE_CHECKING:
-    from fastnst.jobs import Failure, Plan, Report, Settings, VideoReport
+    from fastnst.jobs import Failure, Report, Settings, VideoReport
+    from fastnst.plans import Plan
     from fastnst.stylize import Stylizer
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stylize(arguments: argparse.Namespace) -> int:
-    from fastnst import jobs
+    from fastnst import plans
     from fastnst.stylize import Stylizer
 
     if arguments.camera is not None:
@@ -80,8 +81,8 @@ def _stylize(arguments: argparse.Namespace) -> int:
     if arguments.weights and len(arguments.weights) != len(arguments.style):
         return _fail(f"--weights needs one number for each style: {len(arguments.style)}", USAGE)
     try:
-        plan = jobs.plan(content, arguments.output, arguments.overwrite)
-    except jobs.UsageError as error:
+        plan = plans.plan(content, arguments.output, arguments.overwrite)
+    except plans.UsageError as error:
         return _fail(str(error), USAGE)
     start = time.perf_counter()
     stylizer = Stylizer(arguments.model, arguments.threads)
@@ -223,7 +224,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from fastnst.jobs import UsageError
+    from fastnst.plans import UsageError
 
     if (arguments.testset is None) == (arguments.content is None and arguments.style is None):
         return _fail("give either --testset, or --content and --style", USAGE)
