@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -19,9 +22,10 @@ from PIL import Image
 from fastnst import Stylizer, cli
 from fastnst.video import encoder
 from fastnst.video.container import ContainerSource
-from fastnst.video.frames import VideoError
+from fastnst.video.frames import Frame, VideoError
 from fastnst.video.job import stylize_video
 from fastnst.video.pipeline import Recipe
+from fastnst.video.remux import ContainerTarget
 
 av = pytest.importorskip("av", reason="PyAV reads and writes these: pip install 'fastnst[video]'")
 
@@ -269,22 +273,83 @@ class StoppedError(Exception):
 
 
 @pytest.mark.parametrize("at", [7, 8, 9, 23, 24, 30])
-def test_a_run_that_is_stopped_goes_on_to_the_same_file(work: Path, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_is_stopped_goes_on_to_the_same_frames(work: Path, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is handed to the encoder is the same, byte by byte; what libx264 makes of it is not quite, once in many runs."""
     monkeypatch.setattr("fastnst.video.remux.SEGMENT", 8)
     monkeypatch.setattr("fastnst.video.remux.ContainerTarget.interval", 8)
+    handed: list[tuple[int, bytes]] = []
+    write = encoder.Segment.write
+
+    def spy(self: encoder.Segment, frame: Frame) -> None:
+        handed.append((frame.time, b"".join(plane.tobytes() for plane in frame.planes)))
+        write(self, frame)
+
+    monkeypatch.setattr(encoder.Segment, "write", spy)
     clip = write_clip(work / "clip.mp4", moving_square(30), sound="aac")
     stylizer = Stylizer("model.fnst", threads=2)
     recipe = Recipe(stylizer.encode_style(np.asarray(Image.open("style.png"))), smooth=0.8)
     stylize_video(clip, Path("whole.mp4"), stylizer, recipe)
+    whole = handed.copy()
 
     def stop(done: int, _count: int | None) -> None:
         if done == at:
             raise StoppedError
 
+    handed.clear()
     with pytest.raises(StoppedError):
         stylize_video(clip, Path("out.mp4"), stylizer, recipe, on_frame=stop)
     assert not Path("out.mp4").exists()
+    kept = at // 8 * 8
+    del handed[kept:]
     outcome = stylize_video(clip, Path("out.mp4"), stylizer, recipe)
-    assert (outcome.frames, outcome.resumed) == (30, at // 8 * 8)
-    assert Path("out.mp4").read_bytes() == Path("whole.mp4").read_bytes()
+    assert (outcome.frames, outcome.resumed) == (30, kept)
+    assert handed == whole
     assert not list(Path().glob(".fastnst*"))
+    assert packets(Path("out.mp4"), "audio") == packets(Path("whole.mp4"), "audio")
+    out, unbroken = (packets(Path(name), "video") for name in ("out.mp4", "whole.mp4"))
+    assert [each[:2] for each in out] == [each[:2] for each in unbroken]
+    pairs = zip(pictures_of(Path("out.mp4")), pictures_of(Path("whole.mp4")), strict=True)
+    assert all(np.abs(a.astype(int) - b).mean() < 2 for a, b in pairs)
+
+
+def test_a_run_that_is_killed_leaves_no_output_and_goes_on(work: Path) -> None:
+    write_y4m(work / "long.y4m", [np.tile(picture, (3, 3, 1)) for picture in moving_square(300)])
+    command = [sys.executable, "-m", "fastnst", "stylize", "--model", "model.fnst", "long.y4m", "style.png", "-o", "out.mkv"]
+    for frames in (0, 120):
+        process = subprocess.Popen([*command, "--quiet", "--threads", "1"], cwd=work)
+        while recorded(work) <= frames:
+            assert process.poll() is None
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        assert not (work / "out.mkv").exists()
+    done = subprocess.run([*command, "--json"], cwd=work, capture_output=True, check=True)
+    assert json.loads(done.stdout)["resumed_frames"] == 240
+    assert [each[0] for each in packets(work / "out.mkv", "video")][:3] == [0, Fraction(33, 1000), Fraction(67, 1000)]
+    assert len(packets(work / "out.mkv", "video")) == 300
+    assert not list(work.glob(".fastnst*"))
+
+
+def test_a_run_that_is_stopped_while_it_joins_has_only_that_to_do(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(work / "clip.mp4", moving_square(20), sound="aac")
+    stylizer = Stylizer("model.fnst")
+    recipe = Recipe(stylizer.encode_style(np.asarray(Image.open("style.png"))))
+
+    def half(_target: ContainerTarget, file: BinaryIO) -> None:
+        file.write(b"half")
+        raise StoppedError
+
+    with monkeypatch.context() as patched, pytest.raises(StoppedError):
+        patched.setattr(ContainerTarget, "_join", half)
+        stylize_video(clip, Path("out.mp4"), stylizer, recipe)
+    assert {path.name for path in work.iterdir() if not path.name.endswith(".parts")} == {"clip.mp4", "model.fnst", "style.png"}
+    outcome = stylize_video(clip, Path("out.mp4"), stylizer, recipe)
+    assert (outcome.frames, outcome.resumed) == (20, 20)
+    assert len(packets(work / "out.mp4", "video")) == 20
+    assert not list(work.glob(".fastnst*"))
+
+
+def recorded(work: Path) -> int:
+    for manifest in work.glob(".fastnst-*.parts/manifest.json"):
+        return int(json.loads(manifest.read_bytes())["frames"])
+    return 0
