@@ -38,9 +38,9 @@ class Codec:
     def options(self, quality: int) -> dict[str, str]:
         """FFmpeg's options for constant quality."""
         if self.name == "libx264":
-            return {"crf": str(quality), "preset": "fast"}
+            return {"crf": str(quality), "preset": "veryfast"}
         if self.name == "libvpx-vp9":
-            return {"crf": str(quality), "b": "0", "deadline": "good", "cpu-used": "4", "row-mt": "1"}
+            return {"crf": str(quality), "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
         return {"qmin": str(max(1, quality)), "qmax": str(max(1, quality))}
 
 
