@@ -13,7 +13,7 @@ from fastnst.video.color import Plane
 from fastnst.video.container import Tags, pyav
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame, VideoError
 
-THREADS = 4  # The same on every machine: what libx264 makes of a frame depends on it.
+THREADS = 4  # The same on every machine, for what libx264 makes of a frame depends on it.
 SEGMENT = 120  # frames; each segment begins anew, which costs about 2 % of the bytes, and holds what a kill can undo
 _MATRICES = {"bt601": 6, "bt709": 1, "bt2020": 9}
 _UNSAID = 2
