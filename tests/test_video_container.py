@@ -274,7 +274,7 @@ class StoppedError(Exception):
 
 @pytest.mark.parametrize("at", [7, 8, 9, 23, 24, 30])
 def test_a_run_that_is_stopped_goes_on_to_the_same_frames(work: Path, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is handed to the encoder is the same, byte by byte; what libx264 makes of the same frames is not quite, now and then."""
+    """What is handed to the encoder is the same, byte by byte; what libx264 makes of the same is not quite, now and then."""
     monkeypatch.setattr("fastnst.video.remux.SEGMENT", 8)
     monkeypatch.setattr("fastnst.video.remux.ContainerTarget.interval", 8)
     handed: list[tuple[int, bytes]] = []
