@@ -26,6 +26,7 @@ def faults(wheel: Path) -> list[str]:
         "fastnst/models/adain-16x.md",
         "fastnst/evaluate/report.py",
         "fastnst/train/adain.py",
+        "fastnst/video/job.py",
         "fastnst/bench/ops/report.py",
         "fastnst/kernels/__init__.py",
         "fastnst/kernels/cuda/wct.cu",

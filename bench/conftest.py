@@ -19,7 +19,7 @@ SESSION = pytest.StashKey["Session"]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("benchmarks of fastnst")
-    quick = "stylization at 512 px with 2 threads; operations with goals alone; training in bfloat16"
+    quick = "stylization at 512 px with 2 threads; operations with goals alone; training in bfloat16; video of adain-nano"
     group.addoption("--quick", action="store_true", help=quick)
     group.addoption("--rounds", type=int, help="visits to each contender that count (default 7; operations 5 or 3)")
     group.addoption(

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 NEEDS = ("torch", "pytest", "pytest_benchmark", "matplotlib")
-STYLIZE, TRAINING = "stylize", "training"
+STYLIZE, TRAINING, VIDEO = "stylize", "training", "video"
 OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
 FAILED, INTERRUPTED = 1, 2
 """Statuses, pytest's numbers."""
@@ -34,7 +34,7 @@ def run(
     """Measure, write the reports and print where they are.
 
     Args:
-        stems: operations, ``stylize`` or ``training``; none for all operations.
+        stems: operations, ``stylize``, ``training`` or ``video``; none for all operations.
         quick: the main workloads alone, with fewer visits.
         compare: print fastnst's times beside those of the last committed report of this machine.
         device: ``cpu`` or ``cuda``; default: cuda where there is one.
@@ -65,6 +65,8 @@ def run(
         statuses.append(run_stylize(options, folder))
     if TRAINING in stems:
         statuses.append(run_training([*options, f"--device={checked_device(device)}"], folder))
+    if VIDEO in stems:
+        statuses.append(run_video(options, folder))
     return next(filter(None, statuses), 0)
 
 
@@ -106,6 +108,17 @@ def run_training(options: Sequence[str], folder: Path) -> int:
         status = pytest_status([TRAINING], options, target)
         if status != INTERRUPTED and measured(target):
             print(training_report.write(target, folder))
+    return status
+
+
+def run_video(options: Sequence[str], folder: Path) -> int:
+    from . import video_report
+
+    with tempfile.TemporaryDirectory() as scratch:
+        target = Path(scratch) / "video.json"
+        status = pytest_status([VIDEO], options, target)
+        if status != INTERRUPTED and measured(target):
+            print(video_report.write(target, folder))
     return status
 
 

@@ -13,6 +13,7 @@
 #include "base/buffer.h"
 #include "base/pages.h"
 #include "base/parallel.h"
+#include "base/yuv.h"
 #include "engine/adain.h"
 #include "engine/eigen.h"
 #include "engine/wct.h"
@@ -168,6 +169,58 @@ void bind_wct_engine(py::module_& module) {
     const size_t n = size_t(matrix.shape(0));
     const Eigen parts = eigen(as_vector(matrix), n);
     return py::make_tuple(as_array(parts.values), as_matrix(parts.vectors, n));
+  });
+}
+
+struct YuvSize {
+  int64_t height, width;
+  Subsampling sampling;
+
+  std::array<py::ssize_t, 2> luma() const { return {height, width}; }
+  std::array<py::ssize_t, 2> chroma() const {
+    return {(height + sampling.down - 1) / sampling.down, (width + sampling.across - 1) / sampling.across};
+  }
+};
+
+const uint8_t* plane(const Pixels& array, std::array<py::ssize_t, 2> shape) {
+  if (array.ndim() != 2 || array.shape(0) != shape[0] || array.shape(1) != shape[1])
+    throw std::invalid_argument("a plane of another size");
+  return array.data();
+}
+
+// The planes are Y alone, or Y, Cb and Cr.
+void bind_yuv(py::module_& module) {
+  py::class_<Subsampling>(module, "Subsampling").def(py::init<int, int, bool>());
+  py::class_<FromYuv>(module, "FromYuv").def(py::init<int32_t, int32_t, int32_t, int32_t, int32_t, int32_t>());
+  using Row = std::array<int32_t, 3>;
+  py::class_<ToYuv>(module, "ToYuv").def(py::init<int32_t, Row, Row, Row>());
+
+  module.def("yuv_to_rgb", [](const std::vector<Pixels>& planes, Subsampling sampling, const FromYuv& matrix) {
+    if ((planes.size() != 1 && planes.size() != 3) || planes[0].ndim() != 2) throw std::invalid_argument("1 or 3 planes");
+    const YuvSize size{planes[0].shape(0), planes[0].shape(1), sampling};
+    const bool grey = planes.size() == 1;
+    const uint8_t* cb = grey ? nullptr : plane(planes[1], size.chroma());
+    const uint8_t* cr = grey ? nullptr : plane(planes[2], size.chroma());
+    Pixels pixels({size.height, size.width, int64_t(3)});
+    uint8_t* to = pixels.mutable_data();
+    const uint8_t* y = planes[0].data();
+    {
+      const py::gil_scoped_release release;
+      yuv_to_rgb(y, cb, cr, size.height, size.width, sampling, matrix, to);
+    }
+    return pixels;
+  });
+  module.def("rgb_to_yuv", [](const py::array& image, Subsampling sampling, const ToYuv& matrix) {
+    const Pixels picture = as_picture(image);
+    const YuvSize size{picture.shape(0), picture.shape(1), sampling};
+    Pixels y(size.luma()), cb(size.chroma()), cr(size.chroma());
+    uint8_t *luma = y.mutable_data(), *blue = cb.mutable_data(), *red = cr.mutable_data();
+    const uint8_t* from = picture.data();
+    {
+      const py::gil_scoped_release release;
+      rgb_to_yuv(from, size.height, size.width, sampling, matrix, luma, blue, red);
+    }
+    return py::make_tuple(y, cb, cr);
   });
 }
 
@@ -428,6 +481,7 @@ PYBIND11_MODULE(_engine, module) {
   module.def("load", &load, py::arg("data"));
   bind_adain_engine(module);
   bind_wct_engine(module);
+  bind_yuv(module);
 
   module.def("instruction_sets", [] {
     std::vector<std::pair<std::string, bool>> paths;

@@ -24,14 +24,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import fastnst
+from fastnst.progress import Progress
 
 if TYPE_CHECKING:
-    from fastnst.jobs import Failure, Plan, Report
+    from fastnst.jobs import Failure, Report, Settings, VideoReport
+    from fastnst.plans import Plan
+    from fastnst.stylize import Stylizer
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
-STEMS = (*OPERATIONS, "stylize", "training")
+STEMS = (*OPERATIONS, "stylize", "training", "video")
 RECIPES = ("decoder", "collab", "ablation", "adain", "prune", "qat", "crd", "crd-tables")
 DEFAULT_EVALUATION_SIZE = 512
 
@@ -66,28 +69,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stylize(arguments: argparse.Namespace) -> int:
-    from fastnst import jobs
+    from fastnst import plans
     from fastnst.stylize import Stylizer
 
+    if arguments.camera is not None:
+        return _camera(arguments)
+    missing = ["STYLE"] * (not arguments.style) + ["-o/--output"] * (arguments.output is None)
+    if missing:  # argparse cannot know: a camera needs neither
+        return _fail(f"the following arguments are required: {', '.join(missing)} (see 'fastnst stylize --help')", USAGE)
     content: Path = arguments.content
     if arguments.weights and len(arguments.weights) != len(arguments.style):
         return _fail(f"--weights needs one number for each style: {len(arguments.style)}", USAGE)
     try:
-        plan = jobs.plan(content, arguments.output, arguments.overwrite)
-    except jobs.UsageError as error:
+        plan = plans.plan(content, arguments.output, arguments.overwrite)
+    except plans.UsageError as error:
         return _fail(str(error), USAGE)
-    settings = jobs.Settings(
-        styles=arguments.style,
-        weights=arguments.weights,
-        style_size=arguments.style_size,
-        alpha=arguments.alpha,
-        preserve_color=arguments.preserve_color,
-        size=arguments.size,
-        levels=arguments.levels,
-    )
     start = time.perf_counter()
     stylizer = Stylizer(arguments.model, arguments.threads)
-    reports, failures = _follow(jobs.run(plan.tasks, stylizer, settings), len(plan.tasks), arguments)
+    reports, failures = _follow(plan, stylizer, arguments)
     if content.is_dir() and not (arguments.json or arguments.quiet):
         print(_summary(plan, reports, failures, time.perf_counter() - start))
     for failure in failures:
@@ -95,31 +94,49 @@ def _stylize(arguments: argparse.Namespace) -> int:
     return FAILED if failures else DONE
 
 
-def _follow(
-    results: Iterator[Report | Failure], total: int, arguments: argparse.Namespace
-) -> tuple[list[Report], list[Failure]]:
-    """Print each result as it comes."""
-    from fastnst.jobs import Failure
+def _settings(arguments: argparse.Namespace, styles: Sequence[Path]) -> Settings:
+    from fastnst.jobs import Settings
 
-    reports: list[Report] = []
+    return Settings(
+        styles=styles,
+        weights=arguments.weights,
+        style_size=arguments.style_size,
+        alpha=arguments.alpha,
+        preserve_color=arguments.preserve_color,
+        size=arguments.size,
+        levels=arguments.levels,
+        smooth=arguments.smooth,
+        video_quality=arguments.video_quality,
+    )
+
+
+def _follow(plan: Plan, stylizer: Stylizer, arguments: argparse.Namespace) -> tuple[list[Report | VideoReport], list[Failure]]:
+    """Do all, and print each result as it comes."""
+    from fastnst import jobs
+    from fastnst.video import PIPE, is_video
+
+    reports: list[Report | VideoReport] = []
     failures: list[Failure] = []
     folder = arguments.content.is_dir()
-    with _Progress(total, shown=folder and not arguments.quiet and sys.stderr.isatty()) as progress:
-        for result in results:
-            if isinstance(result, Failure):
+    moving = folder or is_video(arguments.content)
+    out = sys.stderr if arguments.output == PIPE else sys.stdout
+    with Progress(len(plan.tasks), shown=moving and not arguments.quiet and sys.stderr.isatty()) as progress:
+        on_frame = progress.within if folder else progress.reach
+        for result in jobs.run(plan.tasks, stylizer, _settings(arguments, arguments.style), on_frame):
+            if isinstance(result, jobs.Failure):
                 failures.append(result)
             else:
                 reports.append(result)
                 if arguments.json:
-                    print(json.dumps(result.as_json()), flush=True)
+                    print(json.dumps(result.as_json()), file=out, flush=True)
                 elif not (folder or arguments.quiet):
-                    size = f"{result.width}x{result.height}"
-                    print(f"{result.task.output}  {size}  engine {result.engine_milliseconds:.1f} ms")
-            progress.advance()
+                    print(f"{result.task.output}  {result.width}x{result.height}  {result.pace}", file=out)
+            if folder:
+                progress.advance()
     return reports, failures
 
 
-def _summary(plan: Plan, reports: list[Report], failures: list[Failure], seconds: float) -> str:
+def _summary(plan: Plan, reports: list[Report | VideoReport], failures: list[Failure], seconds: float) -> str:
     parts = [f"{len(reports)} stylized"]
     if plan.already_there:
         parts.append(f"{plan.already_there} already there")
@@ -127,44 +144,23 @@ def _summary(plan: Plan, reports: list[Report], failures: list[Failure], seconds
         parts.append(f"{len(failures)} failed")
     if plan.left_alone:
         parts.append(f"{plan.left_alone} other files left alone")
+    pictures = [report.engine_milliseconds for report in reports if hasattr(report, "engine_milliseconds")]
     if reports:
-        engine = sum(report.engine_milliseconds for report in reports) / len(reports)
-        parts.append(f"{seconds:.1f} s, engine {engine:.1f} ms a picture")
+        parts.append(f"{seconds:.1f} s" + (f", engine {sum(pictures) / len(pictures):.1f} ms a picture" if pictures else ""))
     return ", ".join(parts)
 
 
-class _Progress:
-    """A progress bar on stderr: pictures done, rate, time left."""
+def _camera(arguments: argparse.Namespace) -> int:
+    from fastnst import jobs
+    from fastnst.stylize import Stylizer
+    from fastnst.video.camera import show
 
-    WIDTH = 30
-
-    def __init__(self, total: int, shown: bool) -> None:
-        self.total = total
-        self.done = 0
-        self.shown = shown and total > 0
-        self.start = time.perf_counter()
-
-    def __enter__(self) -> _Progress:
-        self._draw("")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.shown:
-            print(file=sys.stderr)
-
-    def advance(self) -> None:
-        """One more picture is done."""
-        self.done += 1
-        rate = self.done / (time.perf_counter() - self.start)
-        left = round((self.total - self.done) / rate)
-        self._draw(f"{rate:.1f}/s  {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
-
-    def _draw(self, pace: str) -> None:
-        if self.shown:
-            filled = self.WIDTH * self.done // self.total
-            bar = "#" * filled + "." * (self.WIDTH - filled)
-            erase_rest = "\x1b[K"
-            print(f"\r[{bar}] {self.done}/{self.total}  {pace}{erase_rest}", end="", file=sys.stderr, flush=True)
+    if arguments.output is not None:
+        return _fail("--camera shows pictures and writes none: leave -o away", USAGE)
+    stylizer = Stylizer(arguments.model, arguments.threads)
+    settings = _settings(arguments, [arguments.content, *arguments.style])
+    show(arguments.camera, stylizer, jobs.video_recipe(jobs.read_styles(stylizer, settings), settings), arguments.size)
+    return DONE
 
 
 # ---- the other commands -----------------------------------------------------------------------------------------------------
@@ -228,7 +224,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from fastnst.jobs import UsageError
+    from fastnst.plans import UsageError
 
     if (arguments.testset is None) == (arguments.content is None and arguments.style is None):
         return _fail("give either --testset, or --content and --style", USAGE)
@@ -247,7 +243,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         pairs, size = pair_folders(arguments.content, arguments.style), DEFAULT_EVALUATION_SIZE
     pairs = pairs[: arguments.pairs]
     try:
-        with _Progress(steps(pairs), shown=sys.stderr.isatty()) as progress:
+        with Progress(steps(pairs), shown=sys.stderr.isatty()) as progress:
             evaluation = evaluate(
                 arguments.models,
                 pairs,
@@ -313,7 +309,7 @@ def _parser() -> argparse.ArgumentParser:
         added.set_defaults(command=run)
         return added
 
-    _add_stylize_arguments(command("stylize", _stylize, "stylize a picture or a folder of pictures"))
+    _add_stylize_arguments(command("stylize", _stylize, "stylize a picture, a video or a folder of them"))
 
     models = command("models", _models, "list the models inside the package")
     models.add_argument("--json", action="store_true", help="one JSON line per model")
@@ -351,9 +347,11 @@ _EXIT_CODES = "Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interr
 
 def _add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("content", type=_path, metavar="CONTENT", help="a picture, or a folder of pictures (with the folders in it)")
-    add("style", type=_path, nargs="+", metavar="STYLE", help="a picture, or several to mix")
-    add("-o", "--output", type=_path, required=True, metavar="OUT", help="output file; a folder where CONTENT is a folder")
+    contents = "a picture, a video, or a folder of them (with the folders in it); - is a y4m on standard input"
+    add("content", type=_path, metavar="CONTENT", help=contents)
+    add("style", type=_path, nargs="*", metavar="STYLE", help="a picture, or several to mix")
+    outputs = "output file; a folder where CONTENT is a folder; - is a y4m on standard output"
+    add("-o", "--output", type=_path, metavar="OUT", help=outputs)
     add("--model", metavar="NAME_OR_FILE", help="a shipped model's name or a .fnst file; default: the shipped default")
     add("--alpha", type=_alpha, default=1.0, metavar="A", help="0 = content, 1 = full style (default)")
     add("--weights", type=_weights, metavar="W,W...", help="parts of the styles, such as 0.7,0.3; default: equal parts")
@@ -367,9 +365,20 @@ def _add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
         help="short side of the styles in pixels; 0 = as they are; default: larger styles are shrunk to 512",
     )
     add("--threads", type=_at_least(1), metavar="N", help="default: the cores this process may use")
+    add(
+        "--smooth",
+        type=_alpha,
+        metavar="S",
+        help="of a video: how slowly the content's statistics follow the frames, 0 = at once, 1 = only at cuts; default: "
+        "0.5 for AdaIN models",
+    )
+    qualities = "of a video: the encoder's number, 0 = best; default: 18 for H.264, 24 for WebM's VP9"
+    add("--video-quality", type=_at_least(0), metavar="N", help=qualities)
+    camera = "show what camera N sees instead; every picture given is a style (default: camera 0)"
+    add("--camera", type=_at_least(0), nargs="?", const=0, metavar="N", help=camera)
     add("--overwrite", action="store_true", help="replace existing outputs; without it a folder run does what is missing")
     add("--quiet", action="store_true", help="print nothing but errors")
-    add("--json", action="store_true", help="one JSON line per picture: size, seconds, bytes of memory")
+    add("--json", action="store_true", help="one JSON line per picture or video: size, seconds, bytes of memory")
 
 
 def _add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:

@@ -27,7 +27,7 @@ READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM")
 READ_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm")
 )
-_VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".y4m"))
+VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".y4m"))
 _DEEP_MODES = frozenset(("I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 _GREY_MODES = frozenset(("1", "L", "LA", "La"))
 
@@ -84,10 +84,10 @@ WRITE_SUFFIXES = tuple(_WRITERS)
 # ---- reading ----------------------------------------------------------------------------------------------------------------
 
 
-def require_file(path: Path) -> None:
-    """Raise :class:`ImageError` unless ``path`` is a regular file that is not empty."""
+def require_file(path: Path, kind: str = "picture") -> None:
+    """Raise :class:`ImageError` unless ``path`` is a regular file that is not empty; ``kind`` is what it should be."""
     if path.is_dir():
-        raise ImageError(f"{path}: is a folder, not a picture")
+        raise ImageError(f"{path}: is a folder, not a {kind}")
     if not path.exists():
         raise ImageError(f"{path}: no such file")
     if not path.is_file():
@@ -124,8 +124,8 @@ def open_picture(path: Path) -> Picture:
 
 
 def _what_else(path: Path) -> str:
-    if path.suffix.lower() in _VIDEO_SUFFIXES:
-        return "is a video; only pictures and folders of pictures can be stylized"
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        return "is a video, not a picture"
     return "not a picture in JPEG, PNG, WebP, TIFF, BMP or PPM format"
 
 
@@ -198,17 +198,29 @@ def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
 # ---- size -------------------------------------------------------------------------------------------------------------------
 
 
+def scaled_size(width: int, height: int, pixels: int) -> tuple[int, int]:
+    """Width and height with a short side of ``pixels`` and the same proportions, smaller or larger; 0 leaves them as they are.
+
+    Raises:
+        ValueError: they would make more than ``MAX_PIXELS``.
+    """
+    short = min(width, height)
+    if pixels in (0, short):
+        return width, height
+    width, height = (max(1, (side * pixels + short // 2) // short) for side in (width, height))
+    _check_size(width, height)
+    return width, height
+
+
 def resize_short_side(picture: Picture, pixels: int) -> Picture:
-    """``picture`` with a short side of ``pixels`` and the same proportions, smaller or larger; 0 leaves it as it is.
+    """``picture`` at its :func:`scaled_size`.
 
     Raises:
         ValueError: the result would have more than ``MAX_PIXELS``.
     """
-    short = min(picture.rgb.size)
-    if pixels in (0, short):
+    width, height = scaled_size(*picture.rgb.size, pixels)
+    if (width, height) == picture.rgb.size:
         return picture
-    width, height = (max(1, (side * pixels + short // 2) // short) for side in picture.rgb.size)
-    _check_size(width, height)
 
     def resized(image: Image.Image) -> Image.Image:
         return image.resize((width, height), Image.Resampling.LANCZOS)

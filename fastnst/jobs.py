@@ -1,60 +1,42 @@
-"""The work of ``fastnst stylize``: which picture goes where, one after the other, with times and failures."""
+"""The work of ``fastnst stylize``: pictures and videos, one after the other, with times and failures."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from fastnst.engine import AnyLook
+from fastnst import video
+from fastnst.engine import AnyLook, Look
 from fastnst.images import (
-    READ_SUFFIXES,
-    WRITE_SUFFIXES,
     ImageError,
     Picture,
-    can_write,
     open_picture,
     remove_stale_partials,
-    require_file,
     resize_short_side,
     save_picture,
 )
+from fastnst.plans import Task
 from fastnst.stylize import Stylizer
+
+if TYPE_CHECKING:
+    from fastnst.video.job import OnFrame
+    from fastnst.video.pipeline import Recipe
 
 DEFAULT_STYLE_SIZE = 512  # About the size of the styles that models are trained on; larger ones only cost time.
 
 
-class UsageError(ValueError):
-    """Arguments that contradict each other or what is on the disk."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One picture to read and one to write."""
-
-    content: Path
-    output: Path
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run has to do."""
-
-    tasks: list[Task]
-    already_there: int = 0  # outputs of an earlier run
-    left_alone: int = 0  # files of the folder that do not look like pictures
-
-
 @dataclass(frozen=True)
 class Settings:
-    """How every picture of a run is done."""
+    """How every picture and video of a run is done."""
 
     styles: Sequence[Path]
     weights: Sequence[float] | None = None  # as for :class:`fastnst.Stylizer`
@@ -63,6 +45,8 @@ class Settings:
     preserve_color: bool = False
     size: int = 0  # short side in pixels; 0 = as it is
     levels: Sequence[int] | None = None  # of a WCT model; None = all
+    smooth: float | None = None  # of videos, 0..1, see fastnst.video.stability; None = the usual for the kind of model
+    video_quality: int | None = None  # the encoder's number, 0 = best; None = its usual one
 
 
 @dataclass(frozen=True)
@@ -76,6 +60,11 @@ class Report:
     working_memory: int  # bytes that the engine's plan needs for this size, without weights
     peak_memory: int | None  # bytes this process has held at most so far, where the system says
     levels: Sequence[int] = ()  # of a WCT model, in the order in which they ran
+
+    @property
+    def pace(self) -> str:
+        """For a line of text."""
+        return f"engine {self.engine_milliseconds:.1f} ms"
 
     @property
     def engine_milliseconds(self) -> float:
@@ -98,82 +87,66 @@ class Report:
 
 
 @dataclass(frozen=True)
+class VideoReport:
+    """One video done."""
+
+    task: Task
+    width: int
+    height: int
+    frames: int
+    resumed_frames: int  # of these, done by an earlier run
+    repeated_frames: int  # done without the engine, for their source did not change
+    left_out: Sequence[str]  # kinds of streams that the output cannot hold
+    seconds: dict[str, float]  # style, total
+    working_memory: int  # bytes that the engine's plan needs for one frame, without weights
+    peak_memory: int | None  # as for pictures
+
+    @property
+    def pace(self) -> str:
+        """For a line of text."""
+        return f"{self.frames} frames  {self.frames_per_second:.1f} a second"
+
+    @property
+    def frames_per_second(self) -> float:
+        """Of this run, from reading to writing."""
+        return (self.frames - self.resumed_frames) / (self.seconds["total"] - self.seconds["style"])
+
+    def as_json(self) -> dict[str, object]:
+        """The report in JSON's types."""
+        return {
+            "content": str(self.task.content),
+            "output": str(self.task.output),
+            "width": self.width,
+            "height": self.height,
+            "frames": self.frames,
+            "resumed_frames": self.resumed_frames,
+            "repeated_frames": self.repeated_frames,
+            "frames_per_second": round(self.frames_per_second, 3),
+            "left_out": list(self.left_out),
+            "seconds": {step: round(seconds, 6) for step, seconds in self.seconds.items()},
+            "working_memory": self.working_memory,
+            "peak_memory": self.peak_memory,
+        }
+
+
+@dataclass(frozen=True)
 class Failure:
-    """One picture that could not be done; ``reason`` names the file and says why."""
+    """One picture or video that could not be done; ``reason`` names the file and says why."""
 
     task: Task
     reason: str
 
 
-# ---- planning ---------------------------------------------------------------------------------------------------------------
-
-
-def plan(content: Path, output: Path, overwrite: bool) -> Plan:
-    """What is to do for ``CONTENT -o OUT``, a picture or a folder of them.
-
-    Raises:
-        UsageError: an output that is not of the kind of the content, of unknown format, or two pictures for one output.
-        ImageError: no such content.
-        FileExistsError: the output of a single picture exists.
-    """
-    return _plan_folder(content, output, overwrite) if content.is_dir() else _plan_file(content, output, overwrite)
-
-
-def _plan_file(content: Path, output: Path, overwrite: bool) -> Plan:
-    require_file(content)
-    if output.is_dir():
-        raise UsageError(f"{output}: is a folder; name a file, for the content is one picture")
-    if not can_write(output):
-        raise UsageError(f"{output}: the suffix of an output is one of {' '.join(WRITE_SUFFIXES)}")
-    if not output.parent.is_dir():
-        raise FileNotFoundError(f"{output}: no such folder: {output.parent}")
-    if os.path.lexists(output) and not overwrite:
-        raise FileExistsError(f"{output}: exists already; --overwrite replaces it")
-    return Plan([Task(content, output)])
-
-
-def _plan_folder(content: Path, output: Path, overwrite: bool) -> Plan:
-    if os.path.lexists(output) and not output.is_dir():
-        raise UsageError(f"{output}: is a file; name a folder, for the content is one")
-    in_place = output.is_dir() and output.samefile(content)
-    if in_place and not overwrite:
-        raise UsageError(f"{output}: is the folder of the contents; only --overwrite would replace them")
-    files = list(_visible_files(content, None if in_place else output.resolve()))
-    pictures = [path for path in files if path.suffix.lower() in READ_SUFFIXES]
-    if not pictures:
-        raise ImageError(f"{content}: no pictures in this folder")
-    sources: dict[Path, Path] = {}
-    for picture in pictures:
-        target = output / picture.relative_to(content)
-        target = target if can_write(target) else target.with_suffix(".png")
-        other = sources.setdefault(target, picture)
-        if other is not picture:
-            raise UsageError(f"{picture}: its output {target} is also that of {other}; rename one of them")
-    tasks = [Task(picture, target) for target, picture in sources.items() if overwrite or not target.is_file()]
-    return Plan(tasks, already_there=len(pictures) - len(tasks), left_alone=len(files) - len(pictures))
-
-
-def _visible_files(folder: Path, but: Path | None) -> Iterator[Path]:
-    """The files of ``folder`` and the folders in it, in order of name; nothing hidden and nothing of the folder ``but``."""
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            # A linked folder may lead back to this one.
-            if not path.is_symlink() and path.resolve() != but:
-                yield from _visible_files(path, but)
-        else:
-            yield path
-
-
-# ---- doing ------------------------------------------------------------------------------------------------------------------
-
-
-def run(tasks: Sequence[Task], stylizer: Stylizer, settings: Settings) -> Iterator[Report | Failure]:
+def run(
+    tasks: Sequence[Task], stylizer: Stylizer, settings: Settings, on_frame: OnFrame | None = None
+) -> Iterator[Report | VideoReport | Failure]:
     """Do all tasks, one after the other; a task that fails does not stop the next one.
 
     The styles are read once. That time is part of the first report only, so that the totals add up to the whole run. What
     killed runs left half-written in the folders of the outputs is removed first.
+
+    Args:
+        on_frame: called after each frame of a video.
 
     Raises:
         ImageError: a style that cannot be read.
@@ -185,11 +158,15 @@ def run(tasks: Sequence[Task], stylizer: Stylizer, settings: Settings) -> Iterat
     worker = ThreadPoolExecutor(1, "engine")
     try:
         start = time.perf_counter()
-        look = _read_styles(stylizer, settings, worker)
+        look = read_styles(stylizer, settings, worker)
         style_seconds = time.perf_counter() - start
         for task in tasks:
+            report: Report | VideoReport
             try:
-                report = _do(task, stylizer, look, settings, worker)
+                if video.is_video(task.content):
+                    report = _do_video(task, stylizer, look, settings, on_frame)
+                else:
+                    report = _do(task, stylizer, look, settings, worker)
             except Exception as error:  # whatever it is, the other pictures can still be done
                 yield Failure(task, _reason(task, error))
                 continue
@@ -201,13 +178,19 @@ def run(tasks: Sequence[Task], stylizer: Stylizer, settings: Settings) -> Iterat
         worker.shutdown(wait=False)
 
 
-def _read_styles(stylizer: Stylizer, settings: Settings, worker: Executor) -> AnyLook:
+def read_styles(stylizer: Stylizer, settings: Settings, worker: Executor | None = None) -> AnyLook:
+    """The look of all styles of a run together, made in ``worker`` where there is one.
+
+    Raises:
+        ImageError: a style that cannot be read.
+    """
     looks = []
     for path in settings.styles:
         picture = open_picture(path)
         size = min(DEFAULT_STYLE_SIZE, *picture.rgb.size) if settings.style_size is None else settings.style_size
         style = _resized(picture, size, path).flattened()
-        looks.append(worker.submit(stylizer.encode_style, style, settings.levels).result())
+        encode = partial(stylizer.encode_style, style, settings.levels)
+        looks.append(worker.submit(encode).result() if worker else encode())
     return stylizer.mix(looks, settings.weights)
 
 
@@ -235,6 +218,52 @@ def _do(task: Task, stylizer: Stylizer, look: AnyLook, settings: Settings, worke
     working = stylizer.engine.working_bytes(height, width, settings.levels)
     ran = [level for level in stylizer.engine.levels if settings.levels is None or level in settings.levels]
     return Report(task, width, height, seconds, working, peak_memory(), ran)
+
+
+def _do_video(task: Task, stylizer: Stylizer, look: AnyLook, settings: Settings, on_frame: OnFrame | None) -> VideoReport:
+    from fastnst.video.job import stylize_video
+
+    task.output.parent.mkdir(parents=True, exist_ok=True)
+    recipe = video_recipe(look, settings)
+    outcome = stylize_video(
+        task.content,
+        task.output,
+        stylizer,
+        recipe,
+        size=settings.size,
+        quality=settings.video_quality,
+        on_frame=on_frame or (lambda _done, _count: None),
+    )
+    return VideoReport(
+        task=task,
+        width=outcome.width,
+        height=outcome.height,
+        frames=outcome.frames,
+        resumed_frames=outcome.resumed,
+        repeated_frames=outcome.repeated,
+        left_out=outcome.left_out,
+        seconds={"style": 0.0, "total": outcome.seconds},
+        working_memory=stylizer.engine.working_bytes(outcome.height, outcome.width, settings.levels),
+        peak_memory=peak_memory(),
+    )
+
+
+def video_recipe(look: AnyLook, settings: Settings) -> Recipe:
+    """How frames are done.
+
+    Raises:
+        ValueError: ``smooth`` for a model that is not AdaIN's.
+    """
+    from fastnst.video.pipeline import Recipe
+    from fastnst.video.stability import DEFAULT_SMOOTH
+
+    smooth = settings.smooth
+    if smooth is None:
+        smooth = DEFAULT_SMOOTH if isinstance(look, Look) else 0.0
+    if smooth and not isinstance(look, Look):
+        raise ValueError("--smooth is for AdaIN models: WCT takes statistics of the content at every level anew")
+    levels = None if settings.levels is None else tuple(settings.levels)
+    return Recipe(look, settings.alpha, settings.preserve_color, levels, smooth)
 
 
 def _resized(picture: Picture, size: int, path: Path) -> Picture:

@@ -112,7 +112,8 @@ class Stylizer:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.threads = threads
-        self.engine = Engine(_find_model(DEFAULT_MODEL if model is None else model))
+        self.path = _find_model(DEFAULT_MODEL if model is None else model)
+        self.engine = Engine(self.path)
 
     @overload
     def __call__(

@@ -15,9 +15,13 @@ MAY_IMPORT = {
     "fastnst": {"fastnst.stylize", "fastnst.engine"},
     "fastnst.__main__": {"fastnst.cli"},
     "fastnst.cli": {"fastnst", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images", "fastnst.convert",
-                    "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine"},
+                    "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine", "fastnst.progress",
+                    "fastnst.plans", "fastnst.video"},
     "fastnst.info": {"fastnst", "fastnst.engine"},
-    "fastnst.jobs": {"fastnst.stylize", "fastnst.images", "fastnst.engine"},
+    "fastnst.progress": set(),
+    "fastnst.plans": {"fastnst.images", "fastnst.video"},
+    "fastnst.jobs": {"fastnst.plans", "fastnst.stylize", "fastnst.images", "fastnst.engine", "fastnst.video"},
+    "fastnst.video": {"fastnst", "fastnst.video", "fastnst.stylize", "fastnst.images", "fastnst.engine", "fastnst._engine"},
     "fastnst.stylize": {"fastnst.engine", "fastnst.images"},
     "fastnst.images": set(),
     "fastnst.engine": {"fastnst", "fastnst._engine"},
@@ -35,12 +39,13 @@ MAY_IMPORT = {
     "fastnst.networks": {"fastnst.networks", "fastnst.nn", "fastnst.ops", "fastnst.reference"},
     "fastnst.metrics": {"fastnst.metrics", "fastnst.networks", "fastnst.ops", "fastnst.reference"},
     "fastnst.evaluate": {"fastnst.evaluate", "fastnst.stylize", "fastnst.engine", "fastnst.images", "fastnst.info",
-                         "fastnst.jobs", "fastnst.networks", "fastnst.metrics", "fastnst.ops"},
+                         "fastnst.plans", "fastnst.networks", "fastnst.metrics", "fastnst.ops"},
     "fastnst.train": {"fastnst", "fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops",
                       "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.images"},
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.huffman", "fastnst.images", "fastnst.info", "fastnst.jobs",
-              "fastnst.modelfile", "fastnst.stylize")  # fmt: skip
+              "fastnst.modelfile", "fastnst.plans", "fastnst.progress", "fastnst.stylize", "fastnst.video.job",
+              "fastnst.video.camera")  # fmt: skip
 
 
 def modules() -> dict[str, Path]:

@@ -24,11 +24,11 @@ from fastnst.evaluate.networks import FloatModel
 from fastnst.evaluate.pictures import Pixels, load, pair_folders, read_testset, to_tensor
 from fastnst.evaluate.scoring import Scorer
 from fastnst.evaluate.sheet import HEIGHT, chosen
-from fastnst.jobs import UsageError
 from fastnst.networks.files import ADAIN, WCT, read_networks
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
 from fastnst.networks.vgg_files import load_normalised_vgg19
 from fastnst.networks.wct import STAGES, Stage, stylize, widths_of
+from fastnst.plans import UsageError
 from fastnst.reference.adain import adaptive_instance_normalization, calc_mean_std
 
 SIZE = 40  # not a multiple of stage 5's stride

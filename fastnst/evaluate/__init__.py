@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 
 from fastnst.engine import default_threads
-from fastnst.jobs import UsageError
 from fastnst.metrics.pictures import psnr
 from fastnst.networks.vgg import Encoder
 from fastnst.networks.vgg_files import load_normalised_vgg19
+from fastnst.plans import UsageError
 
 from . import sheet
 from .models import Model, load_model, named

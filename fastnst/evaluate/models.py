@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from fastnst.jobs import UsageError
 from fastnst.networks.vgg import Encoder
+from fastnst.plans import UsageError
 from fastnst.stylize import Stylizer, models
 
 from .pictures import Pixels

@@ -1,0 +1,62 @@
+"""Turns the JSON of the videos' benchmark into ``video-<machine>.md`` and ``.json``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .machine import machine_of, sentence, slug
+from .ops.report import DISTURBED
+from .report import table
+
+HEAD = ("model and frames", "frames a second (slowest-fastest)", "ms a frame")
+
+METHOD = """\
+4:2:0 y4m from memory, stylized, and as y4m to a pipe that forgets: no codec on either side. {threads} threads, each on a frame
+of its own. The table shows the median of {visits} clips, after one that is not counted. Rows are marked as disturbed where
+other processes used more than {disturbed:.0%} of the cores meanwhile.
+"""
+
+
+def write(source: Path, folder: Path) -> Path:
+    """Write the report of pytest-benchmark's JSON into ``folder``; the Markdown file's path.
+
+    Raises:
+        ValueError: ``source`` holds no video.
+    """
+    data = json.loads(source.read_text())
+    rows = [
+        each["extra_info"] | {f"{key}_seconds": each["stats"][key] for key in ("median", "min", "max")}
+        for each in data["benchmarks"]
+        if "frames" in each.get("extra_info", {})
+    ]
+    if not rows:
+        raise ValueError(f"{source}: no video was measured")
+    machine = machine_of(data["machine_info"], rows[0])
+    commit = data.get("commit_info", {}).get("id")
+    summary = {"machine": machine, "date": data["datetime"][:10], "commit": commit, "rows": rows}
+    page = folder / f"video-{slug(machine)}.md"
+    folder.mkdir(parents=True, exist_ok=True)
+    page.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
+    page.write_text(markdown(summary))
+    return page
+
+
+def markdown(summary: dict[str, Any]) -> str:
+    """The whole page."""
+    rows = summary["rows"]
+    lines = [
+        "# Videos, end to end without a codec\n",
+        f"* Machine: {sentence(summary['machine'])}",
+        f"* Date: {summary['date']}" + (f"; commit {summary['commit'][:12]}" if summary["commit"] else "") + "\n",
+        table(HEAD, [cells(row) for row in rows]),
+        METHOD.format(threads=rows[0]["threads"], visits=len(rows[0]["visits_seconds"]), disturbed=DISTURBED),
+    ]
+    return "\n".join(lines)
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    disturbed = " (disturbed)" if row["foreign_share"] > DISTURBED else ""
+    median, slowest, fastest = (f"{1 / row[f'{key}_seconds']:.1f}" for key in ("median", "max", "min"))
+    return [f"{row['case']}{disturbed}", f"{median} ({slowest}-{fastest})", f"{1000 * row['median_seconds']:.2f}"]

@@ -1,0 +1,150 @@
+"""A camera, stylized live: PyAV reads it, and Python's own tkinter shows it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from fastnst.engine import Look
+from fastnst.images import scaled_size
+from fastnst.stylize import Pixels, Stylizer, keep_color
+from fastnst.video.container import named_errors, pyav
+from fastnst.video.frames import VideoError
+from fastnst.video.pipeline import Recipe
+from fastnst.video.stability import Average, follow, steady_look
+
+_TITLE = "fastnst"
+_DEVICES = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
+"""FFmpeg's way to the cameras of each system, and the name of camera N there."""
+
+
+class Live:
+    """Stylizes the newest picture of a camera again and again: all threads on one picture, for what counts is its age.
+
+    Args:
+        size: short side in pixels; 0 = as it is.
+    """
+
+    def __init__(self, stylizer: Stylizer, recipe: Recipe, size: int = 0) -> None:
+        self._engine, self._threads, self._recipe, self._size = stylizer.engine, stylizer.threads, recipe, size
+        self._average: Average | None = None
+
+    def stylize(self, pixels: Pixels) -> Pixels:
+        """One picture, uint8 [H, W, 3]."""
+        recipe = self._recipe
+        width, height = scaled_size(pixels.shape[1], pixels.shape[0], self._size)
+        if (height, width) != pixels.shape[:2]:
+            pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+        content = self._engine.encode(pixels, self._threads, recipe.levels)
+        look = recipe.look
+        if recipe.smooth and isinstance(look, Look):
+            now = Look(*content.statistics())
+            self._average = follow(self._average, now, recipe.smooth)
+            look = steady_look(look, now, self._average)
+        styled = self._engine.decode(content, look, recipe.alpha, self._threads)
+        return keep_color(pixels, styled) if recipe.preserve_color else styled
+
+
+class Newest:
+    """The last of the pictures that a thread of its own takes from ``pictures``; those that nobody was ready for are lost."""
+
+    def __init__(self, pictures: Iterator[Pixels]) -> None:
+        self._pictures = pictures
+        self._there = threading.Condition()
+        self._picture: Pixels | None = None
+        self._error: BaseException | None = None
+        self._over = False
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def take(self) -> Pixels | None:
+        """Wait for a picture that was not taken yet; None when there are no more.
+
+        Raises:
+            BaseException: what reading one raised.
+        """
+        with self._there:
+            self._there.wait_for(lambda: self._over or self._picture is not None)
+            if self._picture is None and self._error is not None:
+                raise self._error
+            picture, self._picture = self._picture, None
+            return picture
+
+    def _watch(self) -> None:
+        try:
+            for picture in self._pictures:
+                with self._there:
+                    self._picture = picture
+                    self._there.notify()
+        except BaseException as error:
+            self._error = error
+        with self._there:
+            self._over = True
+            self._there.notify()
+
+
+def show(camera: int, stylizer: Stylizer, recipe: Recipe, size: int = 0) -> None:
+    """Show what a camera sees, stylized, until the window is closed or Escape is pressed.
+
+    Raises:
+        VideoError: there is no display, no camera of this number, no tkinter or no PyAV.
+    """
+    window = _Window()
+    run(Newest(_pictures(camera)), Live(stylizer, recipe, size).stylize, window.show)
+
+
+def run(newest: Newest, stylize: Callable[[Pixels], Pixels], shown: Callable[[Pixels], bool]) -> None:
+    """Stylize and show until there are no more pictures or ``shown`` says that nobody looks."""
+    while (picture := newest.take()) is not None:
+        if not shown(stylize(picture)):
+            return
+
+
+def _pictures(camera: int) -> Iterator[Pixels]:
+    if sys.platform not in _DEVICES:
+        raise VideoError(f"cameras are not supported on {sys.platform}")
+    kind, name = _DEVICES[sys.platform]
+    device = name.format(camera)
+    with named_errors(Path(device), "cannot be used as a camera"), pyav().open(device, format=kind) as container:
+        for frame in container.decode(video=0):
+            yield frame.to_ndarray(format="rgb24")
+
+
+class _Window:
+    """A window that shows pictures."""
+
+    def __init__(self) -> None:
+        try:
+            import tkinter
+        except ModuleNotFoundError:
+            raise VideoError("--camera needs tkinter, which this Python was built without") from None
+        try:
+            self._root: Any = tkinter.Tk()
+        except tkinter.TclError as error:
+            raise VideoError(f"--camera needs a display: {error}") from None
+        self._open = True
+        self._root.title(_TITLE)
+        self._root.protocol("WM_DELETE_WINDOW", self._close)
+        self._root.bind("<Escape>", lambda _event: self._close())
+        self._label = tkinter.Label(self._root)
+        self._label.pack()
+
+    def show(self, pixels: Pixels) -> bool:
+        """Show a picture; whether the window is still open."""
+        from PIL import ImageTk
+
+        if self._open:
+            # The label alone would not keep the picture alive.
+            self._photo = ImageTk.PhotoImage(Image.fromarray(pixels))
+            self._label.configure(image=self._photo)
+            self._root.update()
+        return self._open
+
+    def _close(self) -> None:
+        self._open = False
+        self._root.destroy()

@@ -1,0 +1,184 @@
+"""One video from beginning to end: what is read, what is written, and where an earlier run stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from fastnst import __version__
+from fastnst.engine import Look
+from fastnst.images import scaled_size
+from fastnst.stylize import Stylizer
+from fastnst.video import PIPE
+from fastnst.video.container import ContainerSource, pyav
+from fastnst.video.encoder import choose, encoded_format
+from fastnst.video.frames import Format, Source, Target, VideoError
+from fastnst.video.parts import Parts
+from fastnst.video.pipeline import Pipeline, Recipe
+from fastnst.video.remux import ContainerTarget, sort_streams
+from fastnst.video.stability import Average
+from fastnst.video.y4m import Y4mPipe, Y4mSource, Y4mTarget, output_format
+
+OnFrame = Callable[[int, int | None], None]
+"""Called after each frame: how many are done, and how many there will be, where that is known."""
+
+
+@dataclass
+class Outcome:
+    """What was done."""
+
+    width: int
+    height: int
+    frames: int = 0
+    resumed: int = 0  # of these, done by an earlier run
+    repeated: int = 0  # done in this run without the engine, for nothing had changed
+    seconds: float = 0.0
+    left_out: list[str] = field(default_factory=list)  # streams that the output cannot hold, by kind
+
+    @property
+    def frames_per_second(self) -> float:
+        """Of this run, everything included."""
+        return (self.frames - self.resumed) / self.seconds
+
+
+def stylize_video(
+    content: Path,
+    output: Path,
+    stylizer: Stylizer,
+    recipe: Recipe,
+    *,
+    size: int = 0,
+    quality: int | None = None,
+    on_frame: OnFrame = lambda _done, _count: None,
+) -> Outcome:
+    """Stylize a video, or go on where a run with the same content, model, styles and options was stopped.
+
+    Args:
+        content: a file, or ``-`` for a y4m on standard input.
+        output: a file, whose suffix says what it becomes, or ``-`` for a y4m on standard output. Sound and all else beside the
+            picture is copied where a container is made of a container.
+        size: short side in pixels; 0 = as it is.
+        quality: of the encoder, 0 = best; None = its usual one.
+
+    Raises:
+        VideoError: a video that cannot be read or written. What is done stays for the next run.
+    """
+    start = time.perf_counter()
+    source = open_source(content)
+    try:
+        outcome = Outcome(*_size(content, source, size))
+        target, video = _open_target(content, output, source, outcome, _fingerprint(stylizer, recipe, size), quality)
+    except BaseException:
+        source.close()
+        raise
+    try:
+        outcome.frames = outcome.resumed = target.done
+        average = Average.from_json(target.state) if target.state else None
+        pipeline = Pipeline(stylizer, recipe, source.format.coding, video.coding, (video.width, video.height), average)
+        with closing(pipeline.run(source, target.done)) as finished:
+            for done in finished:
+                target.write(done.frame)
+                outcome.frames += 1
+                outcome.repeated += done.repeated
+                average = done.average
+                if outcome.frames % target.interval == 0:
+                    target.checkpoint(average and average.as_json())
+                on_frame(outcome.frames, source.count)
+        if not outcome.frames:
+            raise VideoError(f"{content}: has no frames")
+        if outcome.frames % target.interval:
+            target.checkpoint(average and average.as_json())
+        target.finish()
+    finally:
+        target.close()
+    outcome.seconds = time.perf_counter() - start
+    return outcome
+
+
+def _size(content: Path, source: Source, short_side: int) -> tuple[int, int]:
+    try:
+        return scaled_size(source.format.width, source.format.height, short_side)
+    except ValueError as error:
+        raise VideoError(f"{content}: with a short side of {short_side}: {error}") from None
+
+
+def open_source(content: Path) -> Source:
+    """The video of a file, or of standard input.
+
+    Raises:
+        VideoError: it cannot be read.
+    """
+    if content == PIPE:
+        return Y4mSource(sys.stdin.buffer, "standard input")
+    if content.suffix.lower() == ".y4m":
+        file = content.open("rb")
+        try:
+            return Y4mSource(file, str(content))
+        except BaseException:
+            file.close()
+            raise
+    return ContainerSource(content)
+
+
+def _open_target(
+    content: Path, output: Path, source: Source, outcome: Outcome, fingerprint: str, quality: int | None
+) -> tuple[Target, Format]:
+    video = output_format(source.format, outcome.width, outcome.height)
+    container = source if isinstance(source, ContainerSource) else None
+    if output == PIPE:
+        outcome.left_out = _kinds(container)
+        return Y4mPipe(sys.stdout.buffer, video), video
+    content_digest = None if content == PIPE else _digest(content)
+    if output.suffix.lower() == ".y4m":
+        outcome.left_out = _kinds(container)
+        return Y4mTarget(_parts(output, content_digest, [fingerprint]), video), video
+    codec, level = choose(output, quality)
+    video = encoded_format(source.format, outcome.width, outcome.height)
+    versions = [codec.name, level, pyav().__version__]
+    copied, outcome.left_out = sort_streams(container, output) if container else ([], [])
+    parts = _parts(output, content_digest, [fingerprint, *versions])
+    return ContainerTarget(parts, video, codec, level, container, copied), video
+
+
+def _parts(output: Path, content_digest: str | None, made_with: Sequence[object]) -> Parts:
+    if content_digest is None:  # a pipe cannot be read again
+        return Parts(output, uuid.uuid4().hex, keep=False)
+    text = json.dumps([__version__, content_digest, *made_with])
+    return Parts(output, hashlib.sha256(text.encode()).hexdigest())
+
+
+def _fingerprint(stylizer: Stylizer, recipe: Recipe, size: int) -> str:
+    """Of all that the pictures depend on beside the content. The number of threads is not part of it."""
+    whole = hashlib.sha256(_digest(stylizer.path).encode())
+    look = recipe.look
+    arrays = [look.mean, look.std] if isinstance(look, Look) else []
+    for level, coloring in {} if isinstance(look, Look) else look.levels.items():
+        arrays += [np.array([level]), coloring.mean, coloring.root]
+    for array in arrays:
+        whole.update(array.tobytes())
+    whole.update(json.dumps([recipe.alpha, recipe.preserve_color, recipe.levels, recipe.smooth, size]).encode())
+    return whole.hexdigest()
+
+
+def _digest(path: Path) -> str:
+    whole = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            whole.update(block)
+    return whole.hexdigest()
+
+
+def _kinds(source: ContainerSource | None) -> list[str]:
+    """Of all streams but the video: a y4m holds none of them."""
+    if source is None:
+        return []
+    return [stream.type for stream in source.container.streams if stream.index != source.index]
