@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from fastnst.engine import Look
 
 DEFAULT_SMOOTH = 0.5
-"""Measured on the shipped AdaIN models: where a thing crosses a still scene, the rest of the picture changes 14 to 21 % less from
-frame to frame (0.8: 25 to 30 %; mean squared difference, one scene); in pans and zooms :mod:`fastnst.metrics.warping`'s error
-moves by 2 % at most (0.8: 10 %)."""
+"""Measured on the shipped AdaIN models: where a thing crosses a still scene, the rest of the picture changes 14 to 21 % less
+from frame to frame (0.8: 25 to 30 %; mean squared difference, one scene); in pans and zooms the error of
+:mod:`fastnst.metrics.warping` moves by 2 % at most (0.8: 10 %)."""
 CUT = 0.45
 """A :func:`change` that is a cut. Pans of 1/20 of the width a frame reach 0.29, two photographs are 0.64 apart or more."""
 
