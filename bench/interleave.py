@@ -222,10 +222,22 @@ def start(runtime: str, folder: Path, case: Case) -> Worker:
     return Worker(runtime, folder, case)
 
 
-def run_case(case: Case, runtimes: Sequence[str], folder: Path, *, rounds: int, patience: float, log: Log) -> dict[str, Result]:
-    """Measure the runtimes in turn, ``rounds`` visits each after one that is thrown away; failures become ``Result.error``."""
+def run_case(
+    case: Case,
+    runtimes: Sequence[str],
+    folder: Path,
+    *,
+    rounds: int,
+    patience: float,
+    log: Log,
+    reference: str = peers.REFERENCE,
+) -> dict[str, Result]:
+    """Measure the runtimes in turn, ``rounds`` visits each after one that is thrown away; failures become ``Result.error``.
+
+    Pictures are compared with that of the runtime ``reference``.
+    """
     (folder / "logs").mkdir(exist_ok=True)
-    run_once(folder / "logs" / f"inputs-{case.size}.txt", "inputs", folder, case.size)
+    run_once(folder / "logs" / f"inputs-{case.size}.txt", "inputs", folder, case.size, case.style)
     results = {runtime: Result(runtime) for runtime in runtimes}
     workers: dict[str, Worker] = {}
     try:
@@ -240,10 +252,10 @@ def run_case(case: Case, runtimes: Sequence[str], folder: Path, *, rounds: int, 
     finally:
         for worker in workers.values():
             worker.close()
-    reference = pictures.get(peers.REFERENCE)
+    wanted = pictures.get(reference)
     for runtime, picture in pictures.items():
-        if picture is not None and reference is not None:
-            results[runtime].psnr = peers.psnr(picture, reference)
+        if picture is not None and wanted is not None:
+            results[runtime].psnr = peers.psnr(picture, wanted)
     return results
 
 

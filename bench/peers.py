@@ -360,6 +360,14 @@ def load_openvino_int8_twin(job: Job) -> Run:
 # --- the table --------------------------------------------------------------------------------------------------------------
 
 
+def to_picture(output: Any) -> Array:
+    """Any runtime's output as float32 [3, H, W] of 0..1, clamped as a saved picture would be."""
+    array = np.asarray(output)
+    if array.dtype == np.uint8:
+        return array.transpose(2, 0, 1).astype(np.float32) / 255
+    return array[0].astype(np.float32).clip(0, 1)
+
+
 @dataclass(frozen=True)
 class Runtime:
     """One line of the comparison.
@@ -368,6 +376,7 @@ class Runtime:
         needs: importable packages without which it cannot run.
         floor: the least PSNR in dB against PyTorch fp32; below it the runtime computes something else.
         styles: the ways of giving a style in which it is distinct from its neighbours in the table.
+        picture: its output as :func:`to_picture` has it.
     """
 
     name: str
@@ -377,6 +386,7 @@ class Runtime:
     load: Callable[[Job], Run]
     floor: float
     styles: tuple[str, ...] = STYLES
+    picture: Callable[[Any], Array] = to_picture
 
 
 def nothing(_folder: Path, _style: str) -> None:
@@ -429,14 +439,6 @@ RUNTIMES = {
         ),
     )
 }
-
-
-def to_picture(output: Any) -> Array:
-    """Any runtime's output as float32 [3, H, W] of 0..1, clamped as a saved picture would be."""
-    array = np.asarray(output)
-    if array.dtype == np.uint8:
-        return array.transpose(2, 0, 1).astype(np.float32) / 255
-    return array[0].astype(np.float32).clip(0, 1)
 
 
 def psnr(picture: Array, reference: Array) -> float:

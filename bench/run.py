@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
 NEEDS = ("torch", "pytest", "pytest_benchmark", "matplotlib")
-STYLIZE, TRAINING, VIDEO = "stylize", "training", "video"
+REPORTS = {
+    "stylize": "report",
+    "training": "training_report",
+    "video": "video_report",
+    "translate": "translate_report",
+}
+"""Modules that write what came of a stem which is no operation."""
 OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
 FAILED, INTERRUPTED = 1, 2
 """Statuses, pytest's numbers."""
@@ -34,7 +41,7 @@ def run(
     """Measure, write the reports and print where they are.
 
     Args:
-        stems: operations, ``stylize``, ``training`` or ``video``; none for all operations.
+        stems: operations, or some of :data:`REPORTS`; none for all operations.
         quick: the main workloads alone, with fewer visits.
         compare: print fastnst's times beside those of the last committed report of this machine.
         device: ``cpu`` or ``cuda``; default: cuda where there is one.
@@ -61,12 +68,10 @@ def run(
         chosen = checked_device(device)
         limits = [] if limit is None else [f"--limit={limit}"]
         statuses.append(run_operations(operations, [*options, *limits, f"--device={chosen}"], folder, compare))
-    if STYLIZE in stems:
-        statuses.append(run_stylize(options, folder))
-    if TRAINING in stems:
-        statuses.append(run_training([*options, f"--device={checked_device(device)}"], folder))
-    if VIDEO in stems:
-        statuses.append(run_video(options, folder))
+    for stem in REPORTS:
+        if stem in stems:
+            device_option = [f"--device={checked_device(device)}"] if stem == "training" else []
+            statuses.append(run_stem(stem, [*options, *device_option], folder))
     return next(filter(None, statuses), 0)
 
 
@@ -89,36 +94,14 @@ def run_operations(stems: Sequence[str], options: Sequence[str], folder: Path, c
     return status
 
 
-def run_stylize(options: Sequence[str], folder: Path) -> int:
-    from . import report
-
+def run_stem(stem: str, options: Sequence[str], folder: Path) -> int:
+    """Measure one of :data:`REPORTS`, and write its report."""
     with tempfile.TemporaryDirectory() as scratch:
-        target = Path(scratch) / "stylize.json"
-        status = pytest_status([STYLIZE], options, target)
+        target = Path(scratch) / f"{stem}.json"
+        status = pytest_status([stem], options, target)
         if status != INTERRUPTED and measured(target):
+            report = import_module(f".{REPORTS[stem]}", __package__)
             print(report.write(target, folder))
-    return status
-
-
-def run_training(options: Sequence[str], folder: Path) -> int:
-    from . import training_report
-
-    with tempfile.TemporaryDirectory() as scratch:
-        target = Path(scratch) / "training.json"
-        status = pytest_status([TRAINING], options, target)
-        if status != INTERRUPTED and measured(target):
-            print(training_report.write(target, folder))
-    return status
-
-
-def run_video(options: Sequence[str], folder: Path) -> int:
-    from . import video_report
-
-    with tempfile.TemporaryDirectory() as scratch:
-        target = Path(scratch) / "video.json"
-        status = pytest_status([VIDEO], options, target)
-        if status != INTERRUPTED and measured(target):
-            print(video_report.write(target, folder))
     return status
 
 

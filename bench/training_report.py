@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .machine import machine_of, sentence, slug
+from . import pages
 from .ops.names import FASTNST, PUBLISHED
 from .ops.report import DISTURBED
 from .report import milliseconds, table
@@ -40,35 +39,14 @@ def write(source: Path, folder: Path) -> Path:
     Raises:
         ValueError: ``source`` holds no training step.
     """
-    data = json.loads(source.read_text())
-    rows = [
-        each["extra_info"] | {f"{key}_seconds": each["stats"][key] for key in ("median", "min", "max")}
-        for each in data["benchmarks"]
-        if "operations" in each.get("extra_info", {})
-    ]
-    if not rows:
-        raise ValueError(f"{source}: no training step was measured")
-    machine = machine_of(data["machine_info"], rows[0])
-    summary = {
-        "machine": machine,
-        "date": data["datetime"][:10],
-        "commit": data.get("commit_info", {}).get("id"),
-        "rows": rows,
-    }
-    page = folder / f"training-{slug(machine)}.md"
-    folder.mkdir(parents=True, exist_ok=True)
-    page.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
-    page.write_text(markdown(summary))
-    return page
+    return pages.write(source, folder, "training", "operations", markdown)
 
 
 def markdown(summary: dict[str, Any]) -> str:
     """The whole page."""
-    first = summary["rows"][0]
+    first, title = summary["rows"][0], "Training steps with fastnst.ops and with the published operations"
     lines = [
-        "# Training steps with fastnst.ops and with the published operations\n",
-        f"* Machine: {sentence(summary['machine'])}; device {first['device']}; threads: {first['threads']}",
-        f"* Date: {summary['date']}" + (f"; commit {summary['commit'][:12]}" if summary["commit"] else ""),
+        *pages.head(title, summary, f"; device {first['device']}; threads: {first['threads']}"),
         f"* Versions: {', '.join(f'{name} {version}' for name, version in first['versions'].items())}\n",
         table(HEAD, cells(summary["rows"])),
         METHOD.format(steps=STEPS, visits=len(first["visits_seconds"]), disturbed=DISTURBED),

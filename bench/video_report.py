@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from .machine import machine_of, sentence, slug
+from . import pages
 from .ops.report import DISTURBED
 from .report import table
 
@@ -25,31 +24,15 @@ def write(source: Path, folder: Path) -> Path:
     Raises:
         ValueError: ``source`` holds no video.
     """
-    data = json.loads(source.read_text())
-    rows = [
-        each["extra_info"] | {f"{key}_seconds": each["stats"][key] for key in ("median", "min", "max")}
-        for each in data["benchmarks"]
-        if "frames" in each.get("extra_info", {})
-    ]
-    if not rows:
-        raise ValueError(f"{source}: no video was measured")
-    machine = machine_of(data["machine_info"], rows[0])
-    commit = data.get("commit_info", {}).get("id")
-    summary = {"machine": machine, "date": data["datetime"][:10], "commit": commit, "rows": rows}
-    page = folder / f"video-{slug(machine)}.md"
-    folder.mkdir(parents=True, exist_ok=True)
-    page.with_suffix(".json").write_text(json.dumps(summary, indent=1) + "\n")
-    page.write_text(markdown(summary))
-    return page
+    return pages.write(source, folder, "video", "frames", markdown)
 
 
 def markdown(summary: dict[str, Any]) -> str:
     """The whole page."""
     rows = summary["rows"]
     lines = [
-        "# Videos, end to end without a codec\n",
-        f"* Machine: {sentence(summary['machine'])}",
-        f"* Date: {summary['date']}" + (f"; commit {summary['commit'][:12]}" if summary["commit"] else "") + "\n",
+        *pages.head("Videos, end to end without a codec", summary),
+        "",
         table(HEAD, [cells(row) for row in rows]),
         METHOD.format(threads=rows[0]["threads"], visits=len(rows[0]["visits_seconds"]), disturbed=DISTURBED),
     ]

@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from . import peers
+from . import peers, translators
 
+RUNTIMES = peers.RUNTIMES | translators.RUNTIMES
 VISIT_SECONDS = 0.2
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -67,7 +68,7 @@ def serve(folder: Path, name: str, size: int, threads: int, style: str) -> None:
     job = peers.Job(folder, size, threads, style)
     before = peak_memory()
     started = time.perf_counter()
-    run = peers.RUNTIMES[name].load(job)
+    run = RUNTIMES[name].load(job)
     for _ in range(2):
         run()
     build_seconds, life = time.perf_counter() - started, peak_memory()
@@ -82,7 +83,7 @@ def serve(folder: Path, name: str, size: int, threads: int, style: str) -> None:
             whole = max(life, during) if life and during else None
             answer(runs=during if reset else None, life=whole, before=before)
         elif command == "save":
-            np.save(argument, peers.to_picture(run()))
+            np.save(argument, RUNTIMES[name].picture(run()))
             answer()
         elif command == "quit":
             break
@@ -92,10 +93,12 @@ def serve(folder: Path, name: str, size: int, threads: int, style: str) -> None:
 def main(arguments: list[str]) -> None:
     task, folder, *rest = arguments
     if task == "inputs":
-        peers.prepare_inputs(Path(folder), int(rest[0]))
+        size, style = rest
+        module = translators if style == translators.STYLE else peers
+        module.prepare_inputs(Path(folder), int(size))
     elif task == "prepare":
         name, style = rest
-        peers.RUNTIMES[name].prepare(Path(folder), style)
+        RUNTIMES[name].prepare(Path(folder), style)
     else:
         name, size, threads, style = rest
         serve(Path(folder), name, int(size), int(threads), style)

@@ -58,12 +58,12 @@ def test_report(tmp_path: Path) -> None:
     assert lines[0].split("|")[1:4] == [" adain-nano, 512 x 288 ", " 200.0 (100.0-250.0) ", " 5.00 "]
     assert "(disturbed)" in lines[1]
     (tmp_path / "none.json").write_text(json.dumps(data | {"benchmarks": []}))
-    with pytest.raises(ValueError, match="no video was measured"):
+    with pytest.raises(ValueError, match="nothing of video was measured"):
         video_report.write(tmp_path / "none.json", tmp_path)
 
 
 def test_stem_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(run, "run_video", lambda options, folder: asked.append((options, folder)) or 0)
-    assert run.run(["video"], quick=True, folder=tmp_path) == 0
-    assert asked == [(["--quick"], tmp_path)]
+    monkeypatch.setattr(run, "run_stem", lambda *given: asked.append(given) or 0)
+    assert run.run(["video", "translate"], quick=True, folder=tmp_path) == 0
+    assert asked == [("video", ["--quick"], tmp_path), ("translate", ["--quick"], tmp_path)]
