@@ -34,13 +34,20 @@ struct Avx256Tile {
         }
       }
     }
-    for (int p = 0; p < 4; p++)
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(target + p * target_pixel),
-                       quantise(acc[p][0], acc[p][1], group.multiplier, row.zero));
+    for (int p = 0; p < 4; p++) {
+      const __m256i words = quantise(acc[p][0], acc[p][1], group.multiplier, row.wide ? 0 : row.zero);
+      uint8_t* to = target + p * target_pixel;
+      if (row.wide)
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), words);
+      else
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                         _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+    }
   }
 
  private:
-  static __m128i quantise(__m256i low, __m256i high, const float* multiplier, int32_t zero) {
+  // Sixteen words, saturated.
+  static __m256i quantise(__m256i low, __m256i high, const float* multiplier, int32_t zero) {
     const __m256i shift = _mm256_set1_epi32(zero);
     const auto scaled = [&](__m256i acc, const float* m) {
       const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_loadu_ps(m));
@@ -48,8 +55,7 @@ struct Avx256Tile {
     };
     const __m256i a = scaled(low, multiplier), b = scaled(high, multiplier + 8);
     // Packing works within 128-bit halves; the permutation puts the quarters back in order.
-    const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
-    return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    return _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
   }
 };
 

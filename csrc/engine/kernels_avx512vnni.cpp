@@ -24,6 +24,12 @@ namespace {
   "\n vpaddsw %%zmm28, %%zmm" #r0 ", %%zmm" #r0 "\n vpaddsw %%zmm28, %%zmm" #r2 ", %%zmm" #r2                       \
   "\n vpackuswb %%zmm" #r2 ", %%zmm" #r0 ", %%zmm" #r0 "\n vpermd %%zmm" #r0 ", %%zmm29, %%zmm" #r0 "\n"
 #define NEXT "add %[tp], %[t]\n"
+// One scaled accumulator, saturated to words, into its place.
+#define WORDS(acc, multiplier, place) SCALE(acc, multiplier) "vpmovsdw %%zmm" #acc ", " #place "(%[t])\n"
+// Jumps to the stores of words instead of bytes.
+#define UNLESS_BYTES "cmpb $0, %[wide]\n jne 3f\n"
+#define OR_ELSE "jmp 4f\n 3:\n"
+#define DONE "4:\n"
 
 // Addresses of eight pixels from a base register, with s = 1, s3 = 3, s5 = 5, s7 = 7 source pixels.
 #define AT0(base) "(%[" base "])"
@@ -60,9 +66,11 @@ void Avx512Tile::run<4>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
   const int16_t zero = int16_t(row.zero);
+  const bool wide = row.wide;
   int64_t rows = row.rows, k;
   const uint8_t* a;
 #define PIXEL(address, x, r0, r1, r2, r3) LOAD(address, x) DOT(r0, 24, x) DOT(r1, 25, x) DOT(r2, 26, x) DOT(r3, 27, x)
+#define WIDE(r0, r1, r2, r3) WORDS(r0, 24, ) WORDS(r1, 25, 32) WORDS(r2, 26, 64) WORDS(r3, 27, 96) NEXT
 #define OUT(r0, r1, r2, r3) \
   SCALE(r0, 24) SCALE(r1, 25) SCALE(r2, 26) SCALE(r3, 27) PACK(r0, r1, r2, r3) "vmovdqu64 %%zmm" #r0 ", (%[t])\n" NEXT
   asm volatile(
@@ -79,13 +87,18 @@ void Avx512Tile::run<4>(const GroupRow& group, const uint8_t* source, uint8_t* t
       "add $256, %[w]\n add $4, %[a]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n dec %[rows]\n jnz 1b\n"
       "vmovups (%[m]), %%zmm24\n vmovups 64(%[m]), %%zmm25\n vmovups 128(%[m]), %%zmm26\n vmovups 192(%[m]), %%zmm27\n"
-      PREPARE_PACK
+      UNLESS_BYTES PREPARE_PACK
       OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
+      OR_ELSE
+      WIDE(0, 1, 2, 3) WIDE(4, 5, 6, 7) WIDE(8, 9, 10, 11) WIDE(12, 13, 14, 15) WIDE(16, 17, 18, 19) WIDE(20, 21, 22, 23)
+      DONE
       : [src] "+r"(source), [w] "+r"(w), [rows] "+r"(rows), [a] "=&r"(a), [k] "=&r"(k), [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [sr] "m"(source_row), [steps] "m"(steps),
-        [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder), [tp] "m"(target_pixel)
+        [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder), [tp] "m"(target_pixel),
+        [wide] "m"(wide)
       : ZMMS, "cc", "memory");
 #undef PIXEL
+#undef WIDE
 #undef OUT
 }
 
@@ -97,9 +110,11 @@ void Avx512Tile::run<2>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
   const int16_t zero = int16_t(row.zero);
+  const bool wide = row.wide;
   int64_t rows = row.rows, k;
   const uint8_t *a, *b;
 #define PIXEL(address, x, r0, r1) LOAD(address, x) DOT(r0, 24, x) DOT(r1, 25, x)
+#define WIDE(r0, r1) WORDS(r0, 24, ) WORDS(r1, 25, 32) NEXT
 #define OUT(r0, r1, r2, r3)                                                                                  \
   SCALE(r0, 24) SCALE(r1, 25) SCALE(r2, 24) SCALE(r3, 25) PACK(r0, r1, r2, r3) "vmovdqu64 %%ymm" #r0 ", (%[t])\n" \
   NEXT "vextracti64x4 $1, %%zmm" #r0 ", (%[t])\n" NEXT
@@ -116,14 +131,20 @@ void Avx512Tile::run<2>(const GroupRow& group, const uint8_t* source, uint8_t* t
       "add $128, %[w]\n add $4, %[a]\n add $4, %[b]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n decq %[rows]\n jnz 1b\n"
       "vmovups (%[m]), %%zmm24\n vmovups 64(%[m]), %%zmm25\n"
-      PREPARE_PACK
+      UNLESS_BYTES PREPARE_PACK
       OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
+      OR_ELSE
+      WIDE(0, 1) WIDE(2, 3) WIDE(4, 5) WIDE(6, 7) WIDE(8, 9) WIDE(10, 11)
+      WIDE(12, 13) WIDE(14, 15) WIDE(16, 17) WIDE(18, 19) WIDE(20, 21) WIDE(22, 23)
+      DONE
       : [src] "+r"(source), [w] "+r"(w), [rows] "+m"(rows), [a] "=&r"(a), [b] "=&r"(b), [k] "=&r"(k), [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [s7] "r"(7 * s), [sr] "m"(source_row),
         [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder),
-        [tp] "m"(target_pixel)
+        [tp] "m"(target_pixel),
+        [wide] "m"(wide)
       : ZMMS, "cc", "memory");
 #undef PIXEL
+#undef WIDE
 #undef OUT
 }
 
@@ -135,9 +156,11 @@ void Avx512Tile::run<1>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
   const int16_t zero = int16_t(row.zero);
+  const bool wide = row.wide;
   int64_t rows = row.rows, k;
   const uint8_t *a, *b, *c;
 #define PIXEL(address, x, r0) LOAD(address, x) DOT(r0, 24, x)
+#define WIDE(r0) WORDS(r0, 24, ) NEXT
 #define OUT(r0, r1, r2, r3)                                                                                  \
   SCALE(r0, 24) SCALE(r1, 24) SCALE(r2, 24) SCALE(r3, 24) PACK(r0, r1, r2, r3) "vmovdqu64 %%xmm" #r0 ", (%[t])\n" \
   NEXT "vextracti32x4 $1, %%zmm" #r0 ", (%[t])\n" NEXT "vextracti32x4 $2, %%zmm" #r0 ", (%[t])\n"              \
@@ -158,15 +181,21 @@ void Avx512Tile::run<1>(const GroupRow& group, const uint8_t* source, uint8_t* t
       "add %[step], %[w]\n add $4, %[a]\n add $4, %[b]\n add $4, %[c]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n decq %[rows]\n jnz 1b\n"
       "vmovups (%[m]), %%zmm24\n"
-      PREPARE_PACK
+      UNLESS_BYTES PREPARE_PACK
       OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
+      OR_ELSE
+      WIDE(0) WIDE(1) WIDE(2) WIDE(3) WIDE(4) WIDE(5) WIDE(6) WIDE(7) WIDE(8) WIDE(9) WIDE(10) WIDE(11)
+      WIDE(12) WIDE(13) WIDE(14) WIDE(15) WIDE(16) WIDE(17) WIDE(18) WIDE(19) WIDE(20) WIDE(21) WIDE(22) WIDE(23)
+      DONE
       : [src] "+r"(source), [w] "+r"(w), [rows] "+m"(rows), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [k] "=&r"(k),
         [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [s7] "r"(7 * s), [sr] "m"(source_row), [step] "m"(step),
         [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder),
-        [tp] "m"(target_pixel)
+        [tp] "m"(target_pixel),
+        [wide] "m"(wide)
       : ZMMS, "cc", "memory");
 #undef PIXEL
+#undef WIDE
 #undef OUT
 }
 
