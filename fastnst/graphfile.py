@@ -7,7 +7,8 @@ is complete, and every map is read by some node. The last node paints the pictur
 as a u32:
 
 **1, convolution**, of a map of bytes to a new one of 16 bits: ten u32 -- source, target, inputs, outputs, kernel, stride, form,
-border, outside, coded -- then weights, s8, as in :mod:`fastnst.modelfile`, bias, s32 [outputs], and multiplier, f32 [outputs]::
+border, outside, coded -- then weights, s8, as in :mod:`fastnst.modelfile`, bias, s32 [outputs] or for form 2 [4][outputs], and
+multiplier, f32 [outputs]::
 
     acc = bias + sum(weight * q)                             32-bit integers; cannot overflow, or the file is refused
     r = clamp(round(float32(acc) * multiplier), -32768, 32767)
@@ -23,7 +24,9 @@ form                weights                                                kerne
 Windows reach (kernel - 1) // 2 pixels beyond the edges, where the map is reflected if ``border`` is 1, and otherwise, always so
 with form 2, holds ``outside`` in all channels (the byte that stands for 0). All nodes that reach beyond the edges of a map agree
 on this. Stride 2 halves the sides. Form 2 doubles them: tap k of the kernel adds what row i of the source holds to row
-2 i - 1 + k of the target, columns likewise (PyTorch's transposed convolution with padding 1, for kernel 3 output padding 1).
+2 i - 1 + k of the target, columns likewise (PyTorch's transposed convolution with padding 1, for kernel 3 output padding 1), and
+the bias is that of the target's phase, 2 x row parity + column parity: phases meet different taps, and so different sums of what
+stands for 0.
 
 **2, affine**, of a map of 16 bits: seven u32 -- source, target, addend, channels, normalises, wide, zero -- then negative, a f32
 in 0..1, slope and offset, f32 [channels], and if ``normalises`` is 1, epsilon, f32 [channels]. With a = slope and b = offset::

@@ -26,7 +26,8 @@ def parse_node(cursor: Cursor) -> Node:
         source, target, inputs, outputs, kernel, stride, form, border, outside, coded = struct.unpack("<10I", cursor.take(40))
         shape = (outputs, kernel, kernel) if form == 1 else (outputs, kernel, kernel, inputs)
         weights = parse_weights(cursor, shape, coded)
-        bias, multiplier = cursor.array("<i4", (outputs,)), cursor.array("<f4", (outputs,))
+        bias = cursor.array("<i4", (4, outputs) if form == 2 else (outputs,))
+        multiplier = cursor.array("<f4", (outputs,))
         return Convolution(source, target, weights, bias, multiplier, stride, FORMS[form], bool(border), outside)
     if kind == 2:
         source, target, addend, channels, normalises, wide, zero, negative = struct.unpack("<7If", cursor.take(32))
@@ -84,7 +85,13 @@ def convolution_sums(q: Map, node: Convolution) -> Words:
 
 
 def run_convolution(q: Map, node: Convolution) -> Words:
-    acc = convolution_sums(q, node) + node.bias
+    acc = convolution_sums(q, node)
+    if node.form == "transposed":
+        for row in (0, 1):
+            for column in (0, 1):
+                acc[row::2, column::2] += node.bias[2 * row + column]
+    else:
+        acc += node.bias
     assert np.abs(acc).max() < 2**31
     return np.clip(np.rint(acc.astype(np.float32) * node.multiplier), -32768, 32767).astype(np.int64)
 
@@ -177,7 +184,9 @@ class Builder:
         )
         sums = convolution_sums(q, node).reshape(-1, outputs)
         bias = -(sums.sum(0) // len(sums))
-        reach = np.abs(sums + bias).max(0) + 1
+        if form == "transposed":
+            bias = bias + lcg.integers(-500, 501, (4, outputs))
+        reach = np.abs(sums - sums.mean(0)).max(0) + 1
         multiplier = (lcg.integers(8000, 40000, (outputs,)) / reach).astype(np.float32)  # now and then it saturates
         node = Convolution(
             source, len(self.maps), weights, bias.astype(np.int32), multiplier, stride, form, reflects, outside

@@ -104,7 +104,7 @@ PackedConvolution::Phase PackedConvolution::pack_transposed(const Convolution& n
   const Taps rows = taps_of(row), columns = taps_of(column);
   PackedWeights packed(int(rows.taps.size()), int(columns.taps.size()) * int(pixel), lanes_of(node.outputs));
   for (int o = 0; o < node.outputs; o++) {
-    packed.set_output(o, node.bias[o], node.multiplier[o]);
+    packed.set_output(o, node.bias[size_t(2 * row + column) * node.outputs + o], node.multiplier[o]);
     for (size_t y = 0; y < rows.taps.size(); y++)
       for (size_t x = 0; x < columns.taps.size(); x++)
         for (int i = 0; i < node.inputs; i++)

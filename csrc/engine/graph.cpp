@@ -108,9 +108,10 @@ void GraphReader::read_convolution() {
   surround(map, node);
   const uint64_t taps = uint64_t(node.kernel) * node.kernel, inputs = node.form == Form::depthwise ? 1 : uint64_t(node.inputs);
   node.weights = cursor_.weights(checked_multiply(taps * inputs, uint64_t(node.outputs)), coded, where_);
-  node.bias = cursor_.array<int32_t>(uint64_t(node.outputs));
+  node.bias = cursor_.array<int32_t>(uint64_t(node.phases()) * uint64_t(node.outputs));
   node.multiplier = cursor_.array<float>(uint64_t(node.outputs));
-  prove_safe(node.weights, node.bias, node.multiplier, where_);
+  for (auto bias = node.bias.begin(); bias != node.bias.end(); bias += node.outputs)
+    prove_safe(node.weights, {bias, bias + node.outputs}, node.multiplier, where_);
   const int halvings = map.halvings + (node.form == Form::transposed ? -1 : node.stride - 1);
   if (halvings < 0 || halvings > kMaxHalvings)
     refuse(where_ + ": a map larger than the picture, or halved more than " + std::to_string(kMaxHalvings) + " times");

@@ -21,9 +21,10 @@ struct Convolution {
   bool reflects = false;  // beyond its edges the source is reflected, or else `outside` everywhere
   int outside = 0;
   std::vector<int8_t> weights;    // [outputs][kernel][kernel][inputs], depthwise: [outputs][kernel][kernel]
-  std::vector<int32_t> bias;      // [outputs]
+  std::vector<int32_t> bias;      // [outputs], transposed: [4][outputs]
   std::vector<float> multiplier;  // [outputs]
 
+  int phases() const { return form == Form::transposed ? 4 : 1; }
   int reach() const { return (kernel - 1) / 2; }  // pixels that a window goes beyond the edge of its source
 };
 
