@@ -1,4 +1,4 @@
-// The loops of generators over maps of 16 bits, for compilers to vectorise as those of kernels_generic.h.
+// The loops of generators over maps of 16 bits, in the compiler's vectors: as many lanes as the including file's flags allow.
 #pragma once
 
 #include "engine/kernels_generic.h"
@@ -6,86 +6,121 @@
 namespace fastnst {
 namespace {
 
+#if defined(__AVX512F__)
+constexpr int kWidth = 16;
+#elif defined(__AVX2__)
+constexpr int kWidth = 8;
+#else
+constexpr int kWidth = 4;
+#endif
+constexpr int kParts = kLanes / kWidth;  // vectors to a block of channels
+
+using Bytes [[gnu::vector_size(kWidth)]] = uint8_t;
+using Words [[gnu::vector_size(2 * kWidth)]] = int16_t;
+using Ints [[gnu::vector_size(4 * kWidth)]] = int32_t;
+using Naturals [[gnu::vector_size(4 * kWidth)]] = uint32_t;
+using Floats [[gnu::vector_size(4 * kWidth)]] = float;
+
+template <typename Vector>
+inline Vector load(const void* from) {
+  Vector vector;
+  std::memcpy(&vector, from, sizeof vector);
+  return vector;
+}
+
+template <typename Vector>
+inline void store(void* to, const Vector& vector) {
+  std::memcpy(to, &vector, sizeof vector);
+}
+
+// By way of 16 bits, for which compilers find the instructions.
+inline Ints widened(const Bytes& bytes) { return __builtin_convertvector(__builtin_convertvector(bytes, Words), Ints); }
+inline Ints widened(const Words& words) { return __builtin_convertvector(words, Ints); }
+
+// The nearest whole numbers, halves to even, of values in -2^21..2^21, held to limits.
+inline Ints rounded(Floats value, float low, float high) {
+  constexpr float kShift = 12582912.0f;  // 1.5 * 2^23: the sum has no bits left below 1
+  value = value > low ? value : low - Floats{};
+  value = value < high ? value : high - Floats{};
+  const Floats shifted = value + kShift;
+  return __builtin_convertvector(shifted - kShift, Ints);
+}
+
 inline void depthwise_row(const DepthwiseRow& row) {
-  for (int64_t first = 0; first < row.channels; first += kLanes) {
-    int32_t weights[9][kLanes];
-    const int8_t* stored = row.weights + first * 12;
-    for (int tap = 0; tap < 9; tap++)
-      for (int c = 0; c < kLanes; c++) weights[tap][c] = stored[(tap % 3 * kLanes + c) * 4 + tap / 3];
-    const uint8_t* __restrict above = row.source + first;
-    const uint8_t* __restrict beside = above + row.source_row;
-    const uint8_t* __restrict below = beside + row.source_row;
-    int16_t* __restrict target = row.target + first;
-    const int32_t* __restrict bias = row.bias + first;
-    const float* __restrict multiplier = row.multiplier + first;
-    for (int64_t x = 0; x < row.pixels; x++) {
-      const int64_t at[3] = {x * row.channels, (x + 1) * row.channels, (x + 2) * row.channels};
-      for (int c = 0; c < kLanes; c++) {
-        int32_t sum = bias[c];
-        for (int column = 0; column < 3; column++)
-          sum += above[at[column] + c] * weights[column][c] + beside[at[column] + c] * weights[3 + column][c] +
-                 below[at[column] + c] * weights[6 + column][c];
-        const float scaled = std::min(std::max(float(sum) * multiplier[c], -32768.0f), 32767.0f);
-        target[at[0] + c] = int16_t(int32_t(round_small(scaled)));
+  for (int64_t first = 0; first < row.channels; first += kWidth) {
+    Ints weights[3][3];
+    const int8_t* stored = row.weights + (first / kLanes * 3 * kLanes + first % kLanes) * 4;
+    for (int column = 0; column < 3; column++)
+      for (int tap = 0; tap < 3; tap++) {
+        int32_t lanes[kWidth];
+        for (int c = 0; c < kWidth; c++) lanes[c] = stored[(column * kLanes + c) * 4 + tap];
+        weights[column][tap] = load<Ints>(lanes);
       }
+    const Ints bias = load<Ints>(row.bias + first);
+    const Floats multiplier = load<Floats>(row.multiplier + first);
+    const uint8_t* source = row.source + first;
+    int16_t* target = row.target + first;
+    for (int64_t x = 0; x < row.pixels; x++, source += row.channels, target += row.channels) {
+      Ints sum = bias;
+      for (int tap = 0; tap < 3; tap++)
+        for (int column = 0; column < 3; column++)
+          sum += widened(load<Bytes>(source + tap * row.source_row + column * row.channels)) * weights[column][tap];
+      const Ints out = rounded(__builtin_convertvector(sum, Floats) * multiplier, -32768.0f, 32767.0f);
+      store(target, __builtin_convertvector(out, Words));
     }
   }
 }
 
 inline void sum_wide_row(const int16_t* q, int64_t pixels, int64_t stride, int64_t* sums, uint64_t* squares) {
   constexpr int64_t kExact = 32768;  // of numbers below 2^16 in an unsigned sum, of such of 16 bits in a signed one
-  for (int64_t begin = 0; begin < pixels; begin += kExact) {
-    int32_t sum[kLanes] = {};
-    uint32_t low[kLanes] = {}, high[kLanes] = {};  // halves of the squares
-    for (int64_t x = begin; x < std::min(begin + kExact, pixels); x++)
-      for (int c = 0; c < kLanes; c++) {
-        const int32_t value = q[x * stride + c];
-        const uint32_t square = uint32_t(value * value);
-        sum[c] += value;
-        low[c] += square & 0xffff;
-        high[c] += square >> 16;
+  for (int64_t begin = 0; begin < pixels; begin += kExact)
+    for (int first = 0; first < kLanes; first += kWidth) {
+      Ints sum = {};
+      Naturals low = {}, high = {};  // halves of the squares
+      for (int64_t x = begin; x < std::min(begin + kExact, pixels); x++) {
+        const Ints value = widened(load<Words>(q + x * stride + first));
+        const Naturals square = reinterpret_cast<Naturals>(value * value);
+        sum += value;
+        low += square & 0xffff;
+        high += square >> 16;
       }
-    for (int c = 0; c < kLanes; c++) sums[c] += sum[c], squares[c] += (uint64_t(high[c]) << 16) + low[c];
-  }
+      for (int c = 0; c < kWidth; c++) {
+        sums[first + c] += sum[c];
+        squares[first + c] += (uint64_t(high[c]) << 16) + low[c];
+      }
+    }
 }
 
-// One number of an affine row, held to limits; halves to even.
-inline int32_t affine_number(const AffineRow& row, int16_t source, float slope, float offset, float low, float high) {
-  const float product = float(source) * slope;
-  const float sum = product + offset;
-  const float value = std::max(sum, sum * row.negative);
-  return int32_t(round_small(std::min(std::max(value, low), high)));
+// A vector of an affine row, held to limits.
+inline Ints affine(const AffineRow& row, int64_t at, Floats slope, Floats offset, float low, float high) {
+  const Floats product = __builtin_convertvector(widened(load<Words>(row.source + at)), Floats) * slope;
+  const Floats sum = product + offset;
+  const Floats less = sum * row.negative;
+  return rounded(sum > less ? sum : less, low, high);
 }
 
 inline void narrow_row(const AffineRow& row) {
   const float low = float(-row.zero), high = float(255 - row.zero);
-  const int64_t channels = row.channels;
-  for (int64_t first = 0; first < channels; first += kLanes) {
-    const float* __restrict slope = row.slope + first, * __restrict offset = row.offset + first;
+  for (int64_t first = 0; first < row.channels; first += kWidth) {
+    const Floats slope = load<Floats>(row.slope + first), offset = load<Floats>(row.offset + first);
     for (int64_t x = 0; x < row.pixels; x++) {
-      const int16_t* __restrict source = row.source + x * channels + first;
-      uint8_t* __restrict target = row.target + x * row.target_pixel + first;
-      for (int c = 0; c < kLanes; c++)
-        target[c] = uint8_t(affine_number(row, source[c], slope[c], offset[c], low, high) + row.zero);
+      const Ints out = affine(row, x * row.channels + first, slope, offset, low, high) + row.zero;
+      store(row.target + x * row.target_pixel + first, __builtin_convertvector(__builtin_convertvector(out, Words), Bytes));
     }
   }
 }
 
 inline void wide_row(const AffineRow& row) {
   constexpr float kLimit = 65536;
-  constexpr int16_t kNothing[kLanes] = {};
-  const int64_t channels = row.channels;
-  for (int64_t first = 0; first < channels; first += kLanes) {
-    const float* __restrict slope = row.slope + first, * __restrict offset = row.offset + first;
+  for (int64_t first = 0; first < row.channels; first += kWidth) {
+    const Floats slope = load<Floats>(row.slope + first), offset = load<Floats>(row.offset + first);
     for (int64_t x = 0; x < row.pixels; x++) {
-      const int64_t at = x * channels + first;
-      const int16_t* __restrict source = row.source + at;
-      const int16_t* __restrict addend = row.addend != nullptr ? row.addend + at : kNothing;
-      int16_t* __restrict target = row.wide_target + at;
-      for (int c = 0; c < kLanes; c++) {
-        const int32_t sum = affine_number(row, source[c], slope[c], offset[c], -kLimit, kLimit) + addend[c];
-        target[c] = int16_t(std::min(std::max(sum, -32768), 32767));
-      }
+      const int64_t at = x * row.channels + first;
+      Ints out = affine(row, at, slope, offset, -kLimit, kLimit);
+      if (row.addend != nullptr) out += widened(load<Words>(row.addend + at));
+      out = out > -32768 ? out : -32768 - Ints{};
+      out = out < 32767 ? out : 32767 - Ints{};
+      store(row.wide_target + at, __builtin_convertvector(out, Words));
     }
   }
 }
