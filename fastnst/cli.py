@@ -87,6 +87,10 @@ def _stylize(arguments: argparse.Namespace) -> int:
     )
     start = time.perf_counter()
     stylizer = Stylizer(arguments.model, arguments.threads)
+    try:
+        jobs.check(stylizer, settings)
+    except jobs.UsageError as error:
+        return _fail(str(error), USAGE)
     reports, failures = _follow(jobs.run(plan.tasks, stylizer, settings), len(plan.tasks), arguments)
     if content.is_dir() and not (arguments.json or arguments.quiet):
         print(_summary(plan, reports, failures, time.perf_counter() - start))
@@ -214,7 +218,8 @@ def _convert(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         return _fail(f"fastnst convert needs {error.name}: pip install 'fastnst[torch]'")
     card = convert(arguments.source, arguments.calibrate, arguments.output, name=arguments.name, overwrite=arguments.overwrite)
-    print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes")
+    fidelity = f"  {card['psnr']} dB beside float" if "psnr" in card else ""
+    print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes{fidelity}")
     return DONE
 
 
@@ -349,10 +354,14 @@ def _parser() -> argparse.ArgumentParser:
 _EXIT_CODES = "Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."
 
 
+_STYLE_HELP = "a picture, or several to mix; none for a model that translates pictures by itself"
+
+
 def _add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("content", type=_path, metavar="CONTENT", help="a picture, or a folder of pictures (with the folders in it)")
-    add("style", type=_path, nargs="+", metavar="STYLE", help="a picture, or several to mix")
+    style = add("style", type=_path, nargs="+", default=[], metavar="STYLE", help=_STYLE_HELP)
+    style.required = False  # nargs="*" would take none where an option follows CONTENT, and refuse the STYLE after that
     add("-o", "--output", type=_path, required=True, metavar="OUT", help="output file; a folder where CONTENT is a folder")
     add("--model", metavar="NAME_OR_FILE", help="a shipped model's name or a .fnst file; default: the shipped default")
     add("--alpha", type=_alpha, default=1.0, metavar="A", help="0 = content, 1 = full style (default)")

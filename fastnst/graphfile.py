@@ -24,12 +24,12 @@ form                weights                                                kerne
 Windows reach (kernel - 1) // 2 pixels beyond the edges, where the map is reflected if ``border`` is 1, and otherwise, always so
 with form 2, holds ``outside`` in all channels (the byte that stands for 0). All nodes that reach beyond the edges of a map agree
 on this. Stride 2 halves the sides. Form 2 doubles them: tap k of the kernel adds what row i of the source holds to row
-2 i - 1 + k of the target, columns likewise (PyTorch's transposed convolution with padding 1, for kernel 3 output padding 1), and
-the bias is that of the target's phase, 2 x row parity + column parity: phases meet different taps, and so different sums of what
-stands for 0.
+2 i - 1 + k of the target, columns likewise (PyTorch's transposed convolution with padding 1, for kernel 3 output padding 1).
+The bias is that of the target's phase, 2 x row parity + column parity: phases meet different taps, and so different sums of
+what stands for 0.
 
-**2, affine**, of a map of 16 bits: seven u32 -- source, target, addend, channels, normalises, wide, zero -- then negative, a f32
-in 0..1, slope and offset, f32 [channels], and if ``normalises`` is 1, epsilon, f32 [channels]. With a = slope and b = offset::
+**2, affine**, of a map of 16 bits: seven u32 -- source, target, addend, channels, normalises, wide, zero -- then negative, an
+f32 in 0..1, slope and offset, f32 [channels], and if ``normalises`` is 1, epsilon, f32 [channels]. With a = slope, b = offset::
 
     t = r * a + b                                            float32, product and sum each rounded
     t = max(t, t * negative)                                 ReLU: negative = 0; nothing: 1; otherwise leaky
@@ -50,8 +50,8 @@ This is instance normalisation (Ulyanov et al., 2016). A convolution's scale and
 picture, and that no other reads; then 255 thresholds, s16, none below the one before it, padded. A number becomes the count of
 thresholds that it reaches. So tanh, like any other rising function, is the same on every machine.
 
-Sides that are not a multiple of what the graph halves them by, or too short to be reflected, are extended to the right and below
-by reflection (of period 2 (side - 1)) before, and cut off at the end.
+Sides that are not a multiple of what the graph halves them by, or too short to be reflected, are extended to the right and
+below by reflection (of period 2 (side - 1)) before, and cut off at the end.
 """
 
 from __future__ import annotations

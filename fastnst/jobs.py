@@ -26,7 +26,7 @@ from fastnst.images import (
     resize_short_side,
     save_picture,
 )
-from fastnst.stylize import Stylizer
+from fastnst.stylize import NO_STYLE, Stylizer
 
 DEFAULT_STYLE_SIZE = 512  # About the size of the styles that models are trained on; larger ones only cost time.
 
@@ -56,7 +56,7 @@ class Plan:
 class Settings:
     """How every picture of a run is done."""
 
-    styles: Sequence[Path]
+    styles: Sequence[Path]  # none for a generator
     weights: Sequence[float] | None = None  # as for :class:`fastnst.Stylizer`
     style_size: int | None = None  # short side in pixels; 0 = as it is; None shrinks to DEFAULT_STYLE_SIZE what is larger
     alpha: float = 1.0
@@ -166,6 +166,15 @@ def _visible_files(folder: Path, but: Path | None) -> Iterator[Path]:
             yield path
 
 
+def check(stylizer: Stylizer, settings: Settings) -> None:
+    """Raise UsageError if the model needs a style and has none, or takes none and is told of one."""
+    told = settings.styles or settings.weights or settings.alpha != 1 or settings.levels or settings.style_size is not None
+    if stylizer.engine.translates and told:
+        raise UsageError(NO_STYLE)
+    if not stylizer.engine.translates and not settings.styles:
+        raise UsageError("this model needs a STYLE")
+
+
 # ---- doing ------------------------------------------------------------------------------------------------------------------
 
 
@@ -201,7 +210,9 @@ def run(tasks: Sequence[Task], stylizer: Stylizer, settings: Settings) -> Iterat
         worker.shutdown(wait=False)
 
 
-def _read_styles(stylizer: Stylizer, settings: Settings, worker: Executor) -> AnyLook:
+def _read_styles(stylizer: Stylizer, settings: Settings, worker: Executor) -> AnyLook | None:
+    if not settings.styles:
+        return None
     looks = []
     for path in settings.styles:
         picture = open_picture(path)
@@ -211,7 +222,7 @@ def _read_styles(stylizer: Stylizer, settings: Settings, worker: Executor) -> An
     return stylizer.mix(looks, settings.weights)
 
 
-def _do(task: Task, stylizer: Stylizer, look: AnyLook, settings: Settings, worker: Executor) -> Report:
+def _do(task: Task, stylizer: Stylizer, look: AnyLook | None, settings: Settings, worker: Executor) -> Report:
     start = time.perf_counter()
     picture = _resized(open_picture(task.content), settings.size, task.content)
     read = time.perf_counter()

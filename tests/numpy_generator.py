@@ -64,9 +64,7 @@ def convolution_sums(q: Map, node: Convolution) -> Words:
     weights, kernel, height, width = node.weights, node.kernel, *q.shape[:2]
     reach = (kernel - 1) // 2
     if node.form == "full":
-        return slide(framed(q, (reach, reach), node), weights, node.stride)[
-            : height // node.stride, : width // node.stride
-        ]
+        return slide(framed(q, (reach, reach), node), weights, node.stride)[: height // node.stride, : width // node.stride]
     if node.form == "depthwise":
         frame = framed(q, (reach, reach), node)
         parts = [slide(frame[..., c : c + 1], weights[c : c + 1, ..., None], 1) for c in range(node.outputs)]
@@ -180,7 +178,15 @@ class Builder:
         weights = lcg.integers(-127, 128, shape).astype(np.int8)
         outside = 0 if reflects else 97
         node = Convolution(
-            source, len(self.maps), weights, np.zeros(outputs, np.int32), np.ones(outputs, np.float32), stride, form, reflects, outside
+            source,
+            len(self.maps),
+            weights,
+            np.zeros(outputs, np.int32),
+            np.ones(outputs, np.float32),
+            stride,
+            form,
+            reflects,
+            outside,
         )
         sums = convolution_sums(q, node).reshape(-1, outputs)
         bias = -(sums.sum(0) // len(sums))
@@ -188,9 +194,7 @@ class Builder:
             bias = bias + lcg.integers(-500, 501, (4, outputs))
         reach = np.abs(sums - sums.mean(0)).max(0) + 1
         multiplier = (lcg.integers(8000, 40000, (outputs,)) / reach).astype(np.float32)  # now and then it saturates
-        node = Convolution(
-            source, len(self.maps), weights, bias.astype(np.int32), multiplier, stride, form, reflects, outside
-        )
+        node = Convolution(source, len(self.maps), weights, bias.astype(np.int32), multiplier, stride, form, reflects, outside)
         self.nodes.append(node)
         self.maps.append(run_convolution(q, node))
         return node.target

@@ -26,7 +26,7 @@ from fastnst.convert.graph import (
     keep,
     last_reads,
 )
-from fastnst.convert.graph_arithmetic import bound_of, simulate_node, weights_of
+from fastnst.convert.graph_arithmetic import bound_of, simulate_node
 from fastnst.convert.quantisation import Moments, Ranges, quantise_weights, refit
 from fastnst.graphfile import Affine, Convolution, Node, Paint
 
@@ -105,15 +105,15 @@ class Quantiser:
             self.readers.setdefault(node.source, node)
         self.normalised = {node.source for node in nodes if isinstance(node, FloatAffine) and node.normalises}
 
-    def run(self) -> list[Node]:
-        """The nodes for the engine."""
+    def run(self) -> tuple[list[Node], list[Tensor], list[Tensor]]:
+        """The nodes for the engine, what they make of the pictures, and what the float graph makes of them."""
         self._measure_stream()
         quantised: list[Node] = []
         for place, node in enumerate(self.nodes):
             made = [float_node(node, stream.real) for stream in self.streams]
             quantised.append(self._quantise(node, made))
             if isinstance(node, FloatPaint):
-                break
+                return quantised, [simulate_node(quantised[-1], node, stream.q) for stream in self.streams], made
             for stream, real in zip(self.streams, made, strict=True):
                 q = simulate_node(quantised[-1], node, stream.q)
                 keep(node, real, stream.real)
@@ -121,7 +121,7 @@ class Quantiser:
                 for maps in (stream.real, stream.q):
                     for number in [number for number in maps if self.last.get(number, 0) <= place]:
                         del maps[number]
-        return quantised
+        raise AssertionError("a graph that paints nothing")
 
     def _measure_stream(self) -> None:
         """The step of the maps of 16 bits that nodes add to: one for all, so that they can be added."""
@@ -145,8 +145,6 @@ class Quantiser:
         # tanh's byte is k from (k - 1/2) / 127.5 - 1 on.
         edges = np.arctanh((np.arange(1, 256) - 0.5) / MIDDLE - 1) / self.grids[node.source].scale[0].item()
         return Paint(node.source, np.ceil(edges).astype(np.int16))
-
-    # ---- convolutions ---------------------------------------------------------------------------------------------------------
 
     def _convolution(self, node: FloatConv, sums: Sequence[Tensor]) -> Convolution:
         inputs = self.grids[node.source]
@@ -236,9 +234,7 @@ class Quantiser:
         return torch.stack(biases)
 
     @staticmethod
-    def _assembled(
-        node: FloatConv, q: Tensor, scale: Tensor, bias: Tensor, step: Tensor, outside: int
-    ) -> Convolution:
+    def _assembled(node: FloatConv, q: Tensor, scale: Tensor, bias: Tensor, step: Tensor, outside: int) -> Convolution:
         """The node.
 
         Raises:
@@ -263,8 +259,6 @@ class Quantiser:
         if (bound_of(made) * (scale / step)).max() >= 2**30:
             raise ValueError("a multiplier that could overflow the output")
         return made
-
-    # ---- between convolutions -------------------------------------------------------------------------------------------------
 
     def _affine(self, node: FloatAffine, made: Sequence[Tensor]) -> Affine:
         own = self.grids[node.source]
@@ -305,8 +299,13 @@ def _behind(first: Grids, second: Grids) -> Grids:
 
 
 @torch.no_grad()
-def quantise_graph(nodes: Sequence[FloatNode], pictures: Sequence[Tensor], ranges: Ranges = "mse") -> list[Node]:
+def quantise_graph(
+    nodes: Sequence[FloatNode], pictures: Sequence[Tensor], ranges: Ranges = "mse"
+) -> tuple[list[Node], list[Tensor], list[Tensor]]:
     """The engine's nodes for a float graph, fitted to pictures uint8 [1, 3, H, W] whose sides the graph takes.
+
+    Returns:
+        The nodes; what they make of the pictures, uint8; and what the float graph makes of them, -1..1.
 
     Raises:
         ValueError: a node could overflow the engine's arithmetic.

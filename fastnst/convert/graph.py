@@ -22,7 +22,7 @@ class FloatConv:
     """A convolution of map ``source`` to the new map ``target``.
 
     Attributes:
-        weight: float64 [O, I, k, k], of form ``depthwise`` [C, 1, k, k]; ``transposed`` by PyTorch's rule, but [O, I, k, k] too.
+        weight: float64 [O, I, k, k], of form ``depthwise`` [C, 1, k, k]; ``transposed`` by PyTorch's rule, but [O, I, k, k].
         bias: float64 [O].
     """
 
@@ -131,7 +131,7 @@ class _Builder:
         self.maps += 1
         return self.maps - 1
 
-    def conv(self, source: int, module: nn.Module, *, reflects: bool = False, norm: nn.Module | None = None) -> int:
+    def conv(self, source: int, module: object, *, reflects: bool = False, norm: object = None) -> int:
         assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
         transposed = isinstance(module, nn.ConvTranspose2d)
         weight = module.weight.detach().double()
@@ -151,7 +151,8 @@ class _Builder:
 
 def folded(weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution with the batch norm after it, as running statistics make it."""
-    assert norm.running_mean is not None and norm.running_var is not None
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     gain = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
     return weight * gain[:, None, None, None], (bias - norm.running_mean.double()) * gain + norm.bias.detach().double()
 
@@ -195,17 +196,17 @@ def _unet_graph(network: Generator) -> list[FloatNode]:
     def activated(raw: int, norm: object, negative: float, target: int | None = None) -> int:
         return graph.affine(raw, target, normalises=isinstance(norm, nn.InstanceNorm2d), negative=negative)
 
-    raws = []
+    raws: list[int] = []
     for level, conv in enumerate(network.down):
         source = activated(raws[-1], norms[level - 1], 0.2) if level else 0
         raws.append(graph.conv(source, conv, norm=norms[level]))
     x = activated(raws[-1], None, 0.0)
     for level in range(len(network.up) - 1, 0, -1):
-        raw = graph.conv(x, network.up[level], norm=network.up_norms[level - 1])  # type: ignore[union-attr, index]
+        raw = graph.conv(x, network.up[level], norm=network.up_norms[level - 1])  # type: ignore[index]
         if level + 1 < len(network.up):
             graph.nodes[-1] = _with_gap(graph.nodes[-1], network.down[level].out_channels)  # type: ignore[arg-type]
         x = activated(raws[level - 1], norms[level - 1], 0.0)
-        activated(raw, network.up_norms[level - 1], 0.0, x)  # type: ignore[union-attr, index]
+        activated(raw, network.up_norms[level - 1], 0.0, x)  # type: ignore[index]
     raw = graph.conv(x, network.up[0])
     graph.nodes[-1] = _with_gap(graph.nodes[-1], network.down[0].out_channels)  # type: ignore[arg-type]
     graph.nodes.append(FloatPaint(raw))

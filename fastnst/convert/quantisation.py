@@ -35,6 +35,8 @@ SAMPLES = 8192
 """Values per picture from which ranges are chosen."""
 DAMPING = 0.01
 """Share of the mean input energy by which a fit is held to the trained weights; 0.01 as in Frantar et al., ICLR 2023."""
+ROUNDED_TOGETHER = 64
+"""Weights after which the errors are handed on to all the rest, in one product of matrices."""
 SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6)
 """Weight ranges to try, relative to the largest weight."""
 
@@ -130,7 +132,7 @@ def refit(weight: Tensor, xx: Tensor, xy: Tensor) -> Tensor:
 
 
 def feedback(xx: Tensor) -> Tensor:
-    """Upper triangle [..., K, K] that says how later weights make up for the rounding of earlier ones (Frantar et al., 2023)."""
+    """Upper triangle [..., K, K]: how later weights make up for the rounding of earlier ones (Frantar et al., 2023)."""
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(xx + ridge(xx)))
     upper: Tensor = torch.linalg.cholesky(inverse, upper=True)
     return upper
@@ -140,13 +142,18 @@ def round_weights(weight: Tensor, scale: Tensor, upper: Tensor) -> Tensor:
     """``weight`` [O, K] in whole steps of ``scale`` [O], -127..127, each error handed on to the weights still to come.
 
     Args:
-        upper: [K, K], or one for each output [O, K, K].
+        upper: [K, K], or for at most :data:`ROUNDED_TOGETHER` weights one for each output [O, K, K].
     """
     left, q = weight.clone(), torch.zeros_like(weight)
-    for k in range(weight.shape[1]):
-        q[:, k] = (left[:, k] / scale).round().clamp(-127, 127)
-        error = (left[:, k] - q[:, k] * scale) / upper[..., k, k]
-        left[:, k:] -= error[:, None] * upper[..., k, k:]
+    for begin in range(0, weight.shape[1], ROUNDED_TOGETHER):
+        end = min(begin + ROUNDED_TOGETHER, weight.shape[1])
+        errors = torch.zeros_like(left[:, begin:end])
+        for k in range(begin, end):
+            q[:, k] = (left[:, k] / scale).round().clamp(-127, 127)
+            errors[:, k - begin] = error = (left[:, k] - q[:, k] * scale) / upper[..., k, k]
+            left[:, k:end] -= error[:, None] * upper[..., k, k:end]
+        if end < weight.shape[1]:
+            left[:, end:] -= errors @ upper[begin:end, end:]
     return q
 
 
