@@ -24,6 +24,7 @@ class FloatConv:
     Attributes:
         weight: float64 [O, I, k, k], of form ``depthwise`` [C, 1, k, k]; ``transposed`` by PyTorch's rule, but [O, I, k, k].
         bias: float64 [O].
+        gap: how many of the I channels are no one's; see :func:`joined`.
     """
 
     source: int
@@ -33,6 +34,7 @@ class FloatConv:
     stride: int = 1
     form: str = "full"
     reflects: bool = False
+    gap: int = 0
 
     @property
     def reach(self) -> int:
@@ -186,7 +188,7 @@ def _with_gap(conv: FloatConv, first: int) -> FloatConv:
     """``conv`` for a map in which the channels after the first ``first`` ones begin at a multiple of 16."""
     before, after = conv.weight[:, :first], conv.weight[:, first:]
     gap = conv.weight.new_zeros(len(before), -first % STEP, *before.shape[2:])
-    return replace(conv, weight=torch.cat([before, gap, after], 1))
+    return replace(conv, weight=torch.cat([before, gap, after], 1), gap=gap.shape[1])
 
 
 def _unet_graph(network: Generator) -> list[FloatNode]:

@@ -58,7 +58,8 @@ class TrainedGenerator:
         for node in self.nodes:
             if isinstance(node, FloatConv):
                 places = node.source if node.form == "transposed" else node.target
-                total += node.weight.numel() * 0.25 ** halvings[places]
+                outputs, inputs, *taps = node.weight.shape
+                total += outputs * (inputs - node.gap) * taps[0] * taps[1] * 0.25 ** halvings[places]
         return total
 
 
