@@ -4,6 +4,11 @@
 // less than half the speed. All conversions name their rounding, so the caller's MXCSR does not matter.
 #include <immintrin.h>
 
+// gcc 12 takes the undefined values inside its own intrinsics for uninitialised variables of ours.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
+#include "engine/kernels_columns.h"
 #include "engine/kernels_pairs.h"
 
 namespace fastnst {
@@ -213,6 +218,42 @@ struct Avx512Lanes {
   static void store(int32_t* to, Sums sums) { _mm512_storeu_si512(to, sums); }
 };
 
+struct Avx512Columns {
+  static constexpr int channels = 64;
+  using Vector = __m512i;
+  using Weights = __m512i;
+
+  // 16 bytes from each of four places `step` bytes apart.
+  static Vector quarters(const void* from, ptrdiff_t step) {
+    const auto load = [&](int place) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(static_cast<const uint8_t*>(from) + place * step));
+    };
+    const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(load(0)), load(1), 1);
+    const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(load(2)), load(3), 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+  }
+  static Weights weights(const int8_t* from, ptrdiff_t step) { return quarters(from, step); }
+  static void interleave(const uint8_t* above, const uint8_t* beside, const uint8_t* below, Vector (&out)[4]) {
+    const __m512i a = _mm512_loadu_si512(above), b = _mm512_loadu_si512(beside), c = _mm512_loadu_si512(below);
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i ab_low = _mm512_unpacklo_epi8(a, b), ab_high = _mm512_unpackhi_epi8(a, b);
+    const __m512i c_low = _mm512_unpacklo_epi8(c, zero), c_high = _mm512_unpackhi_epi8(c, zero);
+    out[0] = _mm512_unpacklo_epi16(ab_low, c_low), out[1] = _mm512_unpackhi_epi16(ab_low, c_low);
+    out[2] = _mm512_unpacklo_epi16(ab_high, c_high), out[3] = _mm512_unpackhi_epi16(ab_high, c_high);
+  }
+  static Vector dot(Vector acc, Vector input, Weights w) { return _mm512_dpbusd_epi32(acc, input, w); }
+  static void put(const Vector (&sums)[4], const Vector (&multiplier)[4], int16_t* to) {
+    constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    const auto scaled = [&](int i) {
+      const __m512 sum = _mm512_cvt_roundepi32_ps(sums[i], kNearest);
+      return _mm512_cvt_roundps_epi32(_mm512_mul_round_ps(sum, _mm512_castsi512_ps(multiplier[i]), kNearest), kNearest);
+    };
+    const __m512i low = _mm512_packs_epi32(scaled(0), scaled(1)), high = _mm512_packs_epi32(scaled(2), scaled(3));
+    _mm512_storeu_si512(to, _mm512_permutex2var_epi64(low, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), high));
+    _mm512_storeu_si512(to + 32, _mm512_permutex2var_epi64(low, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), high));
+  }
+};
+
 bool supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
@@ -221,6 +262,6 @@ bool supported() {
 }  // namespace
 
 extern const Kernels kAvx512Vnni;
-const Kernels kAvx512Vnni = make_kernels<Avx512Tile, Avx512Lanes>("avx512vnni", supported);
+const Kernels kAvx512Vnni = make_kernels<Avx512Tile, Avx512Lanes>("avx512vnni", supported, depthwise_columns<Avx512Columns>);
 
 }  // namespace fastnst
