@@ -22,8 +22,8 @@ form                weights                                                kerne
 ======  ==========  =====================================================  =====================================
 
 Windows reach (kernel - 1) // 2 pixels beyond the edges, where the map is reflected if ``border`` is 1, and otherwise, always so
-with form 2, holds ``outside`` in all channels (the byte that stands for 0). All nodes that reach beyond the edges of a map agree
-on this. Stride 2 halves the sides. Form 2 doubles them: tap k of the kernel adds what row i of the source holds to row
+with form 2, holds ``outside`` in all channels (the byte that stands for 0). All nodes that reach beyond the edges of a map
+agree on this. Stride 2 halves the sides. Form 2 doubles them: tap k of the kernel adds what row i of the source holds to row
 2 i - 1 + k of the target, columns likewise (PyTorch's transposed convolution with padding 1, for kernel 3 output padding 1).
 The bias is that of the target's phase, 2 x row parity + column parity: phases meet different taps, and so different sums of
 what stands for 0.

