@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +13,6 @@ import torch
 from numpy_engine import Cursor, Lcg, random_picture
 from PIL import Image
 from safetensors.torch import save_file
-from test_standalone import executable, ppm  # noqa: F401 - a fixture
 
 from fastnst import Stylizer, cli
 from fastnst.convert import convert
@@ -258,16 +256,3 @@ def test_command_says_that_other_models_need_a_style(
     assert "needs a STYLE" in capsys.readouterr().err
     # A style may follow an option, as always.
     assert cli.main(["stylize", photo, "--model", str(model_path), photo, "-o", str(tmp_path / "out.png")]) == 0
-
-
-def test_executable_gives_the_same_bytes(executable: str, student: Path, tmp_path: Path) -> None:  # noqa: F811
-    picture = smooth_picture(6, 45)
-    (tmp_path / "in.ppm").write_bytes(ppm(picture))
-    command = [executable, student, tmp_path / "in.ppm", "-o", tmp_path / "out.ppm"]
-    subprocess.run([*command, "--threads", "2"], check=True)
-    wanted = ppm(Engine(student).translate(picture)).replace(b"# a comment\n", b"")
-    assert (tmp_path / "out.ppm").read_bytes() == wanted
-    styled = subprocess.run([*command[:3], tmp_path / "in.ppm", "-o", tmp_path / "no.ppm"], capture_output=True, check=False)
-    assert styled.returncode == 2
-    assert b"takes no style" in styled.stderr
-    assert not (tmp_path / "no.ppm").exists()
