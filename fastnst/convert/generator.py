@@ -27,6 +27,7 @@ from fastnst.convert.graph import (
     last_reads,
 )
 from fastnst.convert.graph_arithmetic import bound_of, simulate_node
+from fastnst.convert.grids import Grids, behind, choose_grids, sampled
 from fastnst.convert.quantisation import Moments, Ranges, quantise_weights, refit
 from fastnst.graphfile import Affine, Convolution, Node, Paint
 
@@ -38,24 +39,8 @@ TANH_REACH = 4.0
 """What 16 bits hold of tanh's argument: beyond 3.2 its byte no longer changes."""
 POSITIONS = 2000
 """Positions per picture and phase from which weights and biases are fitted."""
-SAMPLES = 2048
-"""Positions per picture from which ranges are chosen."""
-SHRINKS = tuple(np.geomspace(0.2, 1, 24))
-"""Ranges of bytes to try, relative to all that occurs."""
 MIDDLE = 127.5
 """The byte that means 0 in a picture, -1..1; no whole number."""
-
-
-@dataclass
-class Grids:
-    """What a map's numbers mean: ``scale * (number - zero)``, float64 [C] each; of bytes and of 16 bits."""
-
-    scale: Tensor
-    zero: Tensor
-
-    def steps(self, q: Tensor) -> Tensor:
-        """Numbers [1, C, H, W] from zero on."""
-        return q - self.zero.to(q.dtype)[:, None, None]
 
 
 @dataclass
@@ -64,33 +49,6 @@ class Stream:
 
     real: dict[int, Tensor] = field(default_factory=dict)
     q: dict[int, Tensor] = field(default_factory=dict)
-
-
-def sampled(maps: Sequence[Tensor]) -> Tensor:
-    """Values [C, n] of maps [1, C, H, W] at evenly spaced places."""
-    return torch.cat([x[0].flatten(1)[:, :: x[0, 0].numel() // SAMPLES | 1] for x in maps], 1)
-
-
-def choose_grids(values: Tensor, ranges: Ranges) -> Grids:
-    """The grids of bytes for ``values`` [C, n], each channel's own: of the range with the least squared error, or without one
-    value in 10,000 at each end."""
-    if ranges == "percentile":
-        low, high = (torch.from_numpy(np.quantile(values.numpy(), share, 1)) for share in (1e-4, 1 - 1e-4))
-        candidates = [(low.float().clamp(max=0), high.float().clamp(min=1e-6))]
-    else:
-        low, high = values.amin(1).clamp(max=0), values.amax(1).clamp(min=1e-6)
-        candidates = [(low * shrink, high * shrink) for shrink in SHRINKS]
-    best_error = torch.full_like(low, torch.inf)
-    best_scale, best_zero = torch.ones_like(low), torch.zeros_like(low)
-    for bottom, top in candidates:
-        scale = (top - bottom) / 255
-        zero = (-bottom / scale).round()
-        q = (values / scale[:, None] + zero[:, None]).round().clamp(0, 255)
-        error = ((q - zero[:, None]) * scale[:, None] - values).square().mean(1)
-        better = error < best_error
-        best_error, best_scale = torch.where(better, error, best_error), torch.where(better, scale, best_scale)
-        best_zero = torch.where(better, zero, best_zero)
-    return Grids(best_scale.double(), best_zero.double())
 
 
 class Quantiser:
@@ -277,7 +235,7 @@ class Quantiser:
         else:
             offset = offset + grids.zero
         before = self.grids.get(node.target)
-        self.grids[node.target] = grids if before is None else _behind(before, grids)
+        self.grids[node.target] = grids if before is None else behind(before, grids)
         arrays = slope.numpy().astype(np.float32), offset.numpy().astype(np.float32)
         return Affine(node.source, node.target, *arrays, epsilon, node.negative, zero, node.wide, node.addend)
 
@@ -289,13 +247,6 @@ class Quantiser:
             return choose_grids(values, self.ranges)
         grids = choose_grids(values.flatten()[None], self.ranges)
         return Grids(grids.scale.expand(len(values)), grids.zero.expand(len(values)))
-
-
-def _behind(first: Grids, second: Grids) -> Grids:
-    """The grids of a map to which channels are added; nothing reads those between."""
-    gap = -len(first.scale) % 16
-    scale = torch.cat([first.scale, first.scale.new_ones(gap), second.scale])
-    return Grids(scale, torch.cat([first.zero, first.zero.new_zeros(gap), second.zero]))
 
 
 @torch.no_grad()
