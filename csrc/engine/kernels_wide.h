@@ -106,17 +106,25 @@ inline void depthwise_row(const DepthwiseRow& row) {
 
 inline void sum_wide_row(const int16_t* q, int64_t pixels, int64_t stride, int64_t* sums, uint64_t* squares) {
   constexpr int64_t kExact = 32768;  // of numbers below 2^16 in an unsigned sum, of such of 16 bits in a signed one
+  constexpr int64_t kTogether = 3;   // squares whose sum is below 2^32
   for (int64_t begin = 0; begin < pixels; begin += kExact)
     for (int first = 0; first < kLanes; first += kWidth) {
       Ints sum = {};
-      Naturals low = {}, high = {};  // halves of the squares
-      for (int64_t x = begin; x < std::min(begin + kExact, pixels); x++) {
-        const Ints value = widened(load<Words>(q + x * stride + first));
-        const Naturals square = reinterpret_cast<Naturals>(value * value);
-        sum += value;
+      Naturals low = {}, high = {};  // halves of the sums of squares
+      const auto add = [&](int64_t x, int64_t count) {
+        Naturals square = {};
+        for (int64_t i = 0; i < count; i++) {
+          const Ints value = widened(load<Words>(q + (x + i) * stride + first));
+          square += reinterpret_cast<Naturals>(value * value);
+          sum += value;
+        }
         low += square & 0xffff;
         high += square >> 16;
-      }
+      };
+      const int64_t end = std::min(begin + kExact, pixels);
+      int64_t x = begin;
+      for (; x + kTogether <= end; x += kTogether) add(x, kTogether);
+      for (; x < end; x++) add(x, 1);
       for (int c = 0; c < kWidth; c++) {
         sums[first + c] += sum[c];
         squares[first + c] += (uint64_t(high[c]) << 16) + low[c];
