@@ -39,7 +39,7 @@ def choose_grids(values: Tensor, ranges: Ranges) -> Grids:
     """The grids of bytes for ``values`` [C, n], each channel's own: of the range with the least squared error, or without one
     value in 10,000 at each end.
 
-    Measured with a student of CRD on 12 test pictures: 46.3 dB on average and 45.4.
+    The first is 0.9 dB better on average over 12 test pictures of a student of CRD.
     """
     if ranges == "percentile":
         low, high = (torch.from_numpy(np.quantile(values.numpy(), share, 1)) for share in (1e-4, 1 - 1e-4))
