@@ -16,6 +16,7 @@
 #include "base/yuv.h"
 #include "engine/adain.h"
 #include "engine/eigen.h"
+#include "engine/generator.h"
 #include "engine/wct.h"
 #include "ops/adain.h"
 #include "ops/embedding.h"
@@ -40,6 +41,7 @@ py::object load(const py::bytes& data) {
   const std::string_view view = data;
   const Model model = read_model(reinterpret_cast<const uint8_t*>(view.data()), view.size());
   if (model.kind == Kind::wct) return py::cast(std::make_unique<WctEngine>(model));
+  if (model.kind == Kind::generator) return py::cast(std::make_unique<GeneratorEngine>(model));
   return py::cast(std::make_unique<AdainEngine>(model));
 }
 
@@ -118,6 +120,25 @@ void bind_adain_engine(py::module_& module) {
       .def("encode", encode, py::arg("image"), py::arg("threads"))
       .def("decode", decode, py::arg("features"), py::arg("mean"), py::arg("std"), py::arg("alpha"), py::arg("threads"))
       .def("working_bytes", &AdainEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("threads") = 1);
+}
+
+void bind_generator_engine(py::module_& module) {
+  const auto translate = [](const GeneratorEngine& engine, const py::array& image, int threads) {
+    check_threads(threads);
+    const Pixels picture = as_picture(image);
+    Pixels out({picture.shape(0), picture.shape(1), py::ssize_t(3)});
+    const uint8_t* pixels = picture.data();
+    uint8_t* target = out.mutable_data();
+    {
+      const py::gil_scoped_release release;
+      engine.translate(pixels, out.shape(0), out.shape(1), target, threads);
+    }
+    return out;
+  };
+  py::class_<GeneratorEngine>(module, "GeneratorModel")
+      .def_property_readonly("card", [](const GeneratorEngine& engine) { return py::bytes(engine.card()); })
+      .def("translate", translate, py::arg("image"), py::arg("threads"))
+      .def("working_bytes", &GeneratorEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("threads") = 1);
 }
 
 using Levels = std::vector<int>;
@@ -482,6 +503,7 @@ PYBIND11_MODULE(_engine, module) {
   bind_adain_engine(module);
   bind_wct_engine(module);
   bind_yuv(module);
+  bind_generator_engine(module);
 
   module.def("instruction_sets", [] {
     std::vector<std::pair<std::string, bool>> paths;

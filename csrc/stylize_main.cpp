@@ -14,6 +14,7 @@
 
 #include "base/pnm.h"
 #include "engine/adain.h"
+#include "engine/generator.h"
 #include "engine/wct.h"
 
 namespace {
@@ -21,8 +22,9 @@ namespace {
 using namespace fastnst;
 
 constexpr const char* kUsage =
-    "usage: fastnst-stylize MODEL.fnst CONTENT STYLE -o OUT [--alpha A] [--levels L,L...] [--threads N] [--overwrite]\n"
+    "usage: fastnst-stylize MODEL.fnst CONTENT [STYLE] -o OUT [--alpha A] [--levels L,L...] [--threads N] [--overwrite]\n"
     "  CONTENT, STYLE and OUT are binary PPM or PAM pictures; - is standard input or output.\n"
+    "  A model that translates pictures by itself takes no STYLE, alpha or levels.\n"
     "  --levels chooses among the levels of a WCT model, such as 5,4,3,2,1; without it all that it has.\n";
 
 // Something that failed, and in which file.
@@ -90,7 +92,7 @@ Options parse(int count, char** arguments) {
     else
       *places[placed++] = argument;
   }
-  if (placed < 3 || options.out.empty()) throw Usage{"a model, a content, a style and -o OUT are needed"};
+  if (placed < 2 || options.out.empty()) throw Usage{"a model, a content, a style where it takes one, and -o OUT are needed"};
   if (options.content == "-" && options.style == "-") throw Usage{"content and style cannot both be standard input"};
   return options;
 }
@@ -161,7 +163,14 @@ Model load_model(const std::string& path) {
   }
 }
 
-// Both put the result in the place of `content`.
+// All put the result in the place of `content`.
+void run_generator(const Model& model, Picture& content, const Options& options) {
+  if (!options.style.empty() || !options.levels.empty() || options.alpha != 1)
+    throw Usage{options.model + " translates pictures by itself: it takes no style, alpha or levels"};
+  const std::vector<uint8_t> source = content.rgb;
+  GeneratorEngine(model).translate(source.data(), content.height, content.width, content.rgb.data(), options.threads);
+}
+
 void run_adain(const Model& model, const Picture& style, Picture& content, const Options& options) {
   if (!options.levels.empty()) throw Failure{options.model + ": levels are WCT's to choose; this is an AdaIN model"};
   const AdainEngine engine(model);
@@ -182,9 +191,14 @@ void stylize(const Options& options) {
   if (options.out != "-" && !options.overwrite && access(options.out.c_str(), F_OK) == 0)
     throw Failure{options.out + ": exists already (--overwrite replaces it)"};
   const Model model = load_model(options.model);
-  const Picture style = read_picture(options.style);
+  const bool translates = model.kind == Kind::generator;
+  if (!translates && options.style.empty()) throw Usage{options.model + " needs a style"};
+  const Picture style = options.style.empty() ? Picture{} : read_picture(options.style);
   Picture content = read_picture(options.content);
-  (model.kind == Kind::wct ? run_wct : run_adain)(model, style, content, options);
+  if (translates)
+    run_generator(model, content, options);
+  else
+    (model.kind == Kind::wct ? run_wct : run_adain)(model, style, content, options);
   write_picture(options, content);
 }
 

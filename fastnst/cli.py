@@ -69,14 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stylize(arguments: argparse.Namespace) -> int:
-    from fastnst import plans
+    from fastnst import jobs, plans
     from fastnst.stylize import Stylizer
 
     if arguments.camera is not None:
         return _camera(arguments)
-    missing = ["STYLE"] * (not arguments.style) + ["-o/--output"] * (arguments.output is None)
-    if missing:  # argparse cannot know: a camera needs neither
-        return _fail(f"the following arguments are required: {', '.join(missing)} (see 'fastnst stylize --help')", USAGE)
+    if arguments.output is None:  # argparse cannot know: a camera needs none
+        return _fail("the following arguments are required: -o/--output (see 'fastnst stylize --help')", USAGE)
     content: Path = arguments.content
     if arguments.weights and len(arguments.weights) != len(arguments.style):
         return _fail(f"--weights needs one number for each style: {len(arguments.style)}", USAGE)
@@ -86,7 +85,12 @@ def _stylize(arguments: argparse.Namespace) -> int:
         return _fail(str(error), USAGE)
     start = time.perf_counter()
     stylizer = Stylizer(arguments.model, arguments.threads)
-    reports, failures = _follow(plan, stylizer, arguments)
+    settings = _settings(arguments, arguments.style)
+    try:
+        jobs.check(stylizer, settings)
+    except plans.UsageError as error:
+        return _fail(str(error), USAGE)
+    reports, failures = _follow(plan, stylizer, settings, arguments)
     if content.is_dir() and not (arguments.json or arguments.quiet):
         print(_summary(plan, reports, failures, time.perf_counter() - start))
     for failure in failures:
@@ -110,7 +114,9 @@ def _settings(arguments: argparse.Namespace, styles: Sequence[Path]) -> Settings
     )
 
 
-def _follow(plan: Plan, stylizer: Stylizer, arguments: argparse.Namespace) -> tuple[list[Report | VideoReport], list[Failure]]:
+def _follow(
+    plan: Plan, stylizer: Stylizer, settings: Settings, arguments: argparse.Namespace
+) -> tuple[list[Report | VideoReport], list[Failure]]:
     """Do all, and print each result as it comes."""
     from fastnst import jobs
     from fastnst.video import PIPE, is_video
@@ -122,7 +128,7 @@ def _follow(plan: Plan, stylizer: Stylizer, arguments: argparse.Namespace) -> tu
     out = sys.stderr if arguments.output == PIPE else sys.stdout
     with Progress(len(plan.tasks), shown=moving and not arguments.quiet and sys.stderr.isatty()) as progress:
         on_frame = progress.within if folder else progress.reach
-        for result in jobs.run(plan.tasks, stylizer, _settings(arguments, arguments.style), on_frame):
+        for result in jobs.run(plan.tasks, stylizer, settings, on_frame):
             if isinstance(result, jobs.Failure):
                 failures.append(result)
             else:
@@ -158,6 +164,8 @@ def _camera(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         return _fail("--camera shows pictures and writes none: leave -o away", USAGE)
     stylizer = Stylizer(arguments.model, arguments.threads)
+    if stylizer.engine.translates:
+        return _fail("--camera needs a model that takes a style", USAGE)
     settings = _settings(arguments, [arguments.content, *arguments.style])
     show(arguments.camera, stylizer, jobs.video_recipe(jobs.read_styles(stylizer, settings), settings), arguments.size)
     return DONE
@@ -210,7 +218,8 @@ def _convert(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         return _fail(f"fastnst convert needs {error.name}: pip install 'fastnst[torch]'")
     card = convert(arguments.source, arguments.calibrate, arguments.output, name=arguments.name, overwrite=arguments.overwrite)
-    print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes")
+    fidelity = f"  {card['psnr']} dB beside float" if "psnr" in card else ""
+    print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes{fidelity}")
     return DONE
 
 
@@ -345,11 +354,15 @@ def _parser() -> argparse.ArgumentParser:
 _EXIT_CODES = "Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."
 
 
+_STYLE_HELP = "a picture, or several to mix; none for a model that translates pictures by itself"
+
+
 def _add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     contents = "a picture, a video, or a folder of them (with the folders in it); - is a y4m on standard input"
     add("content", type=_path, metavar="CONTENT", help=contents)
-    add("style", type=_path, nargs="*", metavar="STYLE", help="a picture, or several to mix")
+    style = add("style", type=_path, nargs="+", default=[], metavar="STYLE", help=_STYLE_HELP)
+    style.required = False  # nargs="*" would take none where an option follows CONTENT, and refuse the STYLE after that
     outputs = "output file; a folder where CONTENT is a folder; - is a y4m on standard output"
     add("-o", "--output", type=_path, metavar="OUT", help=outputs)
     add("--model", metavar="NAME_OR_FILE", help="a shipped model's name or a .fnst file; default: the shipped default")

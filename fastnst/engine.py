@@ -1,4 +1,4 @@
-"""Thin Python face of the C++ engine: load, encode, decode. Arrays in, arrays out; no pictures, no files but the model."""
+"""Thin Python face of the C++ engine: load, encode, decode, translate. Arrays in, arrays out; no files but the model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst import _engine
-from fastnst._engine import AdainFeatures, AdainModel, WctFeatures
+from fastnst._engine import AdainFeatures, AdainModel, GeneratorModel, WctFeatures, WctModel
 
 Image = NDArray[np.uint8]
 Features: TypeAlias = AdainFeatures | WctFeatures
@@ -92,8 +92,9 @@ class Engine:
 
     Attributes:
         card: what the file says about itself.
-        levels: those that a WCT model has, the deepest first; empty for AdaIN. Methods take any of them as ``levels``, in any
+        levels: those that a WCT model has, the deepest first; empty for others. Methods take any of them as ``levels``, in any
             order, and run them from the deepest to the first; ``None`` stands for all.
+        translates: whether it is a generator, which takes no style: it has :meth:`translate` instead of encoding and decoding.
 
     Raises:
         ModelError: not a model this version understands; says what is wrong.
@@ -111,7 +112,20 @@ class Engine:
         if not isinstance(card, dict):
             raise ModelError(f"{name}: the model card is no JSON object")
         self.card: dict[str, Any] = card
-        self.levels = () if isinstance(self._model, AdainModel) else tuple(self._model.levels)
+        self.levels = tuple(self._model.levels) if isinstance(self._model, WctModel) else ()
+        self.translates = isinstance(self._model, GeneratorModel)
+
+    def translate(self, image: Image, threads: int | None = None) -> Image:
+        """What a generator makes of ``image``, uint8 [H, W, 3], of any size from 1 x 1: the same shape.
+
+        Sides that the network cannot halve are extended by reflection, and what came of the extension is cut off.
+
+        Raises:
+            ValueError: the model is no generator.
+        """
+        if not isinstance(self._model, GeneratorModel):
+            raise ValueError(f"this is {self._described()}: it needs a style")
+        return self._model.translate(image, threads or default_threads())
 
     def encode(self, image: Image, threads: int | None = None, levels: Sequence[int] | None = None) -> Features:
         """Features of ``image``, uint8 [H, W, 3], of any size from 1 x 1; those of the deepest of ``levels``.
@@ -121,14 +135,14 @@ class Engine:
         threads, chosen = threads or default_threads(), self._chosen(levels)
         if isinstance(self._model, AdainModel):
             return self._model.encode(image, threads)
-        return self._model.encode(image, chosen, threads)
+        return self._of_wct().encode(image, chosen, threads)
 
     def look(self, image: Image, threads: int | None = None, levels: Sequence[int] | None = None) -> AnyLook:
         """The style statistics of ``image``, uint8 [H, W, 3], at each of ``levels``."""
         threads, chosen = threads or default_threads(), self._chosen(levels)
         if isinstance(self._model, AdainModel):
             return Look(*self._model.encode(image, threads).statistics())
-        return WctLook({level: Coloring(mean, root) for level, mean, root in self._model.look(image, chosen, threads)})
+        return WctLook({level: Coloring(mean, root) for level, mean, root in self._of_wct().look(image, chosen, threads)})
 
     def decode(self, content: Features, look: AnyLook, alpha: float = 1.0, threads: int | None = None) -> Image:
         """The picture of ``content`` with its features blended ``alpha`` of the way to ``look``: uint8 [H, W, 3].
@@ -143,17 +157,18 @@ class Engine:
             if not isinstance(look, Look) or not isinstance(content, AdainFeatures):
                 raise ValueError("this is an AdaIN model: it takes features and looks of AdaIN models")
             return self._model.decode(content, look.mean, look.std, alpha, threads)
+        wct = self._of_wct()
         if not isinstance(look, WctLook) or not isinstance(content, WctFeatures):
             raise ValueError("this is a WCT model: it takes features and looks of WCT models")
         colorings = [(level, coloring.mean, coloring.root) for level, coloring in look.levels.items()]
-        return self._model.decode(content, colorings, alpha, threads)
+        return wct.decode(content, colorings, alpha, threads)
 
     def working_bytes(self, height: int, width: int, levels: Sequence[int] | None = None) -> int:
         """Bytes the engine allocates to stylize a picture of this size: its plan, features included, weights not."""
         chosen = self._chosen(levels)
-        if isinstance(self._model, AdainModel):
-            return self._model.working_bytes(height, width)
-        return self._model.working_bytes(height, width, chosen)
+        if isinstance(self._model, WctModel):
+            return self._model.working_bytes(height, width, chosen)
+        return self._model.working_bytes(height, width)
 
     @staticmethod
     def mix(looks: Sequence[AnyLook], weights: Sequence[float]) -> AnyLook:
@@ -172,8 +187,16 @@ class Engine:
         if levels is None:
             return list(self.levels)
         if not self.levels:
-            raise ValueError("levels are WCT's to choose; this is an AdaIN model")
+            raise ValueError(f"levels are WCT's to choose; this is {self._described()}")
         return list(levels)
+
+    def _of_wct(self) -> WctModel:
+        if not isinstance(self._model, WctModel):
+            raise ValueError(f"this is {self._described()}: it takes no style")
+        return self._model
+
+    def _described(self) -> str:
+        return "a generator" if self.translates else "a WCT model" if self.levels else "an AdaIN model"
 
 
 def instruction_sets() -> list[tuple[str, bool]]:

@@ -24,8 +24,8 @@ from fastnst.images import (
     resize_short_side,
     save_picture,
 )
-from fastnst.plans import Task
-from fastnst.stylize import Stylizer
+from fastnst.plans import Task, UsageError
+from fastnst.stylize import NO_STYLE, Stylizer
 
 if TYPE_CHECKING:
     from fastnst.video.job import OnFrame
@@ -38,7 +38,7 @@ DEFAULT_STYLE_SIZE = 512  # About the size of the styles that models are trained
 class Settings:
     """How every picture and video of a run is done."""
 
-    styles: Sequence[Path]
+    styles: Sequence[Path]  # none for a generator
     weights: Sequence[float] | None = None  # as for :class:`fastnst.Stylizer`
     style_size: int | None = None  # short side in pixels; 0 = as it is; None shrinks to DEFAULT_STYLE_SIZE what is larger
     alpha: float = 1.0
@@ -137,6 +137,15 @@ class Failure:
     reason: str
 
 
+def check(stylizer: Stylizer, settings: Settings) -> None:
+    """Raise UsageError if the model needs a style and has none, or takes none and is told of one."""
+    told = settings.styles or settings.weights or settings.alpha != 1 or settings.levels or settings.style_size is not None
+    if stylizer.engine.translates and (told or settings.smooth is not None):
+        raise UsageError(NO_STYLE)
+    if not stylizer.engine.translates and not settings.styles:
+        raise UsageError("this model needs a STYLE")
+
+
 def run(
     tasks: Sequence[Task], stylizer: Stylizer, settings: Settings, on_frame: OnFrame | None = None
 ) -> Iterator[Report | VideoReport | Failure]:
@@ -178,12 +187,14 @@ def run(
         worker.shutdown(wait=False)
 
 
-def read_styles(stylizer: Stylizer, settings: Settings, worker: Executor | None = None) -> AnyLook:
-    """The look of all styles of a run together, made in ``worker`` where there is one.
+def read_styles(stylizer: Stylizer, settings: Settings, worker: Executor | None = None) -> AnyLook | None:
+    """The look of all styles of a run together, made in ``worker`` where there is one; None for a generator.
 
     Raises:
         ImageError: a style that cannot be read.
     """
+    if not settings.styles:
+        return None
     looks = []
     for path in settings.styles:
         picture = open_picture(path)
@@ -194,7 +205,7 @@ def read_styles(stylizer: Stylizer, settings: Settings, worker: Executor | None 
     return stylizer.mix(looks, settings.weights)
 
 
-def _do(task: Task, stylizer: Stylizer, look: AnyLook, settings: Settings, worker: Executor) -> Report:
+def _do(task: Task, stylizer: Stylizer, look: AnyLook | None, settings: Settings, worker: Executor) -> Report:
     start = time.perf_counter()
     picture = _resized(open_picture(task.content), settings.size, task.content)
     read = time.perf_counter()
@@ -220,7 +231,9 @@ def _do(task: Task, stylizer: Stylizer, look: AnyLook, settings: Settings, worke
     return Report(task, width, height, seconds, working, peak_memory(), ran)
 
 
-def _do_video(task: Task, stylizer: Stylizer, look: AnyLook, settings: Settings, on_frame: OnFrame | None) -> VideoReport:
+def _do_video(
+    task: Task, stylizer: Stylizer, look: AnyLook | None, settings: Settings, on_frame: OnFrame | None
+) -> VideoReport:
     from fastnst.video.job import stylize_video
 
     task.output.parent.mkdir(parents=True, exist_ok=True)
@@ -248,7 +261,7 @@ def _do_video(task: Task, stylizer: Stylizer, look: AnyLook, settings: Settings,
     )
 
 
-def video_recipe(look: AnyLook, settings: Settings) -> Recipe:
+def video_recipe(look: AnyLook | None, settings: Settings) -> Recipe:
     """How frames are done.
 
     Raises:

@@ -8,16 +8,16 @@ offset  bytes  content
 0       4      ``FNST``
 4       4      u32 format version, 2
 8       8      u64 length of the whole file
-16      4      u32 kind of model: 1 = AdaIN pair, 2 = WCT stages
+16      4      u32 kind of model: 1 = AdaIN pair, 2 = WCT stages, 3 = generator
 20      4      u32 length of the card
-24      4      u32 number of encoder layers; WCT: of stages, 1..5
+24      4      u32 number of encoder layers; WCT: of stages, 1..5; generator: of nodes, 1..1024
 28      4      u32 number of decoder layers
 32      4      f32 ``feature_scale``: the real value of one step of the encoder's output
 36      4      f32 ``decoder_scale``: the real value of one step of the decoder's input
 40      4      u32 ``decoder_zero``, 0..255: the decoder input that means 0
-44      4      zero; so are, for WCT, the four fields before it
+44      4      zero; so are, for WCT and generators, the four fields before it
 48      ...    the card: UTF-8 JSON, padded with zero bytes to a multiple of 4
-...     ...    AdaIN: encoder layers, then decoder layers; WCT: the stages
+...     ...    AdaIN: encoder layers, then decoder layers; WCT: the stages; generator: nodes, :mod:`fastnst.graphfile`
 end-32  32     SHA-256 of everything before it
 ======  =====  ========================================================================
 
@@ -66,11 +66,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst import huffman
+from fastnst.fields import array_field, padded, weights_field
+from fastnst.graphfile import GeneratorModel, node_bytes
 
 MAGIC = b"FNST"
 VERSION = 2
-KIND_ADAIN, KIND_WCT = 1, 2
+KIND_ADAIN, KIND_WCT, KIND_GENERATOR = 1, 2, 3
 POOLS = ("none", "floor", "ceil")
 
 _HEADER = struct.Struct("<4sIQIIIIffII")
@@ -133,18 +134,11 @@ class WctModel:
     stages: Mapping[int, Stage]
 
 
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
-
-
 def _layer_bytes(layer: Layer) -> bytes:
-    weights = np.ascontiguousarray(layer.weights, "<i1").tobytes()
-    coded = huffman.encode(weights)
-    shorter = len(coded) < len(weights)
-    rest = np.ascontiguousarray(layer.bias, "<i4"), np.ascontiguousarray(layer.multiplier, "<f4")
-    kinds = layer.kernel, layer.upsample, POOLS.index(layer.pool), layer.zero, len(coded) if shorter else 0
+    coded, weights = weights_field(layer.weights)
+    kinds = layer.kernel, layer.upsample, POOLS.index(layer.pool), layer.zero, coded
     head = _LAYER.pack(layer.inputs, layer.outputs, *kinds)
-    return head + b"".join(map(_padded, (coded if shorter else weights, *(array.tobytes() for array in rest))))
+    return head + weights + array_field(layer.bias, "<i4") + array_field(layer.multiplier, "<f4")
 
 
 def _stage_bytes(number: int, stage: Stage) -> bytes:
@@ -153,24 +147,27 @@ def _stage_bytes(number: int, stage: Stage) -> bytes:
         (
             _STAGE.pack(number, len(stage.encoder), len(stage.decoder)),
             *map(_layer_bytes, stage.encoder),
-            *(np.ascontiguousarray(array, "<f4").tobytes() for array in arrays),
+            *(array_field(array, "<f4") for array in arrays),
             *map(_layer_bytes, stage.decoder),
         )
     )
 
 
-def to_bytes(model: Model | WctModel) -> bytes:
+def to_bytes(model: Model | WctModel | GeneratorModel) -> bytes:
     """The file's content."""
     fields: tuple[int, int, int, float, float, int]
     if isinstance(model, WctModel):
         fields = (KIND_WCT, len(model.stages), 0, 0.0, 0.0, 0)
         content = [_stage_bytes(number, stage) for number, stage in sorted(model.stages.items(), reverse=True)]
+    elif isinstance(model, GeneratorModel):
+        fields = (KIND_GENERATOR, len(model.nodes), 0, 0.0, 0.0, 0)
+        content = list(map(node_bytes, model.nodes))
     else:
         scales = (model.feature_scale, model.decoder_scale, model.decoder_zero)
         fields = (KIND_ADAIN, len(model.encoder), len(model.decoder), *scales)
         content = list(map(_layer_bytes, (*model.encoder, *model.decoder)))
     card = json.dumps(model.card, ensure_ascii=False, sort_keys=True).encode()
-    body = b"".join((_padded(card), *content))
+    body = b"".join((padded(card), *content))
     length = _HEADER.size + len(body) + hashlib.sha256().digest_size
     header = _HEADER.pack(MAGIC, VERSION, length, fields[0], len(card), *fields[1:], 0)
     return header + body + hashlib.sha256(header + body).digest()

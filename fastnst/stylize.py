@@ -19,6 +19,7 @@ from fastnst.images import Picture, to_srgb
 __all__ = ["Look", "ModelError", "ModelInfo", "Styled", "Stylizer", "WctLook", "keep_color", "models"]
 
 DEFAULT_MODEL = "adain-16x"
+NO_STYLE = "this model translates pictures by itself: it takes no style, and no alpha, weights or levels"
 
 Pixels: TypeAlias = NDArray[np.uint8]  # [H, W, 3], sRGB
 Style: TypeAlias = Image.Image | Pixels | AnyLook
@@ -119,7 +120,7 @@ class Stylizer:
     def __call__(
         self,
         content: Image.Image,
-        style: Style | Sequence[Style],
+        style: Style | Sequence[Style] | None = ...,
         alpha: float = ...,
         weights: Sequence[float] | None = ...,
         preserve_color: bool = ...,
@@ -130,7 +131,7 @@ class Stylizer:
     def __call__(
         self,
         content: Pixels,
-        style: Style | Sequence[Style],
+        style: Style | Sequence[Style] | None = ...,
         alpha: float = ...,
         weights: Sequence[float] | None = ...,
         preserve_color: bool = ...,
@@ -140,20 +141,20 @@ class Stylizer:
     def __call__(
         self,
         content: Image.Image | Pixels,
-        style: Style | Sequence[Style],
+        style: Style | Sequence[Style] | None = None,
         alpha: float = 1.0,
         weights: Sequence[float] | None = None,
         preserve_color: bool = False,
         levels: Sequence[int] | None = None,
     ) -> Image.Image | Pixels:
-        """``content`` in the style of ``style``, of the same size and kind.
+        """``content`` in the style of ``style``, or as a generator translates it, of the same size and kind.
 
         Args:
             content: a PIL image, or uint8 [H, W, 3]. An image with transparency keeps it and comes out as ``RGBA``, any other
                 as ``RGB``. An embedded colour profile is converted to sRGB; EXIF orientation is left alone, for the result
                 has the size of the input (``PIL.ImageOps.exif_transpose`` applies it).
             style: a PIL image (as seen on white, if it has transparency), uint8 [H, W, 3], what :meth:`encode_style`
-                made of one, or a sequence of these to mix.
+                made of one, or a sequence of these to mix. A generator takes none, nor the next two arguments and ``levels``.
             alpha: 0 = content, as the model reconstructs it; 1 = full style.
             weights: one number >= 0 for each style of a sequence, taken relative to their sum; without it, equal parts.
             preserve_color: keep the content's colours, see :func:`keep_color`.
@@ -161,9 +162,16 @@ class Stylizer:
                 it all that the model has.
 
         Raises:
-            ValueError: wrong dtype, shape, size, ``alpha``, ``weights`` or ``levels``.
+            ValueError: wrong dtype, shape, size, ``alpha``, ``weights`` or ``levels``; no style, or one that the model does not
+                take.
         """
-        look = self.mix(style, weights, levels)
+        look = None
+        if not self.engine.translates:
+            if style is None:
+                raise ValueError("this model needs a style")
+            look = self.mix(style, weights, levels)
+        elif style is not None or weights is not None:
+            raise ValueError(NO_STYLE)
         if not isinstance(content, Image.Image):
             return self.run(_checked(content, "content"), look, alpha, preserve_color, levels).pixels
         picture = to_srgb(content)
@@ -191,21 +199,27 @@ class Stylizer:
     def run(
         self,
         content: Pixels,
-        look: AnyLook,
+        look: AnyLook | None,
         alpha: float = 1.0,
         preserve_color: bool = False,
         levels: Sequence[int] | None = None,
     ) -> Styled:
         """As a call, for pixels and a look that are ready; also says how long each step took.
 
-        WCT encodes again at every level; what comes after its first encoding counts as decoding.
+        WCT encodes again at every level; what comes after its first encoding counts as decoding, as does all that a generator
+        does, for which there is no look.
         """
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must lie in 0..1, not {alpha}")
-        start = time.perf_counter()
-        features = self.engine.encode(content, self.threads, levels)
-        encoded = time.perf_counter()
-        pixels = self.engine.decode(features, look, alpha, self.threads)
+        start = encoded = time.perf_counter()
+        if look is None:
+            if alpha != 1 or levels is not None:
+                raise ValueError(NO_STYLE)
+            pixels = self.engine.translate(content, self.threads)
+        else:
+            features = self.engine.encode(content, self.threads, levels)
+            encoded = time.perf_counter()
+            pixels = self.engine.decode(features, look, alpha, self.threads)
         decoded = time.perf_counter()
         if preserve_color:
             pixels = keep_color(content, pixels)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from numpy_engine import three_levels
+from numpy_engine import Lcg, three_levels
+from numpy_generator import resnet_like
 from PIL import Image
 
 import fastnst
@@ -67,6 +68,14 @@ def wct_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small WCT model of levels 4, 2 and 1."""
     path = tmp_path_factory.mktemp("model") / "three.fnst"
     path.write_bytes(to_bytes(three_levels()))
+    return path
+
+
+@pytest.fixture(scope="session")
+def generator_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small image-to-image generator."""
+    path = tmp_path_factory.mktemp("model") / "generator.fnst"
+    path.write_bytes(to_bytes(resnet_like(Lcg(9), 5)))
     return path
 
 

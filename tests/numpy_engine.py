@@ -76,7 +76,8 @@ def prefix_decoded(coded: bytes, count: int) -> bytes:
     return bytes(found)
 
 
-def _parse_weights(cursor: Cursor, shape: tuple[int, ...], coded: int) -> NDArray[np.int8]:
+def parse_weights(cursor: Cursor, shape: tuple[int, ...], coded: int) -> NDArray[np.int8]:
+    """Weights of a shape, as they are or out of ``coded`` bytes."""
     if not coded:
         return cursor.array("<i1", shape)
     return np.frombuffer(prefix_decoded(cursor.padded(coded), int(np.prod(shape))), np.int8).reshape(shape).copy()
@@ -90,7 +91,7 @@ def _parse_layer(cursor: Cursor) -> Layer:
         raise ValueError("an upsampling layer has kernel 3 and no pool")
     phases, taps = ((4,), 2) if upsample else ((), kernel)
     return Layer(
-        weights=_parse_weights(cursor, (*phases, outputs, taps, taps, inputs), coded),
+        weights=parse_weights(cursor, (*phases, outputs, taps, taps, inputs), coded),
         bias=cursor.array("<i4", (*phases, outputs)),
         multiplier=cursor.array("<f4", (*phases, outputs)),
         zero=zero,

@@ -26,9 +26,12 @@ MAY_IMPORT = {
     "fastnst.images": set(),
     "fastnst.engine": {"fastnst", "fastnst._engine"},
     "fastnst._engine": set(),
-    "fastnst.modelfile": {"fastnst.huffman"},
+    "fastnst.modelfile": {"fastnst.graphfile", "fastnst.fields"},
+    "fastnst.graphfile": {"fastnst.fields"},
+    "fastnst.fields": {"fastnst.huffman"},
     "fastnst.huffman": set(),
-    "fastnst.convert": {"fastnst.convert", "fastnst.modelfile", "fastnst.networks", "fastnst.reference", "fastnst.images"},
+    "fastnst.convert": {"fastnst.convert", "fastnst.modelfile", "fastnst.graphfile", "fastnst.networks",
+                        "fastnst.reference", "fastnst.images"},
     "fastnst.reference": {"fastnst.reference"},
     "fastnst.kernels": {"fastnst.kernels"},
     "fastnst.kernels.cpu": {"fastnst.kernels", "fastnst._engine"},
@@ -43,9 +46,9 @@ MAY_IMPORT = {
     "fastnst.train": {"fastnst", "fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops",
                       "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.images"},
 }  # fmt: skip
-DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.huffman", "fastnst.images", "fastnst.info", "fastnst.jobs",
-              "fastnst.modelfile", "fastnst.plans", "fastnst.progress", "fastnst.stylize", "fastnst.video.job",
-              "fastnst.video.camera")  # fmt: skip
+DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.graphfile", "fastnst.huffman",
+              "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
+              "fastnst.stylize", "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
 
 
 def modules() -> dict[str, Path]:

@@ -239,7 +239,7 @@ def test_fitting_beats_rounding_to_nearest() -> None:
     moments = Moments()
     moments.add(x, weight @ x)
     xx, _ = moments.covariances()
-    q, scale = quantise_weights(weight, torch.zeros(8, dtype=torch.float64), xx)
+    (q,), scale = quantise_weights([weight], torch.zeros(8, dtype=torch.float64), [xx])
     assert q.abs().max() <= 127
     top = weight.abs().amax(1, keepdim=True) / 127
     plain = (weight / top).round() * top

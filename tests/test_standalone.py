@@ -56,6 +56,27 @@ def test_same_bytes_as_python(executable: str, model_path: Path, tmp_path: Path,
     assert (tmp_path / "out.ppm").read_bytes() == ppm(wanted).replace(b"# a comment\n", b"")
 
 
+def translated(model: Path, content: NDArray[np.uint8]) -> bytes:
+    return ppm(Engine(model).translate(content)).replace(b"# a comment\n", b"")
+
+
+def test_a_generator_needs_no_style(
+    executable: str, generator_path: Path, model_path: Path, tmp_path: Path, pictures: tuple
+) -> None:
+    content, out = tmp_path / "content.ppm", tmp_path / "out.ppm"
+    subprocess.run([executable, generator_path, content, "-o", out, "--threads", "2"], check=True)
+    assert out.read_bytes() == translated(generator_path, pictures[0])
+    no = tmp_path / "no.ppm"
+    for model, more, says in (
+        (generator_path, [tmp_path / "style.ppm"], "takes no style"),
+        (generator_path, ["--alpha", "0.5"], "takes no style"),
+        (generator_path, ["--levels", "1"], "takes no style"),
+        (model_path, [], "needs a style"),
+    ):
+        done = subprocess.run([executable, model, content, *more, "-o", no], capture_output=True, text=True)
+        assert done.returncode == 2 and says in done.stderr and not no.exists()
+
+
 def expected_levels(model: Path, content: NDArray[np.uint8], style: NDArray[np.uint8], levels: list[int]) -> bytes:
     engine = Engine(model)
     return ppm(engine.decode(engine.encode(content, levels=levels), engine.look(style))).replace(b"# a comment\n", b"")
@@ -164,6 +185,14 @@ def test_arm_whitens_and_colours_the_same(
     command = [ARM_EMULATOR, arm_executable, wct_path, tmp_path / "content.ppm", tmp_path / "style.ppm", "-o", "-"]
     done = subprocess.run([*command, "--threads", "2"], check=True, capture_output=True, env={**os.environ, "FASTNST_ISA": isa})
     assert done.stdout == expected_levels(wct_path, *pictures, [4, 2, 1])
+
+
+@pytest.mark.skipif(platform.machine() == "aarch64", reason="runs natively here")
+@pytest.mark.parametrize("isa", ["neondot", "scalar"])
+def test_arm_translates_the_same(arm_executable: str, generator_path: Path, tmp_path: Path, pictures: tuple, isa: str) -> None:
+    command = [ARM_EMULATOR, arm_executable, generator_path, tmp_path / "content.ppm", "-o", "-"]
+    done = subprocess.run([*command, "--threads", "2"], check=True, capture_output=True, env={**os.environ, "FASTNST_ISA": isa})
+    assert done.stdout == translated(generator_path, pictures[0])
 
 
 @pytest.mark.usefixtures("pictures")

@@ -23,8 +23,9 @@ struct ConvRow {
   const int32_t* bias;      // [blocks * 16]
   const float* multiplier;  // [blocks * 16]
   int32_t zero;
+  bool wide;  // write s16: clamp(round(float(acc) * multiplier), -32768, 32767), without a zero point
   int blocks;
-  uint8_t* target;  // 16 bytes per block are written for every pixel, in ascending order
+  uint8_t* target;  // 16 numbers per block are written for every pixel, in ascending order
   ptrdiff_t target_pixel;
   int64_t pixels;  // at least 1
 };
@@ -54,6 +55,34 @@ struct MixRow {
 
 constexpr int64_t kMaxMixed = 512;
 
+// A 3x3 convolution of every channel by itself along one row, to s16 as by a wide ConvRow.
+struct DepthwiseRow {
+  const uint8_t* source;     // the upper left pixel of the first window; pixels lie side by side
+  ptrdiff_t source_row;      // bytes
+  const int8_t* weights;     // [block of 16 channels][3 columns][16 channels][3 rows and a zero]
+  const int32_t* bias;       // [channels]
+  const float* multiplier;   // [channels]
+  int16_t* target;           // [pixels][channels]
+  int64_t pixels, channels;  // channels: a multiple of 16
+};
+
+// What an affine node does to one row; see fastnst/graphfile.py. With t = source * slope + offset, two float32 operations, and
+// t = max(t, t * negative), a third one:
+struct AffineRow {
+  const int16_t* source;     // [pixels][channels]
+  const float* slope;        // [channels]
+  const float* offset;       // [channels]
+  float negative;            // 0..1
+  int64_t pixels, channels;  // channels: a multiple of 16
+  // narrow_row: clamp(round(t) + zero, 0, 255), to `channels` bytes every `target_pixel` bytes.
+  int32_t zero;
+  uint8_t* target;
+  ptrdiff_t target_pixel;
+  // wide_row: clamp(round(clamp(t, -65536, 65536)) + addend, -32768, 32767) to [pixels][channels]; without `addend`, 0.
+  const int16_t* addend;
+  int16_t* wide_target;
+};
+
 struct Kernels {
   const char* name;
   bool (*supported)();
@@ -68,6 +97,11 @@ struct Kernels {
   // 16 is that of the first or a later one; what is written elsewhere means nothing.
   void (*add_products)(const PairPanel& panel, uint64_t* products);
   void (*mix_row)(const MixRow&);
+  void (*depthwise_row)(const DepthwiseRow&);
+  // Adds the s16 of `pixels` pixels, `stride` numbers apart, and their squares to the sums of one block of 16 channels.
+  void (*sum_wide_row)(const int16_t* q, int64_t pixels, int64_t stride, int64_t* sums, uint64_t* squares);
+  void (*narrow_row)(const AffineRow&);
+  void (*wide_row)(const AffineRow&);
 };
 
 // Every compiled path, best first.

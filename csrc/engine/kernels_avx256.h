@@ -4,6 +4,7 @@
 
 #include <immintrin.h>
 
+#include "engine/kernels_columns.h"
 #include "engine/kernels_pairs.h"
 
 namespace fastnst {
@@ -34,13 +35,20 @@ struct Avx256Tile {
         }
       }
     }
-    for (int p = 0; p < 4; p++)
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(target + p * target_pixel),
-                       quantise(acc[p][0], acc[p][1], group.multiplier, row.zero));
+    for (int p = 0; p < 4; p++) {
+      const __m256i words = quantise(acc[p][0], acc[p][1], group.multiplier, row.wide ? 0 : row.zero);
+      uint8_t* to = target + p * target_pixel;
+      if (row.wide)
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), words);
+      else
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                         _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+    }
   }
 
  private:
-  static __m128i quantise(__m256i low, __m256i high, const float* multiplier, int32_t zero) {
+  // Sixteen words, saturated.
+  static __m256i quantise(__m256i low, __m256i high, const float* multiplier, int32_t zero) {
     const __m256i shift = _mm256_set1_epi32(zero);
     const auto scaled = [&](__m256i acc, const float* m) {
       const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_loadu_ps(m));
@@ -48,8 +56,7 @@ struct Avx256Tile {
     };
     const __m256i a = scaled(low, multiplier), b = scaled(high, multiplier + 8);
     // Packing works within 128-bit halves; the permutation puts the quarters back in order.
-    const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
-    return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    return _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
   }
 };
 
@@ -73,6 +80,42 @@ struct Avx256Lanes {
   static void store(int32_t* to, const Sums& sums) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), sums.low);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + 1, sums.high);
+  }
+};
+
+template <typename Dot>
+struct Avx256Columns {
+  static constexpr int channels = 32;
+  using Vector = __m256i;
+  using Weights = typename Dot::Weights;
+
+  // 16 bytes from each of two places `step` bytes apart.
+  static Vector quarters(const void* from, ptrdiff_t step) {
+    const uint8_t* bytes = static_cast<const uint8_t*>(from);
+    return _mm256_loadu2_m128i(reinterpret_cast<const __m128i*>(bytes + step), reinterpret_cast<const __m128i*>(bytes));
+  }
+  static Weights weights(const int8_t* from, ptrdiff_t step) {
+    alignas(32) int8_t both[32];
+    _mm256_store_si256(reinterpret_cast<__m256i*>(both), quarters(from, step));
+    return Dot::load(both);
+  }
+  static void interleave(const uint8_t* above, const uint8_t* beside, const uint8_t* below, Vector (&out)[4]) {
+    const auto load = [](const uint8_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); };
+    const __m256i a = load(above), b = load(beside), c = load(below), zero = _mm256_setzero_si256();
+    const __m256i ab_low = _mm256_unpacklo_epi8(a, b), ab_high = _mm256_unpackhi_epi8(a, b);
+    const __m256i c_low = _mm256_unpacklo_epi8(c, zero), c_high = _mm256_unpackhi_epi8(c, zero);
+    out[0] = _mm256_unpacklo_epi16(ab_low, c_low), out[1] = _mm256_unpackhi_epi16(ab_low, c_low);
+    out[2] = _mm256_unpacklo_epi16(ab_high, c_high), out[3] = _mm256_unpackhi_epi16(ab_high, c_high);
+  }
+  static Vector dot(Vector acc, Vector input, const Weights& w) { return Dot::add(acc, input, w); }
+  static void put(const Vector (&sums)[4], const Vector (&multiplier)[4], int16_t* to) {
+    const auto scaled = [&](int i) {
+      return _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(sums[i]), _mm256_castsi256_ps(multiplier[i])));
+    };
+    const __m256i low = _mm256_packs_epi32(scaled(0), scaled(1)), high = _mm256_packs_epi32(scaled(2), scaled(3));
+    __m256i* target = reinterpret_cast<__m256i*>(to);
+    _mm256_storeu_si256(target, _mm256_permute2x128_si256(low, high, 0x20));
+    _mm256_storeu_si256(target + 1, _mm256_permute2x128_si256(low, high, 0x31));
   }
 };
 

@@ -4,6 +4,11 @@
 // less than half the speed. All conversions name their rounding, so the caller's MXCSR does not matter.
 #include <immintrin.h>
 
+// gcc 12 takes the undefined values inside its own intrinsics for uninitialised variables of ours.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+
+#include "engine/kernels_columns.h"
 #include "engine/kernels_pairs.h"
 
 namespace fastnst {
@@ -24,6 +29,12 @@ namespace {
   "\n vpaddsw %%zmm28, %%zmm" #r0 ", %%zmm" #r0 "\n vpaddsw %%zmm28, %%zmm" #r2 ", %%zmm" #r2                       \
   "\n vpackuswb %%zmm" #r2 ", %%zmm" #r0 ", %%zmm" #r0 "\n vpermd %%zmm" #r0 ", %%zmm29, %%zmm" #r0 "\n"
 #define NEXT "add %[tp], %[t]\n"
+// One scaled accumulator, saturated to words, into its place.
+#define WORDS(acc, multiplier, place) SCALE(acc, multiplier) "vpmovsdw %%zmm" #acc ", " #place "(%[t])\n"
+// Jumps to the stores of words instead of bytes.
+#define UNLESS_BYTES "cmpb $0, %[wide]\n jne 3f\n"
+#define OR_ELSE "jmp 4f\n 3:\n"
+#define DONE "4:\n"
 
 // Addresses of eight pixels from a base register, with s = 1, s3 = 3, s5 = 5, s7 = 7 source pixels.
 #define AT0(base) "(%[" base "])"
@@ -60,9 +71,11 @@ void Avx512Tile::run<4>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
   const int16_t zero = int16_t(row.zero);
+  const bool wide = row.wide;
   int64_t rows = row.rows, k;
   const uint8_t* a;
 #define PIXEL(address, x, r0, r1, r2, r3) LOAD(address, x) DOT(r0, 24, x) DOT(r1, 25, x) DOT(r2, 26, x) DOT(r3, 27, x)
+#define WIDE(r0, r1, r2, r3) WORDS(r0, 24, ) WORDS(r1, 25, 32) WORDS(r2, 26, 64) WORDS(r3, 27, 96) NEXT
 #define OUT(r0, r1, r2, r3) \
   SCALE(r0, 24) SCALE(r1, 25) SCALE(r2, 26) SCALE(r3, 27) PACK(r0, r1, r2, r3) "vmovdqu64 %%zmm" #r0 ", (%[t])\n" NEXT
   asm volatile(
@@ -79,13 +92,18 @@ void Avx512Tile::run<4>(const GroupRow& group, const uint8_t* source, uint8_t* t
       "add $256, %[w]\n add $4, %[a]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n dec %[rows]\n jnz 1b\n"
       "vmovups (%[m]), %%zmm24\n vmovups 64(%[m]), %%zmm25\n vmovups 128(%[m]), %%zmm26\n vmovups 192(%[m]), %%zmm27\n"
-      PREPARE_PACK
+      UNLESS_BYTES PREPARE_PACK
       OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
+      OR_ELSE
+      WIDE(0, 1, 2, 3) WIDE(4, 5, 6, 7) WIDE(8, 9, 10, 11) WIDE(12, 13, 14, 15) WIDE(16, 17, 18, 19) WIDE(20, 21, 22, 23)
+      DONE
       : [src] "+r"(source), [w] "+r"(w), [rows] "+r"(rows), [a] "=&r"(a), [k] "=&r"(k), [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [sr] "m"(source_row), [steps] "m"(steps),
-        [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder), [tp] "m"(target_pixel)
+        [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder), [tp] "m"(target_pixel),
+        [wide] "m"(wide)
       : ZMMS, "cc", "memory");
 #undef PIXEL
+#undef WIDE
 #undef OUT
 }
 
@@ -97,9 +115,11 @@ void Avx512Tile::run<2>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
   const int16_t zero = int16_t(row.zero);
+  const bool wide = row.wide;
   int64_t rows = row.rows, k;
   const uint8_t *a, *b;
 #define PIXEL(address, x, r0, r1) LOAD(address, x) DOT(r0, 24, x) DOT(r1, 25, x)
+#define WIDE(r0, r1) WORDS(r0, 24, ) WORDS(r1, 25, 32) NEXT
 #define OUT(r0, r1, r2, r3)                                                                                  \
   SCALE(r0, 24) SCALE(r1, 25) SCALE(r2, 24) SCALE(r3, 25) PACK(r0, r1, r2, r3) "vmovdqu64 %%ymm" #r0 ", (%[t])\n" \
   NEXT "vextracti64x4 $1, %%zmm" #r0 ", (%[t])\n" NEXT
@@ -116,14 +136,20 @@ void Avx512Tile::run<2>(const GroupRow& group, const uint8_t* source, uint8_t* t
       "add $128, %[w]\n add $4, %[a]\n add $4, %[b]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n decq %[rows]\n jnz 1b\n"
       "vmovups (%[m]), %%zmm24\n vmovups 64(%[m]), %%zmm25\n"
-      PREPARE_PACK
+      UNLESS_BYTES PREPARE_PACK
       OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
+      OR_ELSE
+      WIDE(0, 1) WIDE(2, 3) WIDE(4, 5) WIDE(6, 7) WIDE(8, 9) WIDE(10, 11)
+      WIDE(12, 13) WIDE(14, 15) WIDE(16, 17) WIDE(18, 19) WIDE(20, 21) WIDE(22, 23)
+      DONE
       : [src] "+r"(source), [w] "+r"(w), [rows] "+m"(rows), [a] "=&r"(a), [b] "=&r"(b), [k] "=&r"(k), [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [s7] "r"(7 * s), [sr] "m"(source_row),
         [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder),
-        [tp] "m"(target_pixel)
+        [tp] "m"(target_pixel),
+        [wide] "m"(wide)
       : ZMMS, "cc", "memory");
 #undef PIXEL
+#undef WIDE
 #undef OUT
 }
 
@@ -135,9 +161,11 @@ void Avx512Tile::run<1>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
   const int16_t zero = int16_t(row.zero);
+  const bool wide = row.wide;
   int64_t rows = row.rows, k;
   const uint8_t *a, *b, *c;
 #define PIXEL(address, x, r0) LOAD(address, x) DOT(r0, 24, x)
+#define WIDE(r0) WORDS(r0, 24, ) NEXT
 #define OUT(r0, r1, r2, r3)                                                                                  \
   SCALE(r0, 24) SCALE(r1, 24) SCALE(r2, 24) SCALE(r3, 24) PACK(r0, r1, r2, r3) "vmovdqu64 %%xmm" #r0 ", (%[t])\n" \
   NEXT "vextracti32x4 $1, %%zmm" #r0 ", (%[t])\n" NEXT "vextracti32x4 $2, %%zmm" #r0 ", (%[t])\n"              \
@@ -158,15 +186,21 @@ void Avx512Tile::run<1>(const GroupRow& group, const uint8_t* source, uint8_t* t
       "add %[step], %[w]\n add $4, %[a]\n add $4, %[b]\n add $4, %[c]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n decq %[rows]\n jnz 1b\n"
       "vmovups (%[m]), %%zmm24\n"
-      PREPARE_PACK
+      UNLESS_BYTES PREPARE_PACK
       OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
+      OR_ELSE
+      WIDE(0) WIDE(1) WIDE(2) WIDE(3) WIDE(4) WIDE(5) WIDE(6) WIDE(7) WIDE(8) WIDE(9) WIDE(10) WIDE(11)
+      WIDE(12) WIDE(13) WIDE(14) WIDE(15) WIDE(16) WIDE(17) WIDE(18) WIDE(19) WIDE(20) WIDE(21) WIDE(22) WIDE(23)
+      DONE
       : [src] "+r"(source), [w] "+r"(w), [rows] "+m"(rows), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [k] "=&r"(k),
         [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [s7] "r"(7 * s), [sr] "m"(source_row), [step] "m"(step),
         [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder),
-        [tp] "m"(target_pixel)
+        [tp] "m"(target_pixel),
+        [wide] "m"(wide)
       : ZMMS, "cc", "memory");
 #undef PIXEL
+#undef WIDE
 #undef OUT
 }
 
@@ -184,6 +218,42 @@ struct Avx512Lanes {
   static void store(int32_t* to, Sums sums) { _mm512_storeu_si512(to, sums); }
 };
 
+struct Avx512Columns {
+  static constexpr int channels = 64;
+  using Vector = __m512i;
+  using Weights = __m512i;
+
+  // 16 bytes from each of four places `step` bytes apart.
+  static Vector quarters(const void* from, ptrdiff_t step) {
+    const auto load = [&](int place) {
+      return _mm_loadu_si128(reinterpret_cast<const __m128i*>(static_cast<const uint8_t*>(from) + place * step));
+    };
+    const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(load(0)), load(1), 1);
+    const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(load(2)), load(3), 1);
+    return _mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1);
+  }
+  static Weights weights(const int8_t* from, ptrdiff_t step) { return quarters(from, step); }
+  static void interleave(const uint8_t* above, const uint8_t* beside, const uint8_t* below, Vector (&out)[4]) {
+    const __m512i a = _mm512_loadu_si512(above), b = _mm512_loadu_si512(beside), c = _mm512_loadu_si512(below);
+    const __m512i zero = _mm512_setzero_si512();
+    const __m512i ab_low = _mm512_unpacklo_epi8(a, b), ab_high = _mm512_unpackhi_epi8(a, b);
+    const __m512i c_low = _mm512_unpacklo_epi8(c, zero), c_high = _mm512_unpackhi_epi8(c, zero);
+    out[0] = _mm512_unpacklo_epi16(ab_low, c_low), out[1] = _mm512_unpackhi_epi16(ab_low, c_low);
+    out[2] = _mm512_unpacklo_epi16(ab_high, c_high), out[3] = _mm512_unpackhi_epi16(ab_high, c_high);
+  }
+  static Vector dot(Vector acc, Vector input, Weights w) { return _mm512_dpbusd_epi32(acc, input, w); }
+  static void put(const Vector (&sums)[4], const Vector (&multiplier)[4], int16_t* to) {
+    constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    const auto scaled = [&](int i) {
+      const __m512 sum = _mm512_cvt_roundepi32_ps(sums[i], kNearest);
+      return _mm512_cvt_roundps_epi32(_mm512_mul_round_ps(sum, _mm512_castsi512_ps(multiplier[i]), kNearest), kNearest);
+    };
+    const __m512i low = _mm512_packs_epi32(scaled(0), scaled(1)), high = _mm512_packs_epi32(scaled(2), scaled(3));
+    _mm512_storeu_si512(to, _mm512_permutex2var_epi64(low, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), high));
+    _mm512_storeu_si512(to + 32, _mm512_permutex2var_epi64(low, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), high));
+  }
+};
+
 bool supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
@@ -192,6 +262,6 @@ bool supported() {
 }  // namespace
 
 extern const Kernels kAvx512Vnni;
-const Kernels kAvx512Vnni = make_kernels<Avx512Tile, Avx512Lanes>("avx512vnni", supported);
+const Kernels kAvx512Vnni = make_kernels<Avx512Tile, Avx512Lanes>("avx512vnni", supported, depthwise_columns<Avx512Columns>);
 
 }  // namespace fastnst

@@ -21,6 +21,7 @@ bool supported() {
 }  // namespace
 
 extern const Kernels kAvxVnni;
-const Kernels kAvxVnni = make_kernels<Avx256Tile<VnniDot>, Avx256Lanes<VnniDot>>("avxvnni", supported);
+const Kernels kAvxVnni =
+    make_kernels<Avx256Tile<VnniDot>, Avx256Lanes<VnniDot>>("avxvnni", supported, depthwise_columns<Avx256Columns<VnniDot>>);
 
 }  // namespace fastnst

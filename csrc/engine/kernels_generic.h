@@ -20,6 +20,9 @@ struct GroupRow {
   const float* multiplier;
 };
 
+// Bytes of one number that a row writes.
+inline int number_bytes(const ConvRow& row) { return row.wide ? int(sizeof(int16_t)) : 1; }
+
 // Runs `Tile::run<blocks>(group, source, target, target_pixel)`, which computes Tile::pixels(blocks) pixels, over a row.
 // A last tile that sticks out is moved back over pixels already done; a row shorter than a tile goes through a scratch.
 template <typename Tile, int blocks>
@@ -33,10 +36,10 @@ void tiles_of_group(const GroupRow& group, uint8_t* target) {
     }
     return;
   }
-  alignas(64) uint8_t scratch[width * blocks * kLanes];
-  Tile::template run<blocks>(group, row.source, scratch, blocks * kLanes);
-  for (int64_t x = 0; x < row.pixels; x++)
-    std::memcpy(target + x * row.target_pixel, scratch + x * blocks * kLanes, blocks * kLanes);
+  const int bytes = blocks * kLanes * number_bytes(row);
+  alignas(64) uint8_t scratch[width * blocks * kLanes * sizeof(int16_t)];
+  Tile::template run<blocks>(group, row.source, scratch, bytes);
+  for (int64_t x = 0; x < row.pixels; x++) std::memcpy(target + x * row.target_pixel, scratch + x * bytes, bytes);
 }
 
 template <typename Tile>
@@ -50,7 +53,7 @@ void conv_row(const ConvRow& row) {
       const int first = block + within;
       const GroupRow group{&row, weights + within * kLanes * 4, step, row.bias + first * kLanes,
                            row.multiplier + first * kLanes};
-      uint8_t* target = row.target + first * kLanes;
+      uint8_t* target = row.target + first * kLanes * number_bytes(row);
       if constexpr (Tile::max_blocks >= 4)
         if (together == 4) tiles_of_group<Tile, 4>(group, target);
       if constexpr (Tile::max_blocks >= 2)

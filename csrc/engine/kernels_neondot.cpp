@@ -44,15 +44,19 @@ struct NeonDotTile {
       }
     }
     for (int p = 0; p < 4; p++) {
+      uint8_t* to = target + p * target_pixel;
       uint16x4_t quarters[4];
       for (int v = 0; v < 4; v++) {
         const int32x4_t sum = vaddq_s32(acc[p][v], vshlq_n_s32(correction[v], 7));
         const float32x4_t scaled = vmulq_f32(vcvtq_f32_s32(sum), vld1q_f32(group.multiplier + 4 * v));
-        quarters[v] = vqmovun_s32(vaddq_s32(vcvtnq_s32_f32(scaled), vdupq_n_s32(row.zero)));
+        const int32x4_t rounded = vcvtnq_s32_f32(scaled);
+        if (row.wide) vst1_s16(reinterpret_cast<int16_t*>(to) + 4 * v, vqmovn_s32(rounded));
+        quarters[v] = vqmovun_s32(vaddq_s32(rounded, vdupq_n_s32(row.zero)));
       }
+      if (row.wide) continue;
       const uint8x8_t low = vqmovn_u16(vcombine_u16(quarters[0], quarters[1]));
       const uint8x8_t high = vqmovn_u16(vcombine_u16(quarters[2], quarters[3]));
-      vst1q_u8(target + p * target_pixel, vcombine_u8(low, high));
+      vst1q_u8(to, vcombine_u8(low, high));
     }
   }
 };

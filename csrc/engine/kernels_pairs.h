@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/kernels_generic.h"
+#include "engine/kernels_wide.h"
 
 namespace fastnst {
 namespace {
@@ -96,8 +96,9 @@ void mix_row(const MixRow& row) {
 }
 
 template <typename Tile, typename Lanes>
-constexpr Kernels make_kernels(const char* name, bool (*supported)()) {
-  return {name, supported, conv_row<Tile>, pool_row, affine_row, sum_row, add_products<Lanes>, mix_row<Lanes>};
+constexpr Kernels make_kernels(const char* name, bool (*supported)(), void (*depthwise)(const DepthwiseRow&) = depthwise_row) {
+  return {name,           supported, conv_row<Tile>, pool_row,   affine_row, sum_row, add_products<Lanes>,
+          mix_row<Lanes>, depthwise, sum_wide_row,   narrow_row, wide_row};
 }
 
 }  // namespace

@@ -22,8 +22,13 @@ struct ScalarTile {
           for (int i = 0; i < 4; i++) acc[lane] += int32_t(run[4 * s + i]) * w[4 * lane + i];
     }
     for (int lane = 0; lane < kLanes; lane++) {
-      const float scaled = float(acc[lane]) * group.multiplier[lane];
-      target[lane] = uint8_t(std::min(std::max(int32_t(std::lrintf(scaled)) + group.row->zero, 0), 255));
+      const int32_t rounded = int32_t(std::lrintf(float(acc[lane]) * group.multiplier[lane]));
+      if (group.row->wide) {
+        const int16_t number = int16_t(std::clamp(rounded, -32768, 32767));
+        std::memcpy(target + lane * sizeof number, &number, sizeof number);
+      } else {
+        target[lane] = uint8_t(std::clamp(rounded + group.row->zero, 0, 255));
+      }
     }
   }
 };

@@ -2,11 +2,9 @@
 
 #include <bit>
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
 
 #include "base/checked.h"
-#include "base/huffman.h"
 #include "base/sha256.h"
 
 namespace fastnst {
@@ -18,86 +16,8 @@ constexpr uint32_t kVersion = 2, kStages = 5;
 constexpr uint64_t kHeader = 48, kDigest = 32;
 constexpr uint64_t kMaxFile = 256u << 20, kMaxCard = 1u << 20;
 constexpr uint32_t kMaxLayers = 256, kMaxChannels = 65536;
-constexpr int kMaxWctChannels = 512;        // VGG's widest; time grows with the third power, memory with the second
-constexpr uint64_t kMaxCoded = 256u << 20;  // weights of a layer that take less than a byte each
-// A scale outside this range is no scale of picture features, and products with it could leave float's range.
-constexpr float kMinScale = 1e-20f, kMaxScale = 1e20f;
-constexpr float kMaxZero = 1e6f;  // a zero point farther off leaves no input of the decoder but 0 or 255
-
-[[noreturn]] void refuse(const std::string& why) { throw ModelError(why); }
-
-// Takes numbers off the front of the file; refuses to go beyond its end.
-class Cursor {
- public:
-  Cursor(const uint8_t* data, uint64_t size) : data_(data), size_(size) {}
-
-  template <typename T>
-  T number() {
-    T value;
-    std::memcpy(&value, take(sizeof value), sizeof value);
-    return value;
-  }
-
-  template <typename T>
-  std::vector<T> array(uint64_t count) {
-    const uint64_t bytes = checked_multiply(count, sizeof(T));
-    const uint8_t* from = take(bytes);  // before anything is allocated
-    std::vector<T> values(count);
-    std::memcpy(values.data(), from, bytes);
-    skip_padding(bytes);
-    return values;
-  }
-
-  // `count` bytes out of `coded` ones.
-  std::vector<int8_t> decoded(uint64_t count, uint64_t coded, const std::string& where) {
-    const uint8_t* from = take(coded);
-    if (count > kMaxCoded || count / 8 > coded) refuse(where + ": more weights than so many bytes can hold");
-    std::vector<int8_t> values(count);
-    if (!huffman_decode(from, coded, reinterpret_cast<uint8_t*>(values.data()), count))
-      refuse(where + ": weights whose code is broken");
-    skip_padding(coded);
-    return values;
-  }
-
-  std::string text(uint64_t bytes) {
-    const uint8_t* from = take(bytes);
-    skip_padding(bytes);
-    return std::string(reinterpret_cast<const char*>(from), bytes);
-  }
-
-  uint64_t left() const { return size_ - at_; }
-
- private:
-  const uint8_t* take(uint64_t bytes) {
-    if (bytes > left()) refuse("the file ends in the middle of its content");
-    const uint8_t* from = data_ + at_;
-    at_ += bytes;
-    return from;
-  }
-  void skip_padding(uint64_t bytes) {
-    for (uint64_t i = bytes; i % 4 != 0; i++)
-      if (*take(1) != 0) refuse("padding that is not zero");
-  }
-
-  const uint8_t* data_;
-  uint64_t size_, at_ = 0;
-};
-
-bool is_scale(float value) { return value >= kMinScale && value <= kMaxScale; }  // false for NaN
-
-// The largest accumulator any picture can cause, and what becomes of it, per channel.
-void prove_safe(const Layer& layer, const std::string& where) {
-  const uint64_t per_output = uint64_t(layer.taps()) * layer.taps() * layer.inputs;
-  for (size_t o = 0; o < layer.bias.size(); o++) {
-    uint64_t sum = 0;
-    for (uint64_t i = 0; i < per_output; i++) sum += uint64_t(std::abs(int(layer.weights[o * per_output + i])));
-    const uint64_t bound = checked_add(checked_multiply(sum, 255), uint64_t(std::llabs(layer.bias[o])));
-    if (bound >= uint64_t(1) << 31) refuse(where + ": weights that could overflow the 32-bit accumulator");
-    const float multiplier = layer.multiplier[o];
-    if (!is_scale(multiplier)) refuse(where + ": a multiplier that is not a positive, ordinary number");
-    if (double(bound) * multiplier >= double(1 << 30)) refuse(where + ": a multiplier that could overflow the output");
-  }
-}
+constexpr int kMaxWctChannels = 512;  // VGG's widest; time grows with the third power, memory with the second
+constexpr float kMaxZero = 1e6f;      // a zero point farther off leaves no input of the decoder but 0 or 255
 
 Layer read_layer(Cursor& cursor, const std::string& where) {
   Layer layer;
@@ -115,10 +35,10 @@ Layer read_layer(Cursor& cursor, const std::string& where) {
   layer.upsample = upsample == 1, layer.pool = Pool(pool), layer.zero = int32_t(zero);
   const uint64_t rows = checked_multiply(uint64_t(layer.phases()), outputs);
   const uint64_t weights = checked_multiply(checked_multiply(rows, inputs), uint64_t(layer.taps()) * layer.taps());
-  layer.weights = coded == 0 ? cursor.array<int8_t>(weights) : cursor.decoded(weights, coded, where);
+  layer.weights = cursor.weights(weights, coded, where);
   layer.bias = cursor.array<int32_t>(rows);
   layer.multiplier = cursor.array<float>(rows);
-  prove_safe(layer, where);
+  prove_safe(layer.weights, layer.bias, layer.multiplier, where);
   return layer;
 }
 
@@ -217,7 +137,7 @@ Model parse(const uint8_t* data, uint64_t size) {
   if (std::memcmp(digest.data(), data + size - kDigest, kDigest) != 0) refuse("the checksum does not match: damaged");
   Model model;
   model.kind = Kind(cursor.number<uint32_t>());
-  if (model.kind != Kind::adain && model.kind != Kind::wct) refuse("an unknown kind of model");
+  if (model.kind < Kind::adain || model.kind > Kind::generator) refuse("an unknown kind of model");
   const auto card = cursor.number<uint32_t>();
   if (card > kMaxCard) refuse("a model card larger than any may be");
   if (model.kind == Kind::adain) {
@@ -228,6 +148,11 @@ Model parse(const uint8_t* data, uint64_t size) {
     read_reserved(cursor, 1);
     model.card = cursor.text(card);
     model.stages.push_back(read_pair(cursor, encoder, decoder, feature_scale, decoder_scale, zero));
+  } else if (model.kind == Kind::generator) {
+    const auto nodes = cursor.number<uint32_t>();
+    read_reserved(cursor, 5);
+    model.card = cursor.text(card);
+    model.graph = read_graph(cursor, nodes);
   } else {
     const auto stages = cursor.number<uint32_t>();
     if (stages < 1 || stages > kStages) refuse("a number of stages outside 1..5");

@@ -2,17 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
-namespace fastnst {
+#include "engine/graph.h"
 
-// A file that is broken, of an unknown version, or no model at all. The message is one line.
-class ModelError : public std::invalid_argument {
- public:
-  using std::invalid_argument::invalid_argument;
-};
+namespace fastnst {
 
 enum class Pool : uint32_t { none = 0, floor = 1, ceil = 2 };
 
@@ -40,12 +35,13 @@ struct Stage {
   int channels() const { return encoder.back().outputs; }
 };
 
-enum class Kind : uint32_t { adain = 1, wct = 2 };
+enum class Kind : uint32_t { adain = 1, wct = 2, generator = 3 };
 
 struct Model {
   Kind kind = Kind::adain;
   std::string card;           // JSON, for people and Python; the engine does not read it
-  std::vector<Stage> stages;  // in the order in which they run: the deepest first
+  std::vector<Stage> stages;  // in the order in which they run: the deepest first; none in a generator
+  Graph graph;                // of a generator
 };
 
 // Throws ModelError. An accepted model cannot overflow an accumulator, whatever the picture.

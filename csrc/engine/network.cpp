@@ -61,31 +61,19 @@ PackedLayer::PackedLayer(const Layer& layer, bool picture_in, bool picture_out)
       pool_(layer.pool),
       zero_(layer.zero) {
   const int run = picture_out_ ? kPictureRun : 1;  // pixels side by side in one block
-  const int window = (taps_ + run - 1) * int(source_stride_);
   const int lanes = picture_out_ ? kLanes : int(map_stride(outputs_));
-  steps_ = (window + 3) / 4;
-  blocks_ = lanes / kLanes;
   target_stride_ = picture_out_ ? 3 * kPictureRun : map_stride(outputs_);
-  const uint64_t taken = checked_multiply(uint64_t(taps_) * steps_ * 4, uint64_t(lanes));
   for (int p = 0; p < layer.phases(); p++) {
-    Phase phase{std::vector<int8_t>(taken), std::vector<int32_t>(lanes), std::vector<float>(lanes)};
+    PackedWeights phase(taps_, (taps_ + run - 1) * int(source_stride_), lanes);
     for (int lane = 0; lane < run * outputs_; lane++) {
       const int output = lane % outputs_, shift = lane / outputs_;
       const size_t stored = size_t(p) * outputs_ + output;
-      phase.bias[lane] = layer.bias[stored];
-      phase.multiplier[lane] = layer.multiplier[stored];
-      int first = 0;  // block where the lane's group starts
-      while (first + group_size(blocks_ - first) <= lane / kLanes) first += group_size(blocks_ - first);
-      const int size = group_size(blocks_ - first);
-      const size_t group = size_t(first) * kLanes * 4 * taps_ * steps_;
+      phase.set_output(lane, layer.bias[stored], layer.multiplier[stored]);
       for (int ky = 0; ky < taps_; ky++)
         for (int kx = 0; kx < taps_; kx++)
-          for (int i = 0; i < inputs_; i++) {
-            const int byte = int(shift + kx) * int(source_stride_) + i;
-            const size_t step = size_t(ky) * steps_ + byte / 4;
-            phase.weights[group + (step * size * kLanes + (lane - first * kLanes)) * 4 + byte % 4] =
+          for (int i = 0; i < inputs_; i++)
+            phase.weight(lane, ky, (shift + kx) * int(source_stride_) + i) =
                 layer.weights[((stored * taps_ + ky) * taps_ + kx) * inputs_ + i];
-          }
     }
     phases_.push_back(std::move(phase));
   }
@@ -102,12 +90,11 @@ void PackedLayer::conv_row(const Map& source, int64_t y, uint8_t* target) const 
   const int64_t stride = source.stride;
   ConvRow row{};
   row.source_row = source.row_bytes();
-  row.rows = taps_, row.steps = steps_;
-  row.zero = zero_, row.blocks = blocks_;
-  const auto run = [&](const Phase& phase, const uint8_t* from, ptrdiff_t source_pixel, uint8_t* to, ptrdiff_t target_pixel,
-                       int64_t pixels) {
+  row.zero = zero_;
+  const auto run = [&](const PackedWeights& phase, const uint8_t* from, ptrdiff_t source_pixel, uint8_t* to,
+                       ptrdiff_t target_pixel, int64_t pixels) {
     row.source = from, row.source_pixel = source_pixel;
-    row.weights = phase.weights.data(), row.bias = phase.bias.data(), row.multiplier = phase.multiplier.data();
+    phase.put(row);
     row.target = to, row.target_pixel = target_pixel, row.pixels = pixels;
     kernels().conv_row(row);
   };

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "engine/kernels.h"
 #include "engine/model.h"
+#include "engine/packing.h"
 
 namespace fastnst {
 
@@ -52,22 +53,17 @@ class PackedLayer {
   void run_to_picture(const Map& source, uint8_t* picture, int64_t height, int64_t width, uint8_t* scratch, int threads) const;
 
  private:
-  struct Phase {
-    std::vector<int8_t> weights;
-    std::vector<int32_t> bias;
-    std::vector<float> multiplier;
-  };
   int64_t conv_side(int64_t side) const { return upsample_ ? 2 * side : side; }
   // Row y of the convolution, before pooling.
   void conv_row(const Map& source, int64_t y, uint8_t* target) const;
   void pooled_row(const Map& source, int64_t y, uint8_t* target, uint8_t* scratch) const;
 
-  int inputs_, outputs_, kernel_, taps_, blocks_;
-  int64_t source_stride_, target_stride_, steps_;
+  int inputs_, outputs_, kernel_, taps_;
+  int64_t source_stride_, target_stride_;
   bool upsample_, picture_out_;
   Pool pool_;
   int32_t zero_;
-  std::vector<Phase> phases_;
+  std::vector<PackedWeights> phases_;
 };
 
 // The two buffers that the maps of a chain alternate between, and scratch; kept from one picture to the next.

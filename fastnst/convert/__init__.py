@@ -1,6 +1,7 @@
 """Trained networks in, engine model out: 8-bit quantisation with a folder of pictures as calibration.
 
-What is read is an AdaIN pair, or stages of WCT (:mod:`~fastnst.convert.cascade`).
+What is read is an AdaIN pair, stages of WCT (:mod:`~fastnst.convert.cascade`), or an image-to-image generator
+(:mod:`~fastnst.convert.generator`), whose graph is rewritten as :mod:`~fastnst.convert.graph` says. For the others:
 
 The float network is first rewritten without changing what it computes: ``conv0`` is folded into ``conv1_1``, each convolution
 that follows an upsampling becomes the four phase convolutions of :mod:`fastnst.modelfile`, and channels are rescaled so that no
@@ -20,10 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from fastnst.convert.cascade import quantise_cascade
+from fastnst.convert.generator import quantise_graph
 from fastnst.convert.pair import Conv, Pair, load_pair, tensor_names
 from fastnst.convert.pictures import calibration_pairs
 from fastnst.convert.quantisation import Ranges, quantise
 from fastnst.convert.stages import Stages, is_stages, load_stages
+from fastnst.convert.trained_generator import TrainedGenerator, is_generator, load_generator, psnr, source_pictures
+from fastnst.graphfile import GeneratorModel
 from fastnst.images import atomic_output
 from fastnst.modelfile import Model, WctModel, to_bytes
 
@@ -87,6 +91,24 @@ def wct_card_of(stages: Stages, name: str, pictures: int) -> dict[str, Any]:
     }
 
 
+def generator_card_of(trained: TrainedGenerator, name: str, pictures: int, fidelity: float) -> dict[str, Any]:
+    """What a generator's file says about itself; ``fidelity`` is the PSNR of its pictures beside the float network's, in dB."""
+    return {
+        "name": name,
+        "kind": "generator",
+        "generator": trained.kind,
+        "width": trained.width,
+        "parameters": trained.parameters,
+        "macs_per_pixel": round(trained.macs_per_pixel),
+        "bits": {"weights": 8, "activations": 8, "sums": 16},
+        "calibration": pictures,
+        "psnr": round(fidelity, 2),
+        "source": "trained by fastnst's own recipe `crd`",
+        "licence": "MIT",
+        **told(trained.facts),
+    }
+
+
 def told(facts: dict[str, Any]) -> dict[str, Any]:
     """What the trained file's ``facts`` add to the card; they may name another source and licence."""
     names = ("source", "licence", "distilled_from", "training_data")
@@ -95,9 +117,12 @@ def told(facts: dict[str, Any]) -> dict[str, Any]:
     return own | ({"trained_with": training} if training else {})
 
 
-def load(source: Path) -> Pair | Stages:
+def load(source: Path) -> Pair | Stages | TrainedGenerator:
     """The trained networks of a file, of whichever kind its tensors are; ValueError, one line, if of none."""
-    return load_stages(source) if is_stages(tensor_names(source)) else load_pair(source)
+    names = tensor_names(source)
+    if is_generator(names):
+        return load_generator(source)
+    return load_stages(source) if is_stages(names) else load_pair(source)
 
 
 def stride_of(trained: Pair | Stages) -> int:
@@ -119,8 +144,9 @@ def convert(
 
     Args:
         source: safetensors file with an AdaIN pair (:func:`~fastnst.convert.pair.load_pair`), as ``fastnst train adain`` leaves
-            it, or with stages of WCT (:func:`~fastnst.convert.stages.load_stages`).
-        calibration: folder of pictures, or of two folders ``content`` and ``style``.
+            it, with stages of WCT (:func:`~fastnst.convert.stages.load_stages`), or with a generator as ``fastnst train crd``
+            leaves it (:func:`~fastnst.convert.trained_generator.load_generator`).
+        calibration: folder of pictures, or of two folders ``content`` and ``style``; for a generator of what it translates.
         output: complete or absent, whatever happens.
         name: for the card; without it the file's.
         ranges: see :func:`best_grid`.
@@ -136,17 +162,34 @@ def convert(
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists")
     trained = load(source)
-    contents, styles = calibration_pairs(calibration, stride_of(trained))
     named = name or output.stem
-    count = len(contents) + len(styles)
-    model: Model | WctModel
-    try:
-        if isinstance(trained, Stages):
-            model = replace(quantise_cascade(trained, contents, styles, ranges), card=wct_card_of(trained, named, count))
-        else:
-            model = replace(quantise(trained, contents, styles, ranges), card=card_of(trained, named, count))
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
+    model: Model | WctModel | GeneratorModel
+    if isinstance(trained, TrainedGenerator):
+        model = convert_generator(trained, source, calibration, named, ranges)
+    else:
+        model = convert_pairs(trained, source, calibration, named, ranges)
     with atomic_output(output) as file:
         file.write(to_bytes(model))
     return model.card
+
+
+def convert_generator(trained: TrainedGenerator, source: Path, calibration: Path, name: str, ranges: Ranges) -> GeneratorModel:
+    """The model of a generator; arguments and errors as of :func:`convert`."""
+    pictures = source_pictures(calibration, trained.step)
+    try:
+        nodes, made, wanted = quantise_graph(trained.nodes, pictures, ranges)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    return GeneratorModel(generator_card_of(trained, name, len(pictures), psnr(made, wanted)), nodes)
+
+
+def convert_pairs(trained: Pair | Stages, source: Path, calibration: Path, name: str, ranges: Ranges) -> Model | WctModel:
+    """The model of an AdaIN pair or of stages of WCT; arguments and errors as of :func:`convert`."""
+    contents, styles = calibration_pairs(calibration, stride_of(trained))
+    count = len(contents) + len(styles)
+    try:
+        if isinstance(trained, Stages):
+            return replace(quantise_cascade(trained, contents, styles, ranges), card=wct_card_of(trained, name, count))
+        return replace(quantise(trained, contents, styles, ranges), card=card_of(trained, name, count))
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None

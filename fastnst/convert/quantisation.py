@@ -35,6 +35,8 @@ SAMPLES = 8192
 """Values per picture from which ranges are chosen."""
 DAMPING = 0.01
 """Share of the mean input energy by which a fit is held to the trained weights; 0.01 as in Frantar et al., ICLR 2023."""
+ROUNDED_TOGETHER = 64
+"""Weights after which the errors are handed on to all the rest, in one product of matrices."""
 SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6)
 """Weight ranges to try, relative to the largest weight."""
 
@@ -78,7 +80,10 @@ def best_grid(maps: Sequence[Tensor], relu: bool, ranges: Ranges) -> Grid:
 
 
 class Moments:
-    """Means and covariances of a phase's real inputs x [K], and of them with the float network's sums y [O]."""
+    """Means and covariances of a phase's real inputs x [K], and of them with the float network's sums y [O].
+
+    Or, of a depthwise convolution, those of each channel: x [C, K] and y [C, 1].
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -88,17 +93,17 @@ class Moments:
         self.xy: Tensor = torch.zeros(())
 
     def add(self, x: Tensor, y: Tensor) -> None:
-        """Count ``x`` [K, n] and ``y`` [O, n] in."""
-        self.count += x.shape[1]
-        self.x, self.y = self.x + x.sum(1).double(), self.y + y.sum(1).double()
-        self.xx, self.xy = self.xx + (x @ x.T).double(), self.xy + (x @ y.T).double()
+        """Count ``x`` [..., K, n] and ``y`` [..., O, n] in."""
+        self.count += x.shape[-1]
+        self.x, self.y = self.x + x.sum(-1).double(), self.y + y.sum(-1).double()
+        self.xx, self.xy = self.xx + (x @ x.mT).double(), self.xy + (x @ y.mT).double()
 
     def means(self) -> tuple[Tensor, Tensor]:
         return self.x / self.count, self.y / self.count
 
     def covariances(self) -> tuple[Tensor, Tensor]:
         x, y = self.means()
-        return self.xx / self.count - x[:, None] * x, self.xy / self.count - x[:, None] * y
+        return self.xx / self.count - x[..., None] * x[..., None, :], self.xy / self.count - x[..., None] * y[..., None, :]
 
 
 def gather(streams: Sequence[Stream], sums: Sequence[Tensor], conv: Conv, grid: Grid) -> list[Moments]:
@@ -114,45 +119,67 @@ def gather(streams: Sequence[Stream], sums: Sequence[Tensor], conv: Conv, grid: 
     return result
 
 
+def ridge(xx: Tensor) -> Tensor:
+    """What is added to covariances [..., K, K] so that they can be inverted."""
+    size = (DAMPING * xx.diagonal(dim1=-2, dim2=-1).mean(-1)).clamp(min=1e-12)
+    return size[..., None, None] * torch.eye(xx.shape[-1], dtype=xx.dtype)
+
+
 def refit(weight: Tensor, xx: Tensor, xy: Tensor) -> Tensor:
-    """``weight`` [O, K] moved to where the quantised inputs predict the float network's sums best (ridge regression)."""
-    ridge = (DAMPING * xx.diagonal().mean()).clamp(min=1e-12) * torch.eye(len(xx), dtype=xx.dtype)
-    fitted: Tensor = torch.linalg.solve(xx + ridge, xy + ridge @ weight.T)
-    return fitted.T
+    """``weight`` [..., O, K] moved to where the quantised inputs predict the float network's sums best (ridge regression)."""
+    fitted: Tensor = torch.linalg.solve(xx + ridge(xx), xy + ridge(xx) @ weight.mT)
+    return fitted.mT
 
 
 def feedback(xx: Tensor) -> Tensor:
-    """Upper triangle [K, K] that says how later weights make up for the rounding of earlier ones (Frantar et al., 2023)."""
-    damped = xx + (DAMPING * xx.diagonal().mean()).clamp(min=1e-12) * torch.eye(len(xx), dtype=xx.dtype)
-    upper: Tensor = torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(damped)), upper=True)
+    """Upper triangle [..., K, K]: how later weights make up for the rounding of earlier ones (Frantar et al., 2023)."""
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(xx + ridge(xx)))
+    upper: Tensor = torch.linalg.cholesky(inverse, upper=True)
     return upper
 
 
 def round_weights(weight: Tensor, scale: Tensor, upper: Tensor) -> Tensor:
-    """``weight`` [O, K] in whole steps of ``scale`` [O], -127..127, each error handed on to the weights still to come."""
+    """``weight`` [O, K] in whole steps of ``scale`` [O], -127..127, each error handed on to the weights still to come.
+
+    Args:
+        upper: [K, K], or for at most :data:`ROUNDED_TOGETHER` weights one for each output [O, K, K].
+    """
     left, q = weight.clone(), torch.zeros_like(weight)
-    for k in range(weight.shape[1]):
-        q[:, k] = (left[:, k] / scale).round().clamp(-127, 127)
-        error = (left[:, k] - q[:, k] * scale) / upper[k, k]
-        left[:, k:] -= error[:, None] * upper[k, k:]
+    for begin in range(0, weight.shape[1], ROUNDED_TOGETHER):
+        end = min(begin + ROUNDED_TOGETHER, weight.shape[1])
+        errors = torch.zeros_like(left[:, begin:end])
+        for k in range(begin, end):
+            q[:, k] = (left[:, k] / scale).round().clamp(-127, 127)
+            errors[:, k - begin] = error = (left[:, k] - q[:, k] * scale) / upper[..., k, k]
+            left[:, k:end] -= error[:, None] * upper[..., k, k:end]
+        if end < weight.shape[1]:
+            left[:, end:] -= errors @ upper[begin:end, end:]
     return q
 
 
-def quantise_weights(weight: Tensor, least: Tensor, xx: Tensor) -> tuple[Tensor, Tensor]:
-    """8-bit weights [O, K] and their scales [O], no scale below ``least``: the best range of :data:`SHRINKS` per output."""
-    upper = feedback(xx)
-    top = weight.abs().amax(1) / 127
+def quantise_weights(weights: Sequence[Tensor], least: Tensor, xxs: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+    """8-bit weights [O, K] and their scales [O], no scale below ``least``: the best range of :data:`SHRINKS` per output.
+
+    Args:
+        weights: several parts of each output's weights, which share its scale.
+        xxs: covariances of what each part weighs, [K, K] or [O, K, K].
+    """
+    uppers = [feedback(xx) for xx in xxs]
+    top = torch.stack([weight.abs().amax(1) for weight in weights]).amax(0) / 127
     best_error = torch.full_like(top, torch.inf)
-    best_q, best_scale = torch.zeros_like(weight), top
+    best_q, best_scale = [torch.zeros_like(weight) for weight in weights], top
     for shrink in SHRINKS:
         scale = torch.maximum(top * shrink, least)
-        q = round_weights(weight, scale, upper)
-        rest = q * scale[:, None] - weight
-        error = ((rest @ xx) * rest).sum(1)
+        qs = [round_weights(weight, scale, upper) for weight, upper in zip(weights, uppers, strict=True)]
+        error = torch.zeros_like(top)
+        for q, weight, xx in zip(qs, weights, xxs, strict=True):
+            rest = q * scale[:, None] - weight
+            spent = rest @ xx if xx.ndim == 2 else (rest[:, None] @ xx)[:, 0]
+            error += (spent * rest).sum(1)
         better = error < best_error
         best_error = torch.where(better, error, best_error)
         best_scale = torch.where(better, scale, best_scale)
-        best_q = torch.where(better[:, None], q, best_q)
+        best_q = [torch.where(better[:, None], q, before) for q, before in zip(qs, best_q, strict=True)]
     return best_q, best_scale
 
 
@@ -167,7 +194,7 @@ def quantise_layer(conv: Conv, moments: Sequence[Moments], inputs: Grid, outputs
         (mean_x, mean_y), (xx, xy) = seen.means(), seen.covariances()
         # Weights too small for these scales change no output by half a step; a bias in smaller units could leave 32 bits.
         least = torch.maximum(mean_y.abs() / (inputs.scale * 2**30), torch.tensor(outputs.scale / inputs.scale * 2**-30))
-        q, scale = quantise_weights(refit(kernel.flatten(1), xx, xy), least, xx)
+        (q,), scale = quantise_weights([refit(kernel.flatten(1), xx, xy)], least, [xx])
         unit = inputs.scale * scale
         bias = mean_y - (q * scale[:, None]) @ mean_x  # equal means: the bias correction
         biases.append((bias / unit - inputs.zero * q.sum(1)).round())

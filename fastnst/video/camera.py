@@ -41,8 +41,10 @@ class Live:
         width, height = scaled_size(pixels.shape[1], pixels.shape[0], self._size)
         if (height, width) != pixels.shape[:2]:
             pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
-        content = self._engine.encode(pixels, self._threads, recipe.levels)
         look = recipe.look
+        if look is None:
+            raise ValueError("a camera needs a model that takes a style")
+        content = self._engine.encode(pixels, self._threads, recipe.levels)
         if recipe.smooth and isinstance(look, Look):
             now = Look(*content.statistics())
             self._average = follow(self._average, now, recipe.smooth)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from fastnst import __version__
-from fastnst.engine import Look
+from fastnst.engine import Look, WctLook
 from fastnst.images import scaled_size
 from fastnst.stylize import Stylizer
 from fastnst.video import PIPE
@@ -161,7 +161,7 @@ def _fingerprint(stylizer: Stylizer, recipe: Recipe, size: int) -> str:
     whole = hashlib.sha256(_digest(stylizer.path).encode())
     look = recipe.look
     arrays = [look.mean, look.std] if isinstance(look, Look) else []
-    for level, coloring in {} if isinstance(look, Look) else look.levels.items():
+    for level, coloring in look.levels.items() if isinstance(look, WctLook) else ():
         arrays += [np.array([level]), coloring.mean, coloring.root]
     for array in arrays:
         whole.update(array.tobytes())

@@ -21,7 +21,7 @@ from fastnst.video.stability import Average, follow, steady_look
 class Recipe:
     """How every frame is done; as for :class:`fastnst.Stylizer`."""
 
-    look: AnyLook
+    look: AnyLook | None  # None for a generator
     alpha: float = 1.0
     preserve_color: bool = False
     levels: tuple[int, ...] | None = None
@@ -138,12 +138,14 @@ class Pipeline:
     def _stylized(self, step: _Step, before: _Step | None) -> Pixels:
         recipe = self._recipe
         pixels = self._resized(self._source.to_rgb(step.frame.planes))
-        content = self._engine.encode(pixels, 1, recipe.levels)
         look = recipe.look
-        if not recipe.smooth:
-            if not step.average.done():
-                step.average.set_result(None)
-        elif isinstance(look, Look):
+        if not recipe.smooth and not step.average.done():
+            step.average.set_result(None)
+        if look is None:
+            styled = self._engine.translate(pixels, 1)
+            return keep_color(pixels, styled) if recipe.preserve_color else styled
+        content = self._engine.encode(pixels, 1, recipe.levels)
+        if recipe.smooth and isinstance(look, Look):
             now = Look(*content.statistics())
             if not step.average.done():
                 past = before.average.result() if before is not None else None

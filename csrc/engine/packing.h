@@ -1,0 +1,31 @@
+// A convolution's numbers in the order in which kernels read them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/kernels.h"
+
+namespace fastnst {
+
+class PackedWeights {
+ public:
+  // Weights of 0 for `rows` runs of at least `bytes` bytes and so many `lanes`, a multiple of 16.
+  PackedWeights(int rows, int bytes, int lanes);
+
+  int lanes() const { return blocks_ * kLanes; }
+  // The weight with which an output lane counts a byte of a run.
+  int8_t& weight(int lane, int row, int byte);
+  void set_output(int lane, int32_t bias, float multiplier) { bias_[lane] = bias, multiplier_[lane] = multiplier; }
+
+  // Fills in what a row takes from here.
+  void put(ConvRow& row) const;
+
+ private:
+  int rows_, steps_, blocks_;
+  std::vector<int8_t> weights_;
+  std::vector<int32_t> bias_;
+  std::vector<float> multiplier_;
+};
+
+}  // namespace fastnst
