@@ -11,6 +11,7 @@
 #include <tuple>
 
 #include "base/buffer.h"
+#include "base/kept.h"
 #include "base/pages.h"
 #include "base/parallel.h"
 #include "base/yuv.h"
@@ -521,6 +522,12 @@ PYBIND11_MODULE(_engine, module) {
 
   module.def("operations_variant", [] { return std::string(path_name()); });
   module.def("prefer_large_pages", [](uintptr_t address, size_t size) { prefer_large_pages(memory<void>(address), size); });
+  py::class_<KeptBlock>(module, "KeptBlock", py::buffer_protocol())
+      .def(py::init<size_t>(), py::arg("size"))
+      .def_buffer([](const KeptBlock& block) {
+        return py::buffer_info(block.data(), 1, py::format_descriptor<uint8_t>::format(), py::ssize_t(block.size()));
+      });
+  module.def("release_kept", &release_kept);
   module.def("call_each", &call_each, py::arg("count"), py::arg("function"), py::arg("threads"));
   bind_adain(module);
   bind_relation(module);

@@ -17,6 +17,8 @@ import sys
 import warnings
 from collections.abc import Callable
 
+from fastnst import ops
+
 from ..interleave import ROOT
 from ..worker import peak_memory, reset_peak_memory
 from .measure import prepared
@@ -61,6 +63,7 @@ def extra_memory(call: Callable[[], object]) -> int | None:
     gc.collect()
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
+    ops.empty_cache()
     reset_peak_memory()
     before = peak_memory()
     results = call()

@@ -16,6 +16,7 @@ from fastnst.ops.adain import (
     style_statistics_loss,
 )
 from fastnst.ops.embedding import linear_embedding_loss
+from fastnst.ops.memory import empty_cache
 from fastnst.ops.perceptual import gram_matrix, perceptual_loss
 from fastnst.ops.relation import content_relation_loss, pdist, rkd_angle_loss, rkd_distance_loss, rkd_loss
 from fastnst.ops.wct import wct, whiten_and_color
@@ -27,6 +28,7 @@ __all__ = [
     "calc_mean_std",
     "content_relation_loss",
     "coral",
+    "empty_cache",
     "explain",
     "gram_matrix",
     "linear_embedding_loss",

@@ -28,8 +28,16 @@ def threads() -> int:
     return torch.get_num_threads()
 
 
+LARGE = 32 << 20
+"""Bytes from which on every block is one that the allocator would ask the system for (glibc's largest threshold)."""
+
+
 def empty_like(x: Tensor) -> Tensor:
-    """``torch.empty_like(x)`` for an output that is written at once, in large pages where the system has them."""
+    """``torch.empty_like(x)`` for an output that is written at once: in memory of an earlier one, or in large pages."""
+    if x.nbytes >= LARGE:
+        shape = torch.empty_like(x, device="meta")
+        storage = torch.frombuffer(_engine.KeptBlock(x.nbytes), dtype=x.dtype).untyped_storage()
+        return torch.empty(0, dtype=x.dtype).set_(storage, 0, shape.shape, shape.stride())  # type: ignore[call-overload, no-any-return]
     out = torch.empty_like(x)
     _engine.prefer_large_pages(out.data_ptr(), out.nbytes)
     return out

@@ -1,0 +1,81 @@
+#include "base/kept.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "base/pages.h"
+
+namespace fastnst {
+namespace {
+
+constexpr size_t kBlocks = 4, kBytes = size_t(1) << 30;  // the most that stays idle: a forward and a backward pass of one map
+constexpr size_t kAlignment = size_t(2) << 20;           // that of a large page
+
+struct Idle {
+  void* data;
+  size_t size;
+};
+
+struct Shelf {
+  std::mutex mutex;
+  std::vector<Idle> blocks;  // the longest idle first
+};
+
+// Never destroyed: tensors may outlive everything that is static.
+Shelf& shelf() {
+  static Shelf* const instance = new Shelf;
+  return *instance;
+}
+
+void* fresh(size_t size) {
+  const size_t rounded = (size + kAlignment - 1) / kAlignment * kAlignment;
+  void* data = rounded < size ? nullptr : std::aligned_alloc(kAlignment, rounded);
+  if (data == nullptr) throw std::bad_alloc();
+  prefer_large_pages(data, rounded);
+  return data;
+}
+
+}  // namespace
+
+KeptBlock::KeptBlock(size_t size) : data_(nullptr), size_(size) {
+  {
+    const std::lock_guard<std::mutex> lock(shelf().mutex);
+    auto& blocks = shelf().blocks;
+    const auto found = std::find_if(blocks.rbegin(), blocks.rend(), [&](const Idle& each) { return each.size == size; });
+    if (found != blocks.rend()) {
+      data_ = found->data;
+      blocks.erase(std::next(found).base());
+      return;
+    }
+  }
+  data_ = fresh(size);
+}
+
+KeptBlock::~KeptBlock() {
+  const std::lock_guard<std::mutex> lock(shelf().mutex);
+  auto& blocks = shelf().blocks;
+  blocks.push_back({data_, size_});
+  size_t total = 0;
+  for (const Idle& each : blocks) total += each.size;
+  while (blocks.size() > kBlocks || total > kBytes) {
+    total -= blocks.front().size;
+    std::free(blocks.front().data);
+    blocks.erase(blocks.begin());
+  }
+}
+
+size_t release_kept() {
+  const std::lock_guard<std::mutex> lock(shelf().mutex);
+  size_t total = 0;
+  for (const Idle& each : shelf().blocks) {
+    total += each.size;
+    std::free(each.data);
+  }
+  shelf().blocks.clear();
+  return total;
+}
+
+}  // namespace fastnst
