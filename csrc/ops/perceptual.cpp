@@ -21,9 +21,7 @@ template <bool kSquared, typename E>
 double piece_error(const E* x, const E* y, int64_t count) {
   constexpr int kChains = 4;
   Floats sums[kChains] = {};
-  const auto add = [&](Floats& sum, Floats difference) {
-    sum += kSquared ? difference * difference : magnitude(difference);
-  };
+  const auto add = [&](Floats& sum, Floats difference) { sum += kSquared ? difference * difference : magnitude(difference); };
   int64_t i = 0;
   for (; i + kChains * kFloats <= count; i += kChains * kFloats)
     for (int c = 0; c < kChains; c++) add(sums[c], load(x + i + c * kFloats) - load(y + i + c * kFloats));
