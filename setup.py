@@ -38,6 +38,15 @@ VARIANTS = {
 }
 """Compiler flags of each variant of the training operations beside the baseline (``csrc/base/path.h``)."""
 VARIANTS["amd64"] = VARIANTS["x86_64"]
+SMALL = ["-Os", "-ffunction-sections"]
+"""For what is never hot: glue, readers of files, and the baseline where every processor of ten years has a better variant."""
+READERS = {"fields", "graph", "model", "pnm"}
+SHORT = ["-O2"]
+"""For what calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster."""
+# Kernels: exceptions begin and end outside of them.
+NOTHING_THROWN = ["-fno-exceptions", "-fno-asynchronous-unwind-tables"]
+DRIVERS = {"adain", "codec", "convolution", "generator", "network", "packing", "wct"}
+PRODUCTS = {"embedding", "wct"}
 
 
 def sources(machine: str) -> list[tuple[str, Path, list[str]]]:
@@ -45,14 +54,27 @@ def sources(machine: str) -> list[tuple[str, Path, list[str]]]:
     mine = PATHS.get(machine, {})
     others = {name for paths in PATHS.values() for name in paths} - set(mine)
     files = sorted(path for folder in ("base", "engine") for path in (ROOT / "csrc" / folder).glob("*.cpp"))
-    return [(path.stem, path, mine.get(path.stem, [])) for path in files if path.stem not in others]
+    flags = dict.fromkeys(READERS, SMALL) | dict.fromkeys(DRIVERS, SHORT) | {"kernels_scalar": NOTHING_THROWN}
+    flags |= {name: [*own, *NOTHING_THROWN] for name, own in mine.items()}
+    return [(path.stem, path, flags.get(path.stem, [])) for path in files if path.stem not in others]
 
 
 def operations(machine: str) -> list[tuple[str, Path, list[str]]]:
     """The same for the training operations, of which the Python module alone has need. They promise no equal bytes."""
-    variants = {"baseline": [], **VARIANTS.get(machine, {})}
+    better = VARIANTS.get(machine, {})
+    variants = {"baseline": SMALL if better else [], **better}
     return [
-        (f"{path.stem}.{name}", path, [*flags, "-ffp-contract=fast", f"-DFASTNST_PATH={name}"])
+        (
+            f"{path.stem}.{name}",
+            path,
+            [
+                *(SHORT if path.stem in PRODUCTS else []),
+                *NOTHING_THROWN,
+                *flags,
+                "-ffp-contract=fast",
+                f"-DFASTNST_PATH={name}",
+            ],
+        )
         for path in sorted((ROOT / "csrc" / "ops").glob("*.cpp"))
         for name, flags in variants.items()
     ]
@@ -90,7 +112,7 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     """The text of ``build.ninja``."""
     compiler = os.environ.get("CXX", "c++")
     flags = FLAGS + shlex.split(os.environ.get("CXXFLAGS", "")) + [f"-ffile-prefix-map={ROOT.resolve()}=."]
-    strip = [] if sys.platform == "darwin" else ["-s"]
+    strip = ["-Wl,-dead_strip"] if sys.platform == "darwin" else ["-s", "-Wl,--gc-sections"]
     link = ["-pthread", "-ldl", *strip, *shlex.split(os.environ.get("LDFLAGS", ""))]
     python = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
     dynamic = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
@@ -113,9 +135,8 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     machine = platform.machine().lower()
     engine = [compile_file(*each) for each in sources(machine)]
     ops = [compile_file(*each) for each in operations(machine)]
-    # Glue: much of it, and none of it hot.
-    bind = compile_file("bind", ROOT / "csrc" / "bind.cpp", [*python, "-Os"])
-    main = compile_file("stylize_main", ROOT / "csrc" / "stylize_main.cpp", ["-Os"])
+    bind = compile_file("bind", ROOT / "csrc" / "bind.cpp", [*python, *SMALL])
+    main = compile_file("stylize_main", ROOT / "csrc" / "stylize_main.cpp", SMALL)
     shared = shlex.join(["-shared", *dynamic, *link])
     lines.append(f"build {module}: link {' '.join([bind, *engine, *ops])}\n  flags = {shared}")
     lines.append(f"build {executable}: link {' '.join([main, *engine])}\n  flags = {shlex.join(link)}")
