@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fastnst import ops
-from fastnst.kernels.cpu import arguments
+from fastnst.kernels.cpu import memory
 
 SHAPE = (2, 4, 64, 64)
 BYTES = 2 * 4 * 64 * 64 * 4
@@ -20,7 +20,7 @@ BYTES = 2 * 4 * 64 * 64 * 4
 
 @pytest.fixture(autouse=True)
 def small_results_are_large(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(arguments, "LARGE", BYTES)
+    monkeypatch.setattr(memory, "LARGE", BYTES)
     ops.empty_cache()
     yield
     ops.empty_cache()
@@ -75,7 +75,7 @@ def test_results_are_ordinary_tensors(layout: torch.memory_format) -> None:
 
 
 def test_few_blocks_stay_idle() -> None:
-    blocks = [arguments.empty_like(torch.empty(SHAPE)) for _ in range(9)]
+    blocks = [memory.empty_like(torch.empty(SHAPE)) for _ in range(9)]
     blocks.clear()
     assert ops.empty_cache() == 4 * BYTES
     assert ops.empty_cache() == 0
@@ -87,7 +87,7 @@ def test_threads_never_share_a_block() -> None:
 
     def work(number: int) -> None:
         for _ in range(200):
-            own = arguments.empty_like(x).fill_(number)
+            own = memory.empty_like(x).fill_(number)
             if not bool((own == number).all()):
                 wrong.append(number)
 

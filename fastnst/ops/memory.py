@@ -11,8 +11,5 @@ def empty_cache() -> int:
     Results of 32 MB and more come from memory of earlier ones of their size that are gone. At most four blocks,
     1 GiB in all, stay idle. ``torch.cuda.empty_cache`` is the same for what PyTorch keeps on GPUs.
     """
-    if not dispatch.HAS_LIBRARY:
-        return 0
-    from fastnst import _engine
-
-    return _engine.release_kept()
+    released: int = dispatch.kernels("cpu", "memory").release() if dispatch.HAS_LIBRARY else 0
+    return released

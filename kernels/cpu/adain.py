@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from fastnst import _engine
-from fastnst.kernels.cpu.arguments import code, empty_like, threads
+from fastnst.kernels.cpu.arguments import code, threads
+from fastnst.kernels.cpu.memory import empty_like
 from fastnst.kernels.layout import channels_last
 
 

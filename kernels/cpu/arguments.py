@@ -1,4 +1,4 @@
-"""What the compiled library is told of a tensor, and where it writes."""
+"""What the compiled library is told of a tensor."""
 
 from __future__ import annotations
 
@@ -26,21 +26,6 @@ def code(x: Tensor) -> int:
 def threads() -> int:
     """As many threads as PyTorch's own operations use."""
     return torch.get_num_threads()
-
-
-LARGE = 32 << 20
-"""Bytes from which on every block is one that the allocator would ask the system for (glibc's largest threshold)."""
-
-
-def empty_like(x: Tensor) -> Tensor:
-    """``torch.empty_like(x)`` for an output that is written at once: in memory of an earlier one, or in large pages."""
-    if x.nbytes >= LARGE:
-        shape = torch.empty_like(x, device="meta")
-        storage = torch.frombuffer(_engine.KeptBlock(x.nbytes), dtype=x.dtype).untyped_storage()
-        return torch.empty(0, dtype=x.dtype).set_(storage, 0, shape.shape, shape.stride())  # type: ignore[call-overload, no-any-return]
-    out = torch.empty_like(x)
-    _engine.prefer_large_pages(out.data_ptr(), out.nbytes)
-    return out
 
 
 def feature_map(x: Tensor) -> _engine.FeatureMap:

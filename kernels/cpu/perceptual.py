@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from fastnst import _engine
-from fastnst.kernels.cpu.arguments import code, empty_like, feature_map, left_factor, threads
+from fastnst.kernels.cpu.arguments import code, feature_map, left_factor, threads
+from fastnst.kernels.cpu.memory import empty_like
 from fastnst.kernels.layout import laid_out_like
 
 

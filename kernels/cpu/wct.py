@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fastnst import _engine
 from fastnst.kernels import roots
-from fastnst.kernels.cpu.arguments import empty_like, feature_map, left_factor, threads
+from fastnst.kernels.cpu.arguments import feature_map, left_factor, threads
+from fastnst.kernels.cpu.memory import empty_like
 
 Root = tuple[Tensor, Tensor, Tensor, Tensor]
 
