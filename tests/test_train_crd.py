@@ -185,10 +185,11 @@ ALL = {"student_relation", "student_style", "student_feature", "student_adversar
         ({"style_weight": 0.0}, ALL - {"student_style"}),
         ({"feature_weight": 0.0}, ALL - {"student_feature"}),
         ({"adversarial_weight": 0.0}, ALL - {"student_adversarial"}),
+        ({"copy_weight": 10.0}, ALL | {"student_copy"}),
         ({"discriminator": "none", "relation": "none", "ssim_weight": 10.0, "variation_weight": 1e-5, "channel_weight": 500.0},
          {"student_ssim", "student_variation", "student_channel", "student_style", "student_feature"}),
     ],
-    ids=["all", "no-relation", "instance", "no-perceptual", "no-style", "no-feature", "no-adversarial", "omgd"],
+    ids=["all", "no-relation", "instance", "no-perceptual", "no-style", "no-feature", "no-adversarial", "copy", "omgd"],
 )  # fmt: skip
 def test_ablations_leave_terms_out(task: str, settings: dict[str, object], terms: set[str], data: Path, tmp_path: Path) -> None:
     run = started(data, tmp_path, task, **{"epochs": 1, "decay_epochs": 0, "epoch_steps": 1, **settings})

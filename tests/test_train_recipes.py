@@ -18,6 +18,7 @@ from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.state import encoder_widths, part_of
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
 from fastnst.train import ablation, adain, collab, decoder, prune, qat
+from fastnst.train.checkpoints import load_checkpoint, save_checkpoint
 from fastnst.train.crd_settings import CrdSettings
 from fastnst.train.data import CropSource, to_float
 from fastnst.train.pool import GROUP, FeaturePool
@@ -167,6 +168,21 @@ def test_prune_comes_to_its_widths_in_rounds(data: Path, tmp_path: Path, monkeyp
     pair = load_file(tmp_path / "pruned" / "round-2" / "final.safetensors")
     assert encoder_widths(part_of(pair, "encoder")) == WIDTHS["pruned"]
     assert load_pair(tmp_path / "pruned" / "round-2" / "final.safetensors").widths == list(WIDTHS["pruned"])
+
+
+def test_dead_channels_go_and_what_is_known_of_the_training_stays(data: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pair = {f"encoder.{k}": v for k, v in Encoder((4,) * 9).state_dict().items()}
+    pair |= {f"decoder.{k}": v for k, v in Decoder((4,) * 9).state_dict().items()}
+    for bias in ("encoder.conv1_2", "decoder.conv2_1"):
+        pair[f"{bias}.bias"][1] = -1000.0
+    facts = {"recipe": "adain", "step": 7, "training_data": "two cats"}
+    save_checkpoint(tmp_path / "pair.safetensors", pair, facts)
+    cut = run(prune, data, tmp_path / "live", start=tmp_path / "pair.safetensors", target="live", live_pictures=4)
+    for layer, reader in (("encoder.conv1_2", "encoder.conv2_1"), ("decoder.conv2_1", "decoder.conv1_2")):
+        assert cut[f"{layer}.weight"].shape[0] == cut[f"{reader}.weight"].shape[1] < 4
+    _, told = load_checkpoint(tmp_path / "live" / "final.safetensors")
+    assert told == facts | {"dead_channels_removed": {"pictures": 4, "share": 0.0, "seed": 1}}
 
 
 def test_pruning_keeps_the_largest_filters_and_every_bias() -> None:

@@ -60,6 +60,7 @@ class CrdSettings(Settings):
     style_weight: float = 1e4
     perceptual_levels: int = field(default=4, metadata={"help": "2: VGG-16 alone; 4: and two of VGG-19's"})
     adversarial_weight: float = 1.0
+    copy_weight: float = field(default=0.0, metadata={"help": "of the absolute error of the teacher's pixels; not published"})
     ssim_weight: float = field(default=0.0, metadata={"help": "OMGD: 10"})
     variation_weight: float = field(default=0.0, metadata={"help": "OMGD: 1e-5"})
     channel_weight: float = field(default=0.0, metadata={"help": "OMGD: 500, 100 or 10"})
@@ -142,6 +143,7 @@ class CrdSettings(Settings):
             self.perceptual_weight,
             self.feature_weight,
             self.style_weight,
+            self.copy_weight,
             self.ssim_weight,
             self.variation_weight,
             self.channel_weight,

@@ -55,6 +55,7 @@ def variants(task: str) -> dict[str, dict[str, Any]]:
     modes = ("pretrained-frozen", "pretrained-updated", "always", "none")
     found |= {f"discriminator-{mode}": {"discriminator": mode} for mode in modes}
     found |= {f"alpha-{alpha:g}": {"relation_weight": alpha} for alpha in ALPHAS[task]}
+    found["no-copy"] = {"copy_weight": 0.0}
     found |= {f"beta-{beta:g}": {"angle_weight": beta} for beta in BETAS}
     return found | {f"gamma-{gamma:g}": {"perceptual_weight": gamma} for gamma in GAMMAS}
 
@@ -84,7 +85,7 @@ def tables(task: str) -> dict[str, list[Row]]:
             Row("online, always updated", "discriminator-always"),
             Row("online, updated with the teacher, frozen with the student"),
         ],
-        "6. Weights": [*weights, Row("as set")],
+        "6. Weights": [*weights, Row("without the teacher's pixels", "no-copy"), Row("as set")],
     }
 
 

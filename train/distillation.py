@@ -1,5 +1,6 @@
 """What a student generator is trained by, besides its teacher's discriminator: content relations and perceptual terms (CRD), or
-SSIM, total variation and channel means (OMGD, Ren et al., ICCV 2021). A weight of 0 leaves its term out, and its cost.
+SSIM, total variation and channel means (OMGD, Ren et al., ICCV 2021); the absolute error of the teacher's pixels is our own
+addition. A weight of 0 leaves its term out, and its cost.
 
 Pictures are [N, 3, H, W], RGB -1..1.
 """
@@ -40,6 +41,7 @@ class StudentWeights:
     perceptual_weight: float
     feature_weight: float
     style_weight: float
+    copy_weight: float
     ssim_weight: float
     variation_weight: float
     channel_weight: float
@@ -113,6 +115,8 @@ class StudentLoss:
             terms["relation"] = weights.relation_weight * relation(weights, mine, theirs)
         if self.network is not None:
             terms |= self._perceptual(self.network, mine, theirs)
+        if weights.copy_weight:
+            terms["copy"] = ops.perceptual_loss([mine], [theirs], weights.copy_weight, 0.0, "l1")
         if weights.ssim_weight:
             terms["ssim"] = weights.ssim_weight * (1 - similarity((mine + 1) / 2, (theirs + 1) / 2))
         if weights.variation_weight:

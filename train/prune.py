@@ -10,11 +10,12 @@ Each round lies in a folder of its own, ``round-1`` and so on, and is a run of t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from safetensors.torch import load_file
 
+from fastnst.convert.pair import read_tensors
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.pruning import State, cut_outputs, readers_of
 from fastnst.networks.state import encoder_widths, part_of
@@ -100,12 +101,15 @@ def original_pair(settings: PruneSettings, place: Place) -> State:
 
 
 def remove_dead(settings: PruneSettings, place: Place, world: World) -> Path:
-    """``settings.start``, an AdaIN pair or stages of WCT, without its dead channels; see :mod:`.live`."""
+    """``settings.start``, an AdaIN pair or stages of WCT, without its dead channels; see :mod:`.live`. What the file says
+    of its training goes on saying so."""
     final = place.out / "final.safetensors"
     if world.leads and not final.exists():
+        source = Path(settings.start)
         given = settings.live_pictures, settings.live_share, settings.seed
-        facts = {"recipe": "prune", "settings": asdict(settings), "training_data": place.described}
-        save_checkpoint(final, live_networks(Path(settings.start), place.data, *given), facts)
+        cut = dict(zip(("pictures", "share", "seed"), given, strict=True))
+        history = {"recipe": "prune", "training_data": place.described} | read_tensors(source)[1]
+        save_checkpoint(final, live_networks(source, place.data, *given), history | {"dead_channels_removed": cut})
     world.wait()
     return final
 

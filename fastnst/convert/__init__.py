@@ -113,7 +113,7 @@ def told(facts: dict[str, Any]) -> dict[str, Any]:
     """What the trained file's ``facts`` add to the card; they may name another source and licence."""
     names = ("source", "licence", "distilled_from", "training_data")
     own = {key: facts[key] for key in names if isinstance(facts.get(key), str)}
-    training = {key: facts[key] for key in ("step", "seconds", "settings") if key in facts}
+    training = {key: facts[key] for key in ("step", "seconds", "settings", "dead_channels_removed") if key in facts}
     return own | ({"trained_with": training} if training else {})
 
 
