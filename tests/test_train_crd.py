@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fastnst.networks.perceptual import VGG16_LAYERS, PerceptualNetwork
 from fastnst.train import crd
+from fastnst.train.checkpoints import save_checkpoint
 from fastnst.train.crd_settings import CrdSettings
 from fastnst.train.gan_losses import deceives, passes
 from fastnst.train.image_pool import ImagePool
@@ -118,6 +119,28 @@ def test_a_students_step_moves_the_student_alone(data: Path, tmp_path: Path) -> 
     state = weights(run, "best.")
     run.advance()
     assert not moved(state, weights(run, "best."))
+
+
+@pytest.mark.parametrize("task", ["unpaired", "paired"])
+def test_a_student_learns_from_the_teacher_of_an_earlier_run(task: str, data: Path, tmp_path: Path) -> None:
+    first = started(data, tmp_path / "first", task, epochs=1, decay_epochs=0, epoch_steps=1, interval=1)
+    while first.step < first.steps:
+        first.advance()
+    file = tmp_path / "last.safetensors"
+    first.save(file)
+    run = started(data, tmp_path / "second", task, teacher=str(file), seed=5)
+    wanted = recipe_of(first).teachers["AtoB"] if task == "paired" else recipe_of(first).best.generator
+    assert [phase.name for phase in run.recipe.phases] == ["student-1", "student-2", "student-3"]
+    before = {part: weights(run, part) for part in ("teacher", "discriminator", "student")}
+    run.advance()
+    assert [part for part in before if moved(before[part], weights(run, part))] == ["student"]
+    best = recipe_of(run).best.generator.state_dict()
+    assert all(torch.equal(value, best[name]) for name, value in wanted.state_dict().items())
+    with pytest.raises(ValueError, match="is of another kind or width"):
+        started(data, tmp_path, task, teacher=str(file), teacher_width=TINY["teacher_width"] + 4)
+    with pytest.raises(ValueError, match="no teacher in it"):
+        save_checkpoint(file, {"model.student.generator.weight": torch.zeros(1)}, {})
+        started(data, tmp_path, task, teacher=str(file))
 
 
 def test_a_teachers_step_moves_teacher_and_discriminator(data: Path, tmp_path: Path) -> None:
@@ -381,6 +404,7 @@ def test_deeper_levels_are_vgg19s(tmp_path: Path, data: Path) -> None:
         (lambda _: given("unpaired", granularities=""), "granularities: expected at least one"),
         (lambda _: given("unpaired", perceptual_levels=3), "perceptual_levels: expected 2 or 4, got 3"),
         (lambda _: given("unpaired", as_published=True, direction="BtoA"), "as_published: the published code keeps no teacher"),
+        (lambda _: given("paired", teacher="last.safetensors", distil=False), "teacher: it is that of a student"),
         (lambda _: given("unpaired", interval=0), "interval: at least 1"),
         (lambda data: started(data, data, "unpaired", held_out=4), "held_out: .* has too few pictures to set 4 aside"),
         (lambda data: started(data, data, "unpaired", pictures=""), "pictures: expected a folder in DATA"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +25,7 @@ from fastnst.networks.perceptual import PerceptualNetwork
 from .command import start
 from .crd_quality import write_quality
 from .crd_settings import CrdSettings, schedule
+from .crd_teacher import load_teacher
 from .distillation import Adaptors, StudentLoss
 from .gan_losses import Step, cycle_step, deceives, paired_step, passes, sum_of, tells_apart
 from .image_pool import ImagePool
@@ -71,6 +73,8 @@ class CrdRecipe:
         networks = self._teacher_networks()
         if settings.distil:
             networks |= self._student_networks()
+        if settings.teacher:
+            load_teacher(Path(settings.teacher), self.teachers["AtoB"], self.judges["B"])
         self.networks: nn.Module = nn.ModuleDict(networks).to(world.device)
         self.juries: dict[str, Jury] = {}
         steps = settings.epoch_steps or -(-len(self.pictures_of) // (settings.batch * settings.accumulate * world.size))

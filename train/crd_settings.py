@@ -48,6 +48,7 @@ class CrdSettings(Settings):
     interval: int = field(default=10, metadata={"help": "epochs of an unpaired teacher between those of its student"})
     ratio: int = field(default=0, metadata={"help": f"epochs of the student for one of the teacher; {LEFT}: 4 or 1"})
     epoch_steps: int = field(default=0, metadata={"help": "steps of an epoch; 0: as many as give each picture once"})
+    teacher: str = field(default="", metadata={"help": "last.safetensors of a run: its teacher is learnt from, none trained"})
     distil: bool = field(default=True, metadata={"help": "otherwise the small generator is trained as teachers are"})
     discriminator: str = field(default="online", metadata={"help": "of the student: " + ", ".join(CHOICES["discriminator"])})
     relation: str = field(default="content", metadata={"help": "among parts of pictures, or instance: among pictures, or none"})
@@ -96,6 +97,8 @@ class CrdSettings(Settings):
             raise ValueError(f"granularities: expected some of {', '.join(GRANULARITIES)}, got {', '.join(unknown)}")
         if self.relation == "content" and not self.granularity_names:
             raise ValueError("granularities: expected at least one; without relations use --relation none")
+        if self.teacher and (not self.distil or self.discriminator.startswith("pretrained")):
+            raise ValueError("teacher: it is that of a student, with the discriminator that was trained beside it")
         if self.student_rate <= 0:
             raise ValueError(f"student_rate: expected above 0, got {self.student_rate:g}")
         if self.perceptual_levels not in {2, 4}:
@@ -114,7 +117,8 @@ class CrdSettings(Settings):
     @property
     def together(self) -> bool:
         """Whether teacher and student step on the same batches, as published for pix2pix."""
-        return self.distil and self.task == "paired" and not self.discriminator.startswith("pretrained")
+        apart = self.discriminator.startswith("pretrained") or self.teacher
+        return self.distil and self.task == "paired" and not apart
 
     @property
     def judge_answers(self) -> bool:
@@ -124,7 +128,7 @@ class CrdSettings(Settings):
     @property
     def selection(self) -> str:
         """What chooses the teacher that a student learns from: held-out or test pictures, or nothing: then it is the last."""
-        if self.task == "paired":
+        if self.task == "paired" or self.teacher:
             return "last"  # either it is the same step's, or training is over
         return "test" if self.as_published else self.select
 
@@ -160,8 +164,9 @@ def schedule(settings: CrdSettings, epoch_steps: int, choose: Callable[[], dict[
     """The phases of completed ``settings``.
 
     Teacher and student step together (paired), or the teacher's epochs are interrupted, every ``interval`` of them, by
-    ``ratio`` times as many of its student's; with a pre-trained discriminator these follow when the teacher is done. Without
-    distillation there is one generator, of the student's size, with as many steps as a student has.
+    ``ratio`` times as many of its student's; with a pre-trained discriminator these follow when the teacher is done, and of a
+    teacher from a file they are all. Without distillation there is one generator, of the student's size, with as many steps as
+    a student has.
 
     Args:
         epoch_steps: of an epoch.
@@ -180,6 +185,9 @@ def schedule(settings: CrdSettings, epoch_steps: int, choose: Callable[[], dict[
     if not settings.distil:
         return [phase(f"alone-{i}", epoch_steps * settings.ratio, rate, teacher) for i, rate in enumerate(factors, 1)]
     trains = ("student", "discriminator") if settings.judge_answers else ("student",)
+    if settings.teacher:
+        steps = epoch_steps * settings.ratio
+        return [phase(f"student-{i}", steps, rate, trains, student=True) for i, rate in enumerate(factors, 1)]
     teachers, students, since = [], [], 0
     interleaved = []
     for i, rate in enumerate(factors, 1):
