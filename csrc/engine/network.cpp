@@ -60,6 +60,10 @@ PackedLayer::PackedLayer(const Layer& layer, bool picture_in, bool picture_out)
       picture_out_(picture_out && layer.kernel == 3 && !layer.upsample && layer.pool == Pool::none),
       pool_(layer.pool),
       zero_(layer.zero) {
+  if (layer.winograd()) {
+    winograd_.emplace(layer);
+    return;
+  }
   const int run = picture_out_ ? kPictureRun : 1;  // pixels side by side in one block
   const int lanes = picture_out_ ? kLanes : int(map_stride(outputs_));
   target_stride_ = picture_out_ ? 3 * kPictureRun : map_stride(outputs_);
@@ -124,6 +128,7 @@ void PackedLayer::pooled_row(const Map& source, int64_t y, uint8_t* target, uint
 }
 
 uint64_t PackedLayer::scratch_bytes(int64_t width) const {
+  if (winograd_) return winograd_->scratch_bytes();
   const uint64_t rows = pool_ != Pool::none ? 2 : picture_out_ ? 1 : 0;
   const uint64_t row = checked_multiply(uint64_t(width) + kPictureRun, uint64_t(picture_out_ ? 3 : target_stride_));
   return round_up(int64_t(checked_multiply(rows, row) + kLanes), 64);
@@ -131,6 +136,12 @@ uint64_t PackedLayer::scratch_bytes(int64_t width) const {
 
 void PackedLayer::run(const Map& source, const Map& target, Border border, uint8_t* scratch, int threads) const {
   const uint64_t own = scratch_bytes(source.width);
+  if (winograd_) {
+    winograd_->run(source, target, scratch, threads);
+    for (int64_t y = 0; y < target.height; y++) fill_border(target, y, border);
+    count_calls(kernels(), uint64_t(target.height));
+    return;
+  }
   parallel_for(target.height, grain_of(target.height, threads), threads, [&](int slot, int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; y++) {
       if (pool_ == Pool::none)

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/buffer.h"
 #include "engine/kernels.h"
 #include "engine/model.h"
 #include "engine/packing.h"
+#include "engine/winograd.h"
 
 namespace fastnst {
 
@@ -63,7 +65,8 @@ class PackedLayer {
   bool upsample_, picture_out_;
   Pool pool_;
   int32_t zero_;
-  std::vector<PackedWeights> phases_;
+  std::vector<PackedWeights> phases_;       // of a direct layer
+  std::optional<PackedWinograd> winograd_;  // of the other form
 };
 
 // The two buffers that the maps of a chain alternate between, and scratch; kept from one picture to the next.
