@@ -215,9 +215,18 @@ def _convert(arguments: argparse.Namespace) -> int:
         return _fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
     try:
         from fastnst.convert import convert
+        from fastnst.convert.forms import table
     except ModuleNotFoundError as error:
         return _fail(f"fastnst convert needs {error.name}: pip install 'fastnst[torch]'")
-    card = convert(arguments.source, arguments.calibrate, arguments.output, name=arguments.name, overwrite=arguments.overwrite)
+    card = convert(
+        arguments.source,
+        arguments.calibrate,
+        arguments.output,
+        name=arguments.name,
+        overwrite=arguments.overwrite,
+        winograd=arguments.winograd,
+        report=(lambda reports: _print_table(table(reports))) if arguments.report else None,
+    )
     fidelity = f"  {card['psnr']} dB beside float" if "psnr" in card else ""
     print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes{fidelity}")
     return DONE
@@ -332,6 +341,11 @@ def _parser() -> argparse.ArgumentParser:
         "--calibrate", type=_path, metavar="FOLDER", required=True, help="pictures that the value ranges are measured on"
     )
     convert.add_argument("--name", help="name on the model's card; default: that of the file")
+    forms = (
+        "layers in Winograd's form: never (default), always, auto: those faster by it here that lose little, or numbers: 3,4"
+    )
+    convert.add_argument("--winograd", default="never", metavar="LAYERS", help=forms)
+    convert.add_argument("--report", action="store_true", help="print times, quality and form of every layer")
     convert.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
     train = command("train", _train, "run a training recipe (needs torch)")

@@ -163,6 +163,16 @@ class Engine:
         colorings = [(level, coloring.mean, coloring.root) for level, coloring in look.levels.items()]
         return wct.decode(content, colorings, alpha, threads)
 
+    def layer_seconds(self, height: int, width: int, threads: int | None = None, repeats: int = 5) -> list[float]:
+        """The least time of each layer of an AdaIN model, encoder's first, run alone for a picture of this size.
+
+        Raises:
+            ValueError: the model is of another kind, or the size is none.
+        """
+        if not isinstance(self._model, AdainModel):
+            raise ValueError(f"this is {self._described()}: layers are timed of AdaIN models alone")
+        return self._model.layer_seconds(height, width, threads or default_threads(), repeats)
+
     def working_bytes(self, height: int, width: int, levels: Sequence[int] | None = None) -> int:
         """Bytes the engine allocates to stylize a picture of this size: its plan, features included, weights not."""
         chosen = self._chosen(levels)

@@ -1,8 +1,8 @@
 """Layers of Winograd's form: what they compute, exactly, and the numbers that it takes, derived from those of the file.
 
 F(2x2, 3x3) of Lavin and Gray (CVPR 2016) in 8 bits: four outputs from a window of 4x4 inputs by 16 multiplications instead of
-36. With ``upsample`` the window is 3x3, nearest x2 upsampling makes 4x4 of it, and 7 of the 16 products vanish. A window is turned
-into its side's square of *positions* by one rule along columns and then along rows:
+36. With ``upsample`` the window is 3x3: nearest x2 upsampling makes 4x4 of it, and 7 of the 16 products vanish. A window becomes
+its side's square of *positions* by one rule along columns and then along rows:
 
 * without ``upsample`` a window's a, b, c, d become a - c, b + c, c - b, b - d, and kernel rows f, g, h become
   f, f + g + h, f - g + h, h, of which the middle ones count half;
@@ -27,9 +27,9 @@ Positions become outputs along columns and then along rows, each operation one o
     without ``upsample``: (a + b) + c and (b - c) - d        with it: a + b and b - c
 
 and an output becomes ``clamp(round(out) + zero, 0, 255)``; ``pool`` as for other layers. Windows begin one pixel above and left
-of even rows and columns (with ``upsample``: of every pixel), and the border is that of other layers. Of the four outputs the left
-ones depend on nothing right of *their* 3x3 window, and so on: an output is a function of its own 3x3 inputs and of whether its row
-and its column are even. A part of a map that begins at an even row and column therefore has the very bytes of the whole.
+of even rows and columns (with ``upsample``: of every pixel), and the border is that of other layers. The left outputs of the
+four do not depend on the window's last column, and so on for the others: an output is a function of its own 3x3 inputs and of
+whether its row and its column are even. A part of a map that begins at an even row and column has the very bytes of the whole.
 """
 
 from __future__ import annotations

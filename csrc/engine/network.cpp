@@ -1,7 +1,9 @@
 #include "engine/network.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 
 #include "base/checked.h"
@@ -202,6 +204,38 @@ Map Network::run_inner(Workspace& workspace, Map map, int threads) const {
     map = next;
   }
   return map;
+}
+
+std::vector<double> Network::layer_seconds(int64_t height, int64_t width, int threads, int repeats) const {
+  Workspace workspace;
+  workspace.scratch.reserve(plan(height, width, threads).scratch);
+  std::vector<double> fastest;
+  int64_t stride = input_stride_;
+  for (const PackedLayer& layer : layers_) {
+    const int64_t h = layer.output_side(height), w = layer.output_side(width);
+    workspace.slots[0].reserve(map_bytes(height, width, stride));
+    const Map source = Map::in(workspace.slots[0], height, width, stride);
+    uint32_t noise = 1;
+    for (int64_t y = 0; y < height; y++) {
+      for (int64_t i = 0; i < width * stride; i++) source.row(y)[i] = uint8_t((noise = noise * 1664525 + 1013904223) >> 25);
+      fill_border(source, y, layer.border());
+    }
+    stride = map_stride(layer.outputs());
+    workspace.slots[1].reserve(map_bytes(h, w, stride));
+    const Map target = Map::in(workspace.slots[1], h, w, stride);
+    double least = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < repeats; i++) {
+      const auto begin = std::chrono::steady_clock::now();
+      if (layer.writes_pictures())
+        layer.run_to_picture(source, workspace.slots[1].data(), h, w, workspace.scratch.data(), threads);
+      else
+        layer.run(source, target, Border::reflect, workspace.scratch.data(), threads);
+      least = std::min(least, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    }
+    fastest.push_back(least);
+    height = h, width = w;
+  }
+  return fastest;
 }
 
 }  // namespace fastnst
