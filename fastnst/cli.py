@@ -289,8 +289,13 @@ def _stem(text: str) -> str:
 
 def _bench(arguments: argparse.Namespace) -> int:
     try:
-        from fastnst.bench.run import run
+        from fastnst.bench.run import results_folder, run
 
+        if arguments.layers is not None:
+            from fastnst.bench import layers
+
+            print(layers.write(arguments.layers, arguments.size, arguments.output or results_folder()))
+            return DONE
         status = run(
             arguments.stems,
             quick=arguments.quick,
@@ -361,6 +366,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--compare", action="store_true", help="print times beside those of the last committed report")
     bench.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     bench.add_argument("--limit", type=_positive, metavar="SECONDS", help="begin no operation after so long; default: no limit")
+    bench.add_argument("--layers", metavar="NAME_OR_FILE", help="of an AdaIN model instead: the time of each layer")
+    bench.add_argument(
+        "--size", type=_at_least(1), default=512, metavar="N", help="of --layers: the picture's sides; default: 512"
+    )
     bench.add_argument("-o", "--output", type=_path, metavar="FOLDER", help="for the reports; default: bench/results")
     return parser
 

@@ -34,9 +34,9 @@ A layer is seven u32 -- inputs, outputs, kernel (1 or 3), upsample (0 or 1; not 
 * bias, s32: ``[outputs]``, with ``upsample`` ``[4][outputs]``;
 * multiplier, f32, of the same shape as the bias.
 
-In version 3 an eighth u32 follows ``coded``, the layer's form: 0, or 1 for Winograd's. Layers of the latter have kernel 3 and are
-neither an encoder's first nor a decoder's last; weights, bias and multiplier are shaped as without ``upsample``; and there is a
-fourth array, scales, s16, ``[4][4]``, with ``upsample`` ``[3][3]``. See :mod:`fastnst.winograd` for what they compute.
+In version 3 an eighth u32 follows ``coded``, the layer's form: 0, or 1 for Winograd's. Layers of the latter have kernel 3 and
+are neither an encoder's first nor a decoder's last; weights, bias and multiplier are shaped as without ``upsample``; and there
+is a fourth array, scales, s16, ``[4][4]``, with ``upsample`` ``[3][3]``. :mod:`fastnst.winograd` says what they compute.
 
 What other layers compute, exactly, on 8-bit unsigned maps ``q``::
 

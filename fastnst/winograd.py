@@ -1,8 +1,8 @@
 """Layers of Winograd's form: what they compute, exactly, and the numbers that it takes, derived from those of the file.
 
-F(2x2, 3x3) of Lavin and Gray (CVPR 2016) in 8 bits: four outputs from a window of 4x4 inputs by 16 multiplications instead of
-36. With ``upsample`` the window is 3x3: nearest x2 upsampling makes 4x4 of it, and 7 of the 16 products vanish. A window becomes
-its side's square of *positions* by one rule along columns and then along rows:
+F(2x2, 3x3) of Lavin and Gray (CVPR 2016) in 8 bits: four outputs from a window of 4x4 by 16 multiplications, not 36. With
+``upsample`` the window is 3x3: nearest x2 upsampling makes 4x4 of it, and 7 of the 16 products vanish. A window becomes its
+side's square of *positions* by one rule along columns and then along rows:
 
 * without ``upsample`` a window's a, b, c, d become a - c, b + c, c - b, b - d, and kernel rows f, g, h become
   f, f + g + h, f - g + h, h, of which the middle ones count half;

@@ -206,10 +206,14 @@ Map Network::run_inner(Workspace& workspace, Map map, int threads) const {
   return map;
 }
 
-std::vector<double> Network::layer_seconds(int64_t height, int64_t width, int threads, int repeats) const {
+LayerTime PackedLayer::described(int64_t height, int64_t width) const {
+  return {inputs_, outputs_, kernel_, upsample_, pool_ != Pool::none, winograd_.has_value(), conv_side(height), conv_side(width), 0};
+}
+
+std::vector<LayerTime> Network::layer_times(int64_t height, int64_t width, int threads, int repeats) const {
   Workspace workspace;
   workspace.scratch.reserve(plan(height, width, threads).scratch);
-  std::vector<double> fastest;
+  std::vector<LayerTime> times;
   int64_t stride = input_stride_;
   for (const PackedLayer& layer : layers_) {
     const int64_t h = layer.output_side(height), w = layer.output_side(width);
@@ -223,19 +227,21 @@ std::vector<double> Network::layer_seconds(int64_t height, int64_t width, int th
     stride = map_stride(layer.outputs());
     workspace.slots[1].reserve(map_bytes(h, w, stride));
     const Map target = Map::in(workspace.slots[1], h, w, stride);
-    double least = std::numeric_limits<double>::infinity();
+    LayerTime time = layer.described(height, width);
+    time.seconds = std::numeric_limits<double>::infinity();
     for (int i = 0; i < repeats; i++) {
       const auto begin = std::chrono::steady_clock::now();
       if (layer.writes_pictures())
         layer.run_to_picture(source, workspace.slots[1].data(), h, w, workspace.scratch.data(), threads);
       else
         layer.run(source, target, Border::reflect, workspace.scratch.data(), threads);
-      least = std::min(least, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+      time.seconds = std::min(time.seconds, spent.count());
     }
-    fastest.push_back(least);
+    times.push_back(time);
     height = h, width = w;
   }
-  return fastest;
+  return times;
 }
 
 }  // namespace fastnst

@@ -51,6 +51,21 @@ int half_of(int position, bool upsample) {
   return (row == 1 || row == 2 ? 2 : 1) * (column == 1 || column == 2 ? 2 : 1);
 }
 
+// Refuses a layer whose positions together could give outputs too large to be rounded.
+void prove_outputs(const Layer& layer, const std::vector<int8_t>& weights, const std::vector<int32_t>& start,
+                   const std::vector<float>& multiplier, const std::string& where) {
+  const size_t outputs = size_t(layer.outputs), inputs = size_t(layer.inputs);
+  for (size_t o = 0; o < outputs; o++) {
+    double bound = 0;
+    for (size_t at = o; at < start.size(); at += outputs) {
+      int64_t sum = std::abs(int64_t(start[at]));
+      for (size_t i = 0; i < inputs; i++) sum += 255 * std::abs(int(weights[at * inputs + i]));
+      bound += double(sum) * multiplier[at];
+    }
+    if (!(bound < double(1 << 30))) refuse(where + ": a multiplier that could overflow the output");
+  }
+}
+
 }  // namespace
 
 void derive_positions(Layer& layer, const std::string& where) {
@@ -83,6 +98,7 @@ void derive_positions(Layer& layer, const std::string& where) {
       multiplier[at] = float(double(layer.multiplier[o]) * double(grown) / double(shrunk));
     }
   }
+  prove_outputs(layer, weights, start, multiplier, where);
   layer.weights = std::move(weights), layer.bias = std::move(start), layer.multiplier = std::move(multiplier);
 }
 

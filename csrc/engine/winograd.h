@@ -49,8 +49,8 @@ class PackedWinograd {
   void put_outputs(const Group& group, const Map& source, const Map& target, const Run& run, const int32_t* sums,
                    int64_t offset) const;
 
-  // Tiles computed together: whole tiles of registers for any number of outputs.
-  static constexpr int64_t kTiles = 24;
+  // Tiles computed together: whole tiles of registers, and little enough to stay in the first two caches.
+  static constexpr int64_t kTiles = 12;
 
   int64_t channels_;  // of the source, rounded up
   bool upsample_;

@@ -35,7 +35,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What became of a layer; ``decibels``: signal to noise of its output, direct and, if that was tried, in Winograd's form."""
+    """What became of a layer; ``decibels``: signal to noise of its output, direct and, if tried, in Winograd's form."""
 
     layer: Layer
     seconds: tuple[float, float] | None
@@ -69,7 +69,8 @@ def seconds_of(pair: Pair, threads: int | None = None) -> list[tuple[float, floa
         engines.append(Engine(to_bytes(Model({}, layers[:count], layers[count:], 1.0, 1.0, 0))))
     times = np.full((2, len(convs)), np.inf)
     for _ in range(REPEATS):
-        times = np.minimum(times, [engine.layer_seconds(SIDE, SIDE, threads, 1) for engine in engines])
+        runs = [[layer.seconds for layer in engine.layer_times(SIDE, SIDE, threads, 1)] for engine in engines]
+        times = np.minimum(times, runs)
     return [(float(direct), float(other)) for direct, other in times.T]
 
 
