@@ -55,7 +55,8 @@ def centre(upsample: bool) -> int:
 
 def nearest(numerator: NDArray[np.int64], denominator: NDArray[np.int64]) -> NDArray[np.int64]:
     """The quotients rounded to the nearest whole numbers, halves away from 0; denominators are positive."""
-    return np.sign(numerator) * ((2 * np.abs(numerator) + denominator) // (2 * denominator))
+    size: NDArray[np.int64] = (2 * np.abs(numerator) + denominator) // (2 * denominator)
+    return size * np.sign(numerator)
 
 
 @dataclass(frozen=True)

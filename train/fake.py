@@ -145,7 +145,7 @@ class FakeWinograd(nn.Module):
         middle = centre(upsample)
         numerator, denominator = bias.double() * shrunk[middle], UNIT * most[middle].double()
         start = straight(numerator / denominator, nearest(numerator, denominator))
-        u = Squeeze.apply(windows_of(framed(q, upsample), upsample), scales, upsample)
+        u: Tensor = Squeeze.apply(windows_of(framed(q, upsample), upsample), scales, upsample)  # type: ignore[no-untyped-call]
         products = []
         for p, own in enumerate(u):
             sums = torch.einsum("oi,nihw->nohw", weights[p], own)  # exact below 2^24

@@ -12,8 +12,8 @@ constexpr int kLanes = 16;
 // The size of the next group when `blocks` are left.
 constexpr int group_size(int blocks) { return blocks >= 4 ? 4 : blocks >= 2 ? 2 : 1; }
 
-// What becomes of an accumulator. Words: s16, clamp(round(float(acc) * multiplier), -32768, 32767), without a zero point. Sums: the
-// accumulator itself, s32.
+// What becomes of an accumulator. Words: s16, clamp(round(float(acc) * multiplier), -32768, 32767), without a zero point. Sums:
+// the accumulator itself, s32.
 enum class Numbers : uint8_t { bytes, words, sums };
 
 // A convolution along one row: for each of `pixels` outputs, `rows` runs of `steps` times 4 input bytes, against weights

@@ -291,6 +291,16 @@ struct Avx512Windows {
         centre ? _mm512_packus_epi16(a, b) : _mm512_xor_si512(_mm512_packs_epi16(a, b), _mm512_set1_epi8(-128));
     _mm512_storeu_si512(to, bytes);
   }
+  // Four vectors of floats, rounded, plus the zero point, saturated to bytes. Packing interleaves within quarters.
+  static void pack(uint8_t* to, const Floats (&values)[4], int32_t zero) {
+    constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    const auto whole = [&](int i) { return _mm512_cvt_roundps_epi32(reinterpret_cast<__m512>(values[i]), kNearest); };
+    const __m512i shift = _mm512_set1_epi16(int16_t(zero));
+    const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(whole(0), whole(1)), shift);
+    const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(whole(2), whole(3)), shift);
+    const __m512i order = _mm512_load_si512(kOrder);
+    _mm512_storeu_si512(to, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high)));
+  }
 };
 
 bool supported() {
@@ -301,6 +311,7 @@ bool supported() {
 }  // namespace
 
 extern const Kernels kAvx512Vnni;
-const Kernels kAvx512Vnni = make_kernels<Avx512Tile, Avx512Lanes, Avx512Windows>("avx512vnni", supported, depthwise_columns<Avx512Columns>);
+const Kernels kAvx512Vnni =
+    make_kernels<Avx512Tile, Avx512Lanes, Avx512Windows>("avx512vnni", supported, depthwise_columns<Avx512Columns>);
 
 }  // namespace fastnst

@@ -97,8 +97,20 @@ void mix_row(const MixRow& row) {
 
 template <typename Tile, typename Lanes, typename Windows = PlainWindows>
 constexpr Kernels make_kernels(const char* name, bool (*supported)(), void (*depthwise)(const DepthwiseRow&) = depthwise_row) {
-  return {name,           supported, conv_row<Tile>, pool_row,   affine_row, sum_row, add_products<Lanes>,
-          mix_row<Lanes>, depthwise, sum_wide_row,   narrow_row, wide_row,   window_row<Windows>, output_row};
+  return {name,
+          supported,
+          conv_row<Tile>,
+          pool_row,
+          affine_row,
+          sum_row,
+          add_products<Lanes>,
+          mix_row<Lanes>,
+          depthwise,
+          sum_wide_row,
+          narrow_row,
+          wide_row,
+          window_row<Windows>,
+          output_row<Windows>};
 }
 
 }  // namespace

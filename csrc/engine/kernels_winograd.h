@@ -134,32 +134,52 @@ inline void tile_outputs(const OutputRow& row, const int32_t* sums, const float*
   }
 }
 
-template <bool upsample>
-void output_tiles(const OutputRow& row) {
-  const float low = float(-row.zero), high = float(255 - row.zero);
-  for (int64_t t = 0; t < row.tiles; t++)
-    for (int lane = 0; lane < row.lanes; lane += kWidth) {
-      Floats out[2][2];
-      tile_outputs<upsample>(row, row.sums + t * row.lanes + lane, row.multiplier + lane, out);
-      const auto put = [&](uint8_t* to, const Floats& value) { store_bytes(to, rounded(value, low, high) + row.zero); };
-      if (row.pool) {  // the largest is so before rounding as well
-        Floats largest = out[0][0];
-        if (row.columns == 2) largest = larger(largest, out[0][1]);
-        if (row.rows == 2) largest = larger(largest, out[1][0]);
-        if (row.rows == 2 && row.columns == 2) largest = larger(largest, out[1][1]);
-        put(row.target + t * row.target_pixel + lane, largest);
-      } else {
-        for (int i = 0; i < 4; i++)
-          put(row.target + i / 2 * row.target_row + (2 * t + i % 2) * row.target_pixel + lane, out[i / 2][i % 2]);
-      }
+// `vectors` outputs of four, or of the largest of them, as bytes; `put` stores those of one pixel.
+template <bool upsample, int vectors, typename Put>
+inline void output_tile(const OutputRow& row, int64_t tile, int lane, Put&& put) {
+  Floats out[vectors][2][2], one[vectors];
+#pragma GCC unroll 4
+  for (int v = 0; v < vectors; v++)
+    tile_outputs<upsample>(row, row.sums + tile * row.lanes + lane + v * kWidth, row.multiplier + lane + v * kWidth, out[v]);
+  if (row.pool) {  // the largest is so before rounding as well
+    for (int v = 0; v < vectors; v++) {
+      one[v] = out[v][0][0];
+      if (row.columns == 2) one[v] = larger(one[v], out[v][0][1]);
+      if (row.rows == 2) one[v] = larger(one[v], out[v][1][0]);
+      if (row.rows == 2 && row.columns == 2) one[v] = larger(one[v], out[v][1][1]);
     }
+    put(row.target + tile * row.target_pixel + lane, one);
+    return;
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+    for (int v = 0; v < vectors; v++) one[v] = out[v][i / 2][i % 2];
+    put(row.target + i / 2 * row.target_row + (2 * tile + i % 2) * row.target_pixel + lane, one);
+  }
 }
 
-inline void output_row(const OutputRow& row) {
+template <typename Windows, bool upsample>
+void output_tiles(const OutputRow& row) {
+  if constexpr (requires { Windows::pack; }) {  // one store for all lanes of a large group
+    constexpr int kAll = 4;
+    if (row.lanes == kAll * kWidth) {
+      const auto put = [&](uint8_t* to, const Floats(&values)[kAll]) { Windows::pack(to, values, row.zero); };
+      for (int64_t t = 0; t < row.tiles; t++) output_tile<upsample, kAll>(row, t, 0, put);
+      return;
+    }
+  }
+  const float low = float(-row.zero), high = float(255 - row.zero);
+  const auto put = [&](uint8_t* to, const Floats(&value)[1]) { store_bytes(to, rounded(value[0], low, high) + row.zero); };
+  for (int64_t t = 0; t < row.tiles; t++)
+    for (int lane = 0; lane < row.lanes; lane += kWidth) output_tile<upsample, 1>(row, t, lane, put);
+}
+
+template <typename Windows>
+void output_row(const OutputRow& row) {
   if (row.upsample)
-    output_tiles<true>(row);
+    output_tiles<Windows, true>(row);
   else
-    output_tiles<false>(row);
+    output_tiles<Windows, false>(row);
 }
 
 }  // namespace

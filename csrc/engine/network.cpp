@@ -207,7 +207,8 @@ Map Network::run_inner(Workspace& workspace, Map map, int threads) const {
 }
 
 LayerTime PackedLayer::described(int64_t height, int64_t width) const {
-  return {inputs_, outputs_, kernel_, upsample_, pool_ != Pool::none, winograd_.has_value(), conv_side(height), conv_side(width), 0};
+  return {inputs_,           outputs_,         kernel_, upsample_, pool_ != Pool::none, winograd_.has_value(),
+          conv_side(height), conv_side(width), 0};
 }
 
 std::vector<LayerTime> Network::layer_times(int64_t height, int64_t width, int threads, int repeats) const {

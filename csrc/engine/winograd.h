@@ -43,14 +43,14 @@ class PackedWinograd {
   };
 
   int64_t window_bytes() const { return kTiles * channels_ + kLanes * 4; }  // of one position
-  int64_t each() const { return pool_ == Pool::none ? 2 : 1; }  // pixels of the target to a tile's side
+  int64_t each() const { return pool_ == Pool::none ? 2 : 1; }              // pixels of the target to a tile's side
   void run_tiles(const Map& source, const Map& target, int64_t first, int64_t count, uint8_t* scratch) const;
   void take_windows(const Map& source, const Run& run, uint8_t* windows) const;
   void put_outputs(const Group& group, const Map& source, const Map& target, const Run& run, const int32_t* sums,
                    int64_t offset) const;
 
-  // Tiles computed together: whole tiles of registers, and little enough to stay in the first two caches.
-  static constexpr int64_t kTiles = 12;
+  // Tiles computed together: whole tiles of registers for any number of outputs. Fewer cost more calls, more leave the cache.
+  static constexpr int64_t kTiles = 24;
 
   int64_t channels_;  // of the source, rounded up
   bool upsample_;

@@ -112,7 +112,7 @@ def choices(pair: Pair, winograd: str, timed: bool = False) -> list[Choice]:
 def table(reports: Sequence[LayerReport]) -> list[tuple[str, ...]]:
     """The lines of a report, the head first."""
     head = "layer", "channels", "kernel", "form", "direct ms", "winograd ms", "direct dB", "winograd dB", "dead", "nearly dead"
-    lines = [head]
+    lines: list[tuple[str, ...]] = [head]
     for i, each in enumerate(reports):
         layer, times = each.layer, each.seconds
         kind = f"{layer.kernel}x{layer.kernel}" + (" up" if layer.upsample else "") + (" pool" if layer.pool != "none" else "")
