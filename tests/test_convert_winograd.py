@@ -19,10 +19,11 @@ from trained_pair import FACTS, Trained, as_picture, as_tensor
 from fastnst import cli
 from fastnst.convert import convert, forms
 from fastnst.convert.arithmetic import simulate
+from fastnst.convert.choosing import Chooser
 from fastnst.convert.equalisation import float_adain, float_layer
 from fastnst.convert.forms import LayerReport, choices, possible
 from fastnst.convert.pair import Pair, kernel_of, load_pair, phases_of
-from fastnst.convert.quantisation import Chooser, quantise
+from fastnst.convert.quantisation import quantise
 from fastnst.engine import Engine
 from fastnst.modelfile import Model, to_bytes
 
@@ -51,7 +52,7 @@ def pair(source: Path) -> Pair:
 
 def quantised(pair: Pair, winograd: str) -> tuple[Model, list[LayerReport]]:
     chooser = Chooser(iter(choices(pair, winograd)), [])
-    return quantise(pair, [CONTENT], [STYLE], chooser=chooser), chooser.reports
+    return quantise(pair, [CONTENT], [STYLE], choose=chooser), chooser.reports
 
 
 def noise(model: Model, wanted: Tensor) -> float:

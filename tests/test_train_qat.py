@@ -15,9 +15,10 @@ from skimage import data
 from trained_pair import FACTS, Trained, as_picture, as_tensor, content_photograph, style_photograph
 
 from fastnst.convert.arithmetic import simulate
+from fastnst.convert.choosing import Chooser
 from fastnst.convert.forms import choices
 from fastnst.convert.pair import load_pair
-from fastnst.convert.quantisation import Chooser, quantise
+from fastnst.convert.quantisation import quantise
 from fastnst.engine import Engine
 from fastnst.modelfile import to_bytes
 from fastnst.train import qat
@@ -61,7 +62,7 @@ def settings(source: Path, folder: Path, **others: Any) -> qat.QatSettings:
 def test_forward_is_the_engine(source: Path, winograd: str) -> None:
     content, style = (as_tensor(picture()) for picture in (content_photograph, style_photograph))
     pair = load_pair(source)
-    model = quantise(pair, [content], [style], chooser=Chooser(iter(choices(pair, winograd)), []))
+    model = quantise(pair, [content], [style], choose=Chooser(iter(choices(pair, winograd)), []))
     fake = FakePair(model)
     assert torch.equal(fake(content.float(), style.float()), simulate(model, content, style).float())
     assert to_bytes(fake.exported()) == to_bytes(model)
@@ -71,7 +72,7 @@ def test_what_was_trained_is_what_runs(source: Path) -> None:
     """Every parameter of Winograd's form is trained, and what is exported then is still the network of ``forward``."""
     content, style = (as_tensor(picture()[:64, :64]) for picture in (content_photograph, style_photograph))
     pair = load_pair(source)
-    fake = FakePair(quantise(pair, [content], [style], chooser=Chooser(iter(choices(pair, "always")), [])))
+    fake = FakePair(quantise(pair, [content], [style], choose=Chooser(iter(choices(pair, "always")), [])))
     before = fake.exported()
     optimiser = torch.optim.Adam(fake.parameters(), 0.3)
     for _ in range(2):

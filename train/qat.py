@@ -18,11 +18,12 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fastnst.convert import card_of
+from fastnst.convert.choosing import Chooser
 from fastnst.convert.equalisation import float_adain, float_layer
 from fastnst.convert.forms import choices
 from fastnst.convert.pair import Pair, load_pair
 from fastnst.convert.pictures import calibration_pairs
-from fastnst.convert.quantisation import Chooser, quantise
+from fastnst.convert.quantisation import quantise
 from fastnst.images import atomic_output
 from fastnst.modelfile import to_bytes
 
@@ -93,7 +94,7 @@ class QatRecipe:
         self.pair = load_pair(Path(settings.start))
         pictures = calibration_pairs(Path(settings.calibrate))
         chooser = Chooser(iter(choices(self.pair, settings.winograd)), [])
-        self.fake = FakePair(quantise(self.pair, *pictures, chooser=chooser)).to(world.device)
+        self.fake = FakePair(quantise(self.pair, *pictures, choose=chooser)).to(world.device)
         self.networks: nn.Module = self.fake
         self.calibration = 2 * len(pictures[0])
         self.phases: Sequence[Phase] = [Phase("retrain", settings.steps, settings.batch, settings.size)]

@@ -20,7 +20,7 @@ struct PlainWindows {
   }
   // Times a scale, relative to 32768, rounded; plus 128 unless `centre`, as bytes.
   template <bool centre>
-  static void store(uint8_t* to, const Vector& low, const Vector& high, int16_t scale) {
+  [[gnu::noinline]] static void store(uint8_t* to, const Vector& low, const Vector& high, int16_t scale) {
     for (int c = 0; c < kLanes; c++) {
       const int32_t word = c < kLanes / 2 ? low[c] : high[c - kLanes / 2];
       to[c] = uint8_t(std::clamp(((word * scale + 16384) >> 15) + (centre ? 0 : 128), 0, 255));

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from fastnst.convert.cascade import quantise_cascade
+from fastnst.convert.choosing import Chooser
 from fastnst.convert.forms import LayerReport, choices
 from fastnst.convert.generator import quantise_graph
 from fastnst.convert.pair import Conv, Pair, load_pair, tensor_names
 from fastnst.convert.pictures import calibration_pairs
-from fastnst.convert.quantisation import Chooser, Ranges, quantise
+from fastnst.convert.quantisation import Ranges, quantise
 from fastnst.convert.stages import Stages, is_stages, load_stages
 from fastnst.convert.trained_generator import TrainedGenerator, is_generator, load_generator, psnr, source_pictures
 from fastnst.graphfile import GeneratorModel

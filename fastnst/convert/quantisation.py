@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import repeat
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -15,7 +14,6 @@ from torch import Tensor
 from fastnst.convert.arithmetic import (
     Grid,
     float_sums,
-    framed,
     layer_bound,
     pooled,
     simulate_adain,
@@ -24,9 +22,7 @@ from fastnst.convert.arithmetic import (
     views,
 )
 from fastnst.convert.equalisation import equalise, float_adain, paired
-from fastnst.convert.forms import Choice, LayerReport
-from fastnst.convert.pair import Conv, Pair, kernel_of
-from fastnst.convert.winograd import choose_scales, winograd_sums
+from fastnst.convert.pair import Conv, Pair
 from fastnst.modelfile import Layer, Model
 from fastnst.winograd import positions_of
 
@@ -42,8 +38,6 @@ DAMPING = 0.01
 """Share of the mean input energy by which a fit is held to the trained weights; 0.01 as in Frantar et al., ICLR 2023."""
 ROUNDED_TOGETHER = 64
 """Weights after which the errors are handed on to all the rest, in one product of matrices."""
-NEARLY_DEAD = 2
-"""Steps that a channel seldom deserves its time for."""
 SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6)
 """Weight ranges to try, relative to the largest weight."""
 
@@ -232,63 +226,9 @@ def prove_safe(layer: Layer) -> None:
         raise ValueError("a multiplier that could overflow the output")
 
 
-def quantise_winograd(
-    conv: Conv, streams: Sequence[Stream], sums: Sequence[Tensor], inputs: Grid, outputs: Grid, direct: Layer
-) -> Layer:
-    """``conv`` in Winograd's form, with the 3x3 weights of ``direct`` where it has them, and a bias of its own."""
-    layer = direct
-    if conv.upsample:
-        whole = replace(conv, weight=kernel_of(conv.weight)[None], upsample=False)
-        large = [Stream(stream.real, F.interpolate(stream.q.float(), scale_factor=2)) for stream in streams]
-        layer = replace(quantise_layer(whole, gather(large, sums, whole, inputs), inputs, outputs), upsample=True)
-    frames = [framed(stream.q.float(), conv.upsample) for stream in streams]
-    layer = replace(layer, scales=choose_scales(frames, conv.upsample))
-    missing = [(y / outputs.scale - winograd_sums(frame, layer)).mean((0, 2, 3)) for frame, y in zip(frames, sums, strict=True)]
-    bias = layer.bias + np.rint(torch.stack(missing).mean(0).double().numpy() / layer.multiplier)
-    if np.abs(bias).max() >= 2**31:
-        raise ValueError("a bias does not fit 32 bits")
-    layer = replace(layer, bias=bias.astype(np.int32))
-    prove_safe(layer)
-    return layer
-
-
-def decibels(maps: Sequence[Tensor], real: Sequence[Tensor], grid: Grid) -> float:
-    """Signal to noise of 8-bit ``maps``, the mean over pictures of their noise; of constant pictures nothing is counted."""
-    noise = []
-    for q, x in zip(maps, real, strict=True):
-        signal = (x - x.mean((2, 3), keepdim=True)).square().mean()
-        if signal > 0:
-            noise.append(((grid.real(q.float()) - x).square().mean() / signal).item())
-    return -10 * float(np.log10(max(float(np.mean(noise)), 1e-30))) if noise else float("inf")
-
-
-@dataclass
-class Chooser:
-    """Takes a :class:`Choice` for every layer, and notes what became of it."""
-
-    choices: Iterator[Choice]
-    reports: list[LayerReport]
-
-    def __call__(
-        self, conv: Conv, streams: Sequence[Stream], sums: Sequence[Tensor], grids: tuple[Grid, Grid], direct: Layer
-    ) -> Layer:
-        """The layer in the form that it shall have; ``streams`` are taken along, through the 8-bit network too."""
-        choice, wanted = next(self.choices), direct
-        real = [pooled(F.relu(y) if conv.relu else y, conv.pool) for y in sums]
-        maps = [simulate_layer(stream.q, direct) for stream in streams]
-        level, other = decibels(maps, real, grids[1]), None
-        if choice.wanted:
-            tried = quantise_winograd(conv, streams, sums, *grids, direct)
-            tried_maps = [simulate_layer(stream.q, tried) for stream in streams]
-            other = decibels(tried_maps, real, grids[1])
-            if level - other <= choice.limit:
-                wanted, maps = tried, tried_maps
-        for stream, x, q in zip(streams, real, maps, strict=True):
-            stream.real, stream.q = x, q
-        peaks = torch.stack([q[0].flatten(1).amax(1) for q in maps]).amax(0)
-        counts = [int((peaks <= top).sum()) if conv.relu else 0 for top in (0, NEARLY_DEAD)]
-        self.reports.append(LayerReport(wanted, choice.seconds, (level, other), counts[0], counts[1] - counts[0]))
-        return wanted
+Choose: TypeAlias = Callable[[Conv, Sequence[Stream], Sequence[Tensor], tuple[Grid, Grid], Layer], Layer]
+"""Takes a layer, the calibration pictures before it, the float network's sums, the grids of its input and output, and the layer
+as it is when direct; returns the layer in the form that it shall have."""
 
 
 def quantise_chain(
@@ -297,23 +237,25 @@ def quantise_chain(
     grid: Grid,
     ranges: Ranges,
     last: Grid | None = None,
-    chooser: Chooser | None = None,
+    choose: Choose | None = None,
 ) -> tuple[list[Layer], Grid]:
     """Quantise layer after layer, taking ``streams`` along; returns the layers and the grid of their output.
 
     Args:
         grid: of the 8-bit maps that the first layer reads.
         last: the grid that the last layer must write, if it may not be chosen.
-        chooser: of the layers' forms; without it all are direct.
+        choose: the layers' forms; without it all are direct.
     """
-    chooser = chooser or Chooser(repeat(Choice()), [])
     layers = []
     for i, conv in enumerate(convs):
         sums = [float_sums(stream.real, conv) for stream in streams]
         fixed = last if i + 1 == len(convs) else None
         output = fixed or best_grid(sums, conv.relu, ranges)
         direct = quantise_layer(conv, gather(streams, sums, conv, grid), grid, output)
-        layers.append(chooser(conv, streams, sums, (grid, output), direct))
+        layers.append(choose(conv, streams, sums, (grid, output), direct) if choose else direct)
+        for stream, y in zip(streams, sums, strict=True):
+            stream.real = pooled(F.relu(y) if conv.relu else y, conv.pool)
+            stream.q = simulate_layer(stream.q, layers[-1])
         grid = output
     return layers, grid
 
@@ -324,19 +266,19 @@ def quantise(
     contents: Sequence[Tensor],
     styles: Sequence[Tensor],
     ranges: Ranges = "mse",
-    chooser: Chooser | None = None,
+    choose: Choose | None = None,
 ) -> Model:
     """The engine's model of ``pair``, its card empty, fitted to pictures uint8 [1, 3, H, W] with sides of whole strides."""
     pictures = [*contents, *styles]
     unit = [picture.float() / 255 for picture in pictures]
     pair = equalise(pair, unit[: len(contents)], unit[len(contents) :])
     streams = [Stream(real, q) for real, q in zip(unit, pictures, strict=True)]
-    encoder, features = quantise_chain(pair.encoder, streams, Grid(PIXEL), ranges, chooser=chooser)
+    encoder, features = quantise_chain(pair.encoder, streams, Grid(PIXEL), ranges, choose=choose)
     mixed = [float_adain(content.real, style.real) for content, style in paired(streams)]
     middle = best_grid(mixed, False, ranges)
     stylised = []
     for real, (content, style) in zip(mixed, paired(streams), strict=True):
         q = simulate_adain(content.q, simulate_statistics(style.q, features.scale), features.scale, middle)
         stylised.append(Stream(real, q.round().to(torch.uint8)))
-    decoder, _ = quantise_chain(pair.decoder, stylised, middle, ranges, last=Grid(PIXEL), chooser=chooser)
+    decoder, _ = quantise_chain(pair.decoder, stylised, middle, ranges, last=Grid(PIXEL), choose=choose)
     return Model({}, encoder, decoder, features.scale, middle.scale, middle.zero)
