@@ -110,11 +110,6 @@ class Layer:
     def kernel(self) -> int:
         return 3 if self.upsample else int(self.weights.shape[1])
 
-    @property
-    def phases(self) -> int:
-        """Direct convolutions that the layer is stored as."""
-        return 4 if self.upsample and self.scales is None else 1
-
 
 @dataclass(frozen=True)
 class Model:
