@@ -40,7 +40,7 @@ VARIANTS = {
 VARIANTS["amd64"] = VARIANTS["x86_64"]
 SMALL = ["-Os", "-ffunction-sections"]
 """For what is never hot: glue, readers of files, and the baseline where every processor of ten years has a better variant."""
-READERS = {"fields", "graph", "model", "pnm"}
+READERS = {"fields", "graph", "model", "pnm", "winograd"}
 SHORT = ["-O2"]
 """For what calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster."""
 # Kernels: exceptions begin and end outside of them.

@@ -116,10 +116,20 @@ void bind_adain_engine(py::module_& module) {
     return new_picture(features, alpha, threads,
                        [&](uint8_t* pixels) { engine.decode(features, style, alpha, pixels, threads); });
   };
+  const auto layer_times = [](const AdainEngine& engine, int64_t height, int64_t width, int threads, int repeats) {
+    check_threads(threads);
+    if (repeats < 1) throw std::invalid_argument("repeats must be 1 or more");
+    std::vector<std::tuple<int, int, int, bool, bool, bool, int64_t, int64_t, double>> rows;
+    const py::gil_scoped_release release;
+    for (const LayerTime& t : engine.layer_times(height, width, threads, repeats))
+      rows.emplace_back(t.inputs, t.outputs, t.kernel, t.upsample, t.pool, t.winograd, t.height, t.width, t.seconds);
+    return rows;
+  };
   py::class_<AdainEngine>(module, "AdainModel")
       .def_property_readonly("card", [](const AdainEngine& engine) { return py::bytes(engine.card()); })
       .def("encode", encode, py::arg("image"), py::arg("threads"))
       .def("decode", decode, py::arg("features"), py::arg("mean"), py::arg("std"), py::arg("alpha"), py::arg("threads"))
+      .def("layer_times", layer_times, py::arg("height"), py::arg("width"), py::arg("threads"), py::arg("repeats"))
       .def("working_bytes", &AdainEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("threads") = 1);
 }
 

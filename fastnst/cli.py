@@ -215,9 +215,18 @@ def _convert(arguments: argparse.Namespace) -> int:
         return _fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
     try:
         from fastnst.convert import convert
+        from fastnst.convert.forms import table
     except ModuleNotFoundError as error:
         return _fail(f"fastnst convert needs {error.name}: pip install 'fastnst[torch]'")
-    card = convert(arguments.source, arguments.calibrate, arguments.output, name=arguments.name, overwrite=arguments.overwrite)
+    card = convert(
+        arguments.source,
+        arguments.calibrate,
+        arguments.output,
+        name=arguments.name,
+        overwrite=arguments.overwrite,
+        winograd=arguments.winograd,
+        report=(lambda reports: _print_table(table(reports))) if arguments.report else None,
+    )
     fidelity = f"  {card['psnr']} dB beside float" if "psnr" in card else ""
     print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes{fidelity}")
     return DONE
@@ -280,8 +289,13 @@ def _stem(text: str) -> str:
 
 def _bench(arguments: argparse.Namespace) -> int:
     try:
-        from fastnst.bench.run import run
+        from fastnst.bench.run import results_folder, run
 
+        if arguments.layers is not None:
+            from fastnst.bench import layers
+
+            print(layers.write(arguments.layers, arguments.size, arguments.output or results_folder()))
+            return DONE
         status = run(
             arguments.stems,
             quick=arguments.quick,
@@ -332,6 +346,11 @@ def _parser() -> argparse.ArgumentParser:
         "--calibrate", type=_path, metavar="FOLDER", required=True, help="pictures that the value ranges are measured on"
     )
     convert.add_argument("--name", help="name on the model's card; default: that of the file")
+    forms = (
+        "layers in Winograd's form: never (default), always, auto: those faster by it here that lose little, or numbers: 3,4"
+    )
+    convert.add_argument("--winograd", default="never", metavar="LAYERS", help=forms)
+    convert.add_argument("--report", action="store_true", help="print times, quality and form of every layer")
     convert.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
     train = command("train", _train, "run a training recipe (needs torch)")
@@ -347,6 +366,10 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--compare", action="store_true", help="print times beside those of the last committed report")
     bench.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     bench.add_argument("--limit", type=_positive, metavar="SECONDS", help="begin no operation after so long; default: no limit")
+    bench.add_argument("--layers", metavar="NAME_OR_FILE", help="of an AdaIN model instead: the time of each layer")
+    bench.add_argument(
+        "--size", type=_at_least(1), default=512, metavar="N", help="of --layers: the picture's sides; default: 512"
+    )
     bench.add_argument("-o", "--output", type=_path, metavar="FOLDER", help="for the reports; default: bench/results")
     return parser
 

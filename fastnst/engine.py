@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,6 +72,30 @@ class WctLook:
 
 
 AnyLook: TypeAlias = Look | WctLook
+
+
+class LayerTime(NamedTuple):
+    """A layer at work, and the fewest seconds that took; ``height`` x ``width`` is its map before pooling."""
+
+    inputs: int
+    outputs: int
+    kernel: int
+    upsample: bool
+    pool: bool
+    winograd: bool
+    height: int
+    width: int
+    seconds: float
+
+    @property
+    def macs(self) -> int:
+        """Multiply-adds of the direct convolution, of an upsampled map where there is one."""
+        return self.inputs * self.outputs * self.kernel**2 * self.height * self.width
+
+    @property
+    def kind(self) -> str:
+        """Kernel and what goes with it."""
+        return f"{self.kernel}x{self.kernel}" + " up" * self.upsample + " pool" * self.pool
 
 
 def _weighted(arrays: Sequence[NDArray[np.float64]], weights: Sequence[float]) -> NDArray[np.float64]:
@@ -162,6 +186,16 @@ class Engine:
             raise ValueError("this is a WCT model: it takes features and looks of WCT models")
         colorings = [(level, coloring.mean, coloring.root) for level, coloring in look.levels.items()]
         return wct.decode(content, colorings, alpha, threads)
+
+    def layer_times(self, height: int, width: int, threads: int | None = None, repeats: int = 5) -> list[LayerTime]:
+        """The layers of an AdaIN model, encoder's first, each run alone ``repeats`` times for a picture of this size.
+
+        Raises:
+            ValueError: the model is of another kind, or the size is none.
+        """
+        if not isinstance(self._model, AdainModel):
+            raise ValueError(f"this is {self._described()}: layers are timed of AdaIN models alone")
+        return [LayerTime(*each) for each in self._model.layer_times(height, width, threads or default_threads(), repeats)]
 
     def working_bytes(self, height: int, width: int, levels: Sequence[int] | None = None) -> int:
         """Bytes the engine allocates to stylize a picture of this size: its plan, features included, weights not."""

@@ -6,7 +6,7 @@ A file is data only: no code, no paths, nothing to evaluate. All numbers are lit
 offset  bytes  content
 ======  =====  ========================================================================
 0       4      ``FNST``
-4       4      u32 format version, 2
+4       4      u32 format version: 2, or 3 if some layer has Winograd's form
 8       8      u64 length of the whole file
 16      4      u32 kind of model: 1 = AdaIN pair, 2 = WCT stages, 3 = generator
 20      4      u32 length of the card
@@ -34,7 +34,11 @@ A layer is seven u32 -- inputs, outputs, kernel (1 or 3), upsample (0 or 1; not 
 * bias, s32: ``[outputs]``, with ``upsample`` ``[4][outputs]``;
 * multiplier, f32, of the same shape as the bias.
 
-What a layer computes, exactly, on 8-bit unsigned maps ``q``::
+In version 3 an eighth u32 follows ``coded``, the layer's form: 0, or 1 for Winograd's. Layers of the latter have kernel 3 and
+are neither an encoder's first nor a decoder's last; weights, bias and multiplier are shaped as without ``upsample``; and there
+is a fourth array, scales, s16, ``[4][4]``, with ``upsample`` ``[3][3]``. :mod:`fastnst.winograd` says what they compute.
+
+What other layers compute, exactly, on 8-bit unsigned maps ``q``::
 
     acc = bias + sum(weight * q)                             32-bit integers; cannot overflow, or the file is refused
     out = clamp(round(float32(acc) * multiplier) + zero, 0, 255)
@@ -59,8 +63,9 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -70,13 +75,14 @@ from fastnst.fields import array_field, padded, weights_field
 from fastnst.graphfile import GeneratorModel, node_bytes
 
 MAGIC = b"FNST"
-VERSION = 2
+VERSION, VERSION_WITH_FORMS = 2, 3
 KIND_ADAIN, KIND_WCT, KIND_GENERATOR = 1, 2, 3
 POOLS = ("none", "floor", "ceil")
 
 _HEADER = struct.Struct("<4sIQIIIIffII")
 _STAGE = struct.Struct("<3I")
 _LAYER = struct.Struct("<7I")
+_FORM = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,8 @@ class Layer:
     zero: int = 0
     upsample: bool = False
     pool: str = "none"
+    scales: NDArray[np.int16] | None = None
+    """Of Winograd's form; None for a direct layer."""
 
     @property
     def inputs(self) -> int:
@@ -134,21 +142,29 @@ class WctModel:
     stages: Mapping[int, Stage]
 
 
-def _layer_bytes(layer: Layer) -> bytes:
+def _layer_bytes(layer: Layer, version: int) -> bytes:
     coded, weights = weights_field(layer.weights)
     kinds = layer.kernel, layer.upsample, POOLS.index(layer.pool), layer.zero, coded
     head = _LAYER.pack(layer.inputs, layer.outputs, *kinds)
-    return head + weights + array_field(layer.bias, "<i4") + array_field(layer.multiplier, "<f4")
+    if version == VERSION_WITH_FORMS:
+        head += _FORM.pack(layer.scales is not None)
+    scales = b"" if layer.scales is None else array_field(layer.scales, "<i2")
+    return head + weights + array_field(layer.bias, "<i4") + array_field(layer.multiplier, "<f4") + scales
 
 
-def _stage_bytes(number: int, stage: Stage) -> bytes:
+def _version_of(layers: Iterable[Layer]) -> int:
+    return VERSION if all(layer.scales is None for layer in layers) else VERSION_WITH_FORMS
+
+
+def _stage_bytes(number: int, stage: Stage, version: int) -> bytes:
+    layer_bytes = partial(_layer_bytes, version=version)
     arrays = (stage.feature_scale, stage.decoder_scale, stage.decoder_zero)
     return b"".join(
         (
             _STAGE.pack(number, len(stage.encoder), len(stage.decoder)),
-            *map(_layer_bytes, stage.encoder),
+            *map(layer_bytes, stage.encoder),
             *(array_field(array, "<f4") for array in arrays),
-            *map(_layer_bytes, stage.decoder),
+            *map(layer_bytes, stage.decoder),
         )
     )
 
@@ -156,18 +172,22 @@ def _stage_bytes(number: int, stage: Stage) -> bytes:
 def to_bytes(model: Model | WctModel | GeneratorModel) -> bytes:
     """The file's content."""
     fields: tuple[int, int, int, float, float, int]
+    version = VERSION
     if isinstance(model, WctModel):
         fields = (KIND_WCT, len(model.stages), 0, 0.0, 0.0, 0)
-        content = [_stage_bytes(number, stage) for number, stage in sorted(model.stages.items(), reverse=True)]
+        version = _version_of(layer for stage in model.stages.values() for layer in (*stage.encoder, *stage.decoder))
+        content = [_stage_bytes(number, stage, version) for number, stage in sorted(model.stages.items(), reverse=True)]
     elif isinstance(model, GeneratorModel):
         fields = (KIND_GENERATOR, len(model.nodes), 0, 0.0, 0.0, 0)
         content = list(map(node_bytes, model.nodes))
     else:
         scales = (model.feature_scale, model.decoder_scale, model.decoder_zero)
         fields = (KIND_ADAIN, len(model.encoder), len(model.decoder), *scales)
-        content = list(map(_layer_bytes, (*model.encoder, *model.decoder)))
+        layers = (*model.encoder, *model.decoder)
+        version = _version_of(layers)
+        content = [_layer_bytes(layer, version) for layer in layers]
     card = json.dumps(model.card, ensure_ascii=False, sort_keys=True).encode()
     body = b"".join((padded(card), *content))
     length = _HEADER.size + len(body) + hashlib.sha256().digest_size
-    header = _HEADER.pack(MAGIC, VERSION, length, fields[0], len(card), *fields[1:], 0)
+    header = _HEADER.pack(MAGIC, version, length, fields[0], len(card), *fields[1:], 0)
     return header + body + hashlib.sha256(header + body).digest()

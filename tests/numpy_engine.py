@@ -11,7 +11,7 @@ import json
 import math
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fastnst import _engine
 from fastnst.modelfile import POOLS, Layer, Model, Stage, WctModel
+from fastnst.winograd import centre, positions_of
 
 Map = NDArray[np.uint8]
 Real = NDArray[np.float64]
@@ -83,13 +84,17 @@ def parse_weights(cursor: Cursor, shape: tuple[int, ...], coded: int) -> NDArray
     return np.frombuffer(prefix_decoded(cursor.padded(coded), int(np.prod(shape))), np.int8).reshape(shape).copy()
 
 
-def _parse_layer(cursor: Cursor) -> Layer:
+def _parse_layer(cursor: Cursor, version: int) -> Layer:
     inputs, outputs, kernel, upsample, pool, zero, coded = struct.unpack("<7I", cursor.take(28))
+    (form,) = struct.unpack("<I", cursor.take(4)) if version == 3 else (0,)
+    if form > 1 or (form and kernel != 3):
+        raise ValueError("an unknown form of layer")
     if min(inputs, outputs) < 1 or kernel not in {1, 3} or upsample > 1 or pool > 2 or zero > 255:
         raise ValueError("a layer's head is out of range")
     if upsample and (kernel != 3 or pool):
         raise ValueError("an upsampling layer has kernel 3 and no pool")
-    phases, taps = ((4,), 2) if upsample else ((), kernel)
+    phases, taps = ((4,), 2) if upsample and not form else ((), kernel)
+    side = 3 if upsample else 4
     return Layer(
         weights=parse_weights(cursor, (*phases, outputs, taps, taps, inputs), coded),
         bias=cursor.array("<i4", (*phases, outputs)),
@@ -97,15 +102,16 @@ def _parse_layer(cursor: Cursor) -> Layer:
         zero=zero,
         upsample=bool(upsample),
         pool=POOLS[pool],
+        scales=cursor.array("<i2", (side, side)) if form else None,
     )
 
 
-def _parse_stage(cursor: Cursor) -> tuple[int, Stage]:
+def _parse_stage(cursor: Cursor, version: int) -> tuple[int, Stage]:
     number, encoders, decoders = struct.unpack("<3I", cursor.take(12))
-    encoder = [_parse_layer(cursor) for _ in range(encoders)]
+    encoder = [_parse_layer(cursor, version) for _ in range(encoders)]
     channels = (encoder[-1].outputs,)
     feature_scale, decoder_scale, decoder_zero = (cursor.array("<f4", channels) for _ in range(3))
-    decoder = [_parse_layer(cursor) for _ in range(decoders)]
+    decoder = [_parse_layer(cursor, version) for _ in range(decoders)]
     return number, Stage(encoder, decoder, feature_scale, decoder_scale, decoder_zero)
 
 
@@ -118,21 +124,21 @@ def parse(data: bytes) -> Model | WctModel:
     magic, version, length, kind, card, encoders, decoders, feature_scale, decoder_scale, zero, reserved = _HEADER.unpack(
         cursor.take(_HEADER.size)
     )
-    if (magic, version, length, reserved) != (b"FNST", 2, len(data), 0) or kind not in {1, 2} or zero > 255:
+    if (magic, length, reserved) != (b"FNST", len(data), 0) or version not in {2, 3} or kind not in {1, 2} or zero > 255:
         raise ValueError("a header field is out of range")
     if kind == 2 and any((decoders, feature_scale, decoder_scale, zero)):
         raise ValueError("a header field that is not zero")
     text = json.loads(cursor.padded(card))
     model: Model | WctModel
     if kind == 2:
-        stages = [_parse_stage(cursor) for _ in range(encoders)]
+        stages = [_parse_stage(cursor, version) for _ in range(encoders)]
         numbers = [number for number, _ in stages]
         if not numbers or numbers != sorted(set(numbers) & {1, 2, 3, 4, 5}, reverse=True):
             raise ValueError("stages out of order")
         model = WctModel(text, dict(stages))
     else:
-        encoder = [_parse_layer(cursor) for _ in range(encoders)]
-        decoder = [_parse_layer(cursor) for _ in range(decoders)]
+        encoder = [_parse_layer(cursor, version) for _ in range(encoders)]
+        decoder = [_parse_layer(cursor, version) for _ in range(decoders)]
         model = Model(text, encoder, decoder, feature_scale, decoder_scale, zero)
     if cursor.at != len(body):
         raise ValueError("bytes after the last layer")
@@ -173,8 +179,56 @@ def _pooled(q: Map, pool: str) -> Map:
     return q.reshape(q.shape[0] // 2, 2, q.shape[1] // 2, 2, -1).max((1, 3))
 
 
+def _crossed(axis: int, x: NDArray[Any], upsample: bool) -> list[NDArray[Any]]:
+    """What positions take of the rows (axis 0) or columns (axis 1) of a framed map."""
+    x = np.moveaxis(x, axis, 0)
+    if upsample:
+        a, b, c = x[:-2], x[1:-1], x[2:]
+        parts = [a - b, b, b - c]
+    else:
+        if len(x) % 2:
+            x = np.concatenate((x, x[-1:]))  # counts for outputs that are cut off
+        a, b, c, d = x[:-3:2], x[1:-2:2], x[2:-1:2], x[3::2]
+        parts = [a - c, b + c, c - b, b - d]
+    return [np.moveaxis(part, 0, axis) for part in parts]
+
+
+def _outputs(axis: int, parts: Sequence[NDArray[np.float32]], upsample: bool) -> NDArray[np.float32]:
+    """What becomes of positions along an axis: its even and its odd outputs."""
+    if upsample:
+        a, b, c = parts
+        both = a + b, b - c
+    else:
+        a, b, c, d = parts
+        both = (a + b) + c, (b - c) - d
+    shape = list(a.shape)
+    shape[axis] *= 2
+    return np.stack(both, axis + 1).reshape(shape)
+
+
+def _run_winograd(q: Map, layer: Layer) -> Map:
+    """A layer of Winograd's form, as :mod:`fastnst.winograd` says."""
+    assert layer.scales is not None
+    rows = _crossed(0, _framed(q, layer.upsample).astype(np.int64), layer.upsample)
+    windows = [part for row in rows for part in _crossed(1, row, layer.upsample)]
+    numbers, side = positions_of(layer), len(layer.scales)
+    products = []
+    for i, v in enumerate(windows):
+        offset = 0 if i == centre(layer.upsample) else 128
+        u = np.clip((v * int(layer.scales.flat[i]) + 16384 >> 15) + offset, 0, 255)
+        acc = u.astype(np.float64) @ numbers.weights[i].T.astype(np.float64) + numbers.start[i].astype(np.float64)
+        assert np.abs(acc).max() < 2**31
+        products.append(acc.astype(np.float32) * numbers.multiplier[i])
+    along = [_outputs(0, products[column::side], layer.upsample) for column in range(side)]
+    out = np.rint(_outputs(1, along, layer.upsample)).astype(np.float64) + layer.zero
+    height, width = (2 * side if layer.upsample else side for side in q.shape[:2])
+    return _pooled(np.clip(out, 0, 255).astype(np.uint8)[:height, :width], layer.pool)
+
+
 def run_layer(q: Map, layer: Layer) -> Map:
     """One layer on a map [H, W, I]."""
+    if layer.scales is not None:
+        return _run_winograd(q, layer)
     if not layer.upsample:
         frame = q if layer.kernel == 1 else _framed(q, upsample=False)
         return _pooled(_requantise(_slide(frame, layer.weights, layer.bias), layer.multiplier, layer.zero), layer.pool)
@@ -361,6 +415,20 @@ def random_layer(
     return Layer(weights, bias.astype(np.int32), multiplier, zero, upsample, pool)
 
 
+def random_winograd_layer(
+    lcg: Lcg, probe: Map, outputs: int, *, upsample: bool = False, pool: str = "none", zero: int = 0
+) -> Layer:
+    """The same of Winograd's form; most, but not all, of what becomes of ``probe`` passes unclamped."""
+    shown = probe.repeat(2, 0).repeat(2, 1) if upsample else probe
+    layer = random_layer(lcg, shown, outputs, pool=pool, zero=zero)
+    rows = _crossed(0, _framed(probe, upsample).astype(np.int64), upsample)
+    most = [max(int(np.abs(part).max()), 1) for row in rows for part in _crossed(1, row, upsample)]
+    limits = [255 if i == centre(upsample) else 127 for i in range(len(most))]
+    scales = [min(32767, 32768 * limit * (9 + lcg.below(4)) // (10 * top)) for limit, top in zip(limits, most, strict=True)]
+    side = math.isqrt(len(scales))
+    return replace(layer, upsample=upsample, scales=np.array(scales, np.int16).reshape(side, side))
+
+
 @dataclass(frozen=True)
 class Shape:
     """What a layer is, before it has weights."""
@@ -370,6 +438,12 @@ class Shape:
     resizes: bool = False
     ceil: bool = False
     zero: int = 0
+    winograd: bool = False
+
+    def layer(self, lcg: Lcg, probe: Map, *, upsample: bool = False, pool: str = "none") -> Layer:
+        if self.winograd:
+            return random_winograd_layer(lcg, probe, self.outputs, upsample=upsample, pool=pool, zero=self.zero)
+        return random_layer(lcg, probe, self.outputs, self.kernel, upsample=upsample, pool=pool, zero=self.zero)
 
 
 def model_of(lcg: Lcg, encoder: Sequence[Shape], decoder: Sequence[Shape]) -> Model:
@@ -378,7 +452,7 @@ def model_of(lcg: Lcg, encoder: Sequence[Shape], decoder: Sequence[Shape]) -> Mo
     layers: list[Layer] = []
     for shape in encoder:
         pool = ("none", "floor", "ceil")[shape.resizes + (shape.resizes and shape.ceil)]
-        layers.append(random_layer(lcg, probe, shape.outputs, shape.kernel, pool=pool, zero=shape.zero))
+        layers.append(shape.layer(lcg, probe, pool=pool))
         probe = run_layer(probe, layers[-1])
     feature_scale, decoder_scale, zero = (1 + lcg.below(1000)) / 4096, 0.0, lcg.below(64)
     decoder_scale = feature_scale * (16 + lcg.below(16)) / 16
@@ -386,18 +460,22 @@ def model_of(lcg: Lcg, encoder: Sequence[Shape], decoder: Sequence[Shape]) -> Mo
     probe = renormalise(model, probe, *statistics(model, probe), alpha=0.0)
     tail: list[Layer] = []
     for shape in decoder:
-        tail.append(random_layer(lcg, probe, shape.outputs, shape.kernel, upsample=shape.resizes, zero=shape.zero))
+        tail.append(shape.layer(lcg, probe, upsample=shape.resizes))
         probe = run_layer(probe, tail[-1])
     return Model(model.card, layers, tail, feature_scale, decoder_scale, zero)
 
 
-def random_model(lcg: Lcg, widest: int = 40) -> Model:
-    """A model of random structure: up to three pools and as many upsamplings among layers of kernel 1 and 3."""
+def random_model(lcg: Lcg, widest: int = 40, winograd: bool = False) -> Model:
+    """A model of random structure: up to three pools and as many upsamplings among layers of kernel 1 and 3.
+
+    Args:
+        winograd: give that form to all layers that can have it.
+    """
 
     def shapes(count: int, encoder: bool) -> list[Shape]:
         places = list(range(count))
         resizing = {places.pop(lcg.below(len(places))) for _ in range(halvings)}
-        return [
+        drawn = [
             Shape(
                 outputs=1 + lcg.below(widest) if encoder or i + 1 < count else 3,
                 kernel=3 if i in resizing and not encoder else (1, 3, 3)[lcg.below(3)],
@@ -407,6 +485,8 @@ def random_model(lcg: Lcg, widest: int = 40) -> Model:
             )
             for i in range(count)
         ]
+        inner = range(1, count) if encoder else range(count - 1)
+        return [replace(shape, winograd=winograd and shape.kernel == 3 and i in inner) for i, shape in enumerate(drawn)]
 
     encoders, decoders = 1 + lcg.below(4), 1 + lcg.below(4)
     halvings = lcg.below(1 + min(3, encoders, decoders))

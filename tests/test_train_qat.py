@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from skimage import data
-from trained_pair import FACTS, Trained, as_tensor, content_photograph, style_photograph
+from trained_pair import FACTS, Trained, as_picture, as_tensor, content_photograph, style_photograph
 
 from fastnst.convert.arithmetic import simulate
+from fastnst.convert.choosing import Chooser
+from fastnst.convert.forms import choices
 from fastnst.convert.pair import load_pair
 from fastnst.convert.quantisation import quantise
 from fastnst.engine import Engine
@@ -50,20 +54,44 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def settings(source: Path, folder: Path, **others: int) -> qat.QatSettings:
+def settings(source: Path, folder: Path, **others: Any) -> qat.QatSettings:
     return qat.QatSettings(start=str(source), calibrate=str(folder / "content-train"), size=64, **others)
 
 
-def test_forward_is_the_engine(source: Path) -> None:
+@pytest.mark.parametrize("winograd", ["never", "always"])
+def test_forward_is_the_engine(source: Path, winograd: str) -> None:
     content, style = (as_tensor(picture()) for picture in (content_photograph, style_photograph))
-    model = quantise(load_pair(source), [content], [style])
+    pair = load_pair(source)
+    model = quantise(pair, [content], [style], choose=Chooser(iter(choices(pair, winograd)), []))
     fake = FakePair(model)
     assert torch.equal(fake(content.float(), style.float()), simulate(model, content, style).float())
     assert to_bytes(fake.exported()) == to_bytes(model)
 
 
-def test_the_model_comes_closer_to_its_float_network(source: Path, folder: Path, tmp_path: Path) -> None:
-    given = settings(source, folder, steps=30)
+def test_what_was_trained_is_what_runs(source: Path) -> None:
+    """Every parameter of Winograd's form is trained, and what is exported then is still the network of ``forward``."""
+    content, style = (as_tensor(picture()[:64, :64]) for picture in (content_photograph, style_photograph))
+    pair = load_pair(source)
+    fake = FakePair(quantise(pair, [content], [style], choose=Chooser(iter(choices(pair, "always")), [])))
+    before = fake.exported()
+    optimiser = torch.optim.Adam(fake.parameters(), 0.3)
+    for _ in range(2):
+        optimiser.zero_grad()
+        (fake(content.float(), style.float()) - 90).square().mean().backward()
+        assert all(each.grad is not None and each.grad.abs().max() > 0 for each in fake.parameters())
+        optimiser.step()
+    model = fake.exported()
+    for name in ("weights", "bias", "multiplier", "scales"):
+        assert (getattr(model.encoder[3], name) != getattr(before.encoder[3], name)).any()
+    assert torch.equal(fake(content.float(), style.float()), simulate(model, content, style).float())
+    engine = Engine(to_bytes(model))
+    made = engine.decode(engine.encode(as_picture(content), 1), engine.look(as_picture(style), 1), 1.0, 1)
+    np.testing.assert_array_equal(as_tensor(made).float(), fake(content.float(), style.float()).detach())
+
+
+@pytest.mark.parametrize("winograd", ["never", "always"])
+def test_the_model_comes_closer_to_its_float_network(source: Path, folder: Path, tmp_path: Path, winograd: str) -> None:
+    given = settings(source, folder, steps=30, winograd=winograd)
     place = Place(folder, tmp_path, threads=1)
     recipe = qat.QatRecipe(given, place, World())
     content, style = recipe.crops(COUNTERS)
@@ -84,5 +112,7 @@ def test_command_writes_a_model_that_runs(source: Path, folder: Path, tmp_path: 
 def test_what_cannot_be_meant_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="float32"):
         qat.QatSettings(precision="bfloat16")
+    with pytest.raises(ValueError, match="any machine"):
+        qat.QatSettings(winograd="auto")
     with pytest.raises(ValueError, match="start and calibrate"):
         qat.QatRecipe(qat.QatSettings(), Place(folder, folder), World())

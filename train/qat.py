@@ -18,7 +18,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fastnst.convert import card_of
+from fastnst.convert.choosing import Chooser
 from fastnst.convert.equalisation import float_adain, float_layer
+from fastnst.convert.forms import choices
 from fastnst.convert.pair import Pair, load_pair
 from fastnst.convert.pictures import calibration_pairs
 from fastnst.convert.quantisation import quantise
@@ -39,6 +41,7 @@ class QatSettings(Settings):
 
     start: str = field(default="", metadata={"help": "final.safetensors of a trained pair"})
     calibrate: str = field(default="", metadata={"help": "folder of pictures that ranges are chosen with"})
+    winograd: str = field(default="never", metadata={"help": "layers in Winograd's form: never, always or numbers such as 3,4"})
     steps: int = 600
     batch: int = 2
     size: int = 256
@@ -57,6 +60,8 @@ class QatSettings(Settings):
         super().__post_init__()
         if self.precision != "float32":
             raise ValueError("precision: whole numbers up to 2^24 need float32")
+        if self.winograd == "auto":
+            raise ValueError("winograd: a run goes on on any machine, so name the layers that fastnst convert --report chooses")
 
 
 @torch.no_grad()
@@ -88,7 +93,8 @@ class QatRecipe:
         self.settings, self.world = settings, world
         self.pair = load_pair(Path(settings.start))
         pictures = calibration_pairs(Path(settings.calibrate))
-        self.fake = FakePair(quantise(self.pair, *pictures)).to(world.device)
+        chooser = Chooser(iter(choices(self.pair, settings.winograd)), [])
+        self.fake = FakePair(quantise(self.pair, *pictures, choose=chooser)).to(world.device)
         self.networks: nn.Module = self.fake
         self.calibration = 2 * len(pictures[0])
         self.phases: Sequence[Phase] = [Phase("retrain", settings.steps, settings.batch, settings.size)]

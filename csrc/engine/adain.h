@@ -43,6 +43,11 @@ class AdainEngine {
   // whose maps are smaller than this decoder needs.
   void decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const;
 
+  // How long each layer takes; see Codec.
+  std::vector<LayerTime> layer_times(int64_t height, int64_t width, int threads, int repeats) const {
+    return codec_.layer_times(height, width, threads, repeats);
+  }
+
   // Bytes of working memory that stylizing a picture of this size takes: maps, scratch and the features kept between.
   uint64_t working_bytes(int64_t height, int64_t width, int threads) const;
 

@@ -114,4 +114,13 @@ Codec::Needs Codec::needs(int64_t height, int64_t width, int threads) const {
   return needs;
 }
 
+std::vector<LayerTime> Codec::layer_times(int64_t height, int64_t width, int threads, int repeats) const {
+  const int64_t h = extended(height), w = extended(width);
+  std::vector<LayerTime> times = encoder_.layer_times(h, w, threads, repeats);
+  const Network::Plan plan = encoder_.plan(h, w, threads);
+  const std::vector<LayerTime> rest = decoder_.layer_times(plan.height, plan.width, threads, repeats);
+  times.insert(times.end(), rest.begin(), rest.end());
+  return times;
+}
+
 }  // namespace fastnst

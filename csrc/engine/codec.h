@@ -59,6 +59,9 @@ class Codec {
   void decode(const Encoded& features, const RowTransform& transform, uint8_t* picture, int threads,
               Workspaces& workspaces) const;
 
+  // Network::layer_times of the encoder for a picture of this size, followed by those of the decoder.
+  std::vector<LayerTime> layer_times(int64_t height, int64_t width, int threads, int repeats) const;
+
   // Bytes for a picture of this size: of the workspace that both directions share, and of the feature map between them.
   struct Needs {
     uint64_t slots[2], scratch, features;

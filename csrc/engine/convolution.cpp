@@ -129,7 +129,7 @@ void PackedConvolution::run_row(const GraphMap& source, const GraphMap& target, 
   if (form_ == Form::depthwise) return run_depthwise(source, target, y);
   constexpr int64_t kNumber = sizeof(int16_t);
   ConvRow row{};
-  row.source_row = source.row_bytes, row.wide = true;
+  row.source_row = source.row_bytes, row.writes = Numbers::words;
   const auto run = [&](const Phase& phase, int64_t from_row) {
     phase.weights.put(row);
     row.source = source.row(from_row - phase.above) - phase.left * source.pixel;

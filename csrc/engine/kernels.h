@@ -12,6 +12,10 @@ constexpr int kLanes = 16;
 // The size of the next group when `blocks` are left.
 constexpr int group_size(int blocks) { return blocks >= 4 ? 4 : blocks >= 2 ? 2 : 1; }
 
+// What becomes of an accumulator. Words: s16, clamp(round(float(acc) * multiplier), -32768, 32767), without a zero point. Sums:
+// the accumulator itself, s32.
+enum class Numbers : uint8_t { bytes, words, sums };
+
 // A convolution along one row: for each of `pixels` outputs, `rows` runs of `steps` times 4 input bytes, against weights
 // packed [group][row][step][block of the group][16 lanes][4 bytes].
 struct ConvRow {
@@ -23,7 +27,7 @@ struct ConvRow {
   const int32_t* bias;      // [blocks * 16]
   const float* multiplier;  // [blocks * 16]
   int32_t zero;
-  bool wide;  // write s16: clamp(round(float(acc) * multiplier), -32768, 32767), without a zero point
+  Numbers writes;
   int blocks;
   uint8_t* target;  // 16 numbers per block are written for every pixel, in ascending order
   ptrdiff_t target_pixel;
@@ -66,6 +70,31 @@ struct DepthwiseRow {
   int64_t pixels, channels;  // channels: a multiple of 16
 };
 
+// Windows, side by side, into positions of Winograd's form; see fastnst/winograd.py.
+struct WindowRow {
+  bool upsample;
+  const uint8_t* rows[4];  // the first window's pixels, three rows with upsample
+  int64_t channels;        // a multiple of 16, and the bytes of a pixel
+  const int16_t* scales;   // [positions]
+  uint8_t* target;         // [positions][tiles][channels]; up to 63 bytes are written beyond the last tile of a position
+  ptrdiff_t position;      // bytes from one position to the next
+  int64_t tiles;
+};
+
+// Positions into outputs: two rows of two for every tile, or the largest of the first `rows` x `columns` of them.
+struct OutputRow {
+  bool upsample, pool;
+  int rows, columns;        // 1 or 2 each
+  const int32_t* sums;      // [positions][tiles][lanes]
+  ptrdiff_t position;       // numbers from one position to the next
+  const float* multiplier;  // [positions][lanes]
+  int lanes;                // a multiple of 16
+  int32_t zero;
+  uint8_t* target;
+  ptrdiff_t target_pixel, target_row;
+  int64_t tiles;
+};
+
 // What an affine node does to one row; see fastnst/graphfile.py. With t = source * slope + offset, two float32 operations, and
 // t = max(t, t * negative), a third one:
 struct AffineRow {
@@ -102,6 +131,8 @@ struct Kernels {
   void (*sum_wide_row)(const int16_t* q, int64_t pixels, int64_t stride, int64_t* sums, uint64_t* squares);
   void (*narrow_row)(const AffineRow&);
   void (*wide_row)(const AffineRow&);
+  void (*window_row)(const WindowRow&);
+  void (*output_row)(const OutputRow&);
 };
 
 // Every compiled path, best first.

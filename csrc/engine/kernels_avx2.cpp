@@ -27,7 +27,7 @@ bool supported() { return __builtin_cpu_supports("avx2"); }
 }  // namespace
 
 extern const Kernels kAvx2;
-const Kernels kAvx2 = make_kernels<Avx256Tile<WideningDot>, Avx256Lanes<WideningDot>>(
+const Kernels kAvx2 = make_kernels<Avx256Tile<WideningDot>, Avx256Lanes<WideningDot>, Avx256Windows>(
     "avx2", supported, depthwise_columns<Avx256Columns<WideningDot>>);
 
 }  // namespace fastnst

@@ -36,9 +36,15 @@ struct Avx256Tile {
       }
     }
     for (int p = 0; p < 4; p++) {
-      const __m256i words = quantise(acc[p][0], acc[p][1], group.multiplier, row.wide ? 0 : row.zero);
       uint8_t* to = target + p * target_pixel;
-      if (row.wide)
+      if (row.writes == Numbers::sums) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), acc[p][0]);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + 1, acc[p][1]);
+        continue;
+      }
+      const bool wide = row.writes == Numbers::words;
+      const __m256i words = quantise(acc[p][0], acc[p][1], group.multiplier, wide ? 0 : row.zero);
+      if (wide)
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), words);
       else
         _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
@@ -80,6 +86,25 @@ struct Avx256Lanes {
   static void store(int32_t* to, const Sums& sums) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), sums.low);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + 1, sums.high);
+  }
+};
+
+struct Avx256Windows {
+  static constexpr int channels = 32;
+  using Vector [[gnu::vector_size(32)]] = int16_t;
+  static void load(const uint8_t* from, Vector& low, Vector& high) {
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)), zero = _mm256_setzero_si256();
+    low = reinterpret_cast<Vector>(_mm256_unpacklo_epi8(bytes, zero));
+    high = reinterpret_cast<Vector>(_mm256_unpackhi_epi8(bytes, zero));
+  }
+  template <bool centre>
+  static void store(uint8_t* to, Vector low, Vector high, int16_t scale) {
+    const __m256i factor = _mm256_set1_epi16(scale);
+    const __m256i a = _mm256_mulhrs_epi16(reinterpret_cast<__m256i>(low), factor);
+    const __m256i b = _mm256_mulhrs_epi16(reinterpret_cast<__m256i>(high), factor);
+    const __m256i bytes =
+        centre ? _mm256_packus_epi16(a, b) : _mm256_xor_si256(_mm256_packs_epi16(a, b), _mm256_set1_epi8(-128));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes);
   }
 };
 

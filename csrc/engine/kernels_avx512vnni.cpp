@@ -31,10 +31,13 @@ namespace {
 #define NEXT "add %[tp], %[t]\n"
 // One scaled accumulator, saturated to words, into its place.
 #define WORDS(acc, multiplier, place) SCALE(acc, multiplier) "vpmovsdw %%zmm" #acc ", " #place "(%[t])\n"
-// Jumps to the stores of words instead of bytes.
-#define UNLESS_BYTES "cmpb $0, %[wide]\n jne 3f\n"
-#define OR_ELSE "jmp 4f\n 3:\n"
+// Jumps to the stores of sums, or of words, instead of bytes.
+#define UNLESS_QUANTISED "cmpb $1, %[writes]\n ja 5f\n"
+#define UNLESS_BYTES "cmpb $0, %[writes]\n jne 3f\n"
+#define WORDS_ELSE "jmp 4f\n 3:\n"
+#define SUMS_ELSE "jmp 4f\n 5:\n"
 #define DONE "4:\n"
+#define SUM(acc, place) "vmovdqu64 %%zmm" #acc ", " #place "(%[t])\n"
 
 // Addresses of eight pixels from a base register, with s = 1, s3 = 3, s5 = 5, s7 = 7 source pixels.
 #define AT0(base) "(%[" base "])"
@@ -71,10 +74,11 @@ void Avx512Tile::run<4>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
   const int16_t zero = int16_t(row.zero);
-  const bool wide = row.wide;
+  const Numbers writes = row.writes;
   int64_t rows = row.rows, k;
   const uint8_t* a;
 #define PIXEL(address, x, r0, r1, r2, r3) LOAD(address, x) DOT(r0, 24, x) DOT(r1, 25, x) DOT(r2, 26, x) DOT(r3, 27, x)
+#define SUMS(r0, r1, r2, r3) SUM(r0, ) SUM(r1, 64) SUM(r2, 128) SUM(r3, 192) NEXT
 #define WIDE(r0, r1, r2, r3) WORDS(r0, 24, ) WORDS(r1, 25, 32) WORDS(r2, 26, 64) WORDS(r3, 27, 96) NEXT
 #define OUT(r0, r1, r2, r3) \
   SCALE(r0, 24) SCALE(r1, 25) SCALE(r2, 26) SCALE(r3, 27) PACK(r0, r1, r2, r3) "vmovdqu64 %%zmm" #r0 ", (%[t])\n" NEXT
@@ -91,18 +95,22 @@ void Avx512Tile::run<4>(const GroupRow& group, const uint8_t* source, uint8_t* t
       PIXEL(AT3("a"), 31, 12, 13, 14, 15) PIXEL(AT4("a"), 28, 16, 17, 18, 19) PIXEL(AT5("a"), 29, 20, 21, 22, 23)
       "add $256, %[w]\n add $4, %[a]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n dec %[rows]\n jnz 1b\n"
+      UNLESS_QUANTISED
       "vmovups (%[m]), %%zmm24\n vmovups 64(%[m]), %%zmm25\n vmovups 128(%[m]), %%zmm26\n vmovups 192(%[m]), %%zmm27\n"
       UNLESS_BYTES PREPARE_PACK
       OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
-      OR_ELSE
+      WORDS_ELSE
       WIDE(0, 1, 2, 3) WIDE(4, 5, 6, 7) WIDE(8, 9, 10, 11) WIDE(12, 13, 14, 15) WIDE(16, 17, 18, 19) WIDE(20, 21, 22, 23)
+      SUMS_ELSE
+      SUMS(0, 1, 2, 3) SUMS(4, 5, 6, 7) SUMS(8, 9, 10, 11) SUMS(12, 13, 14, 15) SUMS(16, 17, 18, 19) SUMS(20, 21, 22, 23)
       DONE
       : [src] "+r"(source), [w] "+r"(w), [rows] "+r"(rows), [a] "=&r"(a), [k] "=&r"(k), [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [sr] "m"(source_row), [steps] "m"(steps),
         [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder), [tp] "m"(target_pixel),
-        [wide] "m"(wide)
+        [writes] "m"(writes)
       : ZMMS, "cc", "memory");
 #undef PIXEL
+#undef SUMS
 #undef WIDE
 #undef OUT
 }
@@ -115,10 +123,11 @@ void Avx512Tile::run<2>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
   const int16_t zero = int16_t(row.zero);
-  const bool wide = row.wide;
+  const Numbers writes = row.writes;
   int64_t rows = row.rows, k;
   const uint8_t *a, *b;
 #define PIXEL(address, x, r0, r1) LOAD(address, x) DOT(r0, 24, x) DOT(r1, 25, x)
+#define SUMS(r0, r1) SUM(r0, ) SUM(r1, 64) NEXT
 #define WIDE(r0, r1) WORDS(r0, 24, ) WORDS(r1, 25, 32) NEXT
 #define OUT(r0, r1, r2, r3)                                                                                  \
   SCALE(r0, 24) SCALE(r1, 25) SCALE(r2, 24) SCALE(r3, 25) PACK(r0, r1, r2, r3) "vmovdqu64 %%ymm" #r0 ", (%[t])\n" \
@@ -135,20 +144,25 @@ void Avx512Tile::run<2>(const GroupRow& group, const uint8_t* source, uint8_t* t
       PIXEL(AT0("b"), 28, 16, 17) PIXEL(AT1("b"), 29, 18, 19) PIXEL(AT2("b"), 30, 20, 21) PIXEL(AT3("b"), 31, 22, 23)
       "add $128, %[w]\n add $4, %[a]\n add $4, %[b]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n decq %[rows]\n jnz 1b\n"
+      UNLESS_QUANTISED
       "vmovups (%[m]), %%zmm24\n vmovups 64(%[m]), %%zmm25\n"
       UNLESS_BYTES PREPARE_PACK
       OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
-      OR_ELSE
+      WORDS_ELSE
       WIDE(0, 1) WIDE(2, 3) WIDE(4, 5) WIDE(6, 7) WIDE(8, 9) WIDE(10, 11)
       WIDE(12, 13) WIDE(14, 15) WIDE(16, 17) WIDE(18, 19) WIDE(20, 21) WIDE(22, 23)
+      SUMS_ELSE
+      SUMS(0, 1) SUMS(2, 3) SUMS(4, 5) SUMS(6, 7) SUMS(8, 9) SUMS(10, 11)
+      SUMS(12, 13) SUMS(14, 15) SUMS(16, 17) SUMS(18, 19) SUMS(20, 21) SUMS(22, 23)
       DONE
       : [src] "+r"(source), [w] "+r"(w), [rows] "+m"(rows), [a] "=&r"(a), [b] "=&r"(b), [k] "=&r"(k), [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [s7] "r"(7 * s), [sr] "m"(source_row),
         [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder),
         [tp] "m"(target_pixel),
-        [wide] "m"(wide)
+        [writes] "m"(writes)
       : ZMMS, "cc", "memory");
 #undef PIXEL
+#undef SUMS
 #undef WIDE
 #undef OUT
 }
@@ -161,10 +175,11 @@ void Avx512Tile::run<1>(const GroupRow& group, const uint8_t* source, uint8_t* t
   const ptrdiff_t source_row = row.source_row;
   const int64_t steps = row.steps;
   const int16_t zero = int16_t(row.zero);
-  const bool wide = row.wide;
+  const Numbers writes = row.writes;
   int64_t rows = row.rows, k;
   const uint8_t *a, *b, *c;
 #define PIXEL(address, x, r0) LOAD(address, x) DOT(r0, 24, x)
+#define SUMS(r0) SUM(r0, ) NEXT
 #define WIDE(r0) WORDS(r0, 24, ) NEXT
 #define OUT(r0, r1, r2, r3)                                                                                  \
   SCALE(r0, 24) SCALE(r1, 24) SCALE(r2, 24) SCALE(r3, 24) PACK(r0, r1, r2, r3) "vmovdqu64 %%xmm" #r0 ", (%[t])\n" \
@@ -185,21 +200,26 @@ void Avx512Tile::run<1>(const GroupRow& group, const uint8_t* source, uint8_t* t
       PIXEL(AT4("c"), 31, 20) PIXEL(AT5("c"), 25, 21) PIXEL(AT6("c"), 26, 22) PIXEL(AT7("c"), 27, 23)
       "add %[step], %[w]\n add $4, %[a]\n add $4, %[b]\n add $4, %[c]\n dec %[k]\n jnz 2b\n"
       "add %[sr], %[src]\n decq %[rows]\n jnz 1b\n"
+      UNLESS_QUANTISED
       "vmovups (%[m]), %%zmm24\n"
       UNLESS_BYTES PREPARE_PACK
       OUT(0, 1, 2, 3) OUT(4, 5, 6, 7) OUT(8, 9, 10, 11) OUT(12, 13, 14, 15) OUT(16, 17, 18, 19) OUT(20, 21, 22, 23)
-      OR_ELSE
+      WORDS_ELSE
       WIDE(0) WIDE(1) WIDE(2) WIDE(3) WIDE(4) WIDE(5) WIDE(6) WIDE(7) WIDE(8) WIDE(9) WIDE(10) WIDE(11)
       WIDE(12) WIDE(13) WIDE(14) WIDE(15) WIDE(16) WIDE(17) WIDE(18) WIDE(19) WIDE(20) WIDE(21) WIDE(22) WIDE(23)
+      SUMS_ELSE
+      SUMS(0) SUMS(1) SUMS(2) SUMS(3) SUMS(4) SUMS(5) SUMS(6) SUMS(7) SUMS(8) SUMS(9) SUMS(10) SUMS(11)
+      SUMS(12) SUMS(13) SUMS(14) SUMS(15) SUMS(16) SUMS(17) SUMS(18) SUMS(19) SUMS(20) SUMS(21) SUMS(22) SUMS(23)
       DONE
       : [src] "+r"(source), [w] "+r"(w), [rows] "+m"(rows), [a] "=&r"(a), [b] "=&r"(b), [c] "=&r"(c), [k] "=&r"(k),
         [t] "+r"(target)
       : [s] "r"(s), [s3] "r"(3 * s), [s5] "r"(5 * s), [s7] "r"(7 * s), [sr] "m"(source_row), [step] "m"(step),
         [steps] "m"(steps), [bias] "r"(group.bias), [m] "r"(group.multiplier), [zero] "m"(zero), [order] "m"(kOrder),
         [tp] "m"(target_pixel),
-        [wide] "m"(wide)
+        [writes] "m"(writes)
       : ZMMS, "cc", "memory");
 #undef PIXEL
+#undef SUMS
 #undef WIDE
 #undef OUT
 }
@@ -254,6 +274,35 @@ struct Avx512Columns {
   }
 };
 
+struct Avx512Windows {
+  static constexpr int channels = 64;
+  using Vector [[gnu::vector_size(64)]] = int16_t;
+  static void load(const uint8_t* from, Vector& low, Vector& high) {
+    const __m512i bytes = _mm512_loadu_si512(from), zero = _mm512_setzero_si512();
+    low = reinterpret_cast<Vector>(_mm512_unpacklo_epi8(bytes, zero));
+    high = reinterpret_cast<Vector>(_mm512_unpackhi_epi8(bytes, zero));
+  }
+  template <bool centre>
+  static void store(uint8_t* to, Vector low, Vector high, int16_t scale) {
+    const __m512i factor = _mm512_set1_epi16(scale);
+    const __m512i a = _mm512_mulhrs_epi16(reinterpret_cast<__m512i>(low), factor);
+    const __m512i b = _mm512_mulhrs_epi16(reinterpret_cast<__m512i>(high), factor);
+    const __m512i bytes =
+        centre ? _mm512_packus_epi16(a, b) : _mm512_xor_si512(_mm512_packs_epi16(a, b), _mm512_set1_epi8(-128));
+    _mm512_storeu_si512(to, bytes);
+  }
+  // Four vectors of floats, rounded, plus the zero point, saturated to bytes. Packing interleaves within quarters.
+  static void pack(uint8_t* to, const Floats (&values)[4], int32_t zero) {
+    constexpr int kNearest = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    const auto whole = [&](int i) { return _mm512_cvt_roundps_epi32(reinterpret_cast<__m512>(values[i]), kNearest); };
+    const __m512i shift = _mm512_set1_epi16(int16_t(zero));
+    const __m512i low = _mm512_adds_epi16(_mm512_packs_epi32(whole(0), whole(1)), shift);
+    const __m512i high = _mm512_adds_epi16(_mm512_packs_epi32(whole(2), whole(3)), shift);
+    const __m512i order = _mm512_load_si512(kOrder);
+    _mm512_storeu_si512(to, _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high)));
+  }
+};
+
 bool supported() {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
          __builtin_cpu_supports("avx512vnni");
@@ -262,6 +311,7 @@ bool supported() {
 }  // namespace
 
 extern const Kernels kAvx512Vnni;
-const Kernels kAvx512Vnni = make_kernels<Avx512Tile, Avx512Lanes>("avx512vnni", supported, depthwise_columns<Avx512Columns>);
+const Kernels kAvx512Vnni =
+    make_kernels<Avx512Tile, Avx512Lanes, Avx512Windows>("avx512vnni", supported, depthwise_columns<Avx512Columns>);
 
 }  // namespace fastnst

@@ -21,7 +21,7 @@ bool supported() {
 }  // namespace
 
 extern const Kernels kAvxVnni;
-const Kernels kAvxVnni =
-    make_kernels<Avx256Tile<VnniDot>, Avx256Lanes<VnniDot>>("avxvnni", supported, depthwise_columns<Avx256Columns<VnniDot>>);
+const Kernels kAvxVnni = make_kernels<Avx256Tile<VnniDot>, Avx256Lanes<VnniDot>, Avx256Windows>(
+    "avxvnni", supported, depthwise_columns<Avx256Columns<VnniDot>>);
 
 }  // namespace fastnst

@@ -21,7 +21,7 @@ struct GroupRow {
 };
 
 // Bytes of one number that a row writes.
-inline int number_bytes(const ConvRow& row) { return row.wide ? int(sizeof(int16_t)) : 1; }
+inline int number_bytes(const ConvRow& row) { return 1 << int(row.writes); }
 
 // Runs `Tile::run<blocks>(group, source, target, target_pixel)`, which computes Tile::pixels(blocks) pixels, over a row.
 // A last tile that sticks out is moved back over pixels already done; a row shorter than a tile goes through a scratch.
@@ -37,7 +37,7 @@ void tiles_of_group(const GroupRow& group, uint8_t* target) {
     return;
   }
   const int bytes = blocks * kLanes * number_bytes(row);
-  alignas(64) uint8_t scratch[width * blocks * kLanes * sizeof(int16_t)];
+  alignas(64) uint8_t scratch[width * blocks * kLanes * sizeof(int32_t)];
   Tile::template run<blocks>(group, row.source, scratch, bytes);
   for (int64_t x = 0; x < row.pixels; x++) std::memcpy(target + x * row.target_pixel, scratch + x * bytes, bytes);
 }

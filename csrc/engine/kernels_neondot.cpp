@@ -48,16 +48,35 @@ struct NeonDotTile {
       uint16x4_t quarters[4];
       for (int v = 0; v < 4; v++) {
         const int32x4_t sum = vaddq_s32(acc[p][v], vshlq_n_s32(correction[v], 7));
+        if (row.writes == Numbers::sums) {
+          vst1q_s32(reinterpret_cast<int32_t*>(to) + 4 * v, sum);
+          continue;
+        }
         const float32x4_t scaled = vmulq_f32(vcvtq_f32_s32(sum), vld1q_f32(group.multiplier + 4 * v));
         const int32x4_t rounded = vcvtnq_s32_f32(scaled);
-        if (row.wide) vst1_s16(reinterpret_cast<int16_t*>(to) + 4 * v, vqmovn_s32(rounded));
+        if (row.writes == Numbers::words) vst1_s16(reinterpret_cast<int16_t*>(to) + 4 * v, vqmovn_s32(rounded));
         quarters[v] = vqmovun_s32(vaddq_s32(rounded, vdupq_n_s32(row.zero)));
       }
-      if (row.wide) continue;
+      if (row.writes != Numbers::bytes) continue;
       const uint8x8_t low = vqmovn_u16(vcombine_u16(quarters[0], quarters[1]));
       const uint8x8_t high = vqmovn_u16(vcombine_u16(quarters[2], quarters[3]));
       vst1q_u8(to, vcombine_u8(low, high));
     }
+  }
+};
+
+struct NeonWindows {
+  static constexpr int channels = 16;
+  using Vector = int16x8_t;
+  static void load(const uint8_t* from, Vector& low, Vector& high) {
+    const uint8x16_t bytes = vld1q_u8(from);
+    low = vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(bytes))), high = vreinterpretq_s16_u16(vmovl_u8(vget_high_u8(bytes)));
+  }
+  template <bool centre>
+  static void store(uint8_t* to, Vector low, Vector high, int16_t scale) {
+    const int16x8_t a = vqrdmulhq_n_s16(low, scale), b = vqrdmulhq_n_s16(high, scale);
+    vst1q_u8(to, centre ? vcombine_u8(vqmovun_s16(a), vqmovun_s16(b))
+                        : veorq_u8(vreinterpretq_u8_s8(vcombine_s8(vqmovn_s16(a), vqmovn_s16(b))), vdupq_n_u8(128)));
   }
 };
 
@@ -72,6 +91,6 @@ bool supported() {
 }  // namespace
 
 extern const Kernels kNeonDot;
-const Kernels kNeonDot = make_kernels<NeonDotTile, PlainLanes>("neondot", supported);
+const Kernels kNeonDot = make_kernels<NeonDotTile, PlainLanes, NeonWindows>("neondot", supported);
 
 }  // namespace fastnst

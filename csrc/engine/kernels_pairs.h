@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "engine/kernels_wide.h"
+#include "engine/kernels_winograd.h"
 
 namespace fastnst {
 namespace {
@@ -95,10 +95,22 @@ void mix_row(const MixRow& row) {
   for (; x < row.pixels; x++) mix_tile<Lanes, 1>(row, x);
 }
 
-template <typename Tile, typename Lanes>
+template <typename Tile, typename Lanes, typename Windows = PlainWindows>
 constexpr Kernels make_kernels(const char* name, bool (*supported)(), void (*depthwise)(const DepthwiseRow&) = depthwise_row) {
-  return {name,           supported, conv_row<Tile>, pool_row,   affine_row, sum_row, add_products<Lanes>,
-          mix_row<Lanes>, depthwise, sum_wide_row,   narrow_row, wide_row};
+  return {name,
+          supported,
+          conv_row<Tile>,
+          pool_row,
+          affine_row,
+          sum_row,
+          add_products<Lanes>,
+          mix_row<Lanes>,
+          depthwise,
+          sum_wide_row,
+          narrow_row,
+          wide_row,
+          window_row<Windows>,
+          output_row<Windows>};
 }
 
 }  // namespace

@@ -21,9 +21,13 @@ struct ScalarTile {
         for (int lane = 0; lane < kLanes; lane++)
           for (int i = 0; i < 4; i++) acc[lane] += int32_t(run[4 * s + i]) * w[4 * lane + i];
     }
+    if (group.row->writes == Numbers::sums) {
+      std::memcpy(target, acc, sizeof acc);
+      return;
+    }
     for (int lane = 0; lane < kLanes; lane++) {
       const int32_t rounded = int32_t(std::lrintf(float(acc[lane]) * group.multiplier[lane]));
-      if (group.row->wide) {
+      if (group.row->writes == Numbers::words) {
         const int16_t number = int16_t(std::clamp(rounded, -32768, 32767));
         std::memcpy(target + lane * sizeof number, &number, sizeof number);
       } else {

@@ -17,10 +17,15 @@ struct Layer {
   bool upsample = false;
   Pool pool = Pool::none;
   int32_t zero = 0;
-  std::vector<int8_t> weights;    // [outputs][kernel][kernel][inputs], upsample: [4][outputs][2][2][inputs]
-  std::vector<int32_t> bias;      // [outputs], upsample: [4][outputs]
+  // Of a direct layer [outputs][kernel][kernel][inputs], upsample: [4][outputs][2][2][inputs]; of one of Winograd's form what
+  // its positions count with: [positions][outputs][inputs].
+  std::vector<int8_t> weights;
+  std::vector<int32_t> bias;      // [outputs], upsample: [4][outputs]; [positions][outputs]
   std::vector<float> multiplier;  // as the bias
+  std::vector<int16_t> scales;    // [positions], or none if the layer is direct
 
+  bool winograd() const { return !scales.empty(); }
+  // Of a direct layer.
   int phases() const { return upsample ? 4 : 1; }
   int taps() const { return upsample ? 2 : kernel; }  // per side of the stored kernels
 };

@@ -1,7 +1,9 @@
 #include "engine/network.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 
 #include "base/checked.h"
@@ -60,6 +62,10 @@ PackedLayer::PackedLayer(const Layer& layer, bool picture_in, bool picture_out)
       picture_out_(picture_out && layer.kernel == 3 && !layer.upsample && layer.pool == Pool::none),
       pool_(layer.pool),
       zero_(layer.zero) {
+  if (layer.winograd()) {
+    winograd_.emplace(layer);
+    return;
+  }
   const int run = picture_out_ ? kPictureRun : 1;  // pixels side by side in one block
   const int lanes = picture_out_ ? kLanes : int(map_stride(outputs_));
   target_stride_ = picture_out_ ? 3 * kPictureRun : map_stride(outputs_);
@@ -124,6 +130,7 @@ void PackedLayer::pooled_row(const Map& source, int64_t y, uint8_t* target, uint
 }
 
 uint64_t PackedLayer::scratch_bytes(int64_t width) const {
+  if (winograd_) return winograd_->scratch_bytes();
   const uint64_t rows = pool_ != Pool::none ? 2 : picture_out_ ? 1 : 0;
   const uint64_t row = checked_multiply(uint64_t(width) + kPictureRun, uint64_t(picture_out_ ? 3 : target_stride_));
   return round_up(int64_t(checked_multiply(rows, row) + kLanes), 64);
@@ -131,6 +138,12 @@ uint64_t PackedLayer::scratch_bytes(int64_t width) const {
 
 void PackedLayer::run(const Map& source, const Map& target, Border border, uint8_t* scratch, int threads) const {
   const uint64_t own = scratch_bytes(source.width);
+  if (winograd_) {
+    winograd_->run(source, target, scratch, threads);
+    for (int64_t y = 0; y < target.height; y++) fill_border(target, y, border);
+    count_calls(kernels(), uint64_t(target.height));
+    return;
+  }
   parallel_for(target.height, grain_of(target.height, threads), threads, [&](int slot, int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; y++) {
       if (pool_ == Pool::none)
@@ -191,6 +204,45 @@ Map Network::run_inner(Workspace& workspace, Map map, int threads) const {
     map = next;
   }
   return map;
+}
+
+LayerTime PackedLayer::described(int64_t height, int64_t width) const {
+  return {inputs_,           outputs_,         kernel_, upsample_, pool_ != Pool::none, winograd_.has_value(),
+          conv_side(height), conv_side(width), 0};
+}
+
+std::vector<LayerTime> Network::layer_times(int64_t height, int64_t width, int threads, int repeats) const {
+  Workspace workspace;
+  workspace.scratch.reserve(plan(height, width, threads).scratch);
+  std::vector<LayerTime> times;
+  int64_t stride = input_stride_;
+  for (const PackedLayer& layer : layers_) {
+    const int64_t h = layer.output_side(height), w = layer.output_side(width);
+    workspace.slots[0].reserve(map_bytes(height, width, stride));
+    const Map source = Map::in(workspace.slots[0], height, width, stride);
+    uint32_t noise = 1;
+    for (int64_t y = 0; y < height; y++) {
+      for (int64_t i = 0; i < width * stride; i++) source.row(y)[i] = uint8_t((noise = noise * 1664525 + 1013904223) >> 25);
+      fill_border(source, y, layer.border());
+    }
+    stride = map_stride(layer.outputs());
+    workspace.slots[1].reserve(map_bytes(h, w, stride));
+    const Map target = Map::in(workspace.slots[1], h, w, stride);
+    LayerTime time = layer.described(height, width);
+    time.seconds = std::numeric_limits<double>::infinity();
+    for (int i = 0; i < repeats; i++) {
+      const auto begin = std::chrono::steady_clock::now();
+      if (layer.writes_pictures())
+        layer.run_to_picture(source, workspace.slots[1].data(), h, w, workspace.scratch.data(), threads);
+      else
+        layer.run(source, target, Border::reflect, workspace.scratch.data(), threads);
+      const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - begin;
+      time.seconds = std::min(time.seconds, spent.count());
+    }
+    times.push_back(time);
+    height = h, width = w;
+  }
+  return times;
 }
 
 }  // namespace fastnst

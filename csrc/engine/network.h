@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/buffer.h"
 #include "engine/kernels.h"
 #include "engine/model.h"
 #include "engine/packing.h"
+#include "engine/winograd.h"
 
 namespace fastnst {
 
@@ -33,6 +35,8 @@ int64_t map_stride(int channels);
 // Fills the border next to row y, once the row's pixels are there. Row by row, this completes the whole border.
 void fill_border(const Map& map, int64_t y, Border border);
 
+struct LayerTime;
+
 // A layer with its weights arranged for the kernels.
 class PackedLayer {
  public:
@@ -41,6 +45,8 @@ class PackedLayer {
 
   Border border() const { return upsample_ ? Border::edge : kernel_ == 3 ? Border::reflect : Border::none; }
   int outputs() const { return outputs_; }
+  // What it is for an input of this size; no time yet.
+  LayerTime described(int64_t height, int64_t width) const;
   bool writes_pictures() const { return picture_out_; }
   int64_t output_side(int64_t side) const;
 
@@ -63,7 +69,16 @@ class PackedLayer {
   bool upsample_, picture_out_;
   Pool pool_;
   int32_t zero_;
-  std::vector<PackedWeights> phases_;
+  std::vector<PackedWeights> phases_;       // of a direct layer
+  std::optional<PackedWinograd> winograd_;  // of the other form
+};
+
+// A layer at work, and the fewest seconds that took.
+struct LayerTime {
+  int inputs, outputs, kernel;
+  bool upsample, pool, winograd;
+  int64_t height, width;  // of the convolution, before pooling
+  double seconds;
 };
 
 // The two buffers that the maps of a chain alternate between, and scratch; kept from one picture to the next.
@@ -88,6 +103,8 @@ class Network {
 
   // Reserves the workspace; returns the input map, to be filled with its border before run_inner().
   Map prepare(Workspace& workspace, const Plan& plan, int64_t height, int64_t width) const;
+  // Each layer run alone `repeats` times on a map of noise, as for an input of this size.
+  std::vector<LayerTime> layer_times(int64_t height, int64_t width, int threads, int repeats) const;
   // Every layer but the last: returns the last one's input.
   Map run_inner(Workspace& workspace, Map map, int threads) const;
 

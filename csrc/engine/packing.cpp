@@ -18,12 +18,12 @@ int8_t& PackedWeights::weight(int lane, int row, int byte) {
   const size_t group = size_t(first) * kLanes * 4 * rows_ * steps_;
   const size_t step = size_t(row) * steps_ + byte / 4;
   const int size = group_size(blocks_ - first);
-  return weights_[group + (step * size * kLanes + (lane - first * kLanes)) * 4 + byte % 4];
+  return reinterpret_cast<int8_t*>(weights_.data())[group + (step * size * kLanes + (lane - first * kLanes)) * 4 + byte % 4];
 }
 
 void PackedWeights::put(ConvRow& row) const {
   row.rows = rows_, row.steps = steps_, row.blocks = blocks_;
-  row.weights = weights_.data(), row.bias = bias_.data(), row.multiplier = multiplier_.data();
+  row.weights = reinterpret_cast<const int8_t*>(weights_.data()), row.bias = bias_.data(), row.multiplier = multiplier_.data();
 }
 
 }  // namespace fastnst

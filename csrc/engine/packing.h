@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/buffer.h"
 #include "engine/kernels.h"
 
 namespace fastnst {
@@ -23,7 +24,7 @@ class PackedWeights {
 
  private:
   int rows_, steps_, blocks_;
-  std::vector<int8_t> weights_;
+  Buffer weights_;  // aligned: vectors that straddle cache lines cost twice
   std::vector<int32_t> bias_;
   std::vector<float> multiplier_;
 };

@@ -15,12 +15,14 @@ output with the least squared error, and weights and bias that bring its sums cl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fastnst.convert.cascade import quantise_cascade
+from fastnst.convert.choosing import Chooser
+from fastnst.convert.forms import LayerReport, choices
 from fastnst.convert.generator import quantise_graph
 from fastnst.convert.pair import Conv, Pair, load_pair, tensor_names
 from fastnst.convert.pictures import calibration_pairs
@@ -139,6 +141,8 @@ def convert(
     name: str | None = None,
     overwrite: bool = False,
     ranges: Ranges = "mse",
+    winograd: str = "never",
+    report: Callable[[list[LayerReport]], None] | None = None,
 ) -> dict[str, Any]:
     """Quantise the networks in ``source`` on the pictures of ``calibration`` and write the engine's model to ``output``.
 
@@ -150,6 +154,8 @@ def convert(
         output: complete or absent, whatever happens.
         name: for the card; without it the file's.
         ranges: see :func:`best_grid`.
+        winograd: which layers of an AdaIN pair take Winograd's form; see :func:`~fastnst.convert.forms.choices`.
+        report: is told what became of every layer of an AdaIN pair, with its times on this machine.
 
     Returns:
         The card.
@@ -162,12 +168,14 @@ def convert(
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists")
     trained = load(source)
+    if not isinstance(trained, Pair) and (report or winograd != "never"):
+        raise ValueError(f"{source}: forms of layers are chosen and reported for AdaIN pairs alone")
     named = name or output.stem
     model: Model | WctModel | GeneratorModel
     if isinstance(trained, TrainedGenerator):
         model = convert_generator(trained, source, calibration, named, ranges)
     else:
-        model = convert_pairs(trained, source, calibration, named, ranges)
+        model = convert_pairs(trained, source, calibration, named, ranges, winograd, report)
     with atomic_output(output) as file:
         file.write(to_bytes(model))
     return model.card
@@ -183,13 +191,25 @@ def convert_generator(trained: TrainedGenerator, source: Path, calibration: Path
     return GeneratorModel(generator_card_of(trained, name, len(pictures), psnr(made, wanted)), nodes)
 
 
-def convert_pairs(trained: Pair | Stages, source: Path, calibration: Path, name: str, ranges: Ranges) -> Model | WctModel:
+def convert_pairs(
+    trained: Pair | Stages,
+    source: Path,
+    calibration: Path,
+    name: str,
+    ranges: Ranges,
+    winograd: str,
+    report: Callable[[list[LayerReport]], None] | None,
+) -> Model | WctModel:
     """The model of an AdaIN pair or of stages of WCT; arguments and errors as of :func:`convert`."""
     contents, styles = calibration_pairs(calibration, stride_of(trained))
     count = len(contents) + len(styles)
     try:
         if isinstance(trained, Stages):
             return replace(quantise_cascade(trained, contents, styles, ranges), card=wct_card_of(trained, name, count))
-        return replace(quantise(trained, contents, styles, ranges), card=card_of(trained, name, count))
+        chooser = Chooser(iter(choices(trained, winograd, timed=report is not None)), [])
+        model = replace(quantise(trained, contents, styles, ranges, chooser), card=card_of(trained, name, count))
+        if report:
+            report(chooser.reports)
+        return model
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastnst.convert.pair import Conv
+from fastnst.convert.winograd import winograd_sums
 from fastnst.modelfile import Layer, Model, Stage, WctModel
 
 
@@ -71,7 +72,7 @@ def file_to_torch(layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def layer_bound(layer: Layer) -> NDArray[np.float64]:
-    """The largest |sum| each output channel [P, O] can reach on any input; exact, in float64."""
+    """The largest |sum| each output channel [P, O] of a direct layer can reach on any input; exact, in float64."""
     weights = layer.weights if layer.upsample else layer.weights[None]
     sums: NDArray[np.float64] = np.abs(weights.astype(np.float64)).sum((2, 3, 4))
     return 255 * sums + np.abs(np.atleast_2d(layer.bias).astype(np.float64))
@@ -86,6 +87,9 @@ def spread(values: Tensor, upsample: bool, shape: torch.Size) -> Tensor:
 
 def simulate_layer(q: Tensor, layer: Layer) -> Tensor:
     """One layer bit for bit as the engine computes it: uint8 [N, I, H, W] in, uint8 out."""
+    if layer.scales is not None:
+        sums = winograd_sums(framed(q.float(), layer.upsample), layer)
+        return pooled((sums.round() + layer.zero).clamp(0, 255), layer.pool).to(torch.uint8)
     weight, bias, multiplier = file_to_torch(layer)
     # Whole numbers below 2^24 are exact in float32 in any order of summation, those below 2^53 in float64.
     exact = torch.float32 if layer_bound(layer).max() < 2**24 else torch.float64

@@ -147,6 +147,16 @@ def engine_form(tensors: Mapping[str, Tensor], layers: Sequence[str], facts: dic
     return Pair(encoder, decoder, sum(tensor.numel() for tensor in tensors.values()), facts)
 
 
+def kernel_of(phases: Tensor) -> Tensor:
+    """The 3x3 kernel [O, I, 3, 3] that ``phases`` [4, O, I, 2, 2] are of: the inverse of :func:`phases_of`."""
+
+    def unfold(even: Tensor, odd: Tensor, dim: int) -> Tensor:
+        (first, rest), (_, last) = even.unbind(dim), odd.unbind(dim)
+        return torch.stack((first, rest - last, last), dim)
+
+    return unfold(unfold(phases[0], phases[1], 3), unfold(phases[2], phases[3], 3), 2)
+
+
 def phases_of(weight: Tensor) -> Tensor:
     """The four 2x2 kernels [4, O, I, 2, 2] that equal ``weight`` [O, I, 3, 3] after nearest x2 upsampling."""
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from fastnst.convert.arithmetic import (
 from fastnst.convert.equalisation import equalise, float_adain, paired
 from fastnst.convert.pair import Conv, Pair
 from fastnst.modelfile import Layer, Model
+from fastnst.winograd import positions_of
 
 Ranges = Literal["mse", "percentile"]
 PIXEL = float(np.float32(1 / 255))
@@ -212,28 +213,46 @@ def quantise_layer(conv: Conv, moments: Sequence[Moments], inputs: Grid, outputs
 
 def prove_safe(layer: Layer) -> None:
     """Raise ValueError if some picture could overflow the engine's sums, or what they become; the engine would refuse it."""
-    bound = layer_bound(layer)
+    if layer.scales is None:
+        bound, multiplier = layer_bound(layer), np.atleast_2d(layer.multiplier)
+    else:
+        numbers = positions_of(layer)
+        bound = 255.0 * np.abs(numbers.weights.astype(np.float64)).sum(2) + np.abs(numbers.start)
+        multiplier = numbers.multiplier
     if bound.max() >= 2**31:
         raise ValueError("weights that could overflow the 32-bit accumulator")
-    if (bound * np.atleast_2d(layer.multiplier)).max() >= 2**30:
+    products = bound * multiplier
+    if (products if layer.scales is None else products.sum(0)).max() >= 2**30:
         raise ValueError("a multiplier that could overflow the output")
 
 
+Choose: TypeAlias = Callable[[Conv, Sequence[Stream], Sequence[Tensor], tuple[Grid, Grid], Layer], Layer]
+"""Takes a layer, the calibration pictures before it, the float network's sums, the grids of its input and output, and the layer
+as it is when direct; returns the layer in the form that it shall have."""
+
+
 def quantise_chain(
-    convs: Sequence[Conv], streams: Sequence[Stream], grid: Grid, ranges: Ranges, last: Grid | None = None
+    convs: Sequence[Conv],
+    streams: Sequence[Stream],
+    grid: Grid,
+    ranges: Ranges,
+    last: Grid | None = None,
+    choose: Choose | None = None,
 ) -> tuple[list[Layer], Grid]:
     """Quantise layer after layer, taking ``streams`` along; returns the layers and the grid of their output.
 
     Args:
         grid: of the 8-bit maps that the first layer reads.
         last: the grid that the last layer must write, if it may not be chosen.
+        choose: the layers' forms; without it all are direct.
     """
     layers = []
     for i, conv in enumerate(convs):
         sums = [float_sums(stream.real, conv) for stream in streams]
         fixed = last if i + 1 == len(convs) else None
         output = fixed or best_grid(sums, conv.relu, ranges)
-        layers.append(quantise_layer(conv, gather(streams, sums, conv, grid), grid, output))
+        direct = quantise_layer(conv, gather(streams, sums, conv, grid), grid, output)
+        layers.append(choose(conv, streams, sums, (grid, output), direct) if choose else direct)
         for stream, y in zip(streams, sums, strict=True):
             stream.real = pooled(F.relu(y) if conv.relu else y, conv.pool)
             stream.q = simulate_layer(stream.q, layers[-1])
@@ -242,18 +261,24 @@ def quantise_chain(
 
 
 @torch.no_grad()
-def quantise(pair: Pair, contents: Sequence[Tensor], styles: Sequence[Tensor], ranges: Ranges = "mse") -> Model:
+def quantise(
+    pair: Pair,
+    contents: Sequence[Tensor],
+    styles: Sequence[Tensor],
+    ranges: Ranges = "mse",
+    choose: Choose | None = None,
+) -> Model:
     """The engine's model of ``pair``, its card empty, fitted to pictures uint8 [1, 3, H, W] with sides of whole strides."""
     pictures = [*contents, *styles]
     unit = [picture.float() / 255 for picture in pictures]
     pair = equalise(pair, unit[: len(contents)], unit[len(contents) :])
     streams = [Stream(real, q) for real, q in zip(unit, pictures, strict=True)]
-    encoder, features = quantise_chain(pair.encoder, streams, Grid(PIXEL), ranges)
+    encoder, features = quantise_chain(pair.encoder, streams, Grid(PIXEL), ranges, choose=choose)
     mixed = [float_adain(content.real, style.real) for content, style in paired(streams)]
     middle = best_grid(mixed, False, ranges)
     stylised = []
     for real, (content, style) in zip(mixed, paired(streams), strict=True):
         q = simulate_adain(content.q, simulate_statistics(style.q, features.scale), features.scale, middle)
         stylised.append(Stream(real, q.round().to(torch.uint8)))
-    decoder, _ = quantise_chain(pair.decoder, stylised, middle, ranges, last=Grid(PIXEL))
+    decoder, _ = quantise_chain(pair.decoder, stylised, middle, ranges, last=Grid(PIXEL), choose=choose)
     return Model({}, encoder, decoder, features.scale, middle.scale, middle.zero)
