@@ -39,8 +39,8 @@ VARIANTS = {
 """Compiler flags of each variant of the training operations beside the baseline (``csrc/base/path.h``)."""
 VARIANTS["amd64"] = VARIANTS["x86_64"]
 SMALL = ["-Os", "-ffunction-sections"]
-"""For what is never hot: glue, readers of files, and the baseline where every processor of ten years has a better variant."""
-READERS = {"fields", "graph", "model", "pnm"}
+"""For what is never hot: glue, readers of files, what hands rows on, and the baseline where every processor of ten years has a better variant."""
+READERS = {"fields", "graph", "model", "pnm", "spool", "tiles"}
 SHORT = ["-O2"]
 """For what calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster."""
 # Kernels: exceptions begin and end outside of them.

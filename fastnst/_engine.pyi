@@ -7,6 +7,23 @@ from numpy.typing import NDArray
 
 _Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 
+class Tiling:
+    height: int
+    width: int
+    in_memory: bool
+    bytes: int
+
+class Passage:
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        read: Callable[[int, NDArray[np.uint8]], object],
+        write: Callable[[NDArray[np.uint8]], object],
+        tell: Callable[[float], object],
+        threads: int,
+    ) -> None: ...
+
 class AdainFeatures:
     height: int
     width: int
@@ -19,6 +36,17 @@ class AdainModel:
     def decode(
         self, features: AdainFeatures, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float, threads: int
     ) -> NDArray[np.uint8]: ...
+    def tiling(self, height: int, width: int, threads: int, budget: int, decodes: bool) -> Tiling: ...
+    def look_tiled(self, style: Passage, tiling: Tiling) -> _Statistics: ...
+    def stylize_tiled(
+        self,
+        content: Passage,
+        mean: NDArray[np.float64],
+        std: NDArray[np.float64],
+        alpha: float,
+        tiling: Tiling,
+        folder: str,
+    ) -> None: ...
     def working_bytes(self, height: int, width: int, threads: int = 1) -> int: ...
 
 class WctFeatures:
@@ -36,6 +64,19 @@ class WctModel:
     def encode(self, image: NDArray[np.uint8], levels: Sequence[int], threads: int) -> WctFeatures: ...
     def look(self, image: NDArray[np.uint8], levels: Sequence[int], threads: int) -> list[_Coloring]: ...
     def decode(self, features: WctFeatures, look: Sequence[_Coloring], alpha: float, threads: int) -> NDArray[np.uint8]: ...
+    def tiling(
+        self, height: int, width: int, levels: Sequence[int], threads: int, budget: int, decodes: bool
+    ) -> Tiling: ...
+    def look_tiled(self, style: Passage, levels: Sequence[int], tiling: Tiling) -> list[_Coloring]: ...
+    def stylize_tiled(
+        self,
+        content: Passage,
+        levels: Sequence[int],
+        look: Sequence[_Coloring],
+        alpha: float,
+        tiling: Tiling,
+        folder: str,
+    ) -> None: ...
     def working_bytes(self, height: int, width: int, levels: Sequence[int], threads: int = 1) -> int: ...
 
 class Subsampling:
