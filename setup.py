@@ -45,7 +45,7 @@ SHORT = ["-O2"]
 """For what calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster."""
 # Kernels: exceptions begin and end outside of them.
 NOTHING_THROWN = ["-fno-exceptions", "-fno-asynchronous-unwind-tables"]
-DRIVERS = {"adain", "codec", "convolution", "generator", "network", "packing", "wct"}
+DRIVERS = {"adain", "codec", "png", "convolution", "generator", "network", "packing", "wct"}
 PRODUCTS = {"embedding", "wct"}
 
 

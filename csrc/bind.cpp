@@ -14,6 +14,7 @@
 #include "base/kept.h"
 #include "base/pages.h"
 #include "base/parallel.h"
+#include "base/png.h"
 #include "base/yuv.h"
 #include "engine/adain.h"
 #include "engine/eigen.h"
@@ -123,6 +124,30 @@ void bind_tiles(py::module_& module) {
   py::class_<Passage>(module, "Passage")
       .def(py::init(&passage), py::arg("height"), py::arg("width"), py::arg("read"), py::arg("write"), py::arg("tell"),
            py::arg("threads"));
+}
+
+// Rows [n, 1 + bytes] as PNG has them, rows [n, bytes] of pixels, and the row before them [bytes].
+void bind_png(py::module_& module) {
+  const auto check = [](const Pixels& rows, const Pixels& previous, int64_t more) {
+    if (rows.ndim() != 2 || previous.ndim() != 1 || rows.shape(1) != previous.shape(0) + more)
+      throw std::invalid_argument("rows of another length");
+  };
+  module.def("png_unfilter", [check](Pixels& rows, int64_t pixel, Pixels& previous) {
+    check(rows, previous, 1);
+    uint8_t *data = rows.mutable_data(), *above = previous.mutable_data();
+    return without_lock([&, n = rows.shape(0), bytes = previous.shape(0)] {
+      return png_unfilter(data, n, bytes, pixel, above);
+    });
+  });
+  module.def("png_filter", [check](const Pixels& rows, int64_t pixel, const Pixels& previous) {
+    check(rows, previous, 0);
+    Pixels filtered({rows.shape(0), rows.shape(1) + 1});
+    uint8_t* to = filtered.mutable_data();
+    without_lock([&, n = rows.shape(0), bytes = rows.shape(1)] {
+      png_filter(rows.data(), n, bytes, pixel, previous.data(), to);
+    });
+    return filtered;
+  });
 }
 
 std::vector<double> as_vector(const Statistics& array) { return {array.data(), array.data() + array.size()}; }
@@ -586,6 +611,7 @@ PYBIND11_MODULE(_engine, module) {
 
   module.def("load", &load, py::arg("data"));
   bind_tiles(module);
+  bind_png(module);
   bind_adain_engine(module);
   bind_wct_engine(module);
   bind_yuv(module);
