@@ -135,17 +135,15 @@ void bind_png(py::module_& module) {
   module.def("png_unfilter", [check](Pixels& rows, int64_t pixel, Pixels& previous) {
     check(rows, previous, 1);
     uint8_t *data = rows.mutable_data(), *above = previous.mutable_data();
-    return without_lock([&, n = rows.shape(0), bytes = previous.shape(0)] {
-      return png_unfilter(data, n, bytes, pixel, above);
-    });
+    return without_lock(
+        [&, n = rows.shape(0), bytes = previous.shape(0)] { return png_unfilter(data, n, bytes, pixel, above); });
   });
   module.def("png_filter", [check](const Pixels& rows, int64_t pixel, const Pixels& previous) {
     check(rows, previous, 0);
     Pixels filtered({rows.shape(0), rows.shape(1) + 1});
     uint8_t* to = filtered.mutable_data();
-    without_lock([&, n = rows.shape(0), bytes = rows.shape(1)] {
-      png_filter(rows.data(), n, bytes, pixel, previous.data(), to);
-    });
+    without_lock(
+        [&, n = rows.shape(0), bytes = rows.shape(1)] { png_filter(rows.data(), n, bytes, pixel, previous.data(), to); });
     return filtered;
   });
 }

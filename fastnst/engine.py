@@ -185,12 +185,12 @@ class Engine:
             raise ValueError("this is a WCT model: it takes features and looks of WCT models")
         return wct.decode(content, _colorings(look), alpha, threads)
 
-    def working_bytes(self, height: int, width: int, levels: Sequence[int] | None = None) -> int:
+    def working_bytes(self, height: int, width: int, levels: Sequence[int] | None = None, threads: int | None = 1) -> int:
         """Bytes the engine allocates to stylize a picture of this size: its plan, features included, weights not."""
-        chosen = self._chosen(levels)
+        chosen, threads = self._chosen(levels), threads or default_threads()
         if isinstance(self._model, WctModel):
-            return self._model.working_bytes(height, width, chosen)
-        return self._model.working_bytes(height, width)
+            return self._model.working_bytes(height, width, chosen, threads)
+        return self._model.working_bytes(height, width, threads)
 
     def tiling(
         self,

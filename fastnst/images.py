@@ -12,7 +12,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -110,7 +110,8 @@ def open_picture(path: Path) -> Picture:
             with Image.open(path, formats=READ_FORMATS) as image:
                 _check_size(*image.size)
                 image.load()
-                return to_srgb(_upright(image))
+                _turn_upright(image)
+                return to_srgb(image)
     except MemoryError:
         raise
     except UnidentifiedImageError:
@@ -134,11 +135,10 @@ def _check_size(width: int, height: int) -> None:
         raise ValueError(f"{width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # EXIF is a format of its own, often damaged by editors; the pixels are good without it.
-        return image
+def _turn_upright(image: Image.Image) -> None:
+    # EXIF is a format of its own, often damaged by editors; the pixels are good without it.
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def to_srgb(image: Image.Image) -> Picture:
@@ -159,11 +159,11 @@ def to_srgb(image: Image.Image) -> Picture:
     if image.has_transparency_data:
         image = image.convert("LA" if grey else "RGBA")
         alpha = image.getchannel("A")
-    if image.mode != "CMYK":
-        image = image.convert("L" if grey else "RGB")
     if profile:
+        if image.mode != "CMYK":
+            image = image.convert("L" if grey else "RGB")
         image = _apply_profile(image, profile)
-    rgb = image.convert("RGB")
+    rgb = image.convert("RGB")  # a copy at least
     rgb.info = {}  # What is left there describes the file, not these pixels, and would be written into the output.
     return Picture(rgb, alpha)
 

@@ -15,7 +15,7 @@ from fastnst.images import ImageError, Picture, save_picture, to_srgb
 
 Samples: TypeAlias = NDArray[np.uint8]
 
-CHUNK_BYTES = 1 << 22  # of samples that are converted at a time
+CHUNK_BYTES = 1 << 20  # of samples that are converted at a time
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 MAX_SIDE = 1 << 24  # of the engine
 
@@ -57,8 +57,9 @@ class Rows(ABC):
             rgb[top : top + picture.rgb.height] = np.asarray(picture.flattened())
             top += picture.rgb.height
 
+    @abstractmethod
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, if there is one."""
 
 
 class PictureRows(Rows):
@@ -66,7 +67,8 @@ class PictureRows(Rows):
 
     def __init__(self, path: Path, picture: Picture) -> None:
         width, height = picture.rgb.size
-        super().__init__(path, height, width, picture.alpha is not None, decoded_bytes(height, width))
+        pixel = 4 if picture.alpha is None else 5  # Pillow's
+        super().__init__(path, height, width, picture.alpha is not None, pixel * height * width + 2 * CHUNK_BYTES)
         self._picture = picture
 
     def pictures(self, first: int, count: int) -> Iterator[Picture]:
@@ -76,10 +78,8 @@ class PictureRows(Rows):
             alpha = self._picture.alpha
             yield Picture(self._picture.rgb.crop(box), None if alpha is None else alpha.crop(box))
 
-
-def decoded_bytes(height: int, width: int) -> int:
-    """Bytes that Pillow holds of a decoded picture, while it converts it."""
-    return 9 * height * width
+    def close(self) -> None:
+        """There is no file."""
 
 
 class SampleRows(Rows):
@@ -100,7 +100,7 @@ class SampleRows(Rows):
 
     def pictures(self, first: int, count: int) -> Iterator[Picture]:
         for samples in self._chunks(first, count):
-            image = Image.frombuffer(MODES[self.channels], (self.width, len(samples)), samples.data)
+            image = Image.frombuffer(MODES[self.channels], (self.width, len(samples)), samples)
             if self._profile:
                 image.info["icc_profile"] = self._profile
             yield to_srgb(image)

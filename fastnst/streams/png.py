@@ -51,15 +51,16 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
         offset += 12 + length
 
 
-def _upright(exif: bytes) -> bool:
+def _upright(kind: bytes, content: bytes) -> bool:
     tags = Image.Exif()
-    tags.load(exif)
-    return tags.get(_ORIENTATION, 1) == 1
+    if kind == b"eXIf":
+        tags.load(content)
+    return bool(tags.get(_ORIENTATION, 1) == 1)
 
 
 def _profile(data: bytes) -> bytes | None:
     """The colour profile of an iCCP chunk: a name, the method 0, deflated bytes."""
-    name, _, rest = data.partition(b"\0")
+    rest = data.partition(b"\0")[2]
     unpacked = zlib.decompressobj().decompress(rest[1:], _MAX_PROFILE)
     return unpacked or None
 
@@ -77,9 +78,7 @@ def _read_head(file: BinaryIO) -> _Head | None:
                 size = struct.unpack(">IIBBBBB", content)
             elif kind == b"iCCP":
                 profile = _profile(content)
-            elif kind in (b"tRNS", b"acTL") or content.startswith(_ORIENTED_TEXT):
-                return None
-            elif kind == b"eXIf" and not _upright(content):
+            elif kind in (b"tRNS", b"acTL") or content.startswith(_ORIENTED_TEXT) or not _upright(kind, content):
                 return None
     if not size or not data:
         return None
@@ -166,7 +165,7 @@ def open_png(path: Path, file: BinaryIO) -> PngRows | None:
         head = _read_head(file)
     except (zlib.error, SyntaxError, ValueError, struct.error):
         return None
-    return head and PngRows(path, file, head)
+    return PngRows(path, file, head) if head else None
 
 
 class PngWriter(RowWriter):
