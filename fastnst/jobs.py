@@ -61,8 +61,8 @@ class Report:
     width: int
     height: int
     seconds: dict[str, float]  # style, read, encode, decode, color, write, total
-    working_memory: int  # bytes that the plan needs for this picture: engine, without weights, and in tiles what it reads into
-    planned_memory: int | None  # the most this process should hold for it, where the system says what it held before
+    working_memory: int  # bytes that the engine's plan needs for this size, without weights; in tiles also for files' rows
+    planned_memory: int  # bytes this process should hold at most, with what it held before the first picture
     peak_memory: int | None  # bytes this process has held at most so far, where the system says
     levels: Sequence[int] = ()  # of a WCT model, in the order in which they ran
 
@@ -180,7 +180,7 @@ def run(
         start = time.perf_counter()
         look = read_styles(stylizer, settings, worker)
         style_seconds = time.perf_counter() - start
-        before = held_memory()
+        before = held_memory() or 0
         for task in tasks:
             report: Report | VideoReport
             try:
@@ -188,7 +188,7 @@ def run(
                     report = _do_video(task, stylizer, look, settings, on_frame)
                 else:
                     report = _do(task, stylizer, look, settings, worker, on_part)
-                    report = replace(report, planned_memory=before and before + report.working_memory)
+                    report = replace(report, planned_memory=before + report.planned_memory)
             except Exception as error:  # whatever it is, the other pictures can still be done
                 yield Failure(task, _reason(task, error))
                 continue
@@ -280,7 +280,8 @@ def _do_tiled(
     budget = stylizer.budget(rows.height, rows.width)
     outcome = stylize_rows(rows, again, task.output, stylizer, manner, budget, worker, on_part)
     seconds = {"style": 0.0, **outcome.seconds, "total": time.perf_counter() - start}
-    return Report(task, rows.width, rows.height, seconds, outcome.planned_bytes, None, peak_memory(), _ran(stylizer, settings))
+    planned = outcome.planned_bytes
+    return Report(task, rows.width, rows.height, seconds, planned, planned, peak_memory(), _ran(stylizer, settings))
 
 
 def _do_whole(
@@ -309,9 +310,9 @@ def _do_whole(
         "write": end - done,
         "total": end - start,
     }
-    engine = stylizer.engine.working_bytes(height, width, settings.levels, stylizer.threads)
-    working = engine + _beside(height, width)
-    return Report(task, width, height, seconds, working, None, peak_memory(), _ran(stylizer, settings))
+    working = stylizer.engine.working_bytes(height, width, settings.levels)
+    planned = working + _beside(height, width)
+    return Report(task, width, height, seconds, working, planned, peak_memory(), _ran(stylizer, settings))
 
 
 def _ran(stylizer: Stylizer, settings: Settings) -> list[int]:
