@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
-STEMS = (*OPERATIONS, "stylize", "training", "video", "translate")
+STEMS = (*OPERATIONS, "stylize", "training", "video", "translate", "large")
 RECIPES = ("decoder", "collab", "ablation", "adain", "prune", "qat", "crd", "crd-tables")
 DEFAULT_EVALUATION_SIZE = 512
 

@@ -223,7 +223,12 @@ def _encode_style(path: Path, stylizer: Stylizer, settings: Settings) -> AnyLook
                 return look_rows(rows, stylizer, levels, stylizer.budget(rows.height, rows.width))
     picture = open_picture(path)
     size = min(DEFAULT_STYLE_SIZE, *picture.rgb.size) if settings.style_size is None else settings.style_size
-    return stylizer.encode_style(_resized(picture, size, path).flattened(), levels)
+    style = _resized(picture, size, path).flattened()
+    tiled = stylizer.needs_tiles(style.height, style.width, levels)
+    try:
+        return stylizer.encode_style(style, levels)
+    except ValueError as error:
+        raise ImageError(f"{path}: {error}") from None if tiled else error
 
 
 def _beside(height: int, width: int) -> int:

@@ -19,7 +19,6 @@ from fastnst.streams.base import Samples
 from fastnst.streams.files import WRITE_SUFFIXES
 from fastnst.stylize import Stylizer, keep_color
 
-
 _BLEND_BYTES = 16 << 20  # of keep_color and Pillow for one piece
 
 
@@ -72,8 +71,8 @@ def stylize_rows(
         try:
             tiling = stylizer.engine.tiling(size, max(0, budget - around), stylizer.threads, manner.levels)
         except ValueError as error:
-            mebibytes = -(-around >> 20)
-            raise ImageError(f"{content.path}: {error}, beside {mebibytes} MB for reading and writing") from None
+            beside = f"beside {around / 1e6:.1f} MB for reading and writing"
+            raise ImageError(f"{content.path}: {error}, {beside}") from None
         work = _Work(content, again, writer, manner)
         start = time.perf_counter()
         worker.submit(

@@ -52,7 +52,8 @@ MAY_IMPORT = {
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.graphfile", "fastnst.huffman",
               "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
-              "fastnst.memory", "fastnst.streams", "fastnst.stylize", "fastnst.tiled", "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
+              "fastnst.memory", "fastnst.streams", "fastnst.stylize", "fastnst.tiled",
+              "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
 
 
 def modules() -> dict[str, Path]:

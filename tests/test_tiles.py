@@ -111,7 +111,7 @@ def test_a_smaller_budget_takes_less_memory_and_more_work() -> None:
 
 def test_too_small_a_budget_is_refused_with_what_it_takes() -> None:
     engine = Engine(to_bytes(pair_like(1)))
-    with pytest.raises(ValueError, match=r"3000 x 2000 pixels takes at least \d+ MB of memory, and 1 MB are allowed"):
+    with pytest.raises(ValueError, match=r"3000 x 2000 pixels takes at least \d+\.\d MB of memory, and 1\.0 MB are allowed"):
         engine.tiling((2000, 3000), 1_000_000, 1)
     with pytest.raises(ValueError, match="1 to 16777216"):
         engine.tiling((2**25, 1), 10**12, 1)

@@ -62,7 +62,10 @@ std::vector<int64_t> tile_sides(int64_t side, int64_t unit) {
   return sides;
 }
 
-std::string megabytes(uint64_t bytes) { return std::to_string((bytes + 999'999) / 1'000'000) + " MB"; }
+std::string megabytes(uint64_t bytes) {
+  const uint64_t tenths = (bytes + 99'999) / 100'000;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
+}
 
 }  // namespace
 
