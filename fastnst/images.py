@@ -1,4 +1,4 @@
-"""Picture files in and out: every kind of JPEG, PNG, WebP, TIFF, BMP and PPM becomes 8-bit sRGB, and outputs are atomic.
+"""Picture files in and out: every kind of JPEG, PNG, WebP, TIFF, BMP, PPM and PAM becomes 8-bit sRGB, and outputs are atomic.
 
 What a file holds beyond 8-bit sRGB is handled here and nowhere else: EXIF orientation, embedded colour profiles, transparency,
 grey, palettes, CMYK and deep pixels. Of an animation only the first frame is read.
@@ -20,12 +20,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from fastnst import pam
+
 MAX_PIXELS = 100_000_000  # A 0.6 MB file can unpack to any size; this one still needs no more than 300 MB.
 
 # Decoders are an allow-list: Pillow has dozens more, seldom used and seldom looked after.
-READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM")
+READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", pam.PamFile.format)
 READ_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm")
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".pam")
 )
 VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".y4m"))
 _DEEP_MODES = frozenset(("I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
@@ -77,6 +79,7 @@ _WRITERS = {
     ".tiff": _TIFF,
     ".bmp": _Writer("BMP", False),
     ".ppm": _Writer("PPM", False),
+    ".pam": _Writer(pam.PamFile.format, True),
 }
 WRITE_SUFFIXES = tuple(_WRITERS)
 
@@ -127,7 +130,7 @@ def open_picture(path: Path) -> Picture:
 def _what_else(path: Path) -> str:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return "is a video, not a picture"
-    return "not a picture in JPEG, PNG, WebP, TIFF, BMP or PPM format"
+    return "not a picture in JPEG, PNG, WebP, TIFF, BMP, PPM or PAM format"
 
 
 def _check_size(width: int, height: int) -> None:

@@ -56,7 +56,7 @@ def pixels(name: str) -> NDArray[np.uint8]:
 @pytest.mark.parametrize("content", ["content.png", "content.ppm", "content.tif", "content.webp", "alpha.png"])
 @pytest.mark.parametrize("options", [(), ("--preserve-color", "--alpha", "0.5")])
 def test_every_kind_of_file_gives_the_pixels_of_the_whole_picture(content: str, options: tuple[str, ...]) -> None:
-    for output in ("out.png", "out.tif", "out.ppm", "out.bmp"):
+    for output in ("out.png", "out.tif", "out.ppm", "out.pam", "out.bmp"):
         assert stylize(content, f"whole.{output}", *options) == 0
         assert stylize(content, output, "--max-memory", LITTLE, *options) == 0
         np.testing.assert_array_equal(pixels(output), pixels(f"whole.{output}"), output)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst.images import ImageError, Picture, save_picture, to_srgb
+from fastnst.pam import MODES
 
 Samples: TypeAlias = NDArray[np.uint8]
 
 CHUNK_BYTES = 1 << 20  # of samples that are converted at a time
-MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 MAX_SIDE = 1 << 24  # of the engine
 
 

@@ -42,4 +42,4 @@ def open_writer(path: Path, file: BinaryIO, size: tuple[int, int], alpha: bool, 
         return PngWriter(file, *size, alpha, threads)
     if suffix in (".tif", ".tiff"):
         return TiffWriter(file, *size, alpha)
-    return PnmWriter(file, *size, alpha, pam=suffix == ".pam")
+    return PnmWriter(file, *size, alpha, is_pam=suffix == ".pam")

@@ -8,13 +8,13 @@ from typing import BinaryIO
 
 import numpy as np
 
+from fastnst import pam
 from fastnst.images import ImageError
 from fastnst.streams.base import RowWriter, SampleRows, Samples
 
 _HEADER_BYTES = 1 << 12
 _NUMBER = rb"(?:[ \t\r\n\v\f]+|#[^\n]*\n)+([0-9]{1,9})"
 _PNM = re.compile(rb"P([56])" + 3 * _NUMBER + rb"[ \t\r\n\v\f]")
-_PAM = re.compile(rb"P7\n(.*?\n)ENDHDR\n", re.DOTALL)
 
 
 class PnmRows(SampleRows):
@@ -54,30 +54,23 @@ def open_pnm(path: Path, file: BinaryIO) -> PnmRows | None:
         if maximum != 255:
             return None
         return PnmRows(path, file, (height, width, 1 if kind == 5 else 3), match.end())
-    if not head.startswith(b"P7\n"):
+    if not head.startswith(pam.MAGIC):
         return None
-    match = _PAM.match(head)
-    if not match:
-        raise ImageError(f"{path}: broken picture: no end of the header")
-    fields = dict(re.findall(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)[ \t]+([0-9]{1,9})[ \t]*$", match[1], re.MULTILINE))
-    width, height, depth, maximum = (int(fields.get(key, 0)) for key in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
-    if maximum != 255 or not 1 <= depth <= 4:
-        raise ImageError(f"{path}: a PAM picture has a depth of 1 to 4 and a maximum of 255 here, not {depth} and {maximum}")
-    return PnmRows(path, file, (height, width, depth), match.end())
+    file.seek(0)
+    try:
+        found = pam.read_header(file)
+    except ValueError as error:
+        raise ImageError(f"{path}: broken picture: {error}") from None
+    return PnmRows(path, file, (found.height, found.width, found.depth), found.length)
 
 
 class PnmWriter(RowWriter):
     """A raw PPM, or a PAM, which holds transparency."""
 
-    def __init__(self, file: BinaryIO, height: int, width: int, alpha: bool, pam: bool) -> None:
-        super().__init__(alpha and pam)
+    def __init__(self, file: BinaryIO, height: int, width: int, alpha: bool, is_pam: bool) -> None:
+        super().__init__(alpha and is_pam)
         self._file = file
-        if pam:
-            depth, kind = (4, "RGB_ALPHA") if alpha else (3, "RGB")
-            head = f"P7\nWIDTH {width}\nHEIGHT {height}\nDEPTH {depth}\nMAXVAL 255\nTUPLTYPE {kind}\nENDHDR\n"
-        else:
-            head = f"P6\n{width} {height}\n255\n"
-        file.write(head.encode())
+        file.write(pam.header(height, width, alpha) if is_pam else f"P6\n{width} {height}\n255\n".encode())
 
     def write(self, rows: Samples) -> None:
         self._file.write(np.ascontiguousarray(rows).data)
