@@ -26,7 +26,7 @@ class Progress:
         self._first = 0
         self._start = time.perf_counter()
         self._drawn = 0.0
-        self._part, self._part_start = 1.0, self._start
+        self._part, self._part_first, self._part_start = 1.0, 0.0, self._start
 
     def __enter__(self) -> Progress:
         self._draw("")
@@ -59,10 +59,11 @@ class Progress:
         """So much of the next one is done, from 0 to 1."""
         now = time.perf_counter()
         if not self._part < part:  # a new one
-            self._part_start = now
+            self._part_start, self._part_first = now, part
         self._part, self._shown = part, self._may_show
-        if now - self._drawn >= _SELDOM:
-            self._draw(f"+ {100 * part:.0f} %  {_clock((now - self._part_start) * (1 - part) / part)} left", part)
+        if part > self._part_first and now - self._drawn >= _SELDOM:
+            left = (now - self._part_start) * (1 - part) / (part - self._part_first)
+            self._draw(f"+ {100 * part:.0f} %  {_clock(left)} left", part)
 
     def _pace(self) -> str:
         rate = (self.done - self._first) / (time.perf_counter() - self._start)
