@@ -39,13 +39,14 @@ VARIANTS = {
 """Compiler flags of each variant of the training operations beside the baseline (``csrc/base/path.h``)."""
 VARIANTS["amd64"] = VARIANTS["x86_64"]
 SMALL = ["-Os", "-ffunction-sections"]
-"""For what is never hot: glue, readers of files, and the baseline where every processor of ten years has a better variant."""
-READERS = {"fields", "graph", "model", "pnm", "winograd"}
+"""For what is never hot: glue, readers of files, what hands rows on, and the baseline where every processor of ten years has a
+better variant."""
+COLD = {"adain", "codec", "fields", "graph", "model", "pnm", "spool", "tiles", "wct", "winograd"}
 SHORT = ["-O2"]
 """For what calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster."""
 # Kernels: exceptions begin and end outside of them.
 NOTHING_THROWN = ["-fno-exceptions", "-fno-asynchronous-unwind-tables"]
-DRIVERS = {"adain", "codec", "convolution", "generator", "network", "packing", "wct"}
+DRIVERS = {"convolution", "generator", "network", "packing", "png"}
 PRODUCTS = {"embedding", "wct"}
 
 
@@ -54,7 +55,7 @@ def sources(machine: str) -> list[tuple[str, Path, list[str]]]:
     mine = PATHS.get(machine, {})
     others = {name for paths in PATHS.values() for name in paths} - set(mine)
     files = sorted(path for folder in ("base", "engine") for path in (ROOT / "csrc" / folder).glob("*.cpp"))
-    flags = dict.fromkeys(READERS, SMALL) | dict.fromkeys(DRIVERS, SHORT) | {"kernels_scalar": NOTHING_THROWN}
+    flags = dict.fromkeys(COLD, SMALL) | dict.fromkeys(DRIVERS, SHORT) | {"kernels_scalar": NOTHING_THROWN}
     flags |= {name: [*own, *NOTHING_THROWN] for name, own in mine.items()}
     return [(path.stem, path, flags.get(path.stem, [])) for path in files if path.stem not in others]
 

@@ -27,6 +27,7 @@ def faults(wheel: Path) -> list[str]:
         "fastnst/evaluate/report.py",
         "fastnst/train/adain.py",
         "fastnst/video/job.py",
+        "fastnst/streams/tiff.py",
         "fastnst/bench/ops/report.py",
         "fastnst/kernels/__init__.py",
         "fastnst/kernels/cuda/wct.cu",

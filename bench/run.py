@@ -14,6 +14,7 @@ REPORTS = {
     "training": "training_report",
     "video": "video_report",
     "translate": "translate_report",
+    "large": "large_report",
 }
 """Modules that write what came of a stem which is no operation."""
 OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")

@@ -14,6 +14,7 @@
 #include "base/kept.h"
 #include "base/pages.h"
 #include "base/parallel.h"
+#include "base/png.h"
 #include "base/yuv.h"
 #include "engine/adain.h"
 #include "engine/eigen.h"
@@ -35,6 +36,17 @@ using Statistics = py::array_t<double, py::array::c_style | py::array::forcecast
 
 void check_threads(int threads) {
   if (threads < 1) throw std::invalid_argument("threads must be 1 or more, not " + std::to_string(threads));
+}
+
+void check_alpha(double alpha) {
+  if (!(alpha >= 0 && alpha <= 1)) throw std::invalid_argument("alpha must be 0 to 1");
+}
+
+// Calls run() without the interpreter's lock.
+template <typename Run>
+auto without_lock(Run&& run) {
+  const py::gil_scoped_release release;
+  return run();
 }
 
 // The engine of the model's kind.
@@ -67,7 +79,7 @@ auto with_picture(const py::array& array, int threads, Run&& run) {
 template <typename Run>
 Pixels new_picture(const Encoded& features, double alpha, int threads, Run&& run) {
   check_threads(threads);
-  if (!(alpha >= 0 && alpha <= 1)) throw std::invalid_argument("alpha must be 0 to 1");
+  check_alpha(alpha);
   Pixels picture({features.height, features.width, int64_t(3)});
   uint8_t* pixels = picture.mutable_data();
   {
@@ -75,6 +87,65 @@ Pixels new_picture(const Encoded& features, double alpha, int threads, Run&& run
     run(pixels);
   }
   return picture;
+}
+
+// Rows of a picture in the engine's memory, for a Python function to read or fill while it is called.
+py::array rows_at(const uint8_t* rows, int64_t count, int64_t width) {
+  return Pixels({count, width, int64_t(3)}, rows, py::capsule(rows, [](void*) {}));  // a base, so that nothing is copied
+}
+
+// A passage whose ends are Python functions: read(first, rows), write(rows) and tell(part). They are called with the lock.
+Passage passage(int64_t height, int64_t width, const py::function& read, const py::function& write, const py::function& tell,
+                int threads) {
+  check_threads(threads);
+  return {height,
+          width,
+          [=](int64_t first, int64_t count, uint8_t* rows) {
+            const py::gil_scoped_acquire lock;
+            read(first, rows_at(rows, count, width));
+          },
+          [=](const uint8_t* rows, int64_t count) {
+            const py::gil_scoped_acquire lock;
+            write(rows_at(rows, count, width));
+          },
+          [=](double part) {
+            const py::gil_scoped_acquire lock;
+            tell(part);
+          },
+          threads};
+}
+
+void bind_tiles(py::module_& module) {
+  py::class_<Tiling>(module, "Tiling")
+      .def_readonly("height", &Tiling::height)
+      .def_readonly("width", &Tiling::width)
+      .def_readonly("in_memory", &Tiling::in_memory)
+      .def_readonly("bytes", &Tiling::bytes);
+  py::class_<Passage>(module, "Passage")
+      .def(py::init(&passage), py::arg("height"), py::arg("width"), py::arg("read"), py::arg("write"), py::arg("tell"),
+           py::arg("threads"));
+}
+
+// Rows [n, 1 + bytes] as PNG has them, rows [n, bytes] of pixels, and the row before them [bytes].
+void bind_png(py::module_& module) {
+  const auto check = [](const Pixels& rows, const Pixels& previous, int64_t more) {
+    if (rows.ndim() != 2 || previous.ndim() != 1 || rows.shape(1) != previous.shape(0) + more)
+      throw std::invalid_argument("rows of another length");
+  };
+  module.def("png_unfilter", [check](Pixels& rows, int64_t pixel, Pixels& previous) {
+    check(rows, previous, 1);
+    uint8_t *data = rows.mutable_data(), *above = previous.mutable_data();
+    return without_lock(
+        [&, n = rows.shape(0), bytes = previous.shape(0)] { return png_unfilter(data, n, bytes, pixel, above); });
+  });
+  module.def("png_filter", [check](const Pixels& rows, int64_t pixel, const Pixels& previous) {
+    check(rows, previous, 0);
+    Pixels filtered({rows.shape(0), rows.shape(1) + 1});
+    uint8_t* to = filtered.mutable_data();
+    without_lock(
+        [&, n = rows.shape(0), bytes = rows.shape(1)] { png_filter(rows.data(), n, bytes, pixel, previous.data(), to); });
+    return filtered;
+  });
 }
 
 std::vector<double> as_vector(const Statistics& array) { return {array.data(), array.data() + array.size()}; }
@@ -130,6 +201,20 @@ void bind_adain_engine(py::module_& module) {
       .def("encode", encode, py::arg("image"), py::arg("threads"))
       .def("decode", decode, py::arg("features"), py::arg("mean"), py::arg("std"), py::arg("alpha"), py::arg("threads"))
       .def("layer_times", layer_times, py::arg("height"), py::arg("width"), py::arg("threads"), py::arg("repeats"))
+      .def("tiling", &AdainEngine::tiling, py::arg("height"), py::arg("width"), py::arg("threads"), py::arg("budget"),
+           py::arg("decodes"))
+      .def("look_tiled",
+           [](const AdainEngine& engine, const Passage& style, const Tiling& tiling) {
+             const Look look = without_lock([&] { return engine.look(style, tiling); });
+             return py::make_tuple(as_array(look.mean), as_array(look.std));
+           })
+      .def("stylize_tiled",
+           [](const AdainEngine& engine, const Passage& content, const Statistics& mean, const Statistics& std, double alpha,
+              const Tiling& tiling, const std::string& folder) {
+             check_alpha(alpha);
+             const Look style{as_vector(mean), as_vector(std)};
+             without_lock([&] { engine.stylize(content, style, alpha, tiling, folder); });
+           })
       .def("working_bytes", &AdainEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("threads") = 1);
 }
 
@@ -155,6 +240,19 @@ void bind_generator_engine(py::module_& module) {
 using Levels = std::vector<int>;
 using ColoringTuple = std::tuple<int, Statistics, Statistics>;  // level, mean [C], root [C, C]
 
+std::vector<ColoringTuple> as_tuples(const std::vector<Coloring>& colorings) {
+  std::vector<ColoringTuple> tuples;
+  for (const Coloring& each : colorings)
+    tuples.emplace_back(each.level, as_array(each.mean), as_matrix(each.root, each.mean.size()));
+  return tuples;
+}
+
+std::vector<Coloring> as_colorings(const std::vector<ColoringTuple>& tuples) {
+  std::vector<Coloring> colorings;
+  for (const auto& [level, mean, root] : tuples) colorings.push_back({level, as_vector(mean), as_vector(root)});
+  return colorings;
+}
+
 void bind_wct_engine(py::module_& module) {
   py::class_<WctFeatures>(module, "WctFeatures")
       .def_property_readonly("height", [](const WctFeatures& f) { return f.height; })
@@ -175,15 +273,11 @@ void bind_wct_engine(py::module_& module) {
     const auto colorings = with_picture(image, threads, [&](const uint8_t* pixels, int64_t height, int64_t width) {
       return engine.look(pixels, height, width, levels, threads);
     });
-    std::vector<ColoringTuple> tuples;
-    for (const Coloring& each : colorings)
-      tuples.emplace_back(each.level, as_array(each.mean), as_matrix(each.root, each.mean.size()));
-    return tuples;
+    return as_tuples(colorings);
   };
   const auto decode = [](const WctEngine& engine, const WctFeatures& features, const std::vector<ColoringTuple>& look,
                          double alpha, int threads) {
-    std::vector<Coloring> style;
-    for (const auto& [level, mean, root] : look) style.push_back({level, as_vector(mean), as_vector(root)});
+    const std::vector<Coloring> style = as_colorings(look);
     return new_picture(features, alpha, threads,
                        [&](uint8_t* pixels) { engine.decode(features, style, alpha, pixels, threads); });
   };
@@ -193,6 +287,19 @@ void bind_wct_engine(py::module_& module) {
       .def("encode", encode, py::arg("image"), py::arg("levels"), py::arg("threads"))
       .def("look", look, py::arg("image"), py::arg("levels"), py::arg("threads"))
       .def("decode", decode, py::arg("features"), py::arg("look"), py::arg("alpha"), py::arg("threads"))
+      .def("tiling", &WctEngine::tiling, py::arg("height"), py::arg("width"), py::arg("levels"), py::arg("threads"),
+           py::arg("budget"), py::arg("decodes"))
+      .def("look_tiled",
+           [](const WctEngine& engine, const Passage& style, const Levels& levels, const Tiling& tiling) {
+             return as_tuples(without_lock([&] { return engine.look(style, levels, tiling); }));
+           })
+      .def("stylize_tiled",
+           [](const WctEngine& engine, const Passage& content, const Levels& levels, const std::vector<ColoringTuple>& look,
+              double alpha, const Tiling& tiling, const std::string& folder) {
+             check_alpha(alpha);
+             const std::vector<Coloring> style = as_colorings(look);
+             without_lock([&] { engine.stylize(content, levels, style, alpha, tiling, folder); });
+           })
       .def("working_bytes", &WctEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("levels"),
            py::arg("threads") = 1);
 
@@ -511,6 +618,8 @@ PYBIND11_MODULE(_engine, module) {
   module.doc() = "The compiled engine. Use fastnst.engine.";
 
   module.def("load", &load, py::arg("data"));
+  bind_tiles(module);
+  bind_png(module);
   bind_adain_engine(module);
   bind_wct_engine(module);
   bind_yuv(module);

@@ -3,16 +3,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/pnm.h"
+#include "base/spool.h"
 #include "engine/adain.h"
 #include "engine/generator.h"
 #include "engine/wct.h"
@@ -22,10 +27,13 @@ namespace {
 using namespace fastnst;
 
 constexpr const char* kUsage =
-    "usage: fastnst-stylize MODEL.fnst CONTENT [STYLE] -o OUT [--alpha A] [--levels L,L...] [--threads N] [--overwrite]\n"
+    "usage: fastnst-stylize MODEL.fnst CONTENT [STYLE] -o OUT [--alpha A] [--levels L,L...] [--threads N]\n"
+    "                       [--max-memory BYTES] [--overwrite]\n"
     "  CONTENT, STYLE and OUT are binary PPM or PAM pictures; - is standard input or output.\n"
     "  A model that translates pictures by itself takes no STYLE, alpha or levels.\n"
-    "  --levels chooses among the levels of a WCT model, such as 5,4,3,2,1; without it all that it has.\n";
+    "  --levels chooses among the levels of a WCT model, such as 5,4,3,2,1; without it all that it has.\n"
+    "  --max-memory, such as 512M or 2G: larger pictures are done in tiles, with the same pixels; default: 12 bytes for each\n"
+    "  pixel, at least 64M, at most a quarter of the machine's.\n";
 
 // Something that failed, and in which file.
 struct Failure {
@@ -41,6 +49,7 @@ struct Options {
   double alpha = 1;
   std::vector<int> levels;  // none = all that the model has
   int threads = int(std::max(1u, std::thread::hardware_concurrency()));
+  uint64_t max_memory = 0;  // 0 = see budget()
   bool overwrite = false;
 };
 
@@ -65,6 +74,17 @@ std::vector<int> parse_levels(const std::string& flag, const std::string& text) 
   return levels;
 }
 
+uint64_t parse_bytes(const std::string& flag, const std::string& text) {
+  static const std::string units = "KMGT";
+  char* end = nullptr;
+  const unsigned long long number = std::strtoull(text.c_str(), &end, 10);
+  const size_t unit = *end == 0 ? 0 : units.find(*end) + 1;  // 0 where it is none of them
+  const bool whole = *end == 0 || (unit > 0 && end[1] == 0);
+  if (text.empty() || !std::isdigit(uint8_t(text[0])) || !whole || number == 0 || number > UINT64_MAX >> 40)
+    throw Usage{flag + " takes a number of bytes such as 512M or 2G, not '" + text + "'"};
+  return number << 10 * unit;
+}
+
 Options parse(int count, char** arguments) {
   Options options;
   std::string* const places[] = {&options.model, &options.content, &options.style};
@@ -83,6 +103,8 @@ Options parse(int count, char** arguments) {
       options.levels = parse_levels(argument, value());
     else if (argument == "--threads")
       options.threads = int(parse_number(argument, value(), 1, 1024));
+    else if (argument == "--max-memory")
+      options.max_memory = parse_bytes(argument, value());
     else if (argument == "--overwrite")
       options.overwrite = true;
     else if (argument.size() > 1 && argument[0] == '-')
@@ -109,18 +131,41 @@ std::vector<uint8_t> read_file(const std::string& path) {
   return data;
 }
 
-Picture read_picture(const std::string& path) {
-  std::FILE* file = path == "-" ? stdin : std::fopen(path.c_str(), "rb");
-  if (file == nullptr) throw Failure{path + ": " + std::strerror(errno)};
-  try {
-    Picture picture = read_pnm(file);
-    if (file != stdin) std::fclose(file);
-    return picture;
-  } catch (const PictureError& error) {
-    if (file != stdin) std::fclose(file);
-    throw Failure{(path == "-" ? "standard input" : path) + ": " + error.what()};
+std::string name_of(const std::string& path) { return path == "-" ? "standard input" : path; }
+
+// A picture file that is read in rows; a picture without transparency.
+class Input {
+ public:
+  explicit Input(const std::string& path) : path_(path), file_(path == "-" ? stdin : std::fopen(path.c_str(), "rb")) {
+    if (file_ == nullptr) throw Failure{path + ": " + std::strerror(errno)};
+    named([&] { reader_.emplace(file_); });
   }
-}
+  ~Input() {
+    if (file_ != nullptr && file_ != stdin) std::fclose(file_);
+  }
+  Input(const Input&) = delete;
+  Input& operator=(const Input&) = delete;
+
+  const PictureSize& size() const { return reader_->size(); }
+  uint64_t pixels() const { return uint64_t(size().height) * uint64_t(size().width); }
+  void read(int64_t rows, uint8_t* rgb, uint8_t* alpha) {
+    named([&] { reader_->read(rows, rgb, alpha); });
+  }
+
+ private:
+  template <typename Work>
+  void named(Work&& work) const {
+    try {
+      work();
+    } catch (const PictureError& error) {
+      throw Failure{name_of(path_) + ": " + error.what()};
+    }
+  }
+
+  std::string path_;
+  std::FILE* file_;
+  std::optional<PnmReader> reader_;
+};
 
 std::string partial;  // of the output being written; removed by a signal
 
@@ -129,30 +174,61 @@ void interrupted(int) {
   _exit(130);
 }
 
-// Writes next to the target and renames, so that the target is complete or absent.
-void write_picture(const Options& options, const Picture& picture) {
-  if (options.out == "-") return write_pnm(stdout, picture);
-  const std::string temporary = options.out + "." + std::to_string(getpid()) + ".partial";
-  std::FILE* file = std::fopen(temporary.c_str(), "wbx");
-  if (file == nullptr) throw Failure{options.out + ": " + std::strerror(errno)};
-  partial = temporary;
-  try {
-    write_pnm(file, picture);
-  } catch (const PictureError& error) {
-    std::fclose(file);
-    unlink(temporary.c_str());
-    throw Failure{options.out + ": " + error.what()};
+// A picture file that is written in rows next to the target and then renamed, so that the target is complete or absent.
+class Output {
+ public:
+  Output(const Options& options, const PictureSize& size) : options_(options) {
+    if (options.out == "-") {
+      file_ = stdout;
+    } else {
+      partial = options.out + "." + std::to_string(getpid()) + ".partial";
+      file_ = std::fopen(partial.c_str(), "wbx");
+      if (file_ == nullptr) {
+        partial.clear();
+        fail();
+      }
+    }
+    writer_.emplace(file_, size);
   }
-  const bool kept = fsync(fileno(file)) == 0;
-  const bool closed = std::fclose(file) == 0;
-  // Without --overwrite, link() refuses a target that has appeared meanwhile.
-  const int placed =
-      options.overwrite ? std::rename(temporary.c_str(), options.out.c_str()) : link(temporary.c_str(), options.out.c_str());
-  const int error = errno;
-  unlink(temporary.c_str());
-  partial.clear();
-  if (!kept || !closed || placed != 0) throw Failure{options.out + ": " + std::strerror(error)};
-}
+  ~Output() {
+    if (partial.empty()) return;
+    if (file_ != nullptr) std::fclose(file_);
+    unlink(partial.c_str());
+  }
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+
+  void write(int64_t rows, const uint8_t* rgb, const uint8_t* alpha) {
+    named([&] { writer_->write(rows, rgb, alpha); });
+  }
+  void finish() {
+    named([&] { writer_->finish(); });
+    if (file_ == stdout) return;
+    const bool kept = fsync(fileno(file_)) == 0;
+    const bool closed = std::fclose(std::exchange(file_, nullptr)) == 0;
+    // Without --overwrite, link() refuses a target that has appeared meanwhile.
+    const int placed =
+        options_.overwrite ? std::rename(partial.c_str(), options_.out.c_str()) : link(partial.c_str(), options_.out.c_str());
+    if (!kept || !closed || placed != 0) fail();
+    unlink(partial.c_str());
+    partial.clear();
+  }
+
+ private:
+  [[noreturn]] void fail() const { throw Failure{options_.out + ": " + std::strerror(errno)}; }
+  template <typename Work>
+  void named(Work&& work) const {
+    try {
+      work();
+    } catch (const PictureError& error) {
+      throw Failure{(options_.out == "-" ? "standard output" : options_.out) + ": " + error.what()};
+    }
+  }
+
+  const Options& options_;
+  std::FILE* file_ = nullptr;
+  std::optional<PnmWriter> writer_;
+};
 
 Model load_model(const std::string& path) {
   const std::vector<uint8_t> data = read_file(path);
@@ -163,28 +239,130 @@ Model load_model(const std::string& path) {
   }
 }
 
-// All put the result in the place of `content`.
-void run_generator(const Model& model, Picture& content, const Options& options) {
+// Bytes for a picture of so many pixels.
+uint64_t budget(const Options& options, uint64_t pixels) {
+  constexpr uint64_t kLeast = uint64_t(64) << 20, kPerPixel = 12;
+  if (options.max_memory > 0) return options.max_memory;
+  const uint64_t machine = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGESIZE));
+  return std::max(kLeast, std::min(kPerPixel * pixels, machine / 4));
+}
+
+// Where what does not fit into memory goes.
+std::string folder_of(const Options& options) {
+  if (options.out == "-") return "/tmp";
+  const size_t slash = options.out.rfind('/');
+  return slash == std::string::npos ? "." : options.out.substr(0, slash + 1);
+}
+
+// Bytes that are put aside beside the engine's: in memory if they are a small part of the budget.
+Spool aside(const Options& options, uint64_t bytes, uint64_t pixels) {
+  return Spool(bytes, bytes <= budget(options, pixels) / 8 ? "" : folder_of(options));
+}
+
+// A style, which WCT reads once for every level.
+class Style {
+ public:
+  Style(const Options& options)
+      : options_(options), input_(options.style), rows_(aside(options, 3 * input_.pixels(), input_.pixels())) {
+    const int64_t width = input_.size().width;
+    std::vector<uint8_t> row(3 * size_t(width)), alpha(row.size() / 3);
+    for (int64_t y = 0; y < input_.size().height; y++) {
+      input_.read(1, row.data(), alpha.data());
+      rows_.write(uint64_t(y * width * 3), row.data(), row.size());
+    }
+  }
+
+  Passage passage() const {
+    const int64_t row = input_.size().width * 3;
+    return {input_.size().height,
+            input_.size().width,
+            [this, row](int64_t first, int64_t count, uint8_t* rows) {
+              rows_.read(uint64_t(first * row), rows, uint64_t(count * row));
+            },
+            [](const uint8_t*, int64_t) {},
+            [](double) {},
+            options_.threads};
+  }
+  uint64_t budget() const { return ::budget(options_, input_.pixels()); }
+
+ private:
+  const Options& options_;
+  Input input_;
+  Spool rows_;
+};
+
+void run_generator(const Model& model, const Options& options) {
   if (!options.style.empty() || !options.levels.empty() || options.alpha != 1)
     throw Usage{options.model + " translates pictures by itself: it takes no style, alpha or levels"};
-  const std::vector<uint8_t> source = content.rgb;
-  GeneratorEngine(model).translate(source.data(), content.height, content.width, content.rgb.data(), options.threads);
+  const GeneratorEngine engine(model);
+  Input content(options.content);
+  const auto [height, width, has_alpha, pam] = content.size();
+  if (options.max_memory > 0 && engine.working_bytes(height, width, options.threads) > options.max_memory)
+    throw Failure{options.content + ": a generator cannot be run in tiles, and this picture takes more memory"};
+  std::vector<uint8_t> source(content.pixels() * 3), target(source.size()), alpha(has_alpha ? content.pixels() : 0);
+  content.read(height, source.data(), alpha.data());
+  engine.translate(source.data(), height, width, target.data(), options.threads);
+  Output out(options, content.size());
+  out.write(height, target.data(), alpha.data());
+  out.finish();
 }
 
-void run_adain(const Model& model, const Picture& style, Picture& content, const Options& options) {
+// Stylizes the content by work(passage, budget).
+template <typename Work>
+void run_content(const Options& options, Work&& work) {
+  Input content(options.content);
+  const auto [height, width, has_alpha, pam] = content.size();
+  Output out(options, content.size());
+  Spool alpha = aside(options, has_alpha ? content.pixels() : 0, content.pixels());
+  std::vector<uint8_t> line(has_alpha ? size_t(width) : 0);
+  int64_t written = 0;
+  const auto read = [&, width = width](int64_t first, int64_t count, uint8_t* rows) {
+    for (int64_t y = 0; y < count; y++) {
+      content.read(1, rows + y * width * 3, line.data());
+      if (!line.empty()) alpha.write(uint64_t((first + y) * width), line.data(), line.size());
+    }
+  };
+  const auto write = [&, width = width](const uint8_t* rows, int64_t count) {
+    for (int64_t y = 0; y < count; y++) {
+      if (!line.empty()) alpha.read(uint64_t((written + y) * width), line.data(), line.size());
+      out.write(1, rows + y * width * 3, line.data());
+    }
+    written += count;
+  };
+  work(Passage{height, width, read, write, [](double) {}, options.threads}, budget(options, content.pixels()));
+  out.finish();
+}
+
+void run_adain(const Model& model, const Options& options) {
   if (!options.levels.empty()) throw Failure{options.model + ": levels are WCT's to choose; this is an AdaIN model"};
   const AdainEngine engine(model);
-  const Look look = engine.encode(style.rgb.data(), style.height, style.width, options.threads).look;
-  const Features features = engine.encode(content.rgb.data(), content.height, content.width, options.threads);
-  engine.decode(features, look, options.alpha, content.rgb.data(), options.threads);
+  const auto tiling = [&](const Passage& picture, uint64_t bytes, bool decodes) {
+    return engine.tiling(picture.height, picture.width, options.threads, bytes, decodes);
+  };
+  const Look look = [&] {
+    const Style style(options);
+    const Passage passage = style.passage();
+    return engine.look(passage, tiling(passage, style.budget(), false));
+  }();
+  run_content(options, [&](const Passage& content, uint64_t bytes) {
+    engine.stylize(content, look, options.alpha, tiling(content, bytes, true), folder_of(options));
+  });
 }
 
-void run_wct(const Model& model, const Picture& style, Picture& content, const Options& options) {
+void run_wct(const Model& model, const Options& options) {
   const WctEngine engine(model);
   const std::vector<int>& levels = options.levels.empty() ? engine.levels() : options.levels;
-  const std::vector<Coloring> look = engine.look(style.rgb.data(), style.height, style.width, levels, options.threads);
-  const WctFeatures features = engine.encode(content.rgb.data(), content.height, content.width, levels, options.threads);
-  engine.decode(features, look, options.alpha, content.rgb.data(), options.threads);
+  const auto tiling = [&](const Passage& picture, uint64_t bytes, bool decodes) {
+    return engine.tiling(picture.height, picture.width, levels, options.threads, bytes, decodes);
+  };
+  const std::vector<Coloring> look = [&] {
+    const Style style(options);
+    const Passage passage = style.passage();
+    return engine.look(passage, levels, tiling(passage, style.budget(), false));
+  }();
+  run_content(options, [&](const Passage& content, uint64_t bytes) {
+    engine.stylize(content, levels, look, options.alpha, tiling(content, bytes, true), folder_of(options));
+  });
 }
 
 void stylize(const Options& options) {
@@ -193,13 +371,7 @@ void stylize(const Options& options) {
   const Model model = load_model(options.model);
   const bool translates = model.kind == Kind::generator;
   if (!translates && options.style.empty()) throw Usage{options.model + " needs a style"};
-  const Picture style = options.style.empty() ? Picture{} : read_picture(options.style);
-  Picture content = read_picture(options.content);
-  if (translates)
-    run_generator(model, content, options);
-  else
-    (model.kind == Kind::wct ? run_wct : run_adain)(model, style, content, options);
-  write_picture(options, content);
+  (translates ? run_generator : model.kind == Kind::wct ? run_wct : run_adain)(model, options);
 }
 
 }  // namespace

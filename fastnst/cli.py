@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
-STEMS = (*OPERATIONS, "stylize", "training", "video", "translate")
+STEMS = (*OPERATIONS, "stylize", "training", "video", "translate", "large")
 RECIPES = ("decoder", "collab", "ablation", "adain", "prune", "qat", "crd", "crd-tables")
 DEFAULT_EVALUATION_SIZE = 512
 
@@ -84,7 +84,7 @@ def _stylize(arguments: argparse.Namespace) -> int:
     except plans.UsageError as error:
         return _fail(str(error), USAGE)
     start = time.perf_counter()
-    stylizer = Stylizer(arguments.model, arguments.threads)
+    stylizer = Stylizer(arguments.model, arguments.threads, arguments.max_memory)
     settings = _settings(arguments, arguments.style)
     try:
         jobs.check(stylizer, settings)
@@ -126,9 +126,9 @@ def _follow(
     folder = arguments.content.is_dir()
     moving = folder or is_video(arguments.content)
     out = sys.stderr if arguments.output == PIPE else sys.stdout
-    with Progress(len(plan.tasks), shown=moving and not arguments.quiet and sys.stderr.isatty()) as progress:
+    with Progress(len(plan.tasks), shown=not arguments.quiet and sys.stderr.isatty(), at_once=moving) as progress:
         on_frame = progress.within if folder else progress.reach
-        for result in jobs.run(plan.tasks, stylizer, settings, on_frame):
+        for result in jobs.run(plan.tasks, stylizer, settings, on_frame, progress.part):
             if isinstance(result, jobs.Failure):
                 failures.append(result)
             else:
@@ -402,6 +402,13 @@ def _add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--threads", type=_at_least(1), metavar="N", help="default: the cores this process may use")
     add(
+        "--max-memory",
+        type=_bytes,
+        metavar="BYTES",
+        help="working memory, such as 512M or 2G: larger pictures are done in tiles, with the same pixels; default: 12 bytes "
+        "for each pixel, at least 64M, at most a quarter of the machine's",
+    )
+    add(
         "--smooth",
         type=_alpha,
         metavar="S",
@@ -479,6 +486,15 @@ def _levels(text: str) -> list[int]:
     if len(set(levels)) < len(levels):
         raise argparse.ArgumentTypeError(f"{text}: a level is given twice")
     return levels
+
+
+def _bytes(text: str) -> int:
+    from fastnst.memory import parse_bytes
+
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _positive(text: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -13,10 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst import _engine
-from fastnst._engine import AdainFeatures, AdainModel, GeneratorModel, WctFeatures, WctModel
+from fastnst._engine import AdainFeatures, AdainModel, GeneratorModel, Passage, Tiling, WctFeatures, WctModel
 
 Image = NDArray[np.uint8]
 Features: TypeAlias = AdainFeatures | WctFeatures
+
+
+Read: TypeAlias = Callable[[int, Image], object]
+"""Fills [n, W, 3] with the rows of a picture from ``first`` on. Rows are asked for in ascending order, and anew from 0."""
+Write: TypeAlias = Callable[[Image], object]
+"""Takes the next rows, [n, W, 3], which are gone when it returns."""
+Tell: TypeAlias = Callable[[float], object]
+"""Is told how far it is, from 0 to 1."""
 
 
 class ModelError(ValueError):
@@ -103,6 +111,21 @@ def _weighted(arrays: Sequence[NDArray[np.float64]], weights: Sequence[float]) -
     return np.asarray(sum(terms, start=np.float64(0)))
 
 
+_Levels: TypeAlias = list[tuple[int, NDArray[np.float64], NDArray[np.float64]]]
+
+
+def _colorings(look: WctLook) -> _Levels:
+    return [(level, coloring.mean, coloring.root) for level, coloring in look.levels.items()]
+
+
+def _wct_look(colorings: _Levels) -> WctLook:
+    return WctLook({level: Coloring(mean, root) for level, mean, root in colorings})
+
+
+def _nowhere(_: object) -> None:
+    """Where nothing goes: a look has no rows to write."""
+
+
 def default_threads() -> int:
     """The cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -166,7 +189,7 @@ class Engine:
         threads, chosen = threads or default_threads(), self._chosen(levels)
         if isinstance(self._model, AdainModel):
             return Look(*self._model.encode(image, threads).statistics())
-        return WctLook({level: Coloring(mean, root) for level, mean, root in self._of_wct().look(image, chosen, threads)})
+        return _wct_look(self._of_wct().look(image, chosen, threads))
 
     def decode(self, content: Features, look: AnyLook, alpha: float = 1.0, threads: int | None = None) -> Image:
         """The picture of ``content`` with its features blended ``alpha`` of the way to ``look``: uint8 [H, W, 3].
@@ -184,8 +207,7 @@ class Engine:
         wct = self._of_wct()
         if not isinstance(look, WctLook) or not isinstance(content, WctFeatures):
             raise ValueError("this is a WCT model: it takes features and looks of WCT models")
-        colorings = [(level, coloring.mean, coloring.root) for level, coloring in look.levels.items()]
-        return wct.decode(content, colorings, alpha, threads)
+        return wct.decode(content, _colorings(look), alpha, threads)
 
     def layer_times(self, height: int, width: int, threads: int | None = None, repeats: int = 5) -> list[LayerTime]:
         """The layers of an AdaIN model, encoder's first, each run alone ``repeats`` times for a picture of this size.
@@ -197,12 +219,87 @@ class Engine:
             raise ValueError(f"this is {self._described()}: layers are timed of AdaIN models alone")
         return [LayerTime(*each) for each in self._model.layer_times(height, width, threads or default_threads(), repeats)]
 
-    def working_bytes(self, height: int, width: int, levels: Sequence[int] | None = None) -> int:
+    def working_bytes(self, height: int, width: int, levels: Sequence[int] | None = None, threads: int | None = 1) -> int:
         """Bytes the engine allocates to stylize a picture of this size: its plan, features included, weights not."""
-        chosen = self._chosen(levels)
+        chosen, threads = self._chosen(levels), threads or default_threads()
         if isinstance(self._model, WctModel):
-            return self._model.working_bytes(height, width, chosen)
-        return self._model.working_bytes(height, width)
+            return self._model.working_bytes(height, width, chosen, threads)
+        return self._model.working_bytes(height, width, threads)
+
+    def tiling(
+        self,
+        size: tuple[int, int],
+        budget: int,
+        threads: int | None = None,
+        levels: Sequence[int] | None = None,
+        *,
+        decodes: bool = True,
+    ) -> Tiling:
+        """How a picture of ``size`` (height, width) is best cut into tiles, within ``budget`` bytes of working memory.
+
+        Its ``height`` and ``width`` are a tile's, its ``bytes`` what will be allocated, the rows that are read and written
+        included; ``in_memory`` says whether features are kept there between encoding and decoding, or in a file.
+
+        Args:
+            decodes: whether it is for :meth:`stylize_tiled`, or else :meth:`look_tiled`.
+
+        Raises:
+            ValueError: the budget is too small, says how much it takes; or the model cannot be run in tiles: generators
+                normalise by statistics of every layer's map.
+        """
+        threads, chosen = threads or default_threads(), self._chosen(levels)
+        if isinstance(self._model, AdainModel):
+            return self._model.tiling(*size, threads, budget, decodes)
+        if isinstance(self._model, GeneratorModel):
+            raise ValueError("a generator cannot be run in tiles: its norms need whole maps")
+        return self._model.tiling(*size, chosen, threads, budget, decodes)
+
+    def stylize_tiled(
+        self,
+        size: tuple[int, int],
+        read: Read,
+        write: Write,
+        look: AnyLook,
+        alpha: float,
+        tiling: Tiling,
+        folder: str,
+        threads: int | None = None,
+        levels: Sequence[int] | None = None,
+        tell: Tell = lambda _: None,
+    ) -> None:
+        """Encode and decode a picture of ``size`` (height, width) tile by tile, with the pixels of the whole at once.
+
+        Args:
+            folder: where features lie between the two passes, in a file without a name, unless the tiling keeps them in memory.
+
+        Raises:
+            ValueError: as :meth:`decode`.
+            RuntimeError: the disk is full or fails; names ``folder``.
+        """
+        passage, chosen = Passage(*size, read, write, tell, threads or default_threads()), self._chosen(levels)
+        if isinstance(self._model, AdainModel):
+            if not isinstance(look, Look):
+                raise ValueError("this is an AdaIN model: it takes looks of AdaIN models")
+            self._model.stylize_tiled(passage, look.mean, look.std, alpha, tiling, folder)
+            return
+        wct = self._of_wct()
+        if not isinstance(look, WctLook):
+            raise ValueError("this is a WCT model: it takes looks of WCT models")
+        wct.stylize_tiled(passage, chosen, _colorings(look), alpha, tiling, folder)
+
+    def look_tiled(
+        self,
+        size: tuple[int, int],
+        read: Read,
+        tiling: Tiling,
+        threads: int | None = None,
+        levels: Sequence[int] | None = None,
+    ) -> AnyLook:
+        """As :meth:`look`, tile by tile; WCT reads the picture once for each level."""
+        passage, chosen = Passage(*size, read, _nowhere, _nowhere, threads or default_threads()), self._chosen(levels)
+        if isinstance(self._model, AdainModel):
+            return Look(*self._model.look_tiled(passage, tiling))
+        return _wct_look(self._of_wct().look_tiled(passage, chosen, tiling))
 
     @staticmethod
     def mix(looks: Sequence[AnyLook], weights: Sequence[float]) -> AnyLook:

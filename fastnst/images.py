@@ -1,4 +1,4 @@
-"""Picture files in and out: every kind of JPEG, PNG, WebP, TIFF, BMP and PPM becomes 8-bit sRGB, and outputs are atomic.
+"""Picture files in and out: every kind of JPEG, PNG, WebP, TIFF, BMP, PPM and PAM becomes 8-bit sRGB, and outputs are atomic.
 
 What a file holds beyond 8-bit sRGB is handled here and nowhere else: EXIF orientation, embedded colour profiles, transparency,
 grey, palettes, CMYK and deep pixels. Of an animation only the first frame is read.
@@ -12,7 +12,7 @@ import os
 import platform
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,12 +20,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from fastnst import pam
+
 MAX_PIXELS = 100_000_000  # A 0.6 MB file can unpack to any size; this one still needs no more than 300 MB.
 
 # Decoders are an allow-list: Pillow has dozens more, seldom used and seldom looked after.
-READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM")
+READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", pam.PamFile.format)
 READ_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm")
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".pam")
 )
 VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".y4m"))
 _DEEP_MODES = frozenset(("I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
@@ -77,6 +79,7 @@ _WRITERS = {
     ".tiff": _TIFF,
     ".bmp": _Writer("BMP", False),
     ".ppm": _Writer("PPM", False),
+    ".pam": _Writer(pam.PamFile.format, True),
 }
 WRITE_SUFFIXES = tuple(_WRITERS)
 
@@ -110,7 +113,8 @@ def open_picture(path: Path) -> Picture:
             with Image.open(path, formats=READ_FORMATS) as image:
                 _check_size(*image.size)
                 image.load()
-                return to_srgb(_upright(image))
+                _turn_upright(image)
+                return to_srgb(image)
     except MemoryError:
         raise
     except UnidentifiedImageError:
@@ -126,7 +130,7 @@ def open_picture(path: Path) -> Picture:
 def _what_else(path: Path) -> str:
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return "is a video, not a picture"
-    return "not a picture in JPEG, PNG, WebP, TIFF, BMP or PPM format"
+    return "not a picture in JPEG, PNG, WebP, TIFF, BMP, PPM or PAM format"
 
 
 def _check_size(width: int, height: int) -> None:
@@ -134,11 +138,10 @@ def _check_size(width: int, height: int) -> None:
         raise ValueError(f"{width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # EXIF is a format of its own, often damaged by editors; the pixels are good without it.
-        return image
+def _turn_upright(image: Image.Image) -> None:
+    # EXIF is a format of its own, often damaged by editors; the pixels are good without it.
+    with suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def to_srgb(image: Image.Image) -> Picture:
@@ -159,11 +162,11 @@ def to_srgb(image: Image.Image) -> Picture:
     if image.has_transparency_data:
         image = image.convert("LA" if grey else "RGBA")
         alpha = image.getchannel("A")
-    if image.mode != "CMYK":
-        image = image.convert("L" if grey else "RGB")
     if profile:
+        if image.mode != "CMYK":
+            image = image.convert("L" if grey else "RGB")
         image = _apply_profile(image, profile)
-    rgb = image.convert("RGB")
+    rgb = image.convert("RGB")  # a copy at least
     rgb.info = {}  # What is left there describes the file, not these pixels, and would be written into the output.
     return Picture(rgb, alpha)
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst import video
@@ -24,8 +25,11 @@ from fastnst.images import (
     resize_short_side,
     save_picture,
 )
+from fastnst.memory import held_memory, peak_memory
 from fastnst.plans import Task, UsageError
+from fastnst.streams import PictureRows, Rows, open_rows
 from fastnst.stylize import NO_STYLE, Stylizer
+from fastnst.tiled import Manner, look_rows, stylize_rows
 
 if TYPE_CHECKING:
     from fastnst.video.job import OnFrame
@@ -57,7 +61,8 @@ class Report:
     width: int
     height: int
     seconds: dict[str, float]  # style, read, encode, decode, color, write, total
-    working_memory: int  # bytes that the engine's plan needs for this size, without weights
+    working_memory: int  # bytes that the engine's plan needs for this size, without weights; in tiles also for files' rows
+    planned_memory: int  # bytes this process should hold at most, with what it held before the first picture
     peak_memory: int | None  # bytes this process has held at most so far, where the system says
     levels: Sequence[int] = ()  # of a WCT model, in the order in which they ran
 
@@ -81,6 +86,7 @@ class Report:
             "seconds": {step: round(seconds, 6) for step, seconds in self.seconds.items()},
             "engine_milliseconds": round(self.engine_milliseconds, 3),
             "working_memory": self.working_memory,
+            "planned_memory": self.planned_memory,
             "peak_memory": self.peak_memory,
             **({"levels": list(self.levels)} if self.levels else {}),
         }
@@ -147,7 +153,11 @@ def check(stylizer: Stylizer, settings: Settings) -> None:
 
 
 def run(
-    tasks: Sequence[Task], stylizer: Stylizer, settings: Settings, on_frame: OnFrame | None = None
+    tasks: Sequence[Task],
+    stylizer: Stylizer,
+    settings: Settings,
+    on_frame: OnFrame | None = None,
+    on_part: Callable[[float], object] = lambda _: None,
 ) -> Iterator[Report | VideoReport | Failure]:
     """Do all tasks, one after the other; a task that fails does not stop the next one.
 
@@ -156,6 +166,7 @@ def run(
 
     Args:
         on_frame: called after each frame of a video.
+        on_part: called with how far a large picture is, from 0 to 1; in another thread.
 
     Raises:
         ImageError: a style that cannot be read.
@@ -169,13 +180,15 @@ def run(
         start = time.perf_counter()
         look = read_styles(stylizer, settings, worker)
         style_seconds = time.perf_counter() - start
+        before = held_memory() or 0
         for task in tasks:
             report: Report | VideoReport
             try:
                 if video.is_video(task.content):
                     report = _do_video(task, stylizer, look, settings, on_frame)
                 else:
-                    report = _do(task, stylizer, look, settings, worker)
+                    report = _do(task, stylizer, look, settings, worker, on_part)
+                    report = replace(report, planned_memory=before + report.planned_memory)
             except Exception as error:  # whatever it is, the other pictures can still be done
                 yield Failure(task, _reason(task, error))
                 continue
@@ -197,26 +210,102 @@ def read_styles(stylizer: Stylizer, settings: Settings, worker: Executor | None 
         return None
     looks = []
     for path in settings.styles:
-        picture = open_picture(path)
-        size = min(DEFAULT_STYLE_SIZE, *picture.rgb.size) if settings.style_size is None else settings.style_size
-        style = _resized(picture, size, path).flattened()
-        encode = partial(stylizer.encode_style, style, settings.levels)
+        encode = partial(_encode_style, path, stylizer, settings)
         looks.append(worker.submit(encode).result() if worker else encode())
     return stylizer.mix(looks, settings.weights)
 
 
-def _do(task: Task, stylizer: Stylizer, look: AnyLook | None, settings: Settings, worker: Executor) -> Report:
+def _encode_style(path: Path, stylizer: Stylizer, settings: Settings) -> AnyLook:
+    levels = None if settings.levels is None else tuple(settings.levels)
+    if settings.style_size == 0 and (rows := open_rows(path)):
+        with closing(rows):
+            if stylizer.needs_tiles(rows.height, rows.width, levels, _beside(rows.height, rows.width)):
+                return look_rows(rows, stylizer, levels, stylizer.budget(rows.height, rows.width))
+    picture = open_picture(path)
+    size = min(DEFAULT_STYLE_SIZE, *picture.rgb.size) if settings.style_size is None else settings.style_size
+    style = _resized(picture, size, path).flattened()
+    tiled = stylizer.needs_tiles(style.height, style.width, levels)
+    try:
+        return stylizer.encode_style(style, levels)
+    except ValueError as error:
+        raise ImageError(f"{path}: {error}") from None if tiled else error
+
+
+def _beside(height: int, width: int) -> int:
+    """Bytes of a picture that is done at once, beside the engine's: as decoded, its pixels, the result's."""
+    return 10 * height * width
+
+
+def _do(
+    task: Task,
+    stylizer: Stylizer,
+    look: AnyLook | None,
+    settings: Settings,
+    worker: Executor,
+    on_part: Callable[[float], object],
+) -> Report:
     start = time.perf_counter()
+    task.output.parent.mkdir(parents=True, exist_ok=True)
+    if look is not None and settings.size == 0 and (rows := open_rows(task.content)):
+        with closing(rows):
+            if _needs_tiles(rows.height, rows.width, stylizer, settings):
+                with closing(open_rows(task.content) or rows) as again:
+                    return _do_tiled(task, rows, again, stylizer, look, settings, worker, on_part)
     picture = _resized(open_picture(task.content), settings.size, task.content)
+    width, height = picture.rgb.size
+    if look is not None and _needs_tiles(height, width, stylizer, settings):
+        decoded = PictureRows(task.content, picture)
+        read = time.perf_counter() - start
+        report = _do_tiled(task, decoded, decoded, stylizer, look, settings, worker, on_part)
+        report.seconds["read"] += read
+        report.seconds["total"] += read
+        return report
+    pixels, alpha = np.asarray(picture.rgb), picture.alpha
+    del picture  # its pixels have been copied
+    return _do_whole(task, pixels, alpha, stylizer, look, settings, worker, start)
+
+
+def _needs_tiles(height: int, width: int, stylizer: Stylizer, settings: Settings) -> bool:
+    return stylizer.needs_tiles(height, width, settings.levels, _beside(height, width))
+
+
+def _do_tiled(
+    task: Task,
+    rows: Rows,
+    again: Rows,
+    stylizer: Stylizer,
+    look: AnyLook,
+    settings: Settings,
+    worker: Executor,
+    on_part: Callable[[float], object],
+) -> Report:
+    start = time.perf_counter()
+    levels = None if settings.levels is None else tuple(settings.levels)
+    manner = Manner(look, settings.alpha, settings.preserve_color, levels)
+    budget = stylizer.budget(rows.height, rows.width)
+    outcome = stylize_rows(rows, again, task.output, stylizer, manner, budget, worker, on_part)
+    seconds = {"style": 0.0, **outcome.seconds, "total": time.perf_counter() - start}
+    planned = outcome.planned_bytes
+    return Report(task, rows.width, rows.height, seconds, planned, planned, peak_memory(), _ran(stylizer, settings))
+
+
+def _do_whole(
+    task: Task,
+    pixels: NDArray[np.uint8],
+    alpha: Image.Image | None,
+    stylizer: Stylizer,
+    look: AnyLook | None,
+    settings: Settings,
+    worker: Executor,
+    start: float,
+) -> Report:
     read = time.perf_counter()
-    pixels = np.asarray(picture.rgb)
     job = worker.submit(stylizer.run, pixels, look, settings.alpha, settings.preserve_color, settings.levels)
     styled = job.result()
     done = time.perf_counter()
-    task.output.parent.mkdir(parents=True, exist_ok=True)
-    save_picture(Picture(Image.fromarray(styled.pixels), picture.alpha), task.output)
+    save_picture(Picture(Image.fromarray(styled.pixels), alpha), task.output)
     end = time.perf_counter()
-    width, height = picture.rgb.size
+    height, width = pixels.shape[:2]
     seconds = {
         "style": 0.0,
         "read": read - start,
@@ -227,8 +316,12 @@ def _do(task: Task, stylizer: Stylizer, look: AnyLook | None, settings: Settings
         "total": end - start,
     }
     working = stylizer.engine.working_bytes(height, width, settings.levels)
-    ran = [level for level in stylizer.engine.levels if settings.levels is None or level in settings.levels]
-    return Report(task, width, height, seconds, working, peak_memory(), ran)
+    planned = working + _beside(height, width)
+    return Report(task, width, height, seconds, working, planned, peak_memory(), _ran(stylizer, settings))
+
+
+def _ran(stylizer: Stylizer, settings: Settings) -> list[int]:
+    return [level for level in stylizer.engine.levels if settings.levels is None or level in settings.levels]
 
 
 def _do_video(
@@ -294,16 +387,3 @@ def _reason(task: Task, error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return f"{task.content}: {error}"
-
-
-def peak_memory() -> int | None:
-    """The most memory this process has held at once, in bytes; ``None`` where the system does not say."""
-    if sys.platform == "linux":
-        # Not getrusage: a child inherits the maximum of its parent there.
-        with Path("/proc/self/status").open() as status:
-            return next((int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM:")), None)
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -15,15 +15,18 @@ class Progress:
     Args:
         total: how many there are; None where it is not known.
         shown: draw at all.
+        at_once: draw from the beginning, or only when there are parts of something.
     """
 
-    def __init__(self, total: int | None, shown: bool) -> None:
+    def __init__(self, total: int | None, shown: bool, at_once: bool = True) -> None:
         self.total = total
         self.done = 0
-        self._shown = shown and total != 0
+        self._may_show = shown and total != 0
+        self._shown = self._may_show and at_once
         self._first = 0
         self._start = time.perf_counter()
         self._drawn = 0.0
+        self._part, self._part_first, self._part_start = 1.0, 0.0, self._start
 
     def __enter__(self) -> Progress:
         self._draw("")
@@ -52,20 +55,34 @@ class Progress:
         if time.perf_counter() - self._drawn >= _SELDOM:
             self._draw(f"+ {done}/{total or '?'}")
 
+    def part(self, part: float) -> None:
+        """So much of the next one is done, from 0 to 1."""
+        now = time.perf_counter()
+        if not self._part < part:  # a new one
+            self._part_start, self._part_first = now, part
+        self._part, self._shown = part, self._may_show
+        if part > self._part_first and now - self._drawn >= _SELDOM:
+            left = (now - self._part_start) * (1 - part) / (part - self._part_first)
+            self._draw(f"+ {100 * part:.0f} %  {_clock(left)} left", part)
+
     def _pace(self) -> str:
         rate = (self.done - self._first) / (time.perf_counter() - self._start)
         if not self.total or not rate:
             return f"{rate:.1f}/s"
-        left = round(max(0, self.total - self.done) / rate)
-        return f"{rate:.1f}/s  {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left"
+        return f"{rate:.1f}/s  {_clock(max(0, self.total - self.done) / rate)} left"
 
-    def _draw(self, pace: str) -> None:
+    def _draw(self, pace: str, part: float = 0) -> None:
         if not self._shown:
             return
         self._drawn = time.perf_counter()
         bar = ""
         if self.total:
-            filled = min(_WIDTH, _WIDTH * self.done // self.total)
+            filled = min(_WIDTH, int(_WIDTH * (self.done + part)) // self.total)
             bar = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] "
         erase_rest = "\x1b[K"
         print(f"\r{bar}{self.done}/{self.total or '?'}  {pace}{erase_rest}", end="", file=sys.stderr, flush=True)
+
+
+def _clock(seconds: float) -> str:
+    left = round(seconds)
+    return f"{left // 3600}:{left // 60 % 60:02}:{left % 60:02}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from PIL import Image
 
 from fastnst.engine import AnyLook, Engine, Look, ModelError, WctLook
 from fastnst.images import Picture, to_srgb
+from fastnst.memory import default_budget, parse_bytes
 
 __all__ = ["Look", "ModelError", "ModelInfo", "Styled", "Stylizer", "WctLook", "keep_color", "models"]
 
@@ -102,19 +104,29 @@ class Stylizer:
     Args:
         model: the name of a shipped model, or a ``.fnst`` file; without it the shipped default.
         threads: how many threads one call uses; without it the cores this process may use. Any number gives the same pixels.
+        max_memory: bytes of working memory that one call may take, or text such as ``"512M"``, beside the content and the
+            result; larger pictures are done in tiles, with the same pixels. Without it what
+            :func:`fastnst.memory.default_budget` finds right for the picture and the machine.
 
     Raises:
         ModelError: no shipped model of this name, or a broken model file.
         FileNotFoundError: no such model file.
-        ValueError: ``threads`` is less than 1.
+        ValueError: ``threads`` is less than 1, or ``max_memory`` no number of bytes above 0.
     """
 
-    def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self, model: str | Path | None = None, threads: int | None = None, max_memory: int | str | None = None
+    ) -> None:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be at least 1, not {threads}")
         self.threads = threads
+        self.max_memory = parse_bytes(str(max_memory)) if max_memory is not None else None
         self.path = _find_model(DEFAULT_MODEL if model is None else model)
         self.engine = Engine(self.path)
+
+    def budget(self, height: int, width: int) -> int:
+        """Bytes of working memory that a picture of this size may take."""
+        return self.max_memory or default_budget(height, width)
 
     @overload
     def __call__(
@@ -185,7 +197,15 @@ class Stylizer:
             ValueError: wrong dtype, shape, size or ``levels``.
         """
         pixels = np.asarray(to_srgb(style).flattened()) if isinstance(style, Image.Image) else _checked(style, "style")
-        return self.engine.look(pixels, self.threads, levels)
+        size = pixels.shape[0], pixels.shape[1]
+        if self.engine.translates or not self.needs_tiles(*size, levels):
+            return self.engine.look(pixels, self.threads, levels)
+
+        def read(first: int, rows: Pixels) -> None:
+            rows[...] = pixels[first : first + len(rows)]
+
+        tiling = self.engine.tiling(size, self.budget(*size), self.threads, levels, decodes=False)
+        return self.engine.look_tiled(size, read, tiling, self.threads, levels)
 
     def mix(
         self, style: Style | Sequence[Style], weights: Sequence[float] | None = None, levels: Sequence[int] | None = None
@@ -215,7 +235,10 @@ class Stylizer:
         if look is None:
             if alpha != 1 or levels is not None:
                 raise ValueError(NO_STYLE)
+            self._check_whole(*content.shape[:2])
             pixels = self.engine.translate(content, self.threads)
+        elif self.needs_tiles(content.shape[0], content.shape[1], levels):
+            pixels, encoded = self._run_tiled(content, look, alpha, levels)
         else:
             features = self.engine.encode(content, self.threads, levels)
             encoded = time.perf_counter()
@@ -224,6 +247,38 @@ class Stylizer:
         if preserve_color:
             pixels = keep_color(content, pixels)
         return Styled(pixels, encoded - start, decoded - encoded, time.perf_counter() - decoded)
+
+    def needs_tiles(self, height: int, width: int, levels: Sequence[int] | None = None, beside: int = 0) -> bool:
+        """Whether a picture of this size takes more than its budget at once, with ``beside`` bytes for other things."""
+        whole = self.engine.working_bytes(height, width, levels, self.threads)
+        return whole + beside > self.budget(height, width)
+
+    def _check_whole(self, height: int, width: int) -> None:
+        needed = self.engine.working_bytes(height, width, threads=self.threads)
+        if self.max_memory is not None and needed > self.max_memory:
+            raise ValueError(
+                f"a generator cannot be run in tiles: {width} x {height} pixels take {-(-needed >> 20)} MB of memory, and "
+                f"{self.max_memory >> 20} MB are allowed"
+            )
+
+    def _run_tiled(self, content: Pixels, look: AnyLook, alpha: float, levels: Sequence[int] | None) -> tuple[Pixels, float]:
+        """The picture, and when the first of it was there."""
+        size = content.shape[0], content.shape[1]
+        tiling = self.engine.tiling(size, self.budget(*size), self.threads, levels)
+        pixels, done, first_done = np.empty_like(content), 0, 0.0
+
+        def read(first: int, rows: Pixels) -> None:
+            rows[...] = content[first : first + len(rows)]
+
+        def write(rows: Pixels) -> None:
+            nonlocal done, first_done
+            first_done = first_done or time.perf_counter()
+            pixels[done : done + len(rows)] = rows
+            done += len(rows)
+
+        folder = tempfile.gettempdir()
+        self.engine.stylize_tiled(size, read, write, look, alpha, tiling, folder, self.threads, levels)
+        return pixels, first_done
 
 
 def _checked(pixels: Pixels, what: str) -> Pixels:

@@ -16,14 +16,19 @@ MAY_IMPORT = {
     "fastnst.__main__": {"fastnst.cli"},
     "fastnst.cli": {"fastnst", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images", "fastnst.convert",
                     "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine", "fastnst.progress",
-                    "fastnst.plans", "fastnst.video"},
+                    "fastnst.plans", "fastnst.memory", "fastnst.video"},
     "fastnst.info": {"fastnst", "fastnst.engine"},
     "fastnst.progress": set(),
     "fastnst.plans": {"fastnst.images", "fastnst.video"},
-    "fastnst.jobs": {"fastnst.plans", "fastnst.stylize", "fastnst.images", "fastnst.engine", "fastnst.video"},
+    "fastnst.jobs": {"fastnst.plans", "fastnst.stylize", "fastnst.tiled", "fastnst.streams", "fastnst.images",
+                     "fastnst.engine", "fastnst.memory", "fastnst.video"},
+    "fastnst.tiled": {"fastnst.stylize", "fastnst.streams", "fastnst.images", "fastnst.engine"},
+    "fastnst.streams": {"fastnst", "fastnst.streams", "fastnst.images", "fastnst.pam", "fastnst._engine"},
+    "fastnst.pam": set(),
+    "fastnst.memory": set(),
     "fastnst.video": {"fastnst", "fastnst.video", "fastnst.stylize", "fastnst.images", "fastnst.engine", "fastnst._engine"},
-    "fastnst.stylize": {"fastnst.engine", "fastnst.images"},
-    "fastnst.images": set(),
+    "fastnst.stylize": {"fastnst.engine", "fastnst.images", "fastnst.memory"},
+    "fastnst.images": {"fastnst", "fastnst.pam"},
     "fastnst.engine": {"fastnst", "fastnst._engine"},
     "fastnst._engine": set(),
     "fastnst.modelfile": {"fastnst.graphfile", "fastnst.fields"},
@@ -50,7 +55,8 @@ MAY_IMPORT = {
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.graphfile", "fastnst.huffman",
               "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
-              "fastnst.stylize", "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
+              "fastnst.memory", "fastnst.streams", "fastnst.stylize", "fastnst.tiled",
+              "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
 
 
 def modules() -> dict[str, Path]:

@@ -1,11 +1,9 @@
 #include "base/pages.h"
 
-#if defined(__linux__)
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdint>
-#endif
 
 namespace fastnst {
 
@@ -18,5 +16,12 @@ void prefer_large_pages([[maybe_unused]] void* data, [[maybe_unused]] size_t siz
   madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);  // advice: without it all is slower, nothing wrong
 #endif
 }
+
+void* map_zeros(size_t size) {
+  void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return data == MAP_FAILED ? nullptr : data;
+}
+
+void unmap(void* data, size_t size) { munmap(data, size); }
 
 }  // namespace fastnst

@@ -7,7 +7,7 @@
 namespace fastnst {
 namespace {
 
-constexpr int64_t kMaxPixels = 100'000'000;  // as the Python way: larger pictures are not meant to be held in memory
+constexpr int64_t kMaxSide = int64_t(1) << 24;  // as the engine's
 
 [[noreturn]] void fail(const std::string& why) { throw PictureError(why); }
 
@@ -82,55 +82,53 @@ Header read_header(std::FILE* file, bool& pam) {
 
 }  // namespace
 
-Picture read_pnm(std::FILE* file) {
-  Picture picture;
-  const Header header = read_header(file, picture.pam);
+PnmReader::PnmReader(std::FILE* file) : file_(file) {
+  const Header header = read_header(file, size_.pam);
   if (header.width < 1 || header.height < 1) fail("a picture without pixels");
-  if (header.width > kMaxPixels / header.height) fail("more than " + std::to_string(kMaxPixels) + " pixels");
+  if (header.width > kMaxSide || header.height > kMaxSide) fail("a side of more than " + std::to_string(kMaxSide) + " pixels");
   if (header.maximum != 255) fail("a maximum value other than 255");
   if (header.depth < 1 || header.depth > 4) fail("a depth other than 1 to 4");
-  picture.width = header.width, picture.height = header.height;
-  const size_t count = size_t(header.width * header.height), depth = size_t(header.depth);
-  const bool grey = depth < 3, alpha = depth % 2 == 0;
-  std::vector<uint8_t> row(header.width * depth);
-  for (int64_t y = 0; y < header.height; y++) {
-    if (std::fread(row.data(), 1, row.size(), file) != row.size()) fail("the picture is cut short");
-    if (y == 0) {  // only once there are pixels: a header alone should not make us allocate a picture
-      picture.rgb.resize(count * 3);
-      picture.alpha.resize(alpha ? count : 0);
-    }
-    for (int64_t x = 0; x < header.width; x++) {
-      const uint8_t* from = row.data() + x * depth;
-      const size_t at = size_t(y * header.width + x);
-      for (int c = 0; c < 3; c++) picture.rgb[at * 3 + c] = from[grey ? 0 : c];
-      if (alpha) picture.alpha[at] = from[depth - 1];
-    }
-  }
-  return picture;
+  size_.width = header.width, size_.height = header.height, size_.alpha = header.depth % 2 == 0;
+  row_.resize(size_t(header.width * header.depth));
 }
 
-void write_pnm(std::FILE* file, const Picture& picture) {
-  const long long width = picture.width, height = picture.height;
-  const bool alpha = !picture.alpha.empty();
-  if (picture.pam || alpha)
-    std::fprintf(file, "P7\nWIDTH %lld\nHEIGHT %lld\nDEPTH %d\nMAXVAL 255\nTUPLTYPE %s\nENDHDR\n", width, height, alpha ? 4 : 3,
-                 alpha ? "RGB_ALPHA" : "RGB");
-  else
-    std::fprintf(file, "P6\n%lld %lld\n255\n", width, height);
-  if (!alpha) {
-    std::fwrite(picture.rgb.data(), 1, picture.rgb.size(), file);
-  } else {
-    std::vector<uint8_t> row(size_t(width) * 4);
-    for (int64_t y = 0; y < height; y++) {
-      for (int64_t x = 0; x < width; x++) {
-        const size_t at = size_t(y * width + x);
-        std::copy_n(&picture.rgb[at * 3], 3, &row[size_t(x) * 4]);
-        row[size_t(x) * 4 + 3] = picture.alpha[at];
-      }
-      std::fwrite(row.data(), 1, row.size(), file);
+void PnmReader::read(int64_t rows, uint8_t* rgb, uint8_t* alpha) {
+  const size_t width = size_t(size_.width), depth = row_.size() / width;
+  for (int64_t y = 0; y < rows; y++) {
+    if (std::fread(row_.data(), 1, row_.size(), file_) != row_.size()) fail("the picture is cut short");
+    const uint8_t* from = row_.data();
+    for (size_t x = 0; x < width; x++, from += depth) {
+      for (int c = 0; c < 3; c++) *rgb++ = from[depth < 3 ? 0 : c];
+      if (size_.alpha) *alpha++ = from[depth - 1];
     }
   }
-  if (std::fflush(file) != 0 || std::ferror(file)) fail(std::string("cannot write: ") + std::strerror(errno));
+}
+
+PnmWriter::PnmWriter(std::FILE* file, const PictureSize& size)
+    : file_(file), size_(size), row_(size_t(size.alpha ? size.width * 4 : 0)) {
+  const long long width = size.width, height = size.height;
+  if (size.pam || size.alpha)
+    std::fprintf(file, "P7\nWIDTH %lld\nHEIGHT %lld\nDEPTH %d\nMAXVAL 255\nTUPLTYPE %s\nENDHDR\n", width, height,
+                 size.alpha ? 4 : 3, size.alpha ? "RGB_ALPHA" : "RGB");
+  else
+    std::fprintf(file, "P6\n%lld %lld\n255\n", width, height);
+}
+
+void PnmWriter::write(int64_t rows, const uint8_t* rgb, const uint8_t* alpha) {
+  const size_t width = size_t(size_.width);
+  for (int64_t y = 0; y < rows; y++, rgb += width * 3) {
+    for (size_t x = 0; size_.alpha && x < width; x++) {
+      std::copy_n(rgb + x * 3, 3, &row_[x * 4]);
+      row_[x * 4 + 3] = *alpha++;
+    }
+    const size_t bytes = size_.alpha ? row_.size() : width * 3;
+    if (std::fwrite(size_.alpha ? row_.data() : rgb, 1, bytes, file_) != bytes)
+      fail(std::string("cannot write: ") + std::strerror(errno));
+  }
+}
+
+void PnmWriter::finish() {
+  if (std::fflush(file_) != 0 || std::ferror(file_)) fail(std::string("cannot write: ") + std::strerror(errno));
 }
 
 }  // namespace fastnst

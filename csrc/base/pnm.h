@@ -9,22 +9,45 @@
 
 namespace fastnst {
 
-struct Picture {
-  int64_t height = 0, width = 0;
-  std::vector<uint8_t> rgb;    // height x width x 3
-  std::vector<uint8_t> alpha;  // height x width, or empty
-  bool pam = false;            // which of the two formats it came in
-};
-
 // Not a picture these functions read, or cut short. The message is one line.
 class PictureError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-// Reads one picture: P6, or P7 with depth 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); maximum value 255.
-Picture read_pnm(std::FILE* file);
-// Writes P6, or P7 where the picture has alpha or came as PAM.
-void write_pnm(std::FILE* file, const Picture& picture);
+struct PictureSize {
+  int64_t height = 0, width = 0;
+  bool alpha = false;
+  bool pam = false;  // which of the two formats it is in
+};
+
+// Reads one picture row by row: P6, or P7 with depth 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); maximum value 255.
+class PnmReader {
+ public:
+  // Reads the header. Throws PictureError.
+  explicit PnmReader(std::FILE* file);
+  const PictureSize& size() const { return size_; }
+  // The next rows, of width x 3 bytes, and where there is alpha theirs, of `width` bytes. Throws PictureError.
+  void read(int64_t rows, uint8_t* rgb, uint8_t* alpha);
+
+ private:
+  std::FILE* file_;
+  PictureSize size_;
+  std::vector<uint8_t> row_;
+};
+
+// Writes P6, or P7 where the picture has alpha or is to be a PAM.
+class PnmWriter {
+ public:
+  PnmWriter(std::FILE* file, const PictureSize& size);
+  // The next rows, as they are read. Throws PictureError.
+  void write(int64_t rows, const uint8_t* rgb, const uint8_t* alpha);
+  void finish();
+
+ private:
+  std::FILE* file_;
+  PictureSize size_;
+  std::vector<uint8_t> row_;
+};
 
 }  // namespace fastnst

@@ -14,31 +14,43 @@ namespace {
 
 constexpr double kEpsilon = 1e-5;  // added to variances, as in the published networks
 
-Look channel_statistics(const Map& map, int channels, double scale, int threads) {
-  const int64_t stride = map.stride;
-  std::vector<uint64_t> sums(stride), squares(stride);
-  std::mutex mutex;
-  parallel_for(map.height, 16, threads, [&](int, int64_t begin, int64_t end) {
-    uint64_t own[2][kLanes];
-    for (int64_t first = 0; first < stride; first += kLanes) {
-      std::memset(own, 0, sizeof own);
-      for (int64_t y = begin; y < end; y++) kernels().sum_row(map.row(y) + first, map.width, stride, own[0], own[1]);
-      const std::lock_guard<std::mutex> lock(mutex);
-      for (int c = 0; c < kLanes; c++) sums[first + c] += own[0][c], squares[first + c] += own[1][c];
-    }
-  });
-  using Exact = unsigned __int128;
-  const uint64_t n = uint64_t(map.height) * uint64_t(map.width);
-  const double count = double(n), pairs = count * double(std::max<uint64_t>(n - 1, 1));
-  Look look;
-  for (int c = 0; c < channels; c++) {
-    const Exact spread = Exact(n) * squares[c] - Exact(sums[c]) * sums[c];
-    const double variance = (scale * scale) * (double(spread) / pairs);
-    look.mean.push_back((scale * double(sums[c])) / count);
-    look.std.push_back(std::sqrt(variance + kEpsilon));
+// The exact sums behind the statistics of a map that is seen in parts.
+class ChannelSums {
+ public:
+  explicit ChannelSums(int channels) : channels_(channels), sums_(map_stride(channels)), squares_(map_stride(channels)) {}
+
+  void add(const FeatureView& map, int threads) {
+    std::mutex mutex;
+    parallel_for(map.height, 16, threads, [&](int, int64_t begin, int64_t end) {
+      uint64_t own[2][kLanes];
+      for (int64_t first = 0; first < map.stride; first += kLanes) {
+        std::memset(own, 0, sizeof own);
+        for (int64_t y = begin; y < end; y++) kernels().sum_row(map.row(y) + first, map.width, map.stride, own[0], own[1]);
+        const std::lock_guard<std::mutex> lock(mutex);
+        for (int c = 0; c < kLanes; c++) sums_[first + c] += own[0][c], squares_[first + c] += own[1][c];
+      }
+    });
+    count_ += uint64_t(map.height) * uint64_t(map.width);
   }
-  return look;
-}
+
+  Look look(double scale) const {
+    using Exact = unsigned __int128;
+    const double count = double(count_), pairs = count * double(std::max<uint64_t>(count_ - 1, 1));
+    Look look;
+    for (int c = 0; c < channels_; c++) {
+      const Exact spread = Exact(count_) * squares_[c] - Exact(sums_[c]) * sums_[c];
+      const double variance = (scale * scale) * (double(spread) / pairs);
+      look.mean.push_back((scale * double(sums_[c])) / count);
+      look.std.push_back(std::sqrt(variance + kEpsilon));
+    }
+    return look;
+  }
+
+ private:
+  int channels_;
+  uint64_t count_ = 0;
+  std::vector<uint64_t> sums_, squares_;
+};
 
 }  // namespace
 
@@ -52,28 +64,61 @@ AdainEngine::AdainEngine(const Model& model)
 }
 
 Features AdainEngine::encode(const uint8_t* picture, int64_t height, int64_t width, int threads) const {
-  Features features{codec_.encode(picture, height, width, threads, workspaces_), {}};
-  features.look = channel_statistics(features.map, channels(), feature_scale_, threads);
+  Features features{codec_.encode({picture, height, width}, threads, workspaces_), {}};
+  ChannelSums sums(channels());
+  sums.add(FeatureView(features.map), threads);
+  features.look = sums.look(feature_scale_);
   return features;
 }
 
-void AdainEngine::decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const {
+Codec::RowTransform AdainEngine::blend(const Look& content, const Look& style, double alpha) const {
   const int count = channels();
-  if (int(style.mean.size()) != count || int(style.std.size()) != count || features.channels != count)
+  if (int(style.mean.size()) != count || int(style.std.size()) != count || int(content.std.size()) != count)
     throw std::invalid_argument("statistics of another model: this one has " + std::to_string(count) + " channels");
-  const Map& map = features.map;
-  std::vector<float> slope(map.stride), offset(map.stride);
+  const int64_t stride = map_stride(count);
+  std::vector<float> slope(stride), offset(stride);
   for (int c = 0; c < count; c++) {
-    const double gain = style.std[c] / features.look.std[c];
-    const double a = alpha * gain + (1 - alpha), b = alpha * (style.mean[c] - features.look.mean[c] * gain);
+    const double gain = style.std[c] / content.std[c];
+    const double a = alpha * gain + (1 - alpha), b = alpha * (style.mean[c] - content.mean[c] * gain);
     slope[c] = float(a * feature_scale_ / decoder_scale_);
     offset[c] = float(b / decoder_scale_ + decoder_zero_);
     if (!std::isfinite(slope[c]) || !std::isfinite(offset[c])) throw std::invalid_argument("statistics that are not finite");
   }
-  const auto renormalise = [&](const uint8_t* from, uint8_t* to) {
-    kernels().affine_row(from, slope.data(), offset.data(), to, map.width, map.stride);
+  return [slope, offset, stride](const uint8_t* from, uint8_t* to, int64_t pixels) {
+    kernels().affine_row(from, slope.data(), offset.data(), to, pixels, stride);
   };
-  codec_.decode(features, renormalise, picture, threads, workspaces_);
+}
+
+void AdainEngine::decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const {
+  codec_.decode(features, blend(features.look, style, alpha), picture, threads, workspaces_);
+}
+
+Tiling AdainEngine::tiling(int64_t height, int64_t width, int threads, uint64_t budget, bool decodes) const {
+  return plan_tiles({&codec_}, height, width, threads, 0, budget, decodes);
+}
+
+Look AdainEngine::look(const Passage& style, const Tiling& tiling) const {
+  ChannelSums sums(channels());
+  TiledFeatures features(codec_, workspaces_, style, tiling, "", false,
+                         [&](const FeatureView& tile) { sums.add(tile, style.threads); });
+  features.read();
+  return sums.look(feature_scale_);
+}
+
+void AdainEngine::stylize(const Passage& content, const Look& style, double alpha, const Tiling& tiling,
+                          const std::string& folder) const {
+  ChannelSums sums(channels());
+  Course course(content, 2);
+  const int64_t all = codec_.features_along(content.height) * codec_.features_along(content.width);
+  TiledFeatures features(codec_, workspaces_, content, tiling, folder, true, [&](const FeatureView& tile) {
+    sums.add(tile, content.threads);
+    course.add(tile.height * tile.width, all);
+  });
+  features.read();
+  features.decode(blend(sums.look(feature_scale_), style, alpha), [&](const uint8_t* rows, int64_t count) {
+    content.write(rows, count);
+    course.add(count, content.height);
+  });
 }
 
 uint64_t AdainEngine::working_bytes(int64_t height, int64_t width, int threads) const {

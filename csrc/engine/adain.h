@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/codec.h"
+#include "engine/tiles.h"
 
 namespace fastnst {
 
@@ -47,11 +48,17 @@ class AdainEngine {
   std::vector<LayerTime> layer_times(int64_t height, int64_t width, int threads, int repeats) const {
     return codec_.layer_times(height, width, threads, repeats);
   }
+  // The same in tiles, with the same bytes: the look of a style, and the picture of a content. `folder`: see Spool.
+  Tiling tiling(int64_t height, int64_t width, int threads, uint64_t budget, bool decodes) const;
+  Look look(const Passage& style, const Tiling& tiling) const;
+  void stylize(const Passage& content, const Look& style, double alpha, const Tiling& tiling, const std::string& folder) const;
 
   // Bytes of working memory that stylizing a picture of this size takes: maps, scratch and the features kept between.
   uint64_t working_bytes(int64_t height, int64_t width, int threads) const;
 
  private:
+  Codec::RowTransform blend(const Look& content, const Look& style, double alpha) const;
+
   std::string card_;
   double feature_scale_, decoder_scale_, decoder_zero_;  // the same for all channels
   Codec codec_;

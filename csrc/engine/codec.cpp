@@ -18,12 +18,21 @@ int64_t total_stride(const std::vector<Layer>& encoder) {
   return stride;
 }
 
+// Whether the encoder only shrinks maps and the decoder only enlarges them.
+bool is_divisible(const Stage& stage) {
+  const auto enlarges = [](const Layer& layer) { return layer.upsample; };
+  const auto shrinks = [](const Layer& layer) { return layer.pool != Pool::none; };
+  return std::none_of(stage.encoder.begin(), stage.encoder.end(), enlarges) &&
+         std::none_of(stage.decoder.begin(), stage.decoder.end(), shrinks);
+}
+
 // Copies a picture into a map, extended to the map's size.
-void load_picture(const uint8_t* picture, int64_t height, int64_t width, const Map& map, Border border, int threads) {
+void load_picture(const PictureView& picture, const Map& map, Border border, int threads) {
+  const int64_t width = picture.width;
   parallel_for(map.height, 16, threads, [&](int, int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; y++) {
       uint8_t* row = map.row(y);
-      std::memcpy(row, picture + std::min(y, height - 1) * width * 3, size_t(width) * 3);
+      std::memcpy(row, picture.row(std::min(y, picture.height - 1)), size_t(width) * 3);
       for (int64_t x = width; x < map.width; x++) std::memcpy(row + x * 3, row + (width - 1) * 3, 3);
       fill_border(map, y, border);
     }
@@ -50,23 +59,34 @@ Workspaces::Lease::~Lease() {
 Codec::Codec(const Stage& stage)
     : channels_(stage.channels()),
       stride_(total_stride(stage.encoder)),
+      divisible_(is_divisible(stage)),
       encoder_(stage.encoder, true, false),
       decoder_(stage.decoder, false, true) {}
 
 int64_t Codec::extended(int64_t side) const {
   if (side < 1 || side > kMaxSide) throw std::invalid_argument("a picture's sides must be 1 to 16777216 pixels");
-  return round_up(side, stride_);
+  return features_along(side) * stride_;
 }
 
-Encoded Codec::encode(const uint8_t* picture, int64_t height, int64_t width, int threads, Workspaces& workspaces) const {
-  const int64_t h = extended(height), w = extended(width);
+int64_t Codec::encoder_reach() const {
+  if (!divisible_) throw std::invalid_argument("this model's networks cannot be run in parts: the picture needs more memory");
+  return round_up(encoder_.spoiled(), 2);
+}
+
+int64_t Codec::decoder_reach() const {
+  encoder_reach();
+  return round_up(features_along(decoder_.spoiled()), 2);
+}
+
+Encoded Codec::encode(const PictureView& picture, int threads, Workspaces& workspaces) const {
+  const int64_t h = extended(picture.height), w = extended(picture.width);
   const Network::Plan plan = encoder_.plan(h, w, threads);
   Workspaces::Lease lease(workspaces);
   const Map input = encoder_.prepare(*lease, plan, h, w);
-  load_picture(picture, height, width, input, encoder_.first().border(), threads);
+  load_picture(picture, input, encoder_.first().border(), threads);
   const Map source = encoder_.run_inner(*lease, input, threads);
   Encoded encoded;
-  encoded.height = height, encoded.width = width, encoded.channels = channels_;
+  encoded.height = picture.height, encoded.width = picture.width, encoded.channels = channels_;
   encoded.memory = Buffer(map_bytes(plan.height, plan.width, map_stride(channels_)));
   encoded.map = Map::in(encoded.memory, plan.height, plan.width, map_stride(channels_));
   encoder_.last().run(source, encoded.map, Border::none, (*lease).scratch.data(), threads);
@@ -84,7 +104,7 @@ void Codec::decode(const Encoded& features, const RowTransform& transform, uint8
   const Border border = decoder_.first().border();
   parallel_for(map.height, 8, threads, [&](int, int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; y++) {
-      transform(map.row(y), input.row(y));
+      transform(map.row(y), input.row(y), map.width);
       fill_border(input, y, border);
     }
   });

@@ -11,6 +11,38 @@
 
 namespace fastnst {
 
+// A picture in somebody's memory, or a part of one: pixels of 3 bytes.
+struct PictureView {
+  const uint8_t* origin;
+  int64_t height, width;
+  int64_t row_bytes;  // from one row to the next
+
+  PictureView(const uint8_t* pixels, int64_t height, int64_t width)
+      : origin(pixels), height(height), width(width), row_bytes(width * 3) {}
+  // `height` x `width` pixels of another one.
+  PictureView(const PictureView& whole, int64_t top, int64_t left, int64_t height, int64_t width)
+      : origin(whole.row(top) + left * 3), height(height), width(width), row_bytes(whole.row_bytes) {}
+  const uint8_t* row(int64_t y) const { return origin + y * row_bytes; }
+};
+
+// Pixels of a feature map, and of nothing around it.
+struct FeatureView {
+  const uint8_t* origin;
+  int64_t height, width, row_bytes;
+  int64_t stride;  // bytes per pixel
+
+  explicit FeatureView(const Map& map)
+      : origin(map.origin), height(map.height), width(map.width), row_bytes(map.row_bytes()), stride(map.stride) {}
+  // `height` x `width` pixels of another one.
+  FeatureView(const FeatureView& whole, int64_t top, int64_t left, int64_t height, int64_t width)
+      : origin(whole.row(top) + left * whole.stride),
+        height(height),
+        width(width),
+        row_bytes(whole.row_bytes),
+        stride(whole.stride) {}
+  const uint8_t* row(int64_t y) const { return origin + y * row_bytes; }
+};
+
 // What an encoder makes of a picture.
 struct Encoded {
   int64_t height = 0, width = 0;  // of the picture
@@ -47,13 +79,22 @@ class Codec {
   explicit Codec(const Stage& stage);
 
   int channels() const { return channels_; }
+  // Pixels of the picture, along a side, for one of the features.
+  int64_t stride() const { return stride_; }
+  int64_t features_along(int64_t side) const { return (side + stride_ - 1) / stride_; }
+  // Features next to an edge of a part of a picture, where the picture goes on, that are not those of the whole picture, and
+  // features that the decoder must see beyond such an edge for its pixels to be. Even, so that kernels may pair pixels: in
+  // parts that begin at even features they then pair them as in the whole. Throw std::invalid_argument if the networks are such
+  // that parts say nothing about the whole: if the encoder enlarges maps somewhere or the decoder shrinks them.
+  int64_t encoder_reach() const;
+  int64_t decoder_reach() const;
 
-  // `picture`: height x width x 3, of any size from 1 x 1. Sides that are not a multiple of what the encoder's pools divide
+  // Takes pictures of any size from 1 x 1. Sides that are not a multiple of what the encoder's pools divide
   // them by are extended by repeating the last row and column. Throws std::invalid_argument if it is too small or too large.
-  Encoded encode(const uint8_t* picture, int64_t height, int64_t width, int threads, Workspaces& workspaces) const;
+  Encoded encode(const PictureView& picture, int threads, Workspaces& workspaces) const;
 
-  // Turns one row of the encoder's map into one of the decoder's input, both of map_stride(channels()) bytes a pixel.
-  using RowTransform = std::function<void(const uint8_t* features, uint8_t* input)>;
+  // Turns some pixels of the encoder's map into those of the decoder's input, both of map_stride(channels()) bytes.
+  using RowTransform = std::function<void(const uint8_t* features, uint8_t* input, int64_t pixels)>;
   // The picture, as large as the one encoded, of features transformed row by row; rows in any order, from many threads.
   // Throws std::invalid_argument if the features are of another model.
   void decode(const Encoded& features, const RowTransform& transform, uint8_t* picture, int threads,
@@ -74,6 +115,7 @@ class Codec {
 
   int channels_;
   int64_t stride_;  // what the encoder divides sides by
+  bool divisible_;  // into parts
   Network encoder_, decoder_;
 };
 

@@ -92,6 +92,12 @@ int64_t PackedLayer::output_side(int64_t side) const {
   return side;
 }
 
+int64_t PackedLayer::spoiled(int64_t wrong) const {
+  if (upsample_) return 2 * wrong + 1;  // windows of 2 x 2 on the small map
+  wrong += kernel_ / 2;
+  return pool_ == Pool::none ? wrong : (wrong + 1) / 2;
+}
+
 void PackedLayer::conv_row(const Map& source, int64_t y, uint8_t* target) const {
   const int64_t stride = source.stride;
   ConvRow row{};
@@ -173,6 +179,12 @@ Network::Network(const std::vector<Layer>& layers, bool pictures_in, bool pictur
     : input_stride_(pictures_in ? 3 : map_stride(layers.front().inputs)) {
   for (size_t i = 0; i < layers.size(); i++)
     layers_.emplace_back(layers[i], pictures_in && i == 0, pictures_out && i + 1 == layers.size());
+}
+
+int64_t Network::spoiled() const {
+  int64_t wrong = 0;
+  for (const PackedLayer& layer : layers_) wrong = layer.spoiled(wrong);
+  return wrong;
 }
 
 Network::Plan Network::plan(int64_t height, int64_t width, int threads) const {

@@ -49,6 +49,8 @@ class PackedLayer {
   LayerTime described(int64_t height, int64_t width) const;
   bool writes_pictures() const { return picture_out_; }
   int64_t output_side(int64_t side) const;
+  // Where the input is a part of a larger map, and so many pixels next to an edge of it are wrong: how many of the output are.
+  int64_t spoiled(int64_t wrong) const;
 
   // Scratch bytes that each thread needs for an input of this width.
   uint64_t scratch_bytes(int64_t width) const;
@@ -93,6 +95,10 @@ class Network {
 
   const PackedLayer& first() const { return layers_.front(); }
   const PackedLayer& last() const { return layers_.back(); }
+
+  // Output pixels that are wrong next to an edge of the input that is not an edge of the picture. Parts of maps must begin and
+  // end at multiples of what the network's pools divide sides by.
+  int64_t spoiled() const;
 
   // Bytes that the input, the intermediate maps and the scratch of `threads` threads need, and the size of the output.
   struct Plan {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <tuple>
+#include <utility>
 
 #include "base/checked.h"
 #include "engine/eigen.h"
@@ -16,6 +18,12 @@ std::string listed(const std::vector<int>& numbers) {
   std::string text;
   for (const int number : numbers) text += (text.empty() ? "" : ", ") + std::to_string(number);
   return text;
+}
+
+// Products of every thread and their sum; later covariance, vectors, root, matrix and its copy, of 8 bytes each.
+uint64_t matrix_bytes(const Codec& codec, int threads) {
+  const uint64_t stride = uint64_t(map_stride(codec.channels()));
+  return checked_multiply(stride * stride * 8, std::max<uint64_t>(uint64_t(threads) + 1, 5));
 }
 
 }  // namespace
@@ -45,8 +53,10 @@ std::vector<const WctEngine::Level*> WctEngine::choose(const std::vector<int>& n
 }
 
 WctFeatures WctEngine::encode_at(const Level& level, const uint8_t* picture, int64_t height, int64_t width, int threads) const {
-  WctFeatures features{level.codec.encode(picture, height, width, threads, workspaces_), {level.number}, {}};
-  features.moments = moments_of(features.map, level.feature_scale, threads);
+  WctFeatures features{level.codec.encode({picture, height, width}, threads, workspaces_), {level.number}, {}};
+  MomentSums sums(level.codec.channels());
+  sums.add(FeatureView(features.map), threads);
+  features.moments = sums.moments(level.feature_scale);
   return features;
 }
 
@@ -62,18 +72,16 @@ std::vector<Coloring> WctEngine::look(const uint8_t* picture, int64_t height, in
                                       int threads) const {
   std::vector<Coloring> look;
   for (const Level* level : choose(levels)) {
-    Moments moments = encode_at(*level, picture, height, width, threads).moments;
-    std::vector<double> root = coloring_root(moments.covariance, level->feature_scale, threads);
-    look.push_back({level->number, std::move(moments.mean), std::move(root)});
+    const Moments moments = encode_at(*level, picture, height, width, threads).moments;
+    look.push_back({level->number, moments.mean, coloring_root(moments.covariance, level->feature_scale, threads)});
   }
   return look;
 }
 
-void WctEngine::decode(const WctFeatures& features, const std::vector<Coloring>& style, double alpha, uint8_t* picture,
-                       int threads) const {
-  const std::vector<const Level*> chosen = choose(features.levels);
+std::vector<const Coloring*> WctEngine::match(const std::vector<const Level*>& levels,
+                                              const std::vector<Coloring>& style) const {
   std::vector<const Coloring*> colorings;
-  for (const Level* level : chosen) {
+  for (const Level* level : levels) {
     const auto has = [&](const Coloring& each) { return each.level == level->number; };
     const auto found = std::find_if(style.begin(), style.end(), has);
     if (found == style.end()) throw std::invalid_argument("a look without level " + std::to_string(level->number));
@@ -83,31 +91,98 @@ void WctEngine::decode(const WctFeatures& features, const std::vector<Coloring>&
                                   std::to_string(level->number));
     colorings.push_back(&*found);
   }
-  decode_at(*chosen[0], features, *colorings[0], alpha, picture, threads);
-  for (size_t i = 1; i < chosen.size(); i++) {
-    const WctFeatures next = encode_at(*chosen[i], picture, features.height, features.width, threads);
-    decode_at(*chosen[i], next, *colorings[i], alpha, picture, threads);
-  }
+  return colorings;
 }
 
-void WctEngine::decode_at(const Level& level, const WctFeatures& features, const Coloring& style, double alpha,
-                          uint8_t* picture, int threads) const {
+void WctEngine::decode(const WctFeatures& features, const std::vector<Coloring>& style, double alpha, uint8_t* picture,
+                       int threads) const {
+  const std::vector<const Level*> chosen = choose(features.levels);
+  const std::vector<const Coloring*> colorings = match(chosen, style);
+  const auto decode_at = [&](size_t i, const WctFeatures& content) {
+    const Codec::RowTransform transform = mix(*chosen[i], content.moments, *colorings[i], alpha, threads);
+    chosen[i]->codec.decode(content, transform, picture, threads, workspaces_);
+  };
+  decode_at(0, features);
+  for (size_t i = 1; i < chosen.size(); i++)
+    decode_at(i, encode_at(*chosen[i], picture, features.height, features.width, threads));
+}
+
+Codec::RowTransform WctEngine::mix(const Level& level, const Moments& content, const Coloring& style, double alpha,
+                                   int threads) const {
   const size_t n = size_t(level.codec.channels());
-  if (features.moments.mean.size() != n) throw std::invalid_argument("features of another model");
+  if (content.mean.size() != n) throw std::invalid_argument("features of another model");
   std::vector<double> matrix(n * n), target(n);
   if (alpha > 0) {
-    matrix = product(style.root, whitening_root(features.moments.covariance, level.feature_scale, threads), n, threads);
+    matrix = product(style.root, whitening_root(content.covariance, level.feature_scale, threads), n, threads);
     for (double& each : matrix) each *= alpha;
   }
   for (size_t c = 0; c < n; c++) {
     matrix[c * n + c] += 1 - alpha;
-    target[c] = alpha * style.mean[c] + (1 - alpha) * features.moments.mean[c];
+    target[c] = alpha * style.mean[c] + (1 - alpha) * content.mean[c];
   }
-  const Mixer mixer =
-      make_mixer(matrix, features.moments.mean, target, {level.feature_scale, level.decoder_scale, level.decoder_zero});
-  const int64_t width = features.map.width;
-  const auto mix = [&](const uint8_t* from, uint8_t* to) { mixer.run(from, to, width); };
-  level.codec.decode(features, mix, picture, threads, workspaces_);
+  return [mixer = make_mixer(matrix, content.mean, target, {level.feature_scale, level.decoder_scale, level.decoder_zero})](
+             const uint8_t* from, uint8_t* to, int64_t pixels) { mixer.run(from, to, pixels); };
+}
+
+Tiling WctEngine::tiling(int64_t height, int64_t width, const std::vector<int>& levels, int threads, uint64_t budget,
+                         bool decodes) const {
+  std::vector<const Codec*> codecs;
+  uint64_t matrices = 0;
+  for (const Level* level : choose(levels)) {
+    codecs.push_back(&level->codec);
+    matrices = std::max(matrices, matrix_bytes(level->codec, threads));
+  }
+  return plan_tiles(codecs, height, width, threads, matrices, budget, decodes);
+}
+
+std::vector<Coloring> WctEngine::look(const Passage& style, const std::vector<int>& levels, const Tiling& tiling) const {
+  std::vector<Coloring> look;
+  for (const Level* level : choose(levels)) {
+    MomentSums sums(level->codec.channels());
+    TiledFeatures features(level->codec, workspaces_, style, tiling, "", false,
+                           [&](const FeatureView& tile) { sums.add(tile, style.threads); });
+    features.read();
+    const Moments moments = sums.moments(level->feature_scale);
+    look.push_back({level->number, moments.mean, coloring_root(moments.covariance, level->feature_scale, style.threads)});
+  }
+  return look;
+}
+
+void WctEngine::stylize(const Passage& content, const std::vector<int>& levels, const std::vector<Coloring>& style,
+                        double alpha, const Tiling& tiling, const std::string& folder) const {
+  const std::vector<const Level*> chosen = choose(levels);
+  const std::vector<const Coloring*> colorings = match(chosen, style);
+  Course course(content, 2 * chosen.size());
+  // The features of level i, given rows by `fill`.
+  const auto encode_at = [&](size_t i, const auto& fill) {
+    const Level& level = *chosen[i];
+    const int64_t all = level.codec.features_along(content.height) * level.codec.features_along(content.width);
+    MomentSums sums(level.codec.channels());
+    auto features =
+        std::make_unique<TiledFeatures>(level.codec, workspaces_, content, tiling, folder, true, [&](const FeatureView& tile) {
+          sums.add(tile, content.threads);
+          course.add(tile.height * tile.width, all);
+        });
+    fill(*features);  // visits all
+    return std::pair{std::move(features), sums.moments(level.feature_scale)};
+  };
+  std::unique_ptr<TiledFeatures> features;
+  Moments moments;
+  std::tie(features, moments) = encode_at(0, [](TiledFeatures& first) { first.read(); });
+  for (size_t i = 0; i < chosen.size(); i++) {
+    const Codec::RowTransform transform = mix(*chosen[i], moments, *colorings[i], alpha, content.threads);
+    const auto decode = [&](const TiledFeatures::Write& write) {
+      features->decode(transform, [&](const uint8_t* rows, int64_t count) {
+        write(rows, count);
+        course.add(count, content.height);
+      });
+    };
+    if (i + 1 == chosen.size())
+      decode(content.write);
+    else
+      std::tie(features, moments) = encode_at(
+          i + 1, [&](TiledFeatures& next) { decode([&](const uint8_t* rows, int64_t count) { next.take(rows, count); }); });
+  }
 }
 
 uint64_t WctEngine::working_bytes(int64_t height, int64_t width, const std::vector<int>& levels, int threads) const {
@@ -117,10 +192,7 @@ uint64_t WctEngine::working_bytes(int64_t height, int64_t width, const std::vect
     const Codec::Needs needs = level->codec.needs(height, width, threads);
     for (int i = 0; i < 2; i++) most.slots[i] = std::max(most.slots[i], needs.slots[i]);
     most.scratch = std::max(most.scratch, needs.scratch);
-    // Products of every thread and their sum; later covariance, vectors, root, matrix and its copy, of 8 bytes each.
-    const uint64_t stride = uint64_t(map_stride(level->codec.channels()));
-    const uint64_t matrices = checked_multiply(stride * stride * 8, std::max<uint64_t>(uint64_t(threads) + 1, 5));
-    between = std::max(between, checked_add(needs.features, matrices));
+    between = std::max(between, checked_add(needs.features, matrix_bytes(level->codec, threads)));
   }
   return checked_add(checked_add(between, most.scratch), checked_add(most.slots[0], most.slots[1]));
 }

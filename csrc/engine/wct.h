@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/codec.h"
+#include "engine/tiles.h"
 
 namespace fastnst {
 
@@ -55,6 +56,14 @@ class WctEngine {
   void decode(const WctFeatures& features, const std::vector<Coloring>& style, double alpha, uint8_t* picture,
               int threads) const;
 
+  // The same in tiles, with the same bytes: the look of a style, read once for each level, and the picture of a content, each
+  // level's written while the next one's is encoded. `folder`: see Spool.
+  Tiling tiling(int64_t height, int64_t width, const std::vector<int>& levels, int threads, uint64_t budget,
+                bool decodes) const;
+  std::vector<Coloring> look(const Passage& style, const std::vector<int>& levels, const Tiling& tiling) const;
+  void stylize(const Passage& content, const std::vector<int>& levels, const std::vector<Coloring>& style, double alpha,
+               const Tiling& tiling, const std::string& folder) const;
+
   // Bytes of working memory that stylizing a picture of this size takes: maps, scratch, features, matrices.
   uint64_t working_bytes(int64_t height, int64_t width, const std::vector<int>& levels, int threads) const;
 
@@ -66,9 +75,10 @@ class WctEngine {
   };
   // The levels of these numbers, the deepest first.
   std::vector<const Level*> choose(const std::vector<int>& numbers) const;
+  // What each of them takes from a style, checked.
+  std::vector<const Coloring*> match(const std::vector<const Level*>& levels, const std::vector<Coloring>& style) const;
   WctFeatures encode_at(const Level& level, const uint8_t* picture, int64_t height, int64_t width, int threads) const;
-  void decode_at(const Level& level, const WctFeatures& features, const Coloring& style, double alpha, uint8_t* picture,
-                 int threads) const;
+  Codec::RowTransform mix(const Level& level, const Moments& content, const Coloring& style, double alpha, int threads) const;
 
   std::string card_;
   std::vector<int> levels_;

@@ -82,23 +82,27 @@ std::vector<double> root(const std::vector<double>& covariance, const std::vecto
 
 }  // namespace
 
-Moments moments_of(const Map& map, const std::vector<double>& scale, int threads) {
-  const size_t stride = size_t(map.stride), n = scale.size();
-  std::vector<uint64_t> sums(stride), products(stride * stride);
+MomentSums::MomentSums(int channels) : sums_(size_t(map_stride(channels))), products_(sums_.size() * sums_.size()) {}
+
+void MomentSums::add(const FeatureView& map, int threads) {
   const int64_t grain = 8, ranges = (map.height + grain - 1) / grain;
   std::vector<Products> parts(size_t(std::min<int64_t>(threads, ranges)), Products(map.stride));
   parallel_for(map.height, grain, threads, [&](int slot, int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; y++) parts[size_t(slot)].add_row(map.row(y), map.width);
   });
-  for (Products& part : parts) part.give(sums, products);
+  for (Products& part : parts) part.give(sums_, products_);
+  count_ += map.height * map.width;
+}
+
+Moments MomentSums::moments(const std::vector<double>& scale) const {
   using Exact = __int128;
-  const int64_t count = map.height * map.width;
-  const double pairs = double(count) * double(std::max<int64_t>(count - 1, 1));
+  const size_t stride = sums_.size(), n = scale.size();
+  const double pairs = double(count_) * double(std::max<int64_t>(count_ - 1, 1));
   Moments moments{std::vector<double>(n), std::vector<double>(n * n)};
   for (size_t i = 0; i < n; i++) {
-    moments.mean[i] = (scale[i] * double(sums[i])) / double(count);
+    moments.mean[i] = (scale[i] * double(sums_[i])) / double(count_);
     for (size_t j = 0; j <= i; j++) {
-      const Exact spread = Exact(count) * Exact(products[j * stride + i]) - Exact(sums[i]) * Exact(sums[j]);
+      const Exact spread = Exact(count_) * Exact(products_[j * stride + i]) - Exact(sums_[i]) * Exact(sums_[j]);
       const double covariance = (scale[i] * scale[j]) * (double(spread) / pairs);
       moments.covariance[i * n + j] = moments.covariance[j * n + i] = covariance;
     }

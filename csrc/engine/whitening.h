@@ -10,8 +10,18 @@
 
 namespace fastnst {
 
-// See WctEngine::encode for the arithmetic. `scale`: the real value of one step, for each channel.
-Moments moments_of(const Map& map, const std::vector<double>& scale, int threads);
+// The exact sums behind the moments of a map that is seen in parts.
+class MomentSums {
+ public:
+  explicit MomentSums(int channels);
+  void add(const FeatureView& map, int threads);
+  // See WctEngine::encode for the arithmetic. `scale`: the real value of one step, for each channel.
+  Moments moments(const std::vector<double>& scale) const;
+
+ private:
+  int64_t count_ = 0;
+  std::vector<uint64_t> sums_, products_;  // [C], [C][C], with C rounded up to 16
+};
 
 // C^(1/2) and C^(-1/2), without the directions that WctEngine::decode leaves out. `scale`: the steps that rounded the features.
 std::vector<double> coloring_root(const std::vector<double>& covariance, const std::vector<double>& scale, int threads);

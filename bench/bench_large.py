@@ -1,0 +1,35 @@
+"""Time per pixel and peak memory of large pictures. See :mod:`bench.large`.
+
+pytest bench/bench_large.py --benchmark-json=large.json              all models and sizes
+pytest bench/bench_large.py --quick --benchmark-json=large.json      adain-16x at 2048 pixels, with fewer visits
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from . import large
+from .clock import Clock
+from .conftest import show
+
+CLOCK = Clock()
+
+pytestmark = [pytest.mark.timeout(0), pytest.mark.benchmark(timer=CLOCK)]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    metafunc.parametrize("case", large.cases(metafunc.config.option.quick), ids=lambda case: case.name)
+
+
+def test_large(request: pytest.FixtureRequest, benchmark: BenchmarkFixture, case: large.Case, tmp_path: Path) -> None:
+    options = request.config.option
+    show(request.config, case.name)
+    rounds = options.rounds or (large.LESS_ROUNDS if options.quick else large.ROUNDS)
+    result = large.measure(case, rounds, options.patience, tmp_path)
+    benchmark.group = case.name
+    benchmark.extra_info |= large.facts(case, result)
+    visits = iter(result.seconds)
+    benchmark.pedantic(lambda: CLOCK.advance(next(visits)), rounds=len(result.seconds))

@@ -1,0 +1,51 @@
+#include "base/png.h"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace fastnst {
+namespace {
+
+enum Filter : uint8_t { none, sub, up, average, paeth };
+
+uint8_t paeth_of(int left, int above, int corner) {
+  const int to_left = std::abs(above - corner), to_above = std::abs(left - corner);
+  const int to_corner = std::abs(left + above - 2 * corner);
+  if (to_left <= to_above && to_left <= to_corner) return uint8_t(left);
+  return uint8_t(to_above <= to_corner ? above : corner);
+}
+
+}  // namespace
+
+bool png_unfilter(uint8_t* rows, int64_t count, int64_t bytes, int64_t pixel, uint8_t* previous) {
+  const uint8_t* above = previous;
+  for (int64_t y = 0; y < count; y++) {
+    const uint8_t filter = *rows++;
+    if (filter > paeth) return false;
+    for (int64_t i = 0; i < bytes && filter != none; i++) {
+      const int left = i < pixel ? 0 : rows[i - pixel], corner = i < pixel ? 0 : above[i - pixel];
+      const int predicted = filter == sub  ? left
+                            : filter == up ? above[i]
+                                           : (filter == average ? (left + above[i]) / 2 : paeth_of(left, above[i], corner));
+      rows[i] = uint8_t(rows[i] + predicted);
+    }
+    above = rows;
+    rows += bytes;
+  }
+  if (count > 0) std::memcpy(previous, above, size_t(bytes));
+  return true;
+}
+
+void png_filter(const uint8_t* rows, int64_t count, int64_t bytes, int64_t pixel, const uint8_t* previous, uint8_t* filtered) {
+  for (int64_t y = 0; y < count; y++) {
+    const uint8_t* above = y == 0 ? previous : rows - bytes;
+    *filtered++ = paeth;
+    for (int64_t i = 0; i < bytes; i++) {
+      const int left = i < pixel ? 0 : rows[i - pixel], corner = i < pixel ? 0 : above[i - pixel];
+      *filtered++ = uint8_t(rows[i] - paeth_of(left, above[i], corner));
+    }
+    rows += bytes;
+  }
+}
+
+}  // namespace fastnst
