@@ -9,7 +9,7 @@ from pathlib import Path
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _LEAST = 64 << 20
-_PER_PIXEL = 12  # bytes: a third of what whole pictures take; the tiles that this makes cost a twelfth more time
+_PER_PIXEL = 12  # bytes: a third of what whole pictures take; for 7 % more of the engine's time, which files in rows win back
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 

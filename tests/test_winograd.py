@@ -26,7 +26,7 @@ from fastnst.graphfile import GeneratorModel
 from fastnst.modelfile import Layer, Model, to_bytes
 from fastnst.winograd import positions_of
 
-CASES = int(os.environ.get("FASTNST_CASES", "300")) // 10
+CASES = int(os.environ.get("FASTNST_CASES", "300")) // 15
 RUNNABLE = [name for name, runs in instruction_sets() if runs]
 SIDES = (1, 1, 2, 3, 5, 8, 9, 16, 17, 33, 50, 64)
 LAYER_HEAD = 4 * 8
