@@ -20,9 +20,9 @@ GOLDEN = [
     ("adain-16x", "coffee", "cat", 1.0, "8a7714988cbab11397c2a63cf1e19fb041522d92600edf138bcde293b9619f18"),
     ("adain-16x", "cat", "astronaut", 0.5, "57f074dc9ef5bcd4002bb17a1d584572cdae6761cd9b24b6f1fb1f387bdcb376"),
     ("adain-nano", "astronaut", "coffee", 1.0, "f136344581a2e25451242c7391f7d5e3ba40c20de645c608be05ec4264cfe9b1"),
-    ("adain-pruned", "astronaut", "coffee", 1.0, "32319ae6219564a53ed7922c17dbc523b1ee93a68f32271979dc9208bf57e5cd"),
-    ("wct-16x", "astronaut", "coffee", 1.0, "7c3580275703bbc53086dee93279c970aee7356021dae2c16f1492f25a5e0209"),
-    ("wct-16x", "coffee", "cat", 0.5, "c28db72c611f124a06f939c0f66078cf504bbf2bcb77d6a09d5e0480f367775a"),
+    ("adain-pruned", "astronaut", "coffee", 1.0, "5f12154e52ee96042e1472b1fef8ee5c5a2909b8a6affe0f11ebc9dd75e388c9"),
+    ("wct-16x", "astronaut", "coffee", 1.0, "277e394af135f9a596ce12d1ef529032871c99123cfe1c06383e05c3ca5c4995"),
+    ("wct-16x", "coffee", "cat", 0.5, "8aa9db067bc44dad43c57e00dc3cc575858cb9f9c829f7421c3e727e6d6f3309"),
 ]
 # SHA-256 of the photographs, so that changed ones are not taken for a changed engine.
 SOURCES = "79cd265167d08260d9b91e3a9139f7358a8a051613eaf8ee4d5d52f2e760ef46"

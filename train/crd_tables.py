@@ -35,6 +35,7 @@ class Row:
 
 OMGD = {"discriminator": "none", "relation": "none", "ssim_weight": 10.0, "variation_weight": 1e-5, "channel_weight": 500.0}
 ALPHAS = {"unpaired": (10.0, 50.0), "paired": (1.0, 5.0)}
+PARTS = {"row": "rows", "column": "columns", "patch": "patches"}
 BETAS, GAMMAS, PATCHES = (0.5, 1.0), (2.0, 3.0), (16, 64)
 
 
@@ -49,13 +50,12 @@ def variants(task: str) -> dict[str, dict[str, Any]]:
     # An unpaired student has batches of its own, so that its teacher stays the same.
     batch = "student_batch" if task == "unpaired" else "batch"
     found |= {f"instance-{n}": {"relation": "instance", batch: n} for n in (4, 8)}
-    parts = ("row", "column", "patch")
-    found |= {f"no-{part}": {"granularities": ",".join(x for x in parts if x != part)} for part in parts}
+    found |= {f"no-{part}": {"granularities": ",".join(x for x in PARTS if x != part)} for part in PARTS}
     found |= {f"patch-{size}": {"patch": size} for size in PATCHES}
     modes = ("pretrained-frozen", "pretrained-updated", "always", "none")
     found |= {f"discriminator-{mode}": {"discriminator": mode} for mode in modes}
     found |= {f"alpha-{alpha:g}": {"relation_weight": alpha} for alpha in ALPHAS[task]}
-    found["no-copy"] = {"copy_weight": 0.0}
+    found["copy-30"] = {"copy_weight": 30.0}
     found |= {f"beta-{beta:g}": {"angle_weight": beta} for beta in BETAS}
     return found | {f"gamma-{gamma:g}": {"perceptual_weight": gamma} for gamma in GAMMAS}
 
@@ -76,7 +76,7 @@ def tables(task: str) -> dict[str, list[Row]]:
             *(Row(f"among pictures, batch {n}", f"instance-{n}") for n in (4, 8)),
             Row("among parts of pictures"),
         ],
-        "3. Granularities": [*(Row(f"without {x}s", f"no-{x}") for x in ("patch", "row", "column")), Row("all three")],
+        "3. Granularities": [*(Row(f"without {many}", f"no-{one}") for one, many in PARTS.items()), Row("all three")],
         "4. Size of patches": [*(Row(f"{size} pixels", f"patch-{size}") for size in PATCHES), Row("as set")],
         "5. Discriminator": [
             Row("pre-trained, frozen", "discriminator-pretrained-frozen"),
@@ -85,7 +85,7 @@ def tables(task: str) -> dict[str, list[Row]]:
             Row("online, always updated", "discriminator-always"),
             Row("online, updated with the teacher, frozen with the student"),
         ],
-        "6. Weights": [*weights, Row("without the teacher's pixels", "no-copy"), Row("as set")],
+        "6. Weights": [*weights, Row("the teacher's pixels, weight 30", "copy-30"), Row("as set")],
     }
 
 

@@ -93,8 +93,8 @@ int64_t PackedLayer::output_side(int64_t side) const {
 }
 
 int64_t PackedLayer::spoiled(int64_t wrong) const {
-  if (upsample_) return 2 * wrong + 1;  // windows of 2 x 2 on the small map
-  wrong += kernel_ / 2;
+  wrong = upsample_ ? 2 * wrong + 1 : wrong + kernel_ / 2;  // windows of 2 x 2 on the small map
+  if (winograd_) wrong = round_up(wrong, 2);                // outputs are made two by two
   return pool_ == Pool::none ? wrong : (wrong + 1) / 2;
 }
 
