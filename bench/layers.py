@@ -17,6 +17,7 @@ from fastnst.engine import Engine, LayerTime, default_threads, instruction_set
 
 from .machine import file_name, machine_of, sentence, slug, system
 from .roofline import Peak, measure
+from .run import results_folder
 
 REPEATS = 20
 
@@ -88,13 +89,15 @@ def page(layers: Layers, machine: dict[str, Any], date: str) -> str:
     return "\n".join([*head, *lines(layers)]) + "\n"
 
 
-def write(model: str, size: int, folder: Path) -> Path:
-    """Measure, and write ``layers-<model>-<size>-<machine>.md`` and ``.json``; the former. Errors: :func:`measured`."""
+def write(model: str, size: int, folder: Path | None = None) -> Path:
+    """Measure, and write ``layers-<model>-<size>-<machine>.md`` and ``.json`` into ``folder``, or where other reports are; the
+    former. Errors: :func:`measured`."""
     from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
 
     layers = measured(model, size)
     machine = machine_of(pytest_benchmark_generate_machine_info(), system())
     date = datetime.date.today().isoformat()
+    folder = folder or results_folder()
     target = folder / f"layers-{file_name(layers.model)}-{size}-{slug(machine)}.md"
     rows = [layer._asdict() | {"macs": layer.macs, "share": layers.share(layer.macs, layer.seconds)} for layer in layers.times]
     facts = {"model": layers.model, "size": size, "threads": layers.threads, "isa": instruction_set(), "rows": rows}

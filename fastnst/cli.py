@@ -289,12 +289,12 @@ def _stem(text: str) -> str:
 
 def _bench(arguments: argparse.Namespace) -> int:
     try:
-        from fastnst.bench.run import results_folder, run
+        from fastnst.bench.run import run
 
         if arguments.layers is not None:
             from fastnst.bench import layers
 
-            print(layers.write(arguments.layers, arguments.size, arguments.output or results_folder()))
+            print(layers.write(arguments.layers, arguments.size, arguments.output))
             return DONE
         status = run(
             arguments.stems,
