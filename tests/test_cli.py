@@ -622,8 +622,8 @@ def test_convert_passes_its_arguments_on(run: Run, monkeypatch: pytest.MonkeyPat
     assert run(*arguments, "out.fnst", "--name", "small", "--overwrite").code == 0
     paths = (Path("in.safetensors"), Path("photos"), Path("out.fnst"))
     assert calls == [
-        (*paths, {"name": None, "overwrite": False}),
-        (*paths, {"name": "small", "overwrite": True}),
+        (*paths, {"name": None, "overwrite": False, "winograd": "never", "report": None}),
+        (*paths, {"name": "small", "overwrite": True, "winograd": "never", "report": None}),
     ]
     assert failed(run(*arguments, "out.onnx"), "out.onnx: the suffix of a model is .fnst", code=2)
 
