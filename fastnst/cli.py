@@ -27,6 +27,7 @@ import fastnst
 from fastnst.progress import Progress
 
 if TYPE_CHECKING:
+    from fastnst.convert.forms import LayerReport
     from fastnst.jobs import Failure, Report, Settings, VideoReport
     from fastnst.plans import Plan
     from fastnst.stylize import Stylizer
@@ -215,7 +216,6 @@ def _convert(arguments: argparse.Namespace) -> int:
         return _fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
     try:
         from fastnst.convert import convert
-        from fastnst.convert.forms import table
     except ModuleNotFoundError as error:
         return _fail(f"fastnst convert needs {error.name}: pip install 'fastnst[torch]'")
     card = convert(
@@ -225,11 +225,17 @@ def _convert(arguments: argparse.Namespace) -> int:
         name=arguments.name,
         overwrite=arguments.overwrite,
         winograd=arguments.winograd,
-        report=(lambda reports: _print_table(table(reports))) if arguments.report else None,
+        report=_print_layers if arguments.report else None,
     )
     fidelity = f"  {card['psnr']} dB beside float" if "psnr" in card else ""
     print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes{fidelity}")
     return DONE
+
+
+def _print_layers(reports: Sequence[LayerReport]) -> None:
+    from fastnst.convert.forms import table
+
+    _print_table(table(reports))
 
 
 def _train(arguments: argparse.Namespace) -> int:
