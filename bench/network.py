@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst import modelfile
+from fastnst import huffman, modelfile
 
 Array = NDArray[Any]
 
@@ -159,7 +159,7 @@ def _real(layer: modelfile.Layer, step_in: float, step_out: float, zero_in: int,
     quantised = layer.weights.astype(np.float64)
     bias = (layer.bias + zero_in * quantised.sum((-3, -2, -1))) * multiplier
     weights = np.moveaxis(quantised, -1, -3) * multiplier[..., None, None, None] / step_in
-    if layer.upsample:
+    if layer.weights.ndim > 4:  # by phases
         weights, bias = _unphased(weights), bias.mean(0)
     if last:
         bias = bias + layer.zero * step_out  # a picture's 0 is black, whatever level the layer calls zero
@@ -178,10 +178,10 @@ def _unphased(phases: Array) -> Array:
 def _read_fnst(data: bytes) -> modelfile.Model:
     """What :func:`fastnst.modelfile.to_bytes` wrote. The engine has checked the file before; here it is only taken apart."""
     header = modelfile._HEADER
-    _, _, _, _, card_length, encoders, decoders, feature_scale, decoder_scale, decoder_zero, _ = header.unpack_from(data)
+    _, version, _, _, card_length, encoders, decoders, feature_scale, decoder_scale, decoder_zero, _ = header.unpack_from(data)
     reader = _Reader(data, header.size)
     card = json.loads(reader.array("u1", card_length).tobytes())
-    layers = [reader.layer() for _ in range(encoders + decoders)]
+    layers = [reader.layer(version) for _ in range(encoders + decoders)]
     return modelfile.Model(card, layers[:encoders], layers[encoders:], feature_scale, decoder_scale, decoder_zero)
 
 
@@ -203,9 +203,19 @@ class _Reader:
         self.offset += -(-values.nbytes // 4) * 4
         return values
 
-    def layer(self) -> modelfile.Layer:
-        inputs, outputs, kernel, upsample, pool, zero = self.fields(modelfile._LAYER)
-        phases, taps = ((4,), 2) if upsample else ((), kernel)
-        weights = self.array("<i1", *phases, outputs, taps, taps, inputs)
+    def weights(self, coded: int, *shape: int) -> Array:
+        """The next weights, coded in so many bytes, or in none."""
+        if not coded:
+            return self.array("<i1", *shape)
+        data = huffman.decode(self.array("u1", coded).tobytes(), int(np.prod(shape)))
+        return np.frombuffer(data, np.int8).reshape(shape)
+
+    def layer(self, version: int) -> modelfile.Layer:
+        inputs, outputs, kernel, upsample, pool, zero, coded = self.fields(modelfile._LAYER)
+        winograd = version == modelfile.VERSION_WITH_FORMS and bool(self.fields(modelfile._FORM)[0])
+        phases, taps = ((4,), 2) if upsample and not winograd else ((), kernel)
+        weights = self.weights(coded, *phases, outputs, taps, taps, inputs)
         bias, multiplier = self.array("<i4", *phases, outputs), self.array("<f4", *phases, outputs)
-        return modelfile.Layer(weights, bias, multiplier, zero, bool(upsample), modelfile.POOLS[pool])
+        side = 3 if upsample else 4
+        scales = self.array("<i2", side, side) if winograd else None
+        return modelfile.Layer(weights, bias, multiplier, zero, bool(upsample), modelfile.POOLS[pool], scales)

@@ -55,3 +55,21 @@ def encode(data: bytes) -> bytes:
     bits = np.repeat(codes_of(lengths)[symbols], counts) >> distance.astype(np.uint32) & 1
     nibbles = lengths[::2] | lengths[1::2] << 4
     return nibbles.tobytes() + np.packbits(bits.astype(np.uint8)).tobytes()
+
+
+def decode(data: bytes, count: int) -> bytes:
+    """The ``count`` bytes that :func:`encode` made ``data`` of; of other data, anything."""
+    nibbles = np.frombuffer(data, np.uint8, SYMBOLS // 2)
+    lengths = np.stack([nibbles & 15, nibbles >> 4], 1).ravel()
+    # What each number of LONGEST bits begins with: shorter codes are those of as many numbers as there are ways to go on.
+    order = np.lexsort((np.arange(SYMBOLS), lengths))
+    order = order[lengths[order] > 0]
+    beginnings = np.repeat(order, 1 << (LONGEST - lengths[order].astype(np.int64)))
+    bits = np.pad(np.unpackbits(np.frombuffer(data, np.uint8, offset=SYMBOLS // 2)), (0, LONGEST))
+    windows = np.lib.stride_tricks.sliding_window_view(bits, LONGEST) @ (1 << np.arange(LONGEST)[::-1])
+    symbols = beginnings[windows]
+    steps, at, places = lengths[symbols].tolist(), 0, []
+    for _ in range(count):
+        places.append(at)
+        at += steps[at]
+    return symbols[places].astype(np.uint8).tobytes()

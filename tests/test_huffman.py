@@ -28,6 +28,7 @@ DATA = {
 def test_what_is_coded_can_be_decoded(name: str) -> None:
     data = DATA[name]
     assert prefix_decoded(huffman.encode(data), len(data)) == data
+    assert huffman.decode(huffman.encode(data), len(data)) == data
 
 
 @pytest.mark.parametrize("name", DATA)
