@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from . import pages
-from .ops.report import DISTURBED
-from .report import table
 
 HEAD = ("model, picture", "ns a pixel (fastest-slowest)", "seconds", "peak memory, MB", "planned, MB")
 
@@ -30,20 +28,12 @@ def write(source: Path, folder: Path) -> Path:
 
 def markdown(summary: dict[str, Any]) -> str:
     """The whole page."""
-    rows = summary["rows"]
-    lines = [
-        *pages.head("Large pictures, at once and in tiles", summary),
-        "",
-        table(HEAD, [cells(row) for row in rows]),
-        METHOD.format(threads=rows[0]["threads"], visits=len(rows[0]["visits_seconds"]), disturbed=DISTURBED),
-    ]
-    return "\n".join(lines)
+    return pages.page("Large pictures, at once and in tiles", HEAD, cells, METHOD, summary)
 
 
 def cells(row: dict[str, Any]) -> list[str]:
-    disturbed = " (disturbed)" if row["foreign_share"] > DISTURBED else ""
     pixels = row["side"] ** 2
     median, fastest, slowest = (f"{1e9 * row[f'{key}_seconds'] / pixels:.1f}" for key in ("median", "min", "max"))
     peak = f"{row['peak_memory'] / 1e6:.0f}" if row["peak_memory"] else "-"
     times = [f"{median} ({fastest}-{slowest})", f"{row['median_seconds']:.2f}"]
-    return [f"{row['case']}{disturbed}", *times, peak, f"{row['planned_memory'] / 1e6:.0f}"]
+    return [pages.case(row), *times, peak, f"{row['planned_memory'] / 1e6:.0f}"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from .machine import machine_of, sentence, slug
+from .ops.report import DISTURBED
+from .report import table
 
 Summary = dict[str, Any]
 """``machine``, ``date``, ``commit`` and ``rows``: the extra information of each test, with its times in seconds."""
@@ -48,3 +50,17 @@ def head(title: str, summary: Summary, machine_details: str = "") -> list[str]:
         f"* Machine: {sentence(summary['machine'])}{machine_details}",
         f"* Date: {summary['date']}" + (f"; commit {summary['commit'][:12]}" if summary["commit"] else ""),
     ]
+
+
+def page(
+    title: str, columns: Sequence[str], cells: Callable[[dict[str, Any]], list[str]], method: str, summary: Summary
+) -> str:
+    """A page that is one table; ``method`` may name ``threads``, ``visits`` and ``disturbed``."""
+    rows = summary["rows"]
+    told = method.format(threads=rows[0]["threads"], visits=len(rows[0]["visits_seconds"]), disturbed=DISTURBED)
+    return "\n".join([*head(title, summary), "", table(columns, [cells(row) for row in rows]), told])
+
+
+def case(row: dict[str, Any]) -> str:
+    """What was measured, and whether undisturbed."""
+    return str(row["case"]) + (" (disturbed)" if row["foreign_share"] > DISTURBED else "")

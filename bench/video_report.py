@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from . import pages
-from .ops.report import DISTURBED
-from .report import table
 
 HEAD = ("model and frames", "frames a second (slowest-fastest)", "ms a frame")
 
@@ -29,17 +27,9 @@ def write(source: Path, folder: Path) -> Path:
 
 def markdown(summary: dict[str, Any]) -> str:
     """The whole page."""
-    rows = summary["rows"]
-    lines = [
-        *pages.head("Videos, end to end without a codec", summary),
-        "",
-        table(HEAD, [cells(row) for row in rows]),
-        METHOD.format(threads=rows[0]["threads"], visits=len(rows[0]["visits_seconds"]), disturbed=DISTURBED),
-    ]
-    return "\n".join(lines)
+    return pages.page("Videos, end to end without a codec", HEAD, cells, METHOD, summary)
 
 
 def cells(row: dict[str, Any]) -> list[str]:
-    disturbed = " (disturbed)" if row["foreign_share"] > DISTURBED else ""
     median, slowest, fastest = (f"{1 / row[f'{key}_seconds']:.1f}" for key in ("median", "max", "min"))
-    return [f"{row['case']}{disturbed}", f"{median} ({slowest}-{fastest})", f"{1000 * row['median_seconds']:.2f}"]
+    return [pages.case(row), f"{median} ({slowest}-{fastest})", f"{1000 * row['median_seconds']:.2f}"]

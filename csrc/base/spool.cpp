@@ -14,6 +14,17 @@ namespace {
   throw std::runtime_error("a temporary file in " + folder + ": " + std::strerror(errno));
 }
 
+// All `count` bytes, by pread or pwrite, which may do a part.
+template <typename Call, typename Byte>
+void transfer(Call call, int file, Byte* data, uint64_t count, uint64_t offset, const std::string& folder) {
+  while (count > 0) {
+    const ssize_t done = call(file, data, count, off_t(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done <= 0) fail(folder);
+    offset += uint64_t(done), data += done, count -= uint64_t(done);
+  }
+}
+
 }  // namespace
 
 Spool::Spool(uint64_t size, const std::string& folder) : folder_(folder) {
@@ -21,7 +32,7 @@ Spool::Spool(uint64_t size, const std::string& folder) : folder_(folder) {
     memory_ = Buffer(size);
     return;
   }
-  std::string name = folder + "/.fastnst-XXXXXX";
+  std::string name = folder + "/.fastnst-XXXXXX";  // mkstemp fills the last six in
   file_ = mkstemp(name.data());
   if (file_ < 0) fail(folder);
   unlink(name.c_str());
@@ -36,12 +47,7 @@ void Spool::write(uint64_t offset, const uint8_t* data, uint64_t count) {
     std::memcpy(memory_.data() + offset, data, count);
     return;
   }
-  while (count > 0) {
-    const ssize_t done = pwrite(file_, data, count, off_t(offset));
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) fail(folder_);
-    offset += uint64_t(done), data += done, count -= uint64_t(done);
-  }
+  transfer(pwrite, file_, data, count, offset, folder_);
 }
 
 void Spool::read(uint64_t offset, uint8_t* data, uint64_t count) const {
@@ -49,12 +55,7 @@ void Spool::read(uint64_t offset, uint8_t* data, uint64_t count) const {
     std::memcpy(data, memory_.data() + offset, count);
     return;
   }
-  while (count > 0) {
-    const ssize_t done = pread(file_, data, count, off_t(offset));
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) fail(folder_);
-    offset += uint64_t(done), data += done, count -= uint64_t(done);
-  }
+  transfer(pread, file_, data, count, offset, folder_);
 }
 
 }  // namespace fastnst
