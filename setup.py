@@ -143,8 +143,10 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-setup(
-    ext_modules=[Extension("fastnst._engine", [])],
-    scripts=["csrc/stylize_main.cpp"],  # stands for the executable that BuildExecutable makes of it
-    cmdclass={"build_ext": BuildEngine, "build_scripts": BuildExecutable},
-)
+# Programs of the tests are built of the same sources with the same flags: they load this file without running it.
+if __name__ == "__main__":
+    setup(
+        ext_modules=[Extension("fastnst._engine", [])],
+        scripts=["csrc/stylize_main.cpp"],  # stands for the executable that BuildExecutable makes of it
+        cmdclass={"build_ext": BuildEngine, "build_scripts": BuildExecutable},
+    )

@@ -203,6 +203,19 @@ def _info(_: argparse.Namespace) -> int:
     return DONE
 
 
+def _verify(_: argparse.Namespace) -> int:
+    from fastnst.verify import verify
+
+    code = DONE
+    for result in verify():
+        where = f"{result.path}, {result.threads} threads" if result.pictures else result.path
+        if result.wrong:
+            code = _fail(f"{where}: {len(result.wrong)} differ, such as {result.wrong[0]}")
+        else:
+            print(f"pass: {where}: {result.pictures} pictures")
+    return code
+
+
 def _print_table(rows: Iterable[Sequence[str]]) -> None:
     columns = list(zip(*rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
@@ -324,6 +337,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--json", action="store_true", help="one JSON line per model")
 
     command("info", _info, "print what this machine offers")
+    command("verify", _verify, "check that every path of this machine makes the same pictures as all others")
 
     convert = command("convert", _convert, "quantise a trained model for the engine (needs torch)")
     convert.add_argument("source", type=_path, metavar="IN", help="trained model, .safetensors")

@@ -16,7 +16,8 @@ MAY_IMPORT = {
     "fastnst.__main__": {"fastnst.cli"},
     "fastnst.cli": {"fastnst", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images", "fastnst.convert",
                     "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine", "fastnst.progress",
-                    "fastnst.plans", "fastnst.video"},
+                    "fastnst.plans", "fastnst.video", "fastnst.verify"},
+    "fastnst.verify": {"fastnst.stylize", "fastnst.engine", "fastnst"},
     "fastnst.info": {"fastnst", "fastnst.engine"},
     "fastnst.progress": set(),
     "fastnst.plans": {"fastnst.images", "fastnst.video"},
@@ -48,7 +49,7 @@ MAY_IMPORT = {
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.graphfile", "fastnst.huffman",
               "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
-              "fastnst.stylize", "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
+              "fastnst.stylize", "fastnst.verify", "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
 
 
 def modules() -> dict[str, Path]:

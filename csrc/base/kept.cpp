@@ -22,6 +22,8 @@ struct Idle {
 struct Shelf {
   std::mutex mutex;
   std::vector<Idle> blocks;  // the longest idle first
+
+  Shelf() { blocks.reserve(kBlocks + 1); }  // a destructor adds to it, and may not fail
 };
 
 // Never destroyed: tensors may outlive everything that is static.

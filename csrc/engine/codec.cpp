@@ -35,6 +35,7 @@ void load_picture(const uint8_t* picture, int64_t height, int64_t width, const M
 Workspaces::Lease::Lease(Workspaces& owner) : owner_(owner) {
   const std::lock_guard<std::mutex> lock(owner_.mutex_);
   if (owner_.idle_.empty()) {
+    owner_.idle_.reserve(++owner_.made_);  // here, where it may fail: giving back may not
     workspace_ = std::make_unique<Workspace>();
   } else {
     workspace_ = std::move(owner_.idle_.back());

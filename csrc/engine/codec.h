@@ -38,6 +38,7 @@ class Workspaces {
 
  private:
   std::mutex mutex_;
+  size_t made_ = 0;  // no more can ever be idle
   std::vector<std::unique_ptr<Workspace>> idle_;
 };
 
