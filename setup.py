@@ -91,7 +91,9 @@ class BuildEngine(build_ext):
         build.mkdir(parents=True, exist_ok=True)
         module = Path(self.get_ext_fullpath(ext.name)).resolve()
         (build / "build.ninja").write_text(ninja_file(build, module, build / EXECUTABLE))
-        subprocess.run([sys.executable, "-m", "ninja", "--quiet", "-C", str(build)], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "ninja", "--quiet", "-C", str(ROOT), "-f", str(build / "build.ninja")], check=True
+        )
 
 
 build_scripts: type = Distribution().get_command_class("build_scripts")
@@ -117,14 +119,14 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     python = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
     dynamic = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     lines = [
+        f"builddir = {build}",  # where ninja keeps what it knows; it runs in the root, for names of headers are relative to that
         f"cxx = {compiler}",
         "rule compile",
-        "  command = cd $root && $cxx $flags -MMD -MF $out.d -c $in -o $out",
+        "  command = $cxx $flags -MMD -MF $out.d -c $in -o $out",
         "  depfile = $out.d",
         "  deps = gcc",
         "rule link",
         "  command = $cxx $in -o $out $flags",
-        f"root = {ROOT.resolve()}",
     ]
 
     def compile_file(name: str, path: Path, extra: list[str]) -> str:

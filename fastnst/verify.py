@@ -41,7 +41,7 @@ class PathResult:
 
 def picture(height: int, width: int, seed: int) -> NDArray[np.uint8]:
     """uint8 [H, W, 3]: slopes, discs and a little noise, by integers alone."""
-    y, x = np.ogrid[:height, :width]
+    y, x = np.arange(height, dtype=np.int64)[:, None], np.arange(width, dtype=np.int64)
     hash_ = (x * 73856093 ^ y * 19349663 ^ seed * 83492791) * 2654435761 % 2**32 >> 28
     ring = ((x - width // 3) ** 2 + (y - height // 2) ** 2) // (3 + seed) % 97
     planes = (x * (3 + seed) + y * 2 + hash_, ring * 2 + y + hash_, 255 - x * 2 - ring + hash_ * seed)

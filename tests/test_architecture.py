@@ -106,7 +106,24 @@ def test_no_code_from_data(name: str) -> None:
     assert not calls & {"eval", "exec", "__import__"}
     keywords = {(k.arg, getattr(k.value, "value", None)) for n in ast.walk(tree) if isinstance(n, ast.Call) for k in n.keywords}
     assert ("shell", True) not in keywords
-    assert not imports(name, modules()[name]) & {"pickle", "marshal", "shelve", "dill"}
+    assert not imports(name, modules()[name]) & {"pickle", "marshal", "shelve", "dill", "yaml"}
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    named = {
+        (ast.unparse(node.func), *((k.arg, getattr(k.value, "value", None)) for k in node.keywords)) for node in attributes
+    }
+    assert not [call for call in named if call[0] in {"os.system", "os.popen", "np.load"}]
+    assert all(("weights_only", True) in call for call in named if call[0] == "torch.load")
+
+
+@pytest.mark.parametrize("name", modules())
+def test_no_network(name: str) -> None:
+    assert not {each.split(".")[0] for each in imports(name, modules()[name])} & {
+        "socket",
+        "urllib",
+        "http",
+        "requests",
+        "ftplib",
+    }
 
 
 def test_only_the_binding_knows_python() -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import fastnst
-from fastnst import Stylizer, cli, stylize
+from fastnst import Stylizer, cli, stylize, verify
 
 Pixels = NDArray[np.uint8]
 
@@ -544,6 +544,24 @@ def test_models_prints_what_ships(run: Run, work: Path, monkeypatch: pytest.Monk
     assert report["name"] == "model"
     assert report["parameters"] == 12345
     assert report["file_bytes"] == Path("model.fnst").stat().st_size
+
+
+def test_verify_passes_on_every_path_of_this_machine(run: Run) -> None:
+    result = run("verify")
+    assert result.code == 0
+    for name, runs in fastnst.engine.instruction_sets():
+        assert sum(line.startswith(f"pass: {name}, ") for line in result.out.splitlines()) == (3 if runs else 0)
+
+
+def test_verify_says_which_path_differs(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = json.loads(verify.GOLDENS.read_text())
+    table["adain-16x 0.5 1x1"] = "0" * 64
+    (tmp_path / "goldens.json").write_text(json.dumps(table))
+    monkeypatch.setattr(verify, "GOLDENS", tmp_path / "goldens.json")
+    monkeypatch.setattr(verify.engine, "instruction_sets", lambda: [("scalar", True)])
+    result = run("verify")
+    assert result.code == 1 and not result.out
+    assert result.err.splitlines()[0] == ("fastnst: error: scalar, 1 threads: 1 differ, such as adain-16x 0.5 1x1")
 
 
 def test_info_names_the_path_in_use_and_the_versions(run: Run) -> None:

@@ -21,7 +21,7 @@ DIGEST, HEADER = 32, 48
 EXTREMES = sorted(
     {0, 1, 2**32 - 1, 2**64 - 1} | {2**power + off for power in (31, 32, 63) for off in (-1, 0, 1)} | {2, 3, 255, 256, 65536}
 )
-"""Values that sizes are computed wrong from: 0, 1, -1, 2^31 +- 1, 2^32 +- 1, 2^63 +- 1, 2^64 - 1, and the limits of the format."""
+"""Values that sizes are computed wrong from: 0, 1, -1, 2^31 +- 1, 2^32 +- 1, 2^63 +- 1, 2^64 - 1, and limits of the format."""
 
 
 def sealed(body: bytes) -> bytes:
@@ -130,7 +130,19 @@ def mutated_pnm(count: int, seed: int = 2) -> Iterator[bytes]:
             for width, depth in ((24, 1), (12, 2), (8, 3), (6, 4))
         ),
     ]
-    words = [b"0", b"1", b"-1", b"65535", b"99999", b"100000000", b"999999999", b"4294967297", b"18446744073709551616", b"x", b""]
+    words = [
+        b"0",
+        b"1",
+        b"-1",
+        b"65535",
+        b"99999",
+        b"100000000",
+        b"999999999",
+        b"4294967297",
+        b"18446744073709551616",
+        b"x",
+        b"",
+    ]
     for number in range(count):
         body = bytearray(sound[number % len(sound)])
         if number % 3 == 0:
@@ -159,7 +171,15 @@ def seeds() -> dict[str, bytes]:
 
 def _frame_seeds() -> dict[str, bytes]:
     sound = to_bytes(pair())
-    fields = {"version": 4, "kind": 16, "card": 20, "encoder layers": 24, "decoder layers": 28, "decoder zero": 40, "reserved": 44}
+    fields = {
+        "version": 4,
+        "kind": 16,
+        "card": 20,
+        "encoder layers": 24,
+        "decoder layers": 28,
+        "decoder zero": 40,
+        "reserved": 44,
+    }
     found = {f"{name} of 2^32 - 1": resealed(put(sound, at, -1)) for name, at in fields.items()}
     for name, value in {"0": 0, "1": 1, "2^63": 2**63, "2^64 - 1": 2**64 - 1, "one more": len(sound) + 1}.items():
         found[f"length of {name}"] = resealed(put(sound, 8, value, 8))

@@ -71,9 +71,7 @@ def cases() -> list[Case]:
     contents = [name for name in pictures() if not name.startswith("style")]
     styles = [name for name in pictures() if name.startswith("style")]
     found = [
-        Case(content, styles[(i + j) % 5], *MODES[(i + j // 5) % 4])
-        for j in range(20)
-        for i, content in enumerate(contents)
+        Case(content, styles[(i + j) % 5], *MODES[(i + j // 5) % 4]) for j in range(20) for i, content in enumerate(contents)
     ]
     assert len({case.name for case in found}) == 200
     return found

@@ -18,14 +18,12 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+from torture.framework import NotHereError
+
 ROOT = Path(__file__).parents[2]
 NATIVE = Path(__file__).parent / "native"
 BUILD = ROOT / "build" / "torture"
-SANITIZED = ("-O1", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
-
-
-class Missing(Exception):
-    """This machine lacks a compiler or an emulator; says which."""
+SANITIZED = ("-O0", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
 
 
 @dataclass(frozen=True)
@@ -68,16 +66,16 @@ def build(name: str) -> list[str]:
     """The command that runs the program of a variant, built if need be.
 
     Raises:
-        Missing: no such compiler or emulator here.
+        NotHereError: no such compiler or emulator here.
     """
     variant = VARIANTS[name]
     for tool in (variant.compiler, *variant.runner):
         if shutil.which(tool) is None:
-            raise Missing(f"{tool} is not installed")
+            raise NotHereError(f"{tool} is not installed")
     folder = BUILD / name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "build.ninja").write_text(ninja_file(variant, folder))
-    subprocess.run([sys.executable, "-m", "ninja", "--quiet", "-j", "2", "-C", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "ninja", "--quiet", "-C", str(ROOT), "-f", str(folder / "build.ninja")], check=True)
     return [*variant.runner, str(folder / variant.program)]
 
 
@@ -87,8 +85,9 @@ def ninja_file(variant: Variant, folder: Path) -> str:
     common = [*setup.FLAGS, "-I" + str(NATIVE)]
     files = [*setup.sources(variant.machine), (variant.program, NATIVE / f"{variant.program}.cpp", [])]
     lines = [
+        f"builddir = {folder}",
         "rule compile",
-        f"  command = cd {ROOT} && {variant.compiler} $flags -MMD -MF $out.d -c $in -o $out",
+        f"  command = {variant.compiler} $flags -MMD -MF $out.d -c $in -o $out",
         "  depfile = $out.d",
         "  deps = gcc",
         "rule link",
@@ -108,12 +107,12 @@ def ninja_file(variant: Variant, folder: Path) -> str:
 
 def run(name: str, *arguments: str | Path, text: str | None = None, **environment: str) -> str:
     """What the program of a variant prints; its failure is an AssertionError with what it says."""
-    import os
-
     done = subprocess.run(
         [*build(name), *map(str, arguments)], input=text, capture_output=True, text=True, env={**os.environ, **environment}
     )
-    assert done.returncode == 0, f"{name} {arguments[0] if arguments else ''}: exit code {done.returncode}\n{done.stderr[-4000:]}"
+    assert done.returncode == 0, (
+        f"{name} {arguments[0] if arguments else ''}: exit code {done.returncode}\n{done.stderr[-4000:]}"
+    )
     return done.stdout
 
 
