@@ -119,7 +119,7 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     python = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
     dynamic = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     lines = [
-        f"builddir = {build}",  # for ninja's own files; it runs in the root, to which the compiler's names of headers are relative
+        f"builddir = {build}",  # of ninja's own files; it runs in the root, for names of headers are relative to that
         f"cxx = {compiler}",
         "rule compile",
         "  command = $cxx $flags -MMD -MF $out.d -c $in -o $out",

@@ -69,6 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stylize(arguments: argparse.Namespace) -> int:
+    with _quiet_libraries():
+        return _stylize_all(arguments)
+
+
+def _stylize_all(arguments: argparse.Namespace) -> int:
     from fastnst import jobs, plans
     from fastnst.stylize import Stylizer
 
@@ -523,6 +528,26 @@ def _keep_file_names_printable() -> None:
     """Names that are not UTF-8 go out as the bytes that came in."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Decoders in C write complaints of their own to file 2; a failure is one line, and that is ours. Not with ``-X dev``."""
+    stream = sys.stderr
+    if stream is None or stream is not sys.__stderr__ or sys.flags.dev_mode:
+        yield
+        return
+    stream.flush()
+    ours, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = os.fdopen(ours, "w", buffering=1, encoding=stream.encoding, errors=stream.errors)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        sys.stderr.close()
+        sys.stderr = stream
 
 
 @contextmanager

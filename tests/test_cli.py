@@ -312,6 +312,19 @@ def test_strange_file_names(work: Path, name: bytes) -> None:
 
 
 @pytest.mark.usefixtures("work")
+def test_a_decoder_that_complains_to_stderr_is_not_heard(work: Path, photos: dict[str, Pixels]) -> None:
+    """libtiff prints "Using code not yet in table" by itself, Pillow logs samples that it cannot decode."""
+    Image.fromarray(photos["cat"]).save(work / "broken.tif", compression="tiff_lzw")
+    data = bytearray((work / "broken.tif").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 200] = b"\xff" * 200
+    (work / "broken.tif").write_bytes(data)
+    done = subprocess.run(
+        [*COMMAND, "stylize", *MODEL, "broken.tif", "style.png", "-o", "out.png"], cwd=work, capture_output=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"fastnst: error: broken.tif: ") and done.stderr.count(b"\n") == 1
+
+
 def test_unexpected_errors_are_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("bad luck")

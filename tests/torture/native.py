@@ -69,6 +69,8 @@ def build(name: str) -> list[str]:
         NotHereError: no such compiler or emulator here.
     """
     variant = VARIANTS[name]
+    if sys.platform != "linux":
+        raise NotHereError("the driver is built with GNU's linker")
     for tool in (variant.compiler, *variant.runner):
         if shutil.which(tool) is None:
             raise NotHereError(f"{tool} is not installed")
