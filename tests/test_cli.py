@@ -311,7 +311,6 @@ def test_strange_file_names(work: Path, name: bytes) -> None:
     assert again.stderr.count(b"\n") == 1
 
 
-@pytest.mark.usefixtures("work")
 def test_a_decoder_that_complains_to_stderr_is_not_heard(work: Path, photos: dict[str, Pixels]) -> None:
     """libtiff prints "Using code not yet in table" by itself, Pillow logs samples that it cannot decode."""
     Image.fromarray(photos["cat"]).save(work / "broken.tif", compression="tiff_lzw")
@@ -325,6 +324,7 @@ def test_a_decoder_that_complains_to_stderr_is_not_heard(work: Path, photos: dic
     assert done.stderr.startswith(b"fastnst: error: broken.tif: ") and done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.usefixtures("work")
 def test_unexpected_errors_are_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError("bad luck")

@@ -10,8 +10,8 @@ import pytest
 
 
 def test_sockets_are_blocked() -> None:
-    with pytest.raises(AssertionError, match="connects"):
-        socket.socket().connect(("192.0.2.1", 80))
+    with socket.socket() as plug, pytest.raises(AssertionError, match="connects"):
+        plug.connect(("192.0.2.1", 80))
     with pytest.raises(AssertionError, match="looks"):
         socket.getaddrinfo("example.com", 80)
 
