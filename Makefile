@@ -7,13 +7,25 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Everything whose change means a new build. Tests and results of benchmarks are not installed.
 PACKAGE := pyproject.toml setup.py $(shell find bench csrc fastnst kernels train -type f -not -name '*.pyc' -not -name '*.so' -not -path 'bench/results/*')
 
-.PHONY: demo test bench gpu lint clean
+.PHONY: demo test torture asan tsan fuzz bench gpu lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py demo
 
 test: $(VENV)/.test
 	$(BIN)/pytest
+
+# The full figures of the checks in tests/torture, of which `make test` runs quick ones. Takes hours.
+torture: $(VENV)/.test
+	cd tests && PYTHONPATH=. $(abspath $(BIN))/python -m torture
+
+# The engine with a sanitizer: damaged models and pictures, failing allocations, many threads.
+asan tsan: $(VENV)/.test
+	cd tests && PYTHONPATH=. $(abspath $(BIN))/python -m torture.native $@
+
+# libFuzzer (needs clang), a quarter of an hour for each reader.
+fuzz: $(VENV)/.test
+	cd tests && PYTHONPATH=. $(abspath $(BIN))/python -m torture.fuzz 900
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m fastnst bench

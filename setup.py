@@ -92,7 +92,9 @@ class BuildEngine(build_ext):
         build.mkdir(parents=True, exist_ok=True)
         module = Path(self.get_ext_fullpath(ext.name)).resolve()
         (build / "build.ninja").write_text(ninja_file(build, module, build / EXECUTABLE))
-        subprocess.run([sys.executable, "-m", "ninja", "--quiet", "-C", str(build)], check=True)
+        subprocess.run(
+            [sys.executable, "-m", "ninja", "--quiet", "-C", str(ROOT), "-f", str(build / "build.ninja")], check=True
+        )
 
 
 build_scripts: type = Distribution().get_command_class("build_scripts")
@@ -118,14 +120,14 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     python = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
     dynamic = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     lines = [
+        f"builddir = {build}",  # of ninja's own files; it runs in the root, for names of headers are relative to that
         f"cxx = {compiler}",
         "rule compile",
-        "  command = cd $root && $cxx $flags -MMD -MF $out.d -c $in -o $out",
+        "  command = $cxx $flags -MMD -MF $out.d -c $in -o $out",
         "  depfile = $out.d",
         "  deps = gcc",
         "rule link",
         "  command = $cxx $in -o $out $flags",
-        f"root = {ROOT.resolve()}",
     ]
 
     def compile_file(name: str, path: Path, extra: list[str]) -> str:
@@ -144,8 +146,10 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-setup(
-    ext_modules=[Extension("fastnst._engine", [])],
-    scripts=["csrc/stylize_main.cpp"],  # stands for the executable that BuildExecutable makes of it
-    cmdclass={"build_ext": BuildEngine, "build_scripts": BuildExecutable},
-)
+# Programs of the tests are built of the same sources with the same flags: they load this file without running it.
+if __name__ == "__main__":
+    setup(
+        ext_modules=[Extension("fastnst._engine", [])],
+        scripts=["csrc/stylize_main.cpp"],  # stands for the executable that BuildExecutable makes of it
+        cmdclass={"build_ext": BuildEngine, "build_scripts": BuildExecutable},
+    )

@@ -35,7 +35,7 @@ using Pixels = py::array_t<uint8_t, py::array::c_style>;
 using Statistics = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
 void check_threads(int threads) {
-  if (threads < 1) throw std::invalid_argument("threads must be 1 or more, not " + std::to_string(threads));
+  if (threads < 1 || threads > 1024) throw std::invalid_argument("threads must be 1 to 1024, not " + std::to_string(threads));
 }
 
 void check_alpha(double alpha) {

@@ -70,6 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stylize(arguments: argparse.Namespace) -> int:
+    with _quiet_libraries():
+        return _stylize_all(arguments)
+
+
+def _stylize_all(arguments: argparse.Namespace) -> int:
     from fastnst import jobs, plans
     from fastnst.stylize import Stylizer
 
@@ -202,6 +207,19 @@ def _info(_: argparse.Namespace) -> int:
 
     _print_table(facts())
     return DONE
+
+
+def _verify(_: argparse.Namespace) -> int:
+    from fastnst.verify import verify
+
+    code = DONE
+    for result in verify():
+        where = f"{result.path}, {result.threads} threads" if result.pictures else result.path
+        if result.wrong:
+            code = _fail(f"{where}: {len(result.wrong)} differ, such as {result.wrong[0]}")
+        else:
+            print(f"pass: {where}: {result.pictures} pictures")
+    return code
 
 
 def _print_table(rows: Iterable[Sequence[str]]) -> None:
@@ -344,6 +362,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--json", action="store_true", help="one JSON line per model")
 
     command("info", _info, "print what this machine offers")
+    command("verify", _verify, "check that every path of this machine makes the same pictures as all others")
 
     convert = command("convert", _convert, "quantise a trained model for the engine (needs torch)")
     convert.add_argument("source", type=_path, metavar="IN", help="trained model, .safetensors")
@@ -554,6 +573,26 @@ def _keep_file_names_printable() -> None:
     """Names that are not UTF-8 go out as the bytes that came in."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Decoders in C write complaints of their own to file 2; a failure is one line, and that is ours. Not with ``-X dev``."""
+    stream = sys.__stderr__
+    if stream is None or stream is not sys.stderr or sys.flags.dev_mode:
+        yield
+        return
+    stream.flush()
+    ours, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = os.fdopen(ours, "w", buffering=1, encoding=stream.encoding, errors=stream.errors)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        sys.stderr.close()
+        sys.stderr = stream
 
 
 @contextmanager

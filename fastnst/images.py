@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
 import os
 import platform
 import warnings
@@ -23,6 +24,9 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from fastnst import pam
 
 MAX_PIXELS = 100_000_000  # A 0.6 MB file can unpack to any size; this one still needs no more than 300 MB.
+
+# Without a handler of the application's own, Pillow's log would go to stderr, beside the one line that a failure is.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # Decoders are an allow-list: Pillow has dozens more, seldom used and seldom looked after.
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", pam.PamFile.format)

@@ -29,6 +29,7 @@ from fastnst.memory import held_memory, peak_memory
 from fastnst.plans import Task, UsageError
 from fastnst.streams import PictureRows, Rows, open_rows
 from fastnst.stylize import NO_STYLE, Stylizer
+from fastnst.threads import awaited, room_for_threads
 from fastnst.tiled import Manner, look_rows, stylize_rows
 
 if TYPE_CHECKING:
@@ -170,11 +171,13 @@ def run(
 
     Raises:
         ImageError: a style that cannot be read.
+        MemoryError: there is not even memory for a thread.
     """
     for folder in {task.output.parent for task in tasks}:
         remove_stale_partials(folder)
     # The engine runs in a second thread: Python answers a signal only in the first one and between its own instructions, and
     # a large picture keeps the engine busy for seconds. Whoever is interrupted there does not wait for it.
+    room_for_threads(1)
     worker = ThreadPoolExecutor(1, "engine")
     try:
         start = time.perf_counter()
@@ -211,7 +214,7 @@ def read_styles(stylizer: Stylizer, settings: Settings, worker: Executor | None 
     looks = []
     for path in settings.styles:
         encode = partial(_encode_style, path, stylizer, settings)
-        looks.append(worker.submit(encode).result() if worker else encode())
+        looks.append(awaited(worker.submit(encode)) if worker else encode())
     return stylizer.mix(looks, settings.weights)
 
 
@@ -301,7 +304,7 @@ def _do_whole(
 ) -> Report:
     read = time.perf_counter()
     job = worker.submit(stylizer.run, pixels, look, settings.alpha, settings.preserve_color, settings.levels)
-    styled = job.result()
+    styled = awaited(job)
     done = time.perf_counter()
     save_picture(Picture(Image.fromarray(styled.pixels), alpha), task.output)
     end = time.perf_counter()

@@ -111,14 +111,14 @@ class Stylizer:
     Raises:
         ModelError: no shipped model of this name, or a broken model file.
         FileNotFoundError: no such model file.
-        ValueError: ``threads`` is less than 1, or ``max_memory`` no number of bytes above 0.
+        ValueError: ``threads`` is not 1 to 1024, or ``max_memory`` no number of bytes above 0.
     """
 
     def __init__(
         self, model: str | Path | None = None, threads: int | None = None, max_memory: int | str | None = None
     ) -> None:
-        if threads is not None and threads < 1:
-            raise ValueError(f"threads must be at least 1, not {threads}")
+        if threads is not None and not 1 <= threads <= 1024:
+            raise ValueError(f"threads must be 1 to 1024, not {threads}")
         self.threads = threads
         self.max_memory = parse_bytes(str(max_memory)) if max_memory is not None else None
         self.path = _find_model(DEFAULT_MODEL if model is None else model)

@@ -18,6 +18,7 @@ from fastnst.streams import Rows, RowWriter, WholeWriter, open_writer
 from fastnst.streams.base import Samples
 from fastnst.streams.files import WRITE_SUFFIXES
 from fastnst.stylize import Stylizer, keep_color
+from fastnst.threads import awaited
 
 _BLEND_BYTES = 16 << 20  # of keep_color and Pillow for one piece
 
@@ -75,7 +76,7 @@ def stylize_rows(
             raise ImageError(f"{content.path}: {error}, {beside}") from None
         work = _Work(content, again, writer, manner)
         start = time.perf_counter()
-        worker.submit(
+        job = worker.submit(
             stylizer.engine.stylize_tiled,
             size,
             work.read,
@@ -87,7 +88,8 @@ def stylize_rows(
             stylizer.threads,
             manner.levels,
             tell,
-        ).result()
+        )
+        awaited(job)
         end = time.perf_counter()
         writer.finish()
         seconds = work.seconds | {"encode": work.first_write - start - work.seconds["read"]}

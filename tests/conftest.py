@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,11 @@ from PIL import Image
 
 import fastnst
 from fastnst.modelfile import Layer, Model, to_bytes
+
+# No test, and no process that one starts, may use the network.
+OFFLINE = Path(__file__).parent / "offline"
+runpy.run_path(str(OFFLINE / "sitecustomize.py"))
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
 
 SHIPPED = sorted((Path(fastnst.__file__).parent / "models").glob("*.fnst"))
 

@@ -16,17 +16,20 @@ MAY_IMPORT = {
     "fastnst.__main__": {"fastnst.cli"},
     "fastnst.cli": {"fastnst", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images", "fastnst.convert",
                     "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine", "fastnst.progress",
-                    "fastnst.plans", "fastnst.memory", "fastnst.video"},
+                    "fastnst.plans", "fastnst.memory", "fastnst.video", "fastnst.verify"},
+    "fastnst.verify": {"fastnst.stylize", "fastnst.engine", "fastnst"},
     "fastnst.info": {"fastnst", "fastnst.engine"},
     "fastnst.progress": set(),
     "fastnst.plans": {"fastnst.images", "fastnst.video"},
     "fastnst.jobs": {"fastnst.plans", "fastnst.stylize", "fastnst.tiled", "fastnst.streams", "fastnst.images",
-                     "fastnst.engine", "fastnst.memory", "fastnst.video"},
-    "fastnst.tiled": {"fastnst.stylize", "fastnst.streams", "fastnst.images", "fastnst.engine"},
+                     "fastnst.engine", "fastnst.memory", "fastnst.threads", "fastnst.video"},
+    "fastnst.tiled": {"fastnst.stylize", "fastnst.streams", "fastnst.images", "fastnst.engine", "fastnst.threads"},
     "fastnst.streams": {"fastnst", "fastnst.streams", "fastnst.images", "fastnst.pam", "fastnst._engine"},
     "fastnst.pam": set(),
     "fastnst.memory": set(),
-    "fastnst.video": {"fastnst", "fastnst.video", "fastnst.stylize", "fastnst.images", "fastnst.engine", "fastnst._engine"},
+    "fastnst.threads": set(),
+    "fastnst.video": {"fastnst", "fastnst.video", "fastnst.stylize", "fastnst.images", "fastnst.engine", "fastnst.threads",
+                      "fastnst._engine"},
     "fastnst.stylize": {"fastnst.engine", "fastnst.images", "fastnst.memory"},
     "fastnst.images": {"fastnst", "fastnst.pam"},
     "fastnst.engine": {"fastnst", "fastnst._engine"},
@@ -55,7 +58,7 @@ MAY_IMPORT = {
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.graphfile", "fastnst.huffman",
               "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
-              "fastnst.memory", "fastnst.streams", "fastnst.stylize", "fastnst.tiled",
+              "fastnst.memory", "fastnst.streams", "fastnst.stylize", "fastnst.threads", "fastnst.tiled", "fastnst.verify",
               "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
 
 
@@ -113,7 +116,24 @@ def test_no_code_from_data(name: str) -> None:
     assert not calls & {"eval", "exec", "__import__"}
     keywords = {(k.arg, getattr(k.value, "value", None)) for n in ast.walk(tree) if isinstance(n, ast.Call) for k in n.keywords}
     assert ("shell", True) not in keywords
-    assert not imports(name, modules()[name]) & {"pickle", "marshal", "shelve", "dill"}
+    assert not imports(name, modules()[name]) & {"pickle", "marshal", "shelve", "dill", "yaml"}
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
+    named = {
+        (ast.unparse(node.func), *((k.arg, getattr(k.value, "value", None)) for k in node.keywords)) for node in attributes
+    }
+    assert not [call for call in named if call[0] in {"os.system", "os.popen", "np.load"}]
+    assert all(("weights_only", True) in call for call in named if call[0] == "torch.load")
+
+
+@pytest.mark.parametrize("name", modules())
+def test_no_network(name: str) -> None:
+    assert not {each.split(".")[0] for each in imports(name, modules()[name])} & {
+        "socket",
+        "urllib",
+        "http",
+        "requests",
+        "ftplib",
+    }
 
 
 def test_only_the_binding_knows_python() -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import fastnst
-from fastnst import Stylizer, cli, stylize
+from fastnst import Stylizer, cli, stylize, verify
 
 Pixels = NDArray[np.uint8]
 
@@ -311,6 +311,19 @@ def test_strange_file_names(work: Path, name: bytes) -> None:
     assert again.stderr.count(b"\n") == 1
 
 
+def test_a_decoder_that_complains_to_stderr_is_not_heard(work: Path, photos: dict[str, Pixels]) -> None:
+    """libtiff prints "Using code not yet in table" by itself, Pillow logs samples that it cannot decode."""
+    Image.fromarray(photos["cat"]).save(work / "broken.tif", compression="tiff_lzw")
+    data = bytearray((work / "broken.tif").read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 200] = b"\xff" * 200
+    (work / "broken.tif").write_bytes(data)
+    done = subprocess.run(
+        [*COMMAND, "stylize", *MODEL, "broken.tif", "style.png", "-o", "out.png"], cwd=work, capture_output=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"fastnst: error: broken.tif: ") and done.stderr.count(b"\n") == 1
+
+
 @pytest.mark.usefixtures("work")
 def test_unexpected_errors_are_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
@@ -544,6 +557,24 @@ def test_models_prints_what_ships(run: Run, work: Path, monkeypatch: pytest.Monk
     assert report["name"] == "model"
     assert report["parameters"] == 12345
     assert report["file_bytes"] == Path("model.fnst").stat().st_size
+
+
+def test_verify_passes_on_every_path_of_this_machine(run: Run) -> None:
+    result = run("verify")
+    assert result.code == 0
+    for name, runs in fastnst.engine.instruction_sets():
+        assert sum(line.startswith(f"pass: {name}, ") for line in result.out.splitlines()) == (3 if runs else 0)
+
+
+def test_verify_says_which_path_differs(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = json.loads(verify.GOLDENS.read_text())
+    table["adain-16x 0.5 1x1"] = "0" * 64
+    (tmp_path / "goldens.json").write_text(json.dumps(table))
+    monkeypatch.setattr(verify, "GOLDENS", tmp_path / "goldens.json")
+    monkeypatch.setattr(verify.engine, "instruction_sets", lambda: [("scalar", True)])
+    result = run("verify")
+    assert result.code == 1 and not result.out
+    assert result.err.splitlines()[0] == ("fastnst: error: scalar, 1 threads: 1 differ, such as adain-16x 0.5 1x1")
 
 
 def test_info_names_the_path_in_use_and_the_versions(run: Run) -> None:

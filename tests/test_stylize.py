@@ -287,9 +287,9 @@ def test_no_style_and_looks_of_another_model_raise_value_error(stylizer: Stylize
         stylizer(GOOD, Look(np.zeros(3), np.ones(3)))
 
 
-@pytest.mark.parametrize("threads", [0, -1])
+@pytest.mark.parametrize("threads", [0, -1, 1025])
 def test_wrong_threads_raise_value_error(model_path: Path, threads: int) -> None:
-    with pytest.raises(ValueError, match="threads must be at least 1"):
+    with pytest.raises(ValueError, match="threads must be 1 to 1024"):
         Stylizer(model_path, threads=threads)
 
 

@@ -63,6 +63,7 @@ def test_a_run_leaves_everything(tmp_path: Path) -> None:
         "log.csv",
         "events",
         "last.safetensors",
+        "previous.safetensors",
         "final.safetensors",
         *(f"step-{i}.jpg" for i in (3, 6, 9, 12)),
     }
@@ -98,6 +99,21 @@ def test_a_killed_run_goes_on_with_the_same_bytes(stop: int, tmp_path: Path) -> 
     assert same_weights(whole, broken)
     kept = [[row for row in (out / "log.csv").read_text().splitlines() if "samples" not in row] for out in (whole, broken)]
     assert kept[0] == kept[1]
+
+
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_used(tmp_path: Path) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert in_process(whole) == 0
+    assert in_process(broken, "--dies-at", "8") == -9
+    last = broken / "last.safetensors"
+    data = bytearray(last.read_bytes())
+    data[-5] ^= 4
+    last.write_bytes(data)
+    done = subprocess.run([sys.executable, TINY, *arguments(broken)], capture_output=True, text=True)
+    assert done.returncode == 0
+    (warning,) = (line for line in done.stderr.splitlines() if line.startswith("warning: "))
+    assert "last.safetensors: the checksum does not match" in warning and "previous.safetensors" in warning
+    assert same_weights(whole, broken)
 
 
 def test_accumulated_batches_are_one_large_batch(tmp_path: Path) -> None:

@@ -1,33 +1,67 @@
-"""Checkpoints as one safetensors file: complete or absent, and never code."""
+"""Checkpoints as one safetensors file: complete or absent, with a checksum, and never code."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
+
+from fastnst.images import atomic_output, remove_stale_partials
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is not what was written; the message is one line that names the file."""
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
     """Write ``tensors`` and the JSON-able ``facts`` to ``path``, replacing it only once everything is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    save_file({name: value.contiguous() for name, value in tensors.items()}, partial, {"facts": json.dumps(facts)})
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.replace(path)
+    remove_stale_partials(path.parent)
+    whole, text = {name: value.contiguous() for name, value in tensors.items()}, json.dumps(facts)
+    data = save(whole, {"facts": text, "sha256": _digest(whole, text)})
+    with atomic_output(path) as file:
+        file.write(data)
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What :func:`save_checkpoint` wrote."""
-    with safe_open(path, framework="pt") as file:
-        names = file.keys()
-        return {name: file.get_tensor(name) for name in names}, json.loads(file.metadata()["facts"])
+    """What :func:`save_checkpoint` wrote.
+
+    Raises:
+        CheckpointError: a single bit of it has changed.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            names = file.keys()
+            tensors, metadata = {name: file.get_tensor(name) for name in names}, file.metadata()
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    text = (metadata or {}).get("facts", "")
+    if (metadata or {}).get("sha256") != _digest(tensors, text):
+        raise CheckpointError(f"{path}: the checksum does not match: damaged")
+    return tensors, json.loads(text)
+
+
+def _digest(tensors: dict[str, Tensor], text: str) -> str:
+    whole = hashlib.sha256(text.encode())
+    for name, value in sorted(tensors.items()):
+        whole.update(f"{name} {value.dtype} {list(value.shape)}".encode())
+        whole.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return whole.hexdigest()
+
+
+def link_over(source: Path, target: Path) -> None:
+    """Let ``target`` be what ``source`` is now, without a moment in which there is neither."""
+    link = target.with_name(f"{target.name}.{os.getpid()}.link")
+    link.unlink(missing_ok=True)
+    link.hardlink_to(source)
+    link.replace(target)
 
 
 def flatten_adam(optimizer: torch.optim.Adam, names: list[str]) -> dict[str, Tensor]:

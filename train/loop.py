@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import platform
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -22,7 +23,7 @@ from tqdm import tqdm
 
 from fastnst import __version__
 
-from .checkpoints import flatten_adam, load_checkpoint, restore_adam, save_checkpoint
+from .checkpoints import CheckpointError, flatten_adam, link_over, load_checkpoint, restore_adam, save_checkpoint
 from .settings import Phase, Place, Settings, to_toml
 from .world import World
 
@@ -186,11 +187,35 @@ def sheet(rows: Iterable[Iterable[Tensor]]) -> Image.Image:
     return Image.fromarray((pixels.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy())
 
 
+def restore_latest(run: Run, last: Path, previous: Path) -> bool:
+    """Go on from ``last``, or with a warning from ``previous`` if it is damaged; from nothing if there is neither.
+
+    Returns:
+        Whether ``last`` is damaged.
+
+    Raises:
+        CheckpointError: all that there is.
+        ValueError: as :meth:`Run.restore`.
+    """
+    if not last.exists():
+        return False
+    try:
+        run.restore(last)
+    except CheckpointError as error:
+        if not previous.exists():
+            raise
+        tqdm.write(f"warning: {error}; going on from {previous}", file=sys.stderr)
+        run.restore(previous)
+        return True
+    return False
+
+
 def train(recipe: Recipe, settings: Settings, place: Place, world: World) -> Path:
     """Run a recipe, or go on with it, to its last step.
 
     Writes into ``place.out``: ``settings.toml``, ``log.csv`` and TensorBoard's ``events``, ``last.safetensors`` to go on
-    from, ``step-N.jpg``, and at the end ``final.safetensors`` with the averaged weights.
+    from and the one before it, ``previous.safetensors``, ``step-N.jpg``, and at the end ``final.safetensors`` with the
+    averaged weights.
 
     Returns:
         ``final.safetensors``.
@@ -201,13 +226,14 @@ def train(recipe: Recipe, settings: Settings, place: Place, world: World) -> Pat
     """
     out = place.out
     run = Run(recipe, settings, place, world)
-    last = out / "last.safetensors"
-    if last.exists():
-        run.restore(last)
+    last, previous = out / "last.safetensors", out / "previous.safetensors"
+    damaged = restore_latest(run, last, previous)
     if world.leads:
         out.mkdir(parents=True, exist_ok=True)
         (out / "settings.toml").write_text(to_toml(settings))
     world.wait()
+    if world.leads and damaged:  # now that all processes have read it: it must not take the place of the good one
+        link_over(previous, last)
     with Log(out, run.step) if world.leads else Silence() as log:
         bar = tqdm(total=run.steps, initial=run.step, disable=not world.leads, unit="step", desc=recipe.name)
         while run.step < run.steps:
@@ -222,6 +248,8 @@ def train(recipe: Recipe, settings: Settings, place: Place, world: World) -> Pat
             bar.set_postfix_str(", ".join(f"{k} {v:.4g}" for k, v in (shown | {"samples/s": speed}).items()), refresh=False)
             bar.update()
             if world.leads and (run.step % place.every == 0 or run.step == run.steps):
+                if last.exists():
+                    link_over(last, previous)
                 run.save(last)
                 run.show(out / f"step-{run.step}.jpg")
         bar.close()

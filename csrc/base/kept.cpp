@@ -22,6 +22,8 @@ struct Idle {
 struct Shelf {
   std::mutex mutex;
   std::vector<Idle> blocks;  // the longest idle first
+
+  Shelf() { blocks.reserve(kBlocks + 1); }  // a destructor adds to it, and may not fail
 };
 
 // Never destroyed: tensors may outlive everything that is static.
@@ -41,8 +43,8 @@ void* fresh(size_t size) {
 }  // namespace
 
 KeptBlock::KeptBlock(size_t size) : data_(nullptr), size_(size) {
-  {
-    const std::lock_guard<std::mutex> lock(shelf().mutex);
+  // Nobody waits here. A process that was forked while another thread held the lock will never get it.
+  if (const std::unique_lock<std::mutex> lock(shelf().mutex, std::try_to_lock); lock) {
     auto& blocks = shelf().blocks;
     const auto found = std::find_if(blocks.rbegin(), blocks.rend(), [&](const Idle& each) { return each.size == size; });
     if (found != blocks.rend()) {
@@ -55,7 +57,11 @@ KeptBlock::KeptBlock(size_t size) : data_(nullptr), size_(size) {
 }
 
 KeptBlock::~KeptBlock() {
-  const std::lock_guard<std::mutex> lock(shelf().mutex);
+  const std::unique_lock<std::mutex> lock(shelf().mutex, std::try_to_lock);
+  if (!lock) {
+    std::free(data_);
+    return;
+  }
   auto& blocks = shelf().blocks;
   blocks.push_back({data_, size_});
   size_t total = 0;

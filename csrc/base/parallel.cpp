@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <deque>
+#include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
-#include <vector>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -40,37 +40,59 @@ bool spin(Ready&& ready) {
   return ready();
 }
 
+// A pool thread and what it is asked for. On a cache line of its own: every worker watches its own state and no other.
+struct alignas(64) Worker {
+  enum State : uint32_t { kIdle, kOffered, kRunning };
+  std::atomic<uint32_t> state{kIdle};
+
+  // Sleeps or spins while the state is `value`.
+  void wait_while(uint32_t value) {
+    const auto changed = [&] { return state.load(std::memory_order_acquire) != value; };
+    if (!spin(changed))
+      while (!changed()) state.wait(value, std::memory_order_acquire);
+  }
+  bool move(uint32_t from, uint32_t to) { return state.compare_exchange_strong(from, to, std::memory_order_acq_rel); }
+};
+
 class Pool {
  public:
-  // Runs the job with `helpers` pool threads beside the caller; false if another caller holds the pool.
+  // Runs the job with `helpers` pool threads beside the caller; false if another caller holds the pool. Threads that were
+  // hired for other calls sleep on.
   bool run(int64_t count, int64_t grain, int helpers, RangeFunction function, void* context) {
     const std::unique_lock<std::mutex> owner(busy_, std::try_to_lock);
     if (!owner) return false;
-    hire(helpers);
-    count_ = count, grain_ = grain, function_ = function, context_ = context, helpers_ = helpers;
+    helpers = hire(helpers);
+    count_ = count, grain_ = grain, function_ = function, context_ = context;
     next_.store(0, std::memory_order_relaxed);
-    // Every worker must see the job and answer, also those that have no part in it: only then may it be overwritten.
-    pending_.store(int(workers_.size()), std::memory_order_relaxed);
-    generation_.fetch_add(1, std::memory_order_release);
-    generation_.notify_all();
+    for (int i = 0; i < helpers; i++) {
+      workers_[i].state.store(Worker::kOffered, std::memory_order_release);
+      workers_[i].state.notify_one();
+    }
     take_ranges(0);
-    if (!spin([this] { return pending_.load(std::memory_order_acquire) == 0; }))
-      for (int left; (left = pending_.load(std::memory_order_acquire)) != 0;) pending_.wait(left);
+    // A worker that has not come yet need not come any more: nothing is left for it. One that has may still be at work.
+    for (int i = 0; i < helpers; i++)
+      if (!workers_[i].move(Worker::kOffered, Worker::kIdle)) workers_[i].wait_while(Worker::kRunning);
     return true;
   }
 
  private:
-  void hire(int helpers) {
+  // How many of `helpers` there are.
+  int hire(int helpers) {
     try {
       while (int(workers_.size()) < helpers) {
         const int index = int(workers_.size());
-        // A worker waits for the generation to move on from what it is now; every job waits for every worker.
-        workers_.emplace_back([this, index, seen = generation_.load()] { work(index, seen); });
-        workers_.back().detach();
+        workers_.emplace_back();
+        try {
+          std::thread([this, index, &worker = workers_.back()] { work(worker, index + 1); }).detach();
+        } catch (...) {
+          workers_.pop_back();
+          throw;
+        }
       }
-    } catch (const std::system_error&) {
-      // The system gives no more threads: those there are do the work.
+    } catch (const std::exception&) {
+      // The system gives no more threads, or no memory for them: those there are do the work.
     }
+    return std::min(helpers, int(workers_.size()));
   }
 
   void take_ranges(int slot) {
@@ -81,25 +103,22 @@ class Pool {
     }
   }
 
-  void work(int index, uint32_t seen) {
-    for (;; seen++) {
-      const auto moved = [&] { return generation_.load(std::memory_order_acquire) != seen; };
-      if (!spin(moved))
-        while (!moved()) generation_.wait(seen, std::memory_order_acquire);
-      if (index < helpers_) take_ranges(index + 1);
-      if (pending_.fetch_sub(1, std::memory_order_acq_rel) == 1) pending_.notify_one();
+  void work(Worker& worker, int slot) {
+    for (;;) {
+      worker.wait_while(Worker::kIdle);
+      if (!worker.move(Worker::kOffered, Worker::kRunning)) continue;  // the offer was taken back
+      take_ranges(slot);
+      worker.state.store(Worker::kIdle, std::memory_order_release);
+      worker.state.notify_one();
     }
   }
 
   std::mutex busy_;
-  std::vector<std::thread> workers_;
-  std::atomic<uint32_t> generation_{0};
-  std::atomic<int> pending_{0};
+  std::deque<Worker> workers_;  // which stay where they are when others come
   std::atomic<int64_t> next_{0};
   int64_t count_ = 0, grain_ = 1;
   RangeFunction function_ = nullptr;
   void* context_ = nullptr;
-  int helpers_ = 0;
 };
 
 // Never destroyed: its threads may outlive everything static. A forked child inherits the object but not the threads, so

@@ -41,19 +41,18 @@ void load_picture(const PictureView& picture, const Map& map, Border border, int
 
 }  // namespace
 
+// Nobody waits here. A process that was forked while another thread held the lock will never get it.
 Workspaces::Lease::Lease(Workspaces& owner) : owner_(owner) {
-  const std::lock_guard<std::mutex> lock(owner_.mutex_);
-  if (owner_.idle_.empty()) {
+  const std::unique_lock<std::mutex> lock(owner_.mutex_, std::try_to_lock);
+  if (lock && owner_.count_ > 0)
+    workspace_ = std::move(owner_.idle_[--owner_.count_]);
+  else
     workspace_ = std::make_unique<Workspace>();
-  } else {
-    workspace_ = std::move(owner_.idle_.back());
-    owner_.idle_.pop_back();
-  }
 }
 
 Workspaces::Lease::~Lease() {
-  const std::lock_guard<std::mutex> lock(owner_.mutex_);
-  owner_.idle_.push_back(std::move(workspace_));
+  const std::unique_lock<std::mutex> lock(owner_.mutex_, std::try_to_lock);
+  if (lock && owner_.count_ < kMost) owner_.idle_[owner_.count_++] = std::move(workspace_);
 }
 
 Codec::Codec(const Stage& stage)

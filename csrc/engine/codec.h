@@ -69,8 +69,10 @@ class Workspaces {
   };
 
  private:
+  static constexpr int kMost = 64;  // that stay idle: a list that never grows, for giving back may not fail
   std::mutex mutex_;
-  std::vector<std::unique_ptr<Workspace>> idle_;
+  int count_ = 0;
+  std::unique_ptr<Workspace> idle_[kMost];
 };
 
 // The networks of one stage.

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fastnst.engine import AnyLook, Look, default_threads
 from fastnst.stylize import Pixels, Stylizer, keep_color
+from fastnst.threads import awaited, room_for_threads
 from fastnst.video.color import Coding, Plane
 from fastnst.video.frames import Frame, Source
 from fastnst.video.stability import Average, follow, steady_look
@@ -83,7 +84,9 @@ class Pipeline:
 
         Raises:
             Exception: whatever reading or stylizing a frame raised, when its turn has come.
+            MemoryError: there is no memory for the threads.
         """
+        room_for_threads(1 + self._threads)
         reader, workers = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(self._threads, "stylize")
         reading: deque[Future[Frame | None]] = deque()
         working: deque[Future[Done]] = deque()
@@ -93,15 +96,15 @@ class Pipeline:
             while True:
                 while len(reading) <= self._threads:
                     reading.append(reader.submit(next, frames, None))
-                frame = reading.popleft().result()
+                frame = awaited(reading.popleft())
                 if frame is None:
                     break
                 step = last = _Step(frame, last)
                 working.append(workers.submit(self._do, step))
                 if len(working) > 2 * self._threads:
-                    yield working.popleft().result()
+                    yield awaited(working.popleft())
             while working:
-                yield working.popleft().result()
+                yield awaited(working.popleft())
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
             # Only the thread that reads may close the source, and whoever was interrupted does not wait for it.

@@ -1,0 +1,36 @@
+"""Threads beside the first one: whether there is room for them, and waiting for them so that Ctrl-C is heard."""
+
+from __future__ import annotations
+
+import mmap
+from concurrent.futures import Future, wait
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_PER_THREAD = 16 << 20  # bytes of addresses: a stack of 8 MB, and what a thread has allocated when it has begun
+_SECONDS = 0.1
+
+
+def room_for_threads(count: int) -> None:
+    """Make sure that so many threads can be started: Python waits for ever for one that gets a stack, but then no memory to
+    say that it has begun.
+
+    Raises:
+        MemoryError: there is not room for all.
+    """
+    try:
+        mmap.mmap(-1, count * _PER_THREAD).close()  # from the system, not from what malloc has; never touched
+    except OSError:
+        raise MemoryError from None
+
+
+def awaited(job: Future[T]) -> T:
+    """What ``job`` comes to, for the first thread, which has to answer signals.
+
+    Python looks for signals before it goes to sleep on a lock. One that comes in between, which under load is a while,
+    would not be seen until the lock is free.
+    """
+    while not wait([job], _SECONDS).done:
+        pass
+    return job.result()

@@ -1,0 +1,149 @@
+"""Builds of the engine for the tests: with sanitizers, by other compilers, for another processor.
+
+``python -m torture.native asan`` (``make asan``) and ``tsan`` build the driver, make what it needs and run it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from torture.framework import NotHereError
+
+ROOT = Path(__file__).parents[2]
+NATIVE = Path(__file__).parent / "native"
+BUILD = ROOT / "build" / "torture"
+SANITIZED = ("-O0", "-g", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to build the engine with a program of ``native/``."""
+
+    compiler: str
+    flags: tuple[str, ...]
+    program: str = "driver"
+    machine: str = platform.machine().lower()
+    runner: tuple[str, ...] = ()
+    """What runs the program, where that is not this processor."""
+
+
+VARIANTS = {
+    "asan": Variant("g++", (*SANITIZED, "-fsanitize=address,undefined")),
+    "tsan": Variant("g++", (*SANITIZED, "-fsanitize=thread")),
+    "gcc-O0": Variant("g++", ("-O0",)),
+    "gcc-O3": Variant("g++", ("-O3",)),
+    "clang-O0": Variant("clang++", ("-O0",)),
+    "clang-O3": Variant("clang++", ("-O3",)),
+    "coverage": Variant("g++", ("-O0", "--coverage")),
+    "fuzz_model": Variant("clang++", (*SANITIZED, "-fsanitize=fuzzer,address,undefined"), "fuzz_model"),
+    "fuzz_pnm": Variant("clang++", (*SANITIZED, "-fsanitize=fuzzer,address,undefined"), "fuzz_pnm"),
+    "arm": Variant("aarch64-linux-gnu-g++", ("-O2", "-static"), machine="aarch64", runner=("qemu-aarch64",)),
+}
+
+
+@cache
+def setup_file() -> ModuleType:
+    """``setup.py``, for its lists of sources and flags."""
+    spec = importlib.util.spec_from_file_location("fastnst_setup", ROOT / "setup.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def build(name: str) -> list[str]:
+    """The command that runs the program of a variant, built if need be.
+
+    Raises:
+        NotHereError: no such compiler or emulator here.
+    """
+    variant = VARIANTS[name]
+    if sys.platform != "linux":
+        raise NotHereError("the driver is built with GNU's linker")
+    for tool in (variant.compiler, *variant.runner):
+        if shutil.which(tool) is None:
+            raise NotHereError(f"{tool} is not installed")
+    folder = BUILD / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "build.ninja").write_text(ninja_file(variant, folder))
+    subprocess.run([sys.executable, "-m", "ninja", "--quiet", "-C", str(ROOT), "-f", str(folder / "build.ninja")], check=True)
+    return [*variant.runner, str(folder / variant.program)]
+
+
+def ninja_file(variant: Variant, folder: Path) -> str:
+    """The text of ``build.ninja``."""
+    setup = setup_file()
+    common = [*setup.FLAGS, "-I" + str(NATIVE)]
+    files = [*setup.sources(variant.machine), (variant.program, NATIVE / f"{variant.program}.cpp", [])]
+    lines = [
+        f"builddir = {folder}",
+        "rule compile",
+        f"  command = {variant.compiler} $flags -MMD -MF $out.d -c $in -o $out",
+        "  depfile = $out.d",
+        "  deps = gcc",
+        "rule link",
+        f"  command = {variant.compiler} $in -o $out $flags",
+    ]
+    objects = []
+    for stem, path, extra in files:
+        objects.append(str(folder / f"{stem}.o"))
+        # Of the options that speak of the same the last one counts. What is thrown through kernels comes from no kernel.
+        flags = shlex.join([*common, *extra, *variant.flags])
+        lines.append(f"build {objects[-1]}: compile {path}\n  flags = {flags}")
+    wrapped = ["-Wl,--wrap=aligned_alloc"] if variant.program == "driver" else []
+    flags = shlex.join(["-pthread", "-ldl", *variant.flags, *wrapped])
+    lines.append(f"build {folder / variant.program}: link {' '.join(objects)}\n  flags = {flags}")
+    return "\n".join(lines) + "\n"
+
+
+def run(name: str, *arguments: str | Path, text: str | None = None, **environment: str) -> str:
+    """What the program of a variant prints; its failure is an AssertionError with what it says."""
+    done = subprocess.run(
+        [*build(name), *map(str, arguments)], input=text, capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    assert done.returncode == 0, (
+        f"{name} {arguments[0] if arguments else ''}: exit code {done.returncode}\n{done.stderr[-4000:]}"
+    )
+    return done.stdout
+
+
+def write_pack(path: Path, files: Sequence[bytes]) -> None:
+    """Files as the driver reads them: each behind its length."""
+    with path.open("wb") as pack:
+        for data in files:
+            pack.write(len(data).to_bytes(4, "little") + data)
+
+
+def main(name: str) -> None:
+    """Build a variant with a sanitizer and run all that it can run."""
+    from torture import corpora
+
+    folder = BUILD / "corpora"
+    folder.mkdir(parents=True, exist_ok=True)
+    models = []
+    for stem, data in corpora.sound_models().items():
+        models.append(folder / f"{stem}.fnst")
+        models[-1].write_bytes(data)
+    if name == "asan":
+        for stem, data in corpora.sound_models().items():
+            write_pack(folder / f"{stem}.pack", [*corpora.seeds().values(), *corpora.mutated_models(data, 4000)])
+            print(stem, run(name, "models", folder / f"{stem}.pack"), end="")  # noqa: T201
+        write_pack(folder / "pnm.pack", list(corpora.mutated_pnm(4000)))
+        print("pnm", run(name, "pictures", folder / "pnm.pack"), end="")  # noqa: T201
+        print(run(name, "allocations", *models), end="")  # noqa: T201
+    print(run(name, "stress", "20", *models), end="")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
