@@ -34,7 +34,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What :func:`save_checkpoint` wrote.
 
     Raises:
-        CheckpointError: a single bit of it has changed.
+        CheckpointError: it is something else, or a single bit of it has changed.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -42,8 +42,11 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors, metadata = {name: file.get_tensor(name) for name in names}, file.metadata()
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path}: {error}") from None
-    text = (metadata or {}).get("facts", "")
-    if (metadata or {}).get("sha256") != _digest(tensors, text):
+    metadata = metadata or {}
+    if "sha256" not in metadata:
+        raise CheckpointError(f"{path}: has no checksum: not a checkpoint, or one of an earlier version")
+    text = metadata.get("facts", "")
+    if metadata["sha256"] != _digest(tensors, text):
         raise CheckpointError(f"{path}: the checksum does not match: damaged")
     return tensors, json.loads(text)
 
