@@ -88,7 +88,7 @@ def test_adain_goes_on_from_an_encoder_of_inverted_residuals(data: Path, tmp_pat
     given = {"widths": "start", "start": str(tmp_path / "final.safetensors")}
     recipe = adain.AdainRecipe(adain.AdainSettings(encoder="mobilenet", **given), Place(data, tmp_path), World())  # type: ignore[arg-type]
     assert all(torch.equal(value, final[name]) for name, value in recipe.final().items())
-    with pytest.raises(ValueError, match=r"final.safetensors: tensor conv1_1.bias is missing"):
+    with pytest.raises(ValueError, match=r"final.safetensors: not an encoder of VGG's shape"):
         adain.AdainRecipe(adain.AdainSettings(**given), Place(data, tmp_path), World())  # type: ignore[arg-type]
 
 
@@ -183,6 +183,21 @@ def test_dead_channels_go_and_what_is_known_of_the_training_stays(data: Path, tm
         assert cut[f"{layer}.weight"].shape[0] == cut[f"{reader}.weight"].shape[1] < 4
     _, told = load_checkpoint(tmp_path / "live" / "final.safetensors")
     assert told == facts | {"dead_channels_removed": {"pictures": 4, "share": 0.0, "seed": 1}}
+
+
+def test_adain_goes_on_without_dead_channels(data: Path, tmp_path: Path) -> None:
+    """Each side has lost channels of its own."""
+    pair = {f"encoder.{k}": v for k, v in Encoder((4, 3, 4, 4, 4, 4, 4, 4, 5)).state_dict().items()}
+    pair |= {f"decoder.{k}": v for k, v in Decoder((4, 4, 3, 4, 4, 4, 2, 4, 5)).state_dict().items()}
+    save_checkpoint(tmp_path / "live.safetensors", pair, {})
+    final = run(adain, data, tmp_path / "on", **{**ADAIN, "widths": "start", "start": tmp_path / "live.safetensors"})
+    assert final.keys() == pair.keys()
+    assert all(final[name].shape == value.shape for name, value in pair.items())
+    pair["decoder.conv4_1.weight"] = pair["decoder.conv4_1.weight"][:, :4]
+    save_checkpoint(tmp_path / "live.safetensors", pair, {})
+    settings = adain.AdainSettings(widths="start", start=str(tmp_path / "live.safetensors"))
+    with pytest.raises(ValueError, match="its encoder gives 5 channels, its decoder takes 4"):
+        adain.AdainRecipe(settings, Place(data, tmp_path), World())
 
 
 def test_pruning_keeps_the_largest_filters_and_every_bias() -> None:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from fastnst import ops
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.mobile import MobileEncoder, mobile_widths
-from fastnst.networks.state import decoder_widths, fill
+from fastnst.networks.state import decoder_widths, encoder_widths, fill
 from fastnst.networks.vgg import TAPS, VGG19, Decoder, Encoder
 from fastnst.networks.wct import load_published_decoder
 
@@ -108,14 +108,33 @@ class Pair(nn.Module):
         return image
 
 
+def part_widths(path: str) -> tuple[int, ...]:
+    """Of the encoder in a file."""
+    try:
+        return encoder_widths(load_part(path, "encoder"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not an encoder of VGG's shape: {error}") from None
+
+
 def new_pair(settings: AdainSettings) -> Pair:
-    """With random weights; its widths are the decoder's of ``settings.start`` where they are to come from there."""
-    chosen = settings.widths
+    """With random weights; its widths are those of ``settings.start`` where they are to come from there: each side's own, for
+    what has lost its dead channels. An encoder of another kind is as wide as the decoder.
+
+    Raises:
+        ValueError: the file has a decoder of another depth, or lacks the part that is needed.
+    """
+    chosen, of_vgg = settings.widths, settings.encoder == "vgg"
     widths = decoder_widths(load_part(settings.start, "decoder")) if chosen == "start" else WIDTHS[chosen]
     if len(widths) != len(LAYERS):
         raise ValueError(f"{settings.start}: a decoder of {len(widths)} layers, expected {len(LAYERS)}")
-    encoder = MobileEncoder(mobile_widths(widths)) if settings.encoder == "mobilenet" else Encoder(widths)
-    return Pair(encoder, widths)
+    if not of_vgg:
+        return Pair(MobileEncoder(mobile_widths(widths)), widths)
+    own = widths
+    if chosen == "start":
+        own = part_widths(settings.start)
+        if own[-1] != widths[-1]:
+            raise ValueError(f"{settings.start}: its encoder gives {own[-1]} channels, its decoder takes {widths[-1]}")
+    return Pair(Encoder(own), widths)
 
 
 def out_of_range(image: Tensor) -> Tensor:
