@@ -225,3 +225,13 @@ def test_hostile_tiffs_are_refused_or_read_and_nothing_else(tmp_path: Path) -> N
             path.write_bytes(good[:place] + struct.pack("<I", value) + good[place + 4 :])
             with suppress(ImageError, AssertionError):  # the latter: left to Pillow
                 read_file(path)
+
+
+def test_an_offset_beyond_any_file_is_one_line(tmp_path: Path) -> None:
+    """Which seek() refuses by another exception."""
+    pixels = smooth(20, 30, 3)
+    tags = {256: [30], 257: [20], 258: [8, 8, 8], 259: [1], 262: [2], 273: [2**63 + 1], 277: [3], 278: [20], 279: [1800]}
+    path = tmp_path / "far.tif"
+    path.write_bytes(_header(tags, True) + pixels.tobytes())
+    with pytest.raises(ImageError, match=r"far.tif: broken picture: the file is cut short"):
+        read_file(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ class TiffRows(SampleRows):
 
     def __init__(self, path: Path, file: BinaryIO, size: tuple[int, int, int], layout: _Layout, profile: bytes | None) -> None:
         super().__init__(path, *size, profile)
-        self._file, self._layout = file, layout
+        self._file, self._layout, self._size = file, layout, file.seek(0, os.SEEK_END)
 
     def samples(self, first: int, count: int) -> Samples:
         rows = np.empty((count, self.width, self.channels), np.uint8)
@@ -131,8 +132,10 @@ class TiffRows(SampleRows):
         return rows
 
     def _at(self, offset: int, length: int) -> Samples:
-        self._file.seek(offset)
-        data = self._file.read(length)
+        data = b""
+        if offset + length <= self._size:  # else it may be more than seek() takes
+            self._file.seek(offset)
+            data = self._file.read(length)
         if len(data) != length:
             raise ImageError(f"{self.path}: broken picture: the file is cut short")
         return np.frombuffer(data, np.uint8)

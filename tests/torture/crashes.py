@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import random
 import resource
@@ -21,7 +22,7 @@ from fastnst.modelfile import to_bytes
 from fastnst.verify import picture
 from torture import corpora
 from torture.forks import ended, forked, killed_after
-from torture.framework import Outcome, check, timed
+from torture.framework import NotHereError, Outcome, check, timed
 
 
 @contextmanager
@@ -88,15 +89,13 @@ def _video(path: Path, frames: int) -> None:
     write_y4m(path, [np.ascontiguousarray(each[:24, :32]) for each in moving_square(frames)])
 
 
-@check("kill -9 at 50 moments of a video job, y4m", quick=12, full=300)
-def video_kills(count: int) -> Outcome:
-    """No output before it is complete, and the one of a run that went on is that of a run that was not killed."""
+def _video_kills(count: int, suffix: str, frames: int) -> Outcome:
     outcome, chance = Outcome(), random.Random(2)
     with workplace(1) as folder:
-        _video(folder / "clip.y4m", 300)
-        whole = timed(lambda: ended(forked(partial(stylize, folder, "clip.y4m", "whole.y4m"))))
-        wanted = (folder / "whole.y4m").read_bytes()
-        job, out = partial(stylize, folder, "clip.y4m", "out.y4m"), folder / "out.y4m"
+        _video(folder / "clip.y4m", frames)
+        whole = timed(lambda: ended(forked(partial(stylize, folder, "clip.y4m", f"whole{suffix}"))))
+        wanted = (folder / f"whole{suffix}").read_bytes()
+        job, out = partial(stylize, folder, "clip.y4m", f"out{suffix}"), folder / f"out{suffix}"
         while outcome.reached < count:
             if not killed_after(job, chance.uniform(0, whole / 2)) or out.exists():
                 outcome.expect(out.read_bytes() == wanted, f"a broken output after kill {outcome.reached}")
@@ -106,6 +105,20 @@ def video_kills(count: int) -> Outcome:
         outcome.expect(ended(forked(job)) == 0 and out.read_bytes() == wanted, "the last run")
         outcome.expect(not hidden(folder), f"left: {hidden(folder)[:3]}")
     return outcome
+
+
+@check("kill -9 at 50 moments of a video job, y4m", quick=12, full=300)
+def video_kills(count: int) -> Outcome:
+    """No output before it is complete, and the one of a run that went on is that of a run that was not killed."""
+    return _video_kills(count, ".y4m", 300)
+
+
+@check("the same for a coded video", quick=6, full=50)
+def coded_video_kills(count: int) -> Outcome:
+    """Segments that a killed run has closed are joined with the rest to the same file."""
+    if importlib.util.find_spec("av") is None:
+        raise NotHereError("PyAV is not installed")
+    return _video_kills(count, ".mp4", 120)
 
 
 @check("kill -9 at 500 moments of writing checkpoints", quick=60, full=500)
@@ -142,6 +155,44 @@ def checkpoint_kills(count: int) -> Outcome:
         outcome.expect(left == [path.name], f"left: {left}")
     outcome.note = f"{before} checkpoints"
     return outcome
+
+
+@check("50 kills of a training run, resumed: the same bytes", quick=3, full=50)
+def training_kills(count: int) -> Outcome:
+    """A run that is killed again and again comes to the weights, the optimiser's state and the log of one that is not."""
+    import tiny_recipe
+
+    outcome, chance = Outcome(), random.Random(5)
+
+    def train(out: Path) -> int:
+        options = ["--first", "25", "--second", "25", "--every", "3", "--threads", "1"]
+        tiny_recipe.main(["--data", str(out.parent), "--out", str(out), *options])
+        return 0
+
+    with TemporaryDirectory() as folder:
+        whole, broken = Path(folder) / "whole", Path(folder) / "broken"
+        seconds = timed(lambda: ended(forked(partial(train, whole))))
+        wanted = _trained(whole)
+        while outcome.reached < count:
+            killed = killed_after(partial(train, broken), chance.uniform(0, seconds))
+            if not killed or (broken / "final.safetensors").exists():
+                outcome.expect(ended(forked(partial(train, broken))) == 0 and _trained(broken) == wanted, "the last run")
+                shutil.rmtree(broken)
+            else:
+                outcome.expect(True, "")
+        outcome.expect(ended(forked(partial(train, broken))) == 0 and _trained(broken) == wanted, "the very last run")
+    return outcome
+
+
+def _trained(out: Path) -> dict[str, bytes]:
+    """All that a run leaves and that does not tell the time."""
+    from fastnst.train.checkpoints import load_checkpoint
+
+    found = {"log": b"".join(row for row in (out / "log.csv").read_bytes().splitlines(True) if b"samples" not in row)}
+    for name in ("last", "final"):
+        tensors, _ = load_checkpoint(out / f"{name}.safetensors")
+        found |= {f"{name} {key}": value.numpy().tobytes() for key, value in tensors.items()}
+    return found
 
 
 @check("1,000 flipped bits of a checkpoint", quick=300, full=1000)
