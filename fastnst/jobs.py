@@ -18,6 +18,7 @@ from PIL import Image
 from fastnst import video
 from fastnst.engine import AnyLook, Look
 from fastnst.images import (
+    MAX_PIXELS,
     ImageError,
     Picture,
     open_picture,
@@ -222,7 +223,8 @@ def _encode_style(path: Path, stylizer: Stylizer, settings: Settings) -> AnyLook
     levels = None if settings.levels is None else tuple(settings.levels)
     if settings.style_size == 0 and (rows := open_rows(path)):
         with closing(rows):
-            if stylizer.needs_tiles(rows.height, rows.width, levels, _beside(rows.height, rows.width)):
+            beside = _beside(rows.height, rows.width)
+            if _too_large(rows) or stylizer.needs_tiles(rows.height, rows.width, levels, beside):
                 return look_rows(rows, stylizer, levels, stylizer.budget(rows.height, rows.width))
     picture = open_picture(path)
     size = min(DEFAULT_STYLE_SIZE, *picture.rgb.size) if settings.style_size is None else settings.style_size
@@ -251,7 +253,7 @@ def _do(
     task.output.parent.mkdir(parents=True, exist_ok=True)
     if look is not None and settings.size == 0 and (rows := open_rows(task.content)):
         with closing(rows):
-            if _needs_tiles(rows.height, rows.width, stylizer, settings):
+            if _too_large(rows) or _needs_tiles(rows.height, rows.width, stylizer, settings):
                 with closing(open_rows(task.content) or rows) as again:
                     return _do_tiled(task, rows, again, stylizer, look, settings, worker, on_part)
     picture = _resized(open_picture(task.content), settings.size, task.content)
@@ -270,6 +272,11 @@ def _do(
 
 def _needs_tiles(height: int, width: int, stylizer: Stylizer, settings: Settings) -> bool:
     return stylizer.needs_tiles(height, width, settings.levels, _beside(height, width))
+
+
+def _too_large(rows: Rows) -> bool:
+    """Whether the picture is never decoded whole."""
+    return rows.height * rows.width > MAX_PIXELS
 
 
 def _do_tiled(

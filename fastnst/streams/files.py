@@ -10,6 +10,7 @@ from fastnst.streams.base import Rows, RowWriter
 from fastnst.streams.png import PngWriter, open_png
 from fastnst.streams.pnm import PnmWriter, open_pnm
 from fastnst.streams.tiff import TiffWriter, open_tiff
+from fastnst.streams.vips import open_vips
 
 WRITE_SUFFIXES = (".ppm", ".pam", ".png", ".tif", ".tiff")
 _OPENERS = (open_pnm, open_png, open_tiff)
@@ -32,7 +33,7 @@ def open_rows(path: Path) -> Rows | None:
         if rows is not None:
             return rows
         file.close()
-    return None
+    return open_vips(path)
 
 
 def open_writer(path: Path, file: BinaryIO, size: tuple[int, int], alpha: bool, threads: int) -> RowWriter:
