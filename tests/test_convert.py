@@ -325,6 +325,13 @@ def test_card_says_what_the_model_is(source: Path, pictures: Path, tmp_path: Pat
     assert card["macs_per_pixel"] == sum(card["macs_per_pixel_by_part"].values())
 
 
+def test_card_names_no_folder_of_whoever_trained(trained: Trained, pictures: Path, tmp_path: Path) -> None:
+    settings = {"start": str(tmp_path / "home" / "start.safetensors"), "pictures": "gan/photos", "step": 3}
+    save_file(trained.tensors(), tmp_path / "pair.safetensors", {"facts": json.dumps({"settings": settings})})
+    card = convert(tmp_path / "pair.safetensors", pictures, tmp_path / "out.fnst")
+    assert card["trained_with"] == {"settings": settings | {"start": "start.safetensors"}}
+
+
 def test_channels_may_be_missing_on_either_side(source: Path, tmp_path: Path) -> None:
     """As they are once dead ones are removed; but not where encoder and decoder meet."""
     tensors = load_file(source)

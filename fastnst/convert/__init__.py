@@ -116,7 +116,14 @@ def told(facts: dict[str, Any]) -> dict[str, Any]:
     names = ("source", "licence", "distilled_from", "training_data")
     own = {key: facts[key] for key in names if isinstance(facts.get(key), str)}
     training = {key: facts[key] for key in ("step", "seconds", "settings", "dead_channels_removed") if key in facts}
+    if isinstance(settings := training.get("settings"), dict):  # without whose folders these were
+        training["settings"] = {key: _name_of(value) for key, value in settings.items()}
     return own | ({"trained_with": training} if training else {})
+
+
+def _name_of(value: object) -> object:
+    """The name of a file alone; anything else as it is."""
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def load(source: Path) -> Pair | Stages | TrainedGenerator:
