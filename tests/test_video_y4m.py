@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from fractions import Fraction
 from pathlib import Path
 
@@ -156,3 +157,20 @@ def test_other_settings_begin_anew_and_two_runs_exclude_each_other(tmp_path: Pat
         Parts(tmp_path / "out.y4m", "one")
     parts.close()
     assert Parts(tmp_path / "out.y4m", "two").frames == 0
+
+
+def test_a_kill_while_parts_are_removed_leaves_none_that_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manifest goes first: else it would count frames that are not there, and no later run could go on."""
+    parts = Parts(tmp_path / "out.mp4", "one")
+    (parts.folder / "segment").touch()
+    parts.record(7, None)
+
+    def killed(folder: Path, **_: object) -> None:
+        (folder / "segment").unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        parts.remove()
+    again = Parts(tmp_path / "out.mp4", "one")
+    assert again.frames == 0
+    again.close()

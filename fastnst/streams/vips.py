@@ -57,9 +57,15 @@ def _opened(file: BinaryIO) -> tuple[Any, Any]:
     opens itself, and all of that counts as memory of the process."""
     import pyvips
 
+    def seek(offset: int, whence: int) -> int:
+        try:
+            return file.seek(offset, whence)
+        except (OSError, ValueError):  # to where a damaged file says; nothing above this could catch it
+            return -1
+
     source = pyvips.SourceCustom()
     source.on_read(file.read)
-    source.on_seek(file.seek)
+    source.on_seek(seek)
     return source, pyvips.Image.new_from_source(source, "", access="sequential", fail_on="warning")
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,8 @@ class Parts:
     def close(self) -> None:
         """Let go. Nothing is left where nothing was recorded."""
         if not (self._keep and self.frames):
+            with suppress(OSError):
+                self._forget()
             shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock is not None:
             os.close(self._lock)
@@ -85,9 +88,12 @@ class Parts:
             return None
         return manifest if manifest["fingerprint"] == self._fingerprint else None
 
-    def _clear(self) -> None:
-        # The manifest first: without the others it would count frames that are not there.
+    def _forget(self) -> None:
+        """To be done before anything else is removed: the manifest would count frames that are not there."""
         self._manifest.unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        self._forget()
         for path in self.folder.iterdir():
             path.unlink()
 
