@@ -45,7 +45,7 @@ def reproducible_wheel(count: int) -> Outcome:
     """A wheel depends on the sources and the compiler, not on where and when it was built."""
     outcome = Outcome(reached=count)
     with TemporaryDirectory() as name:
-        wheels = [_wheel(Path(name) / "a" * (3 + 20 * number)) for number in range(count)]
+        wheels = [_wheel(Path(name) / ("a" * (3 + 20 * number))) for number in range(count)]
         hashes = [hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in wheels]
         if len(set(hashes)) > 1:
             contents = [{each.filename: each.CRC for each in zipfile.ZipFile(wheel).infolist()} for wheel in wheels]
