@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,14 +42,7 @@ from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.vgg import Decoder, Encoder
 from fastnst.reference.adain import adaptive_instance_normalization
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """These maps are too small to share; threads that wait for one another would take minutes on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +52,7 @@ def trained() -> Trained:
 
 @pytest.fixture(scope="module")
 def source(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("trained") / "final.safetensors"
-    save_file(trained.tensors(), path, {"facts": json.dumps(FACTS)})
-    return path
+    return trained.saved(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from skimage import data
 from torch import Tensor
-from trained_pair import FACTS, Trained, as_picture, as_tensor
+from trained_pair import Trained, as_picture, as_tensor
 
 from fastnst import cli
 from fastnst.convert import convert, forms
@@ -30,19 +27,12 @@ from fastnst.modelfile import Model, to_bytes
 CONTENT, STYLE = as_tensor(data.astronaut()[:96, 100:228]), as_tensor(data.coffee()[50:178, 100:196])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("trained") / "final.safetensors"
-    save_file(Trained().tensors(), path, {"facts": json.dumps(FACTS)})
-    return path
+    return Trained().saved(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(scope="module")

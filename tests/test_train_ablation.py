@@ -16,10 +16,7 @@ from fastnst.networks.vgg import VGG19, Decoder, Encoder
 from fastnst.networks.wct import Stage, stylize
 from fastnst.train import ablation, decoder
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,7 @@ from fastnst.train.settings import Place
 from fastnst.train.student import Student, student_from, teacher_from
 from fastnst.train.world import World
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -32,9 +32,7 @@ TINY = {"teacher_width": 3, "student_width": 2, "judge_width": 3, "size": SIZE, 
         "batch": 2}  # fmt: skip
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from skimage import data
-from trained_pair import FACTS, Trained, as_picture, as_tensor, content_photograph, style_photograph
+from trained_pair import Trained, as_picture, as_tensor, content_photograph, style_photograph
 
 from fastnst.convert.arithmetic import simulate
 from fastnst.convert.choosing import Chooser
@@ -30,16 +29,12 @@ COUNTERS = range(1000, 1008)
 """Crops that no training here sees."""
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("trained") / "final.safetensors"
-    save_file(Trained().tensors(), path, {"facts": json.dumps(FACTS)})
-    return path
+    return Trained().saved(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(scope="module")

@@ -26,10 +26,7 @@ from fastnst.train.scoring import CROP, CROPS, scoring_vgg
 from fastnst.train.settings import Place, Settings, filled, read, to_toml
 from fastnst.train.world import World
 
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

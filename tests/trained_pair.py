@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import save_file
 from skimage import data
 from torch import Tensor
 
@@ -76,3 +80,9 @@ class Trained:
     def tensors(self) -> dict[str, Tensor]:
         sides = {"encoder": self.encoder, "decoder": self.decoder}
         return {f"{side}.{name}": value.clone() for side, net in sides.items() for name, value in net.state_dict().items()}
+
+    def saved(self, folder: Path) -> Path:
+        """Written as a recipe does, with :data:`FACTS`."""
+        path = folder / "final.safetensors"
+        save_file(self.tensors(), path, {"facts": json.dumps(FACTS)})
+        return path

@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from fastnst import __version__, ops
+from fastnst.convert import without_folders
 from fastnst.images import atomic_output
 from fastnst.metrics.pictures import psnr
 from fastnst.metrics.style import gram_matrices, style_distances
@@ -163,7 +164,7 @@ def report(scores: dict[str, list[Score]], settings: AblationSettings, out: Path
     """Write ``ablation.json`` with everything and ``ablation.md`` with the table."""
     rows = [{"variant": name, **asdict(each)} for name, runs in scores.items() for each in runs]
     versions = {"fastnst": __version__, "torch": torch.__version__}
-    facts = {"settings": asdict(settings), "versions": versions, "rows": rows}
+    facts = {"settings": without_folders(asdict(settings)), "versions": versions, "rows": rows}
     for name, text in (("ablation.json", json.dumps(facts, indent=1) + "\n"), ("ablation.md", table(scores, settings))):
         with atomic_output(out / name) as file:
             file.write(text.encode())

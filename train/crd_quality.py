@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from fastnst.convert import without_folders
 from fastnst.images import atomic_output
 from fastnst.metrics.cost import macs, parameters
 
@@ -55,7 +56,7 @@ def quality(recipe: CrdRecipe) -> dict[str, Any]:
         "teacher_chosen_by": {"last": "nothing: the last one"}.get(settings.selection, f"{settings.selection} pictures"),
         "perceptual": "VGG-16 to relu2_2" + (", relu3_3 and relu4_3 of VGG-19" if settings.perceptual_levels == 4 else ""),
         "timing": {"threads": torch.get_num_threads(), "device": str(device), "torch": torch.__version__},
-        "settings": asdict(settings),
+        "settings": without_folders(asdict(settings)),
     }
 
 

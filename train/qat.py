@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from fastnst.convert import card_of
+from fastnst.convert import card_of, without_folders
 from fastnst.convert.choosing import Chooser
 from fastnst.convert.equalisation import float_adain, float_layer
 from fastnst.convert.forms import choices
@@ -126,7 +126,7 @@ class QatRecipe:
         """The model for the engine, with the weights of ``final``; its card tells how it was made."""
         self.fake.load_state_dict(final)
         name = Path(self.settings.start).parent.name
-        card = card_of(self.pair, name, self.calibration) | {"retrained_with": asdict(self.settings)}
+        card = card_of(self.pair, name, self.calibration) | {"retrained_with": without_folders(asdict(self.settings))}
         with atomic_output(path) as file:
             file.write(to_bytes(replace(self.fake.exported(), card=card)))
 

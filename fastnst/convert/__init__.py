@@ -15,7 +15,7 @@ output with the least squared error, and weights and bias that bring its sums cl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,14 +116,15 @@ def told(facts: dict[str, Any]) -> dict[str, Any]:
     names = ("source", "licence", "distilled_from", "training_data")
     own = {key: facts[key] for key in names if isinstance(facts.get(key), str)}
     training = {key: facts[key] for key in ("step", "seconds", "settings", "dead_channels_removed") if key in facts}
-    if isinstance(settings := training.get("settings"), dict):  # without whose folders these were
-        training["settings"] = {key: _name_of(value) for key, value in settings.items()}
+    if isinstance(settings := training.get("settings"), dict):
+        training["settings"] = without_folders(settings)
     return own | ({"trained_with": training} if training else {})
 
 
-def _name_of(value: object) -> object:
-    """The name of a file alone; anything else as it is."""
-    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+def without_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """``settings`` with the names of files alone: where they lie on the machine of whoever trained is nobody's business."""
+    absolute = {key for key, value in settings.items() if isinstance(value, str) and Path(value).is_absolute()}
+    return {key: Path(value).name if key in absolute else value for key, value in settings.items()}
 
 
 def load(source: Path) -> Pair | Stages | TrainedGenerator:

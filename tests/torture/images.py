@@ -6,7 +6,8 @@ import io
 import random
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -75,24 +76,35 @@ def mutated(data: bytes, count: int, chance: random.Random) -> Iterator[bytes]:
         yield bytes(body)
 
 
+def survey(outcome: Outcome, files: Iterable[tuple[str, bytes]], read: Callable[[bytes], str | None]) -> float:
+    """Have every file read, or refused in one line by what ``read`` returns; what it raises is a finding.
+
+    Returns:
+        Seconds that the slowest took.
+    """
+    slowest, accepted = 0.0, 0
+    for number, (name, data) in enumerate(files):
+        refusals: list[str | None] = []
+        try:
+            slowest = max(slowest, timed(lambda: refusals.append(read(data))))  # noqa: B023
+        except Exception as error:  # whatever it is, it should have been an ImageError
+            outcome.expect(False, f"{name} {number}: {type(error).__name__}: {error}")
+            continue
+        accepted += refusals[0] is None
+        outcome.expect("\n" not in (refusals[0] or ""), f"{name} {number}: {refusals[0]!r}")
+    outcome.note = f"{accepted} read all the same, slowest {1000 * slowest:.0f} ms"
+    return slowest
+
+
 @check("10,000 mutated images over 6 formats and their modes", quick=600, full=10_000)
 def mutated_images(count: int) -> Outcome:
     """A damaged picture is read or refused in one line, by ImageError and nothing else."""
-    outcome, chance, slowest, read = Outcome(), random.Random(5), 0.0, 0
+    outcome, chance = Outcome(), random.Random(5)
     kinds = [(form, mode) for form, modes in MODES.items() for mode in modes]
+    each = -(-count // len(kinds))
+    files = ((f"{form} {mode}", one) for form, mode in kinds for one in mutated(encoded(form, mode), each, chance))
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "picture"
-        for form, mode in kinds:
-            for number, data in enumerate(mutated(encoded(form, mode), -(-count // len(kinds)), chance)):
-                refusals: list[str | None] = []
-                try:
-                    slowest = max(slowest, timed(lambda: refusals.append(opened(path, data))))  # noqa: B023
-                except Exception as error:  # whatever it is, it should have been an ImageError
-                    outcome.expect(False, f"{form} {mode} {number}: {type(error).__name__}: {error}")
-                    continue
-                read += refusals[0] is None
-                outcome.expect("\n" not in (refusals[0] or ""), f"{form} {mode} {number}: {refusals[0]!r}")
-    outcome.note = f"{read} read all the same, slowest {1000 * slowest:.0f} ms"
+        survey(outcome, files, partial(opened, Path(folder) / "picture"))
     return outcome
 
 
