@@ -150,6 +150,23 @@ def test_an_unfinished_file_is_cut_to_what_is_recorded(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [out]
 
 
+def test_a_kill_after_the_finished_file_has_its_name_leaves_a_run_that_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video, out = y4m_format(48, 64), tmp_path / "out.y4m"
+    (frame,) = source(y4m_bytes(moving_square(1))).frames()
+    target = Y4mTarget(Parts(out, "same"), video)
+    target.write(frame)
+    target.checkpoint(None)
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "remove", Parts.close)  # as the kill leaves it: frames are counted, and are not there
+        target.finish()
+    again = Y4mTarget(Parts(out, "same"), video)
+    assert (again.done, again.state) == (0, None)
+    again.close()
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_other_settings_begin_anew_and_two_runs_exclude_each_other(tmp_path: Path) -> None:
     parts = Parts(tmp_path / "out.y4m", "one")
     parts.record(64, None)

@@ -63,6 +63,7 @@ std::vector<int64_t> tile_sides(int64_t side, int64_t unit) {
 }
 
 std::string megabytes(uint64_t bytes) {
+  if (bytes < 100'000) return std::to_string(bytes) + " bytes";  // whoever asks for 512 means megabytes, and should see it
   const uint64_t tenths = (bytes + 99'999) / 100'000;
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
 }

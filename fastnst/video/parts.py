@@ -48,12 +48,20 @@ class Parts:
         self.folder.mkdir(exist_ok=True)
         self._lock = self._locked()
         self._fingerprint = fingerprint
-        manifest = self._read()
-        if manifest is None:
-            self._clear()
+        self.frames: int = 0
+        self.state: Any = None
+        if (manifest := self._read()) is None:
+            self.restart()
+        else:
+            self.frames, self.state = manifest["frames"], manifest["state"]
         remove_stale_partials(self.folder)
-        self.frames: int = manifest["frames"] if manifest else 0
-        self.state: Any = manifest["state"] if manifest else None
+
+    def restart(self) -> None:
+        """Throw away all that an earlier run left."""
+        self.frames, self.state = 0, None
+        self._forget()
+        for path in self.folder.iterdir():
+            path.unlink()
 
     def record(self, frames: int, state: Any) -> None:
         """Count ``frames``, all on the disk by now, and keep ``state`` with them."""
@@ -91,11 +99,6 @@ class Parts:
     def _forget(self) -> None:
         """To be done before anything else is removed: the manifest would count frames that are not there."""
         self._manifest.unlink(missing_ok=True)
-
-    def _clear(self) -> None:
-        self._forget()
-        for path in self.folder.iterdir():
-            path.unlink()
 
     def _locked(self) -> int | None:
         if fcntl is None:

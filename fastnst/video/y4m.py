@@ -171,10 +171,12 @@ class Y4mTarget:
 
     def __init__(self, parts: Parts, video: Format) -> None:
         self._parts = parts
+        self._path = parts.folder / "frames.y4m"
+        if not self._path.exists():
+            parts.restart()  # the run before was killed between giving the finished file its name and removing the manifest
+            self._path.touch()
         self.done, self.state = parts.frames, parts.state
         first = header(video)
-        self._path = parts.folder / "frames.y4m"
-        self._path.touch()
         self._file = self._path.open("r+b")
         each = len(_FRAME) + sum(height * width for height, width in video.coding.shapes(video.height, video.width))
         kept = len(first) + self.done * each

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torture.framework import Check
 
-MODULES = ("models", "fuzz", "determinism", "images", "streams", "crashes", "processes", "operations", "supply")
+MODULES = ("models", "fuzz", "determinism", "images", "streams", "crashes", "steps", "processes", "operations", "supply")
 
 
 def everything() -> list[Check]:

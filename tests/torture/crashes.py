@@ -83,7 +83,7 @@ def folder_kills(count: int) -> Outcome:
     return outcome
 
 
-def _video(path: Path, frames: int) -> None:
+def video(path: Path, frames: int) -> None:
     from clips import moving_square, write_y4m
 
     write_y4m(path, [np.ascontiguousarray(each[:24, :32]) for each in moving_square(frames)])
@@ -92,14 +92,15 @@ def _video(path: Path, frames: int) -> None:
 def _video_kills(count: int, suffix: str, frames: int) -> Outcome:
     outcome, chance = Outcome(), random.Random(2)
     with workplace(1) as folder:
-        _video(folder / "clip.y4m", frames)
+        video(folder / "clip.y4m", frames)
         whole = timed(lambda: ended(forked(partial(stylize, folder, "clip.y4m", f"whole{suffix}"))))
         wanted = (folder / f"whole{suffix}").read_bytes()
         job, out = partial(stylize, folder, "clip.y4m", f"out{suffix}"), folder / f"out{suffix}"
         while outcome.reached < count:
             if not killed_after(job, chance.uniform(0, whole / 2)) or out.exists():
-                outcome.expect(out.read_bytes() == wanted, f"a broken output after kill {outcome.reached}")
-                out.unlink()
+                whole = out.exists() and out.read_bytes() == wanted
+                outcome.expect(whole, f"a broken output, or none, after kill {outcome.reached}")
+                out.unlink(missing_ok=True)
             else:
                 outcome.expect(True, "")
         outcome.expect(ended(forked(job)) == 0 and out.read_bytes() == wanted, "the last run")
@@ -261,7 +262,7 @@ def little_disk(count: int) -> Outcome:
     """A disk that is full after so many bytes is exit code 1, and leaves neither an output nor a part of one."""
     outcome = Outcome()
     with workplace(1) as folder:
-        _video(folder / "clip.y4m", 40)
+        video(folder / "clip.y4m", 40)
         for content, output in (("in/000.png", "out.png"), ("clip.y4m", "out.y4m")):
             job = partial(stylize, folder, content, output)
             ended(forked(job))
@@ -281,7 +282,7 @@ def read_only_targets(_: int) -> Outcome:
     """A folder that may not be written to is exit code 1, and stays as it is."""
     outcome = Outcome()
     with workplace(2) as folder:
-        _video(folder / "clip.y4m", 3)
+        video(folder / "clip.y4m", 3)
         folder.chmod(0o755)
         (folder / "locked").mkdir(mode=0o555)
         nobody = 65534

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def resident_memory() -> int:
@@ -49,3 +51,40 @@ def killed_after(work: Callable[[], int], seconds: float) -> bool:
     time.sleep(seconds)
     os.kill(process, signal.SIGKILL)
     return ended(process) == -signal.SIGKILL
+
+
+_CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
+
+
+def _changes_files(event: str, arguments: tuple[Any, ...]) -> bool:
+    if event == "open":
+        return bool(arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+    return event in _CHANGES
+
+
+def file_operations(work: Callable[[], int], log: Path) -> int:
+    """How often ``work`` changes files: opens one to write, renames, removes. ``log`` is a file for their count."""
+
+    def child() -> int:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT)
+        sys.addaudithook(lambda event, about: _changes_files(event, about) and os.write(descriptor, b"."))
+        return work()
+
+    ended(forked(child))
+    return log.stat().st_size
+
+
+def killed_before(work: Callable[[], int], step: int) -> bool:
+    """Whether ``work`` came to its file operation number ``step``, from 0, before which it is killed."""
+
+    def child() -> int:
+        steps = itertools.count()
+
+        def look(event: str, about: tuple[Any, ...]) -> None:
+            if _changes_files(event, about) and next(steps) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.addaudithook(look)
+        return work()
+
+    return ended(forked(child)) == -signal.SIGKILL

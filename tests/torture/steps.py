@@ -1,0 +1,90 @@
+"""Jobs that are killed before each of the operations by which they change files, one after the other.
+
+Kills at random moments hit the instant between two such operations rarely; there, what is left on the disk differs most.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from fastnst.verify import picture
+from torture.crashes import digests, hidden, stylize, video, workplace
+from torture.forks import ended, file_operations, forked, killed_before
+from torture.framework import Outcome, check
+
+Jobs = dict[str, tuple[Callable[[Path], int], bool]]
+"""By the name of the output: what makes it in a folder, and whether the next run clears away what a killed one left."""
+
+
+def _save_twice(folder: Path) -> int:
+    import torch
+
+    from fastnst.train.checkpoints import save_checkpoint
+
+    for step in (1, 2):
+        save_checkpoint(folder / "last.safetensors", {"w": torch.full((9,), float(step))}, {"step": step})
+    return 0
+
+
+def _jobs() -> Jobs:
+    def made(content: str, output: str, *options: str) -> Callable[[Path], int]:
+        return lambda folder: stylize(folder, content, output, *options)
+
+    jobs: Jobs = {
+        "out": (made("in", "out"), True),
+        "out.y4m": (made("clip.y4m", "out.y4m"), True),
+        "out.tif": (made("large.png", "out.tif", "--max-memory", "8M"), False),
+        "out.png": (made("in/000.png", "out.png"), False),
+        "last.safetensors": (_save_twice, True),
+    }
+    if importlib.util.find_spec("av") is not None:
+        jobs["out.mp4"] = (made("clip.y4m", "out.mp4"), True)
+    return jobs
+
+
+def _contents(path: Path) -> object:
+    """Of a file or a folder; None where there is none."""
+    if path.suffix == ".safetensors" and path.exists():
+        from fastnst.train.checkpoints import load_checkpoint
+
+        tensors, facts = load_checkpoint(path)  # its checksum is right, or this is a finding
+        return tensors["w"].tolist(), facts
+    return digests(path) if path.is_dir() else path.read_bytes() if path.exists() else None
+
+
+@check("kill -9 before every file operation of a picture, a folder, videos, tiles and checkpoints", quick=9, full=1000)
+def kills_at_every_step(count: int) -> Outcome:
+    """What is there is whole, and the next run ends as one that was not killed."""
+    outcome, told = Outcome(), []
+    for name, (make, clears) in _jobs().items():
+        with workplace(3) as folder, TemporaryDirectory() as temporary:
+            video(folder / "clip.y4m", 130)
+            Image.fromarray(picture(900, 1000, 2)).save(folder / "large.png")
+            job, out = partial(make, folder), folder / name
+            total = file_operations(job, Path(temporary) / "count")
+            wanted = _contents(out)
+            told.append(f"{name} {total}")
+            cases = min(count, total)
+            for step in (total - 1 - index * total // cases for index in range(cases)):
+                shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+                outcome.expect(killed_before(job, step), f"{name}: came to its end before operation {step} of {total}")
+                there = _contents(out)
+                if isinstance(there, dict):
+                    whole = isinstance(wanted, dict) and there.items() <= wanted.items()
+                else:
+                    whole = there in (None, wanted) or name == "last.safetensors"
+                outcome.expect(whole, f"{name}: broken after a kill before operation {step}")
+                if there is not None and not isinstance(there, dict):
+                    out.unlink()  # whole, and yet whoever removes it gets it again
+                code = ended(forked(job))
+                outcome.expect(code == 0 and _contents(out) == wanted, f"{name}: exit code {code} after operation {step}")
+                outcome.expect(not clears or not hidden(folder), f"{name}: left after {step}: {hidden(folder)[:3]}")
+    outcome.note = "operations: " + ", ".join(told)
+    return outcome
