@@ -95,7 +95,7 @@ def test_small_and_odd_pictures_equal_the_reference(adain_like: Model, height: i
     np.testing.assert_array_equal(out, reference.decode(adain_like, wanted, *look, 0.75, (height, width)))
 
 
-@pytest.mark.parametrize("inputs", [1, 3, 4, 15, 16, 17, 63, 64, 65])
+@pytest.mark.parametrize("inputs", [1, 3, 4, 15, 16, 17, 63, 64, 65, 128])
 @pytest.mark.parametrize("outputs", [1, 16, 17, 48, 64, 65])
 def test_every_remainder_of_the_channel_blocks(inputs: int, outputs: int) -> None:
     lcg = Lcg(inputs * 1000 + outputs)

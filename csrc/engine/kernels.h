@@ -95,6 +95,21 @@ struct OutputRow {
   int64_t tiles;
 };
 
+// A 3x3 convolution to three channels along one row, into a picture: lanes are inputs, so that none is left without an output.
+struct PictureRow {
+  const uint8_t* source;    // the upper left pixel of the first window; pixels lie side by side
+  ptrdiff_t source_row;     // bytes
+  int64_t channels;         // one of which picture_channels() holds, and the bytes of a pixel
+  const int8_t* weights;    // [9 taps][64 input channels, or all of them over and over][3 outputs][64]
+  const int32_t* bias;      // [3]
+  const float* multiplier;  // [3]
+  int32_t zero;
+  uint8_t* target;  // [pixels][3]
+  int64_t pixels;
+};
+
+constexpr bool picture_channels(int64_t channels) { return channels == 16 || channels == 32 || channels % 64 == 0; }
+
 // What an affine node does to one row; see fastnst/graphfile.py. With t = source * slope + offset, two float32 operations, and
 // t = max(t, t * negative), a third one:
 struct AffineRow {
@@ -133,6 +148,8 @@ struct Kernels {
   void (*wide_row)(const AffineRow&);
   void (*window_row)(const WindowRow&);
   void (*output_row)(const OutputRow&);
+  // Where it pays; elsewhere null, and five pixels are a block of conv_row.
+  void (*picture_row)(const PictureRow&);
 };
 
 // Every compiled path, best first.

@@ -10,6 +10,7 @@
 
 #include "engine/kernels_columns.h"
 #include "engine/kernels_pairs.h"
+#include "engine/kernels_picture.h"
 
 namespace fastnst {
 namespace {
@@ -311,7 +312,7 @@ bool supported() {
 }  // namespace
 
 extern const Kernels kAvx512Vnni;
-const Kernels kAvx512Vnni =
-    make_kernels<Avx512Tile, Avx512Lanes, Avx512Windows>("avx512vnni", supported, depthwise_columns<Avx512Columns>);
+const Kernels kAvx512Vnni = make_kernels<Avx512Tile, Avx512Lanes, Avx512Windows>("avx512vnni", supported,
+                                                                                 depthwise_columns<Avx512Columns>, picture_row);
 
 }  // namespace fastnst

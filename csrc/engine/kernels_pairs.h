@@ -96,7 +96,8 @@ void mix_row(const MixRow& row) {
 }
 
 template <typename Tile, typename Lanes, typename Windows = PlainWindows>
-constexpr Kernels make_kernels(const char* name, bool (*supported)(), void (*depthwise)(const DepthwiseRow&) = depthwise_row) {
+constexpr Kernels make_kernels(const char* name, bool (*supported)(), void (*depthwise)(const DepthwiseRow&) = depthwise_row,
+                               void (*picture)(const PictureRow&) = nullptr) {
   return {name,
           supported,
           conv_row<Tile>,
@@ -110,7 +111,8 @@ constexpr Kernels make_kernels(const char* name, bool (*supported)(), void (*dep
           narrow_row,
           wide_row,
           window_row<Windows>,
-          output_row<Windows>};
+          output_row<Windows>,
+          picture};
 }
 
 }  // namespace

@@ -66,6 +66,10 @@ PackedLayer::PackedLayer(const Layer& layer, bool picture_in, bool picture_out)
     winograd_.emplace(layer);
     return;
   }
+  if (picture_out_ && PackedPicture::possible(source_stride_)) {
+    picture_.emplace(layer, source_stride_);
+    return;
+  }
   const int run = picture_out_ ? kPictureRun : 1;  // pixels side by side in one block
   const int lanes = picture_out_ ? kLanes : int(map_stride(outputs_));
   target_stride_ = picture_out_ ? 3 * kPictureRun : map_stride(outputs_);
@@ -124,6 +128,15 @@ void PackedLayer::conv_row(const Map& source, int64_t y, uint8_t* target) const 
   }
 }
 
+void PackedLayer::picture_row(const Map& source, int64_t y, uint8_t* target, int64_t width) const {
+  PictureRow row{};
+  picture_->put(row);
+  row.source = source.row(y - 1) - source.stride, row.source_row = source.row_bytes();
+  row.zero = zero_;
+  row.target = target, row.pixels = width;
+  kernels().picture_row(row);
+}
+
 void PackedLayer::pooled_row(const Map& source, int64_t y, uint8_t* target, uint8_t* scratch) const {
   const int64_t width = source.width, row_bytes = (width + 1) * target_stride_;
   uint8_t* const rows[2] = {scratch, scratch + row_bytes};
@@ -137,6 +150,7 @@ void PackedLayer::pooled_row(const Map& source, int64_t y, uint8_t* target, uint
 
 uint64_t PackedLayer::scratch_bytes(int64_t width) const {
   if (winograd_) return winograd_->scratch_bytes();
+  if (picture_) return 0;
   const uint64_t rows = pool_ != Pool::none ? 2 : picture_out_ ? 1 : 0;
   const uint64_t row = checked_multiply(uint64_t(width) + kPictureRun, uint64_t(picture_out_ ? 3 : target_stride_));
   return round_up(int64_t(checked_multiply(rows, row) + kLanes), 64);
@@ -166,10 +180,15 @@ void PackedLayer::run_to_picture(const Map& source, uint8_t* picture, int64_t he
                                  int threads) const {
   const uint64_t own = scratch_bytes(source.width);
   parallel_for(height, grain_of(height, threads), threads, [&](int slot, int64_t begin, int64_t end) {
-    uint8_t* row = scratch + slot * own;
     for (int64_t y = begin; y < end; y++) {
+      uint8_t* const target = picture + y * width * 3;
+      if (picture_) {
+        picture_row(source, y, target, width);
+        continue;
+      }
+      uint8_t* const row = scratch + slot * own;  // whole blocks, which may be more than the picture is wide
       conv_row(source, y, row);
-      std::memcpy(picture + y * width * 3, row, width * 3);
+      std::memcpy(target, row, width * 3);
     }
   });
   count_calls(kernels(), uint64_t(height));

@@ -40,7 +40,7 @@ struct LayerTime;
 // A layer with its weights arranged for the kernels.
 class PackedLayer {
  public:
-  // `picture_in`: the input has 3 bytes a pixel. `picture_out`: compute five pixels of three channels in one block.
+  // `picture_in`: the input has 3 bytes a pixel. `picture_out`: so has the output.
   PackedLayer(const Layer& layer, bool picture_in, bool picture_out);
 
   Border border() const { return upsample_ ? Border::edge : kernel_ == 3 ? Border::reflect : Border::none; }
@@ -64,6 +64,7 @@ class PackedLayer {
   int64_t conv_side(int64_t side) const { return upsample_ ? 2 * side : side; }
   // Row y of the convolution, before pooling.
   void conv_row(const Map& source, int64_t y, uint8_t* target) const;
+  void picture_row(const Map& source, int64_t y, uint8_t* target, int64_t width) const;
   void pooled_row(const Map& source, int64_t y, uint8_t* target, uint8_t* scratch) const;
 
   int inputs_, outputs_, kernel_, taps_;
@@ -72,7 +73,8 @@ class PackedLayer {
   Pool pool_;
   int32_t zero_;
   std::vector<PackedWeights> phases_;       // of a direct layer
-  std::optional<PackedWinograd> winograd_;  // of the other form
+  std::optional<PackedPicture> picture_;    // of one that writes pictures with a kernel of its own
+  std::optional<PackedWinograd> winograd_;  // of one in the other form
 };
 
 // A layer at work, and the fewest seconds that took.

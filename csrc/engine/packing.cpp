@@ -1,8 +1,15 @@
 #include "engine/packing.h"
 
+#include <algorithm>
+
 #include "base/checked.h"
 
 namespace fastnst {
+namespace {
+
+constexpr int64_t kVector = 64;  // bytes to a vector of a picture row's weights
+
+}  // namespace
 
 PackedWeights::PackedWeights(int rows, int bytes, int lanes)
     : rows_(rows),
@@ -24,6 +31,26 @@ int8_t& PackedWeights::weight(int lane, int row, int byte) {
 void PackedWeights::put(ConvRow& row) const {
   row.rows = rows_, row.steps = steps_, row.blocks = blocks_;
   row.weights = reinterpret_cast<const int8_t*>(weights_.data()), row.bias = bias_.data(), row.multiplier = multiplier_.data();
+}
+
+PackedPicture::PackedPicture(const Layer& layer, int64_t channels)
+    : channels_(channels),
+      weights_(checked_multiply(9 * 3, uint64_t(std::max(channels, kVector)))),
+      bias_(layer.bias.begin(), layer.bias.end()),
+      multiplier_(layer.multiplier.begin(), layer.multiplier.end()) {
+  int8_t* at = reinterpret_cast<int8_t*>(weights_.data());
+  for (int tap = 0; tap < 9; tap++)
+    for (int64_t first = 0; first < channels; first += kVector)
+      for (int output = 0; output < 3; output++, at += kVector)
+        for (int64_t lane = 0; lane < kVector; lane++) {
+          const int64_t input = first + lane % channels;
+          if (input < layer.inputs) at[lane] = layer.weights[(size_t(output) * 9 + tap) * layer.inputs + input];
+        }
+}
+
+void PackedPicture::put(PictureRow& row) const {
+  row.channels = channels_, row.weights = reinterpret_cast<const int8_t*>(weights_.data());
+  row.bias = bias_.data(), row.multiplier = multiplier_.data();
 }
 
 }  // namespace fastnst

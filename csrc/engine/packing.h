@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "engine/kernels.h"
+#include "engine/model.h"
 
 namespace fastnst {
 
@@ -25,6 +26,24 @@ class PackedWeights {
  private:
   int rows_, steps_, blocks_;
   Buffer weights_;  // aligned: vectors that straddle cache lines cost twice
+  std::vector<int32_t> bias_;
+  std::vector<float> multiplier_;
+};
+
+// A 3x3 layer that writes a picture, for paths that have a kernel of its own for that.
+class PackedPicture {
+ public:
+  // Whether this machine's path has it, for a source of so many bytes a pixel.
+  static bool possible(int64_t channels) { return kernels().picture_row != nullptr && picture_channels(channels); }
+
+  PackedPicture(const Layer& layer, int64_t channels);
+
+  // Fills in what a row takes from here.
+  void put(PictureRow& row) const;
+
+ private:
+  int64_t channels_;
+  Buffer weights_;
   std::vector<int32_t> bias_;
   std::vector<float> multiplier_;
 };
