@@ -9,8 +9,11 @@ import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy_engine as reference
+
 from fastnst.engine import Engine, ModelError
 from fastnst.jobs import peak_memory
+from fastnst.modelfile import to_bytes
 from torture import corpora, native
 from torture.framework import Outcome, check
 
@@ -50,6 +53,19 @@ def named_seeds(count: int) -> Outcome:
     outcome = Outcome()
     for name, data in list(corpora.seeds().items())[:count]:
         outcome.expect(opened(data) is not None, f"accepted: {name}")
+    return outcome
+
+
+@check("round trip of 1,000 random models, the same bytes", quick=60, full=1000)
+def round_trips(count: int) -> Outcome:
+    """What is written is accepted, and what is read from it writes the same file."""
+    outcome = Outcome()
+    for seed in range(count):
+        lcg = reference.Lcg(seed + 1)
+        model = reference.random_cascade(lcg) if seed % 3 == 0 else reference.random_model(lcg, winograd=seed % 3 == 1)
+        data = to_bytes(model)
+        refused = opened(data)
+        outcome.expect(refused is None and to_bytes(reference.parse(data)) == data, f"seed {seed}: {refused or 'other bytes'}")
     return outcome
 
 
