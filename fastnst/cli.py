@@ -243,6 +243,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         name=arguments.name,
         overwrite=arguments.overwrite,
         winograd=arguments.winograd,
+        keep_dead=arguments.keep_dead,
         report=_print_layers if arguments.report else None,
     )
     fidelity = f"  {card['psnr']} dB beside float" if "psnr" in card else ""
@@ -375,6 +376,8 @@ def _parser() -> argparse.ArgumentParser:
         "layers in Winograd's form: never (default), always, auto: those faster by it here that lose little, or numbers: 3,4"
     )
     convert.add_argument("--winograd", default="never", metavar="LAYERS", help=forms)
+    kept = "keep channels that no picture makes speak; they are removed otherwise (AdaIN pairs)"
+    convert.add_argument("--keep-dead", action="store_true", help=kept)
     convert.add_argument("--report", action="store_true", help="print times, quality and form of every layer")
     convert.add_argument("--overwrite", action="store_true", help="replace an existing output")
 

@@ -22,7 +22,7 @@ OFFLINE = Path(__file__).parent / "offline"
 runpy.run_path(str(OFFLINE / "sitecustomize.py"))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
 
-# PyTorch's threads sleep while they wait for one another. Spinning, on cores that others use too, takes a hundred times as long.
+# PyTorch's threads sleep while they wait for one another: spinning on cores that others use too takes a hundred times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHIPPED = sorted((Path(fastnst.__file__).parent / "models").glob("*.fnst"))

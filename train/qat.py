@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from fastnst.convert import card_of, without_folders
 from fastnst.convert.choosing import Chooser
+from fastnst.convert.dead import without_dead
 from fastnst.convert.equalisation import float_adain, float_layer
 from fastnst.convert.forms import choices
 from fastnst.convert.pair import Pair, load_pair
@@ -91,8 +92,8 @@ class QatRecipe:
         if not settings.start or not settings.calibrate:
             raise ValueError("start and calibrate: expected a trained pair and a folder of pictures")
         self.settings, self.world = settings, world
-        self.pair = load_pair(Path(settings.start))
         pictures = calibration_pairs(Path(settings.calibrate))
+        self.pair, self.dead = without_dead(load_pair(Path(settings.start)), *pictures)
         chooser = Chooser(iter(choices(self.pair, settings.winograd)), [])
         self.fake = FakePair(quantise(self.pair, *pictures, choose=chooser)).to(world.device)
         self.networks: nn.Module = self.fake
@@ -126,7 +127,9 @@ class QatRecipe:
         """The model for the engine, with the weights of ``final``; its card tells how it was made."""
         self.fake.load_state_dict(final)
         name = Path(self.settings.start).parent.name
-        card = card_of(self.pair, name, self.calibration) | {"retrained_with": without_folders(asdict(self.settings))}
+        card = card_of(self.pair, name, self.calibration, self.dead) | {
+            "retrained_with": without_folders(asdict(self.settings))
+        }
         with atomic_output(path) as file:
             file.write(to_bytes(replace(self.fake.exported(), card=card)))
 

@@ -22,6 +22,7 @@ from typing import Any
 
 from fastnst.convert.cascade import quantise_cascade
 from fastnst.convert.choosing import Chooser
+from fastnst.convert.dead import without_dead
 from fastnst.convert.forms import LayerReport, choices
 from fastnst.convert.generator import quantise_graph
 from fastnst.convert.pair import Conv, Pair, load_pair, tensor_names
@@ -55,8 +56,8 @@ def widths_of(pair: Pair) -> dict[str, list[int]]:
     return {side: [conv.weight.shape[1] for conv in getattr(pair, side)] for side in ("encoder", "decoder")}
 
 
-def card_of(pair: Pair, name: str, pictures: int) -> dict[str, Any]:
-    """What the file of an AdaIN pair says about itself."""
+def card_of(pair: Pair, name: str, pictures: int, dead: int = 0) -> dict[str, Any]:
+    """What the file of an AdaIN pair says about itself; ``dead`` channels were removed from it."""
     macs = macs_per_pixel(pair)
     return {
         "name": name,
@@ -67,6 +68,7 @@ def card_of(pair: Pair, name: str, pictures: int) -> dict[str, Any]:
         "macs_per_pixel_by_part": macs,
         "bits": {"weights": 8, "activations": 8},
         "calibration": pictures,
+        **({"dead_channels_removed": dead} if dead else {}),
         "source": "trained by fastnst's own recipe `adain`",
         "licence": "MIT",
         **told(pair.facts),
@@ -150,6 +152,7 @@ def convert(
     overwrite: bool = False,
     ranges: Ranges = "mse",
     winograd: str = "never",
+    keep_dead: bool = False,
     report: Callable[[list[LayerReport]], None] | None = None,
 ) -> dict[str, Any]:
     """Quantise the networks in ``source`` on the pictures of ``calibration`` and write the engine's model to ``output``.
@@ -163,6 +166,7 @@ def convert(
         name: for the card; without it the file's.
         ranges: see :func:`best_grid`.
         winograd: which layers of an AdaIN pair take Winograd's form; see :func:`~fastnst.convert.forms.choices`.
+        keep_dead: leave channels of an AdaIN pair that no calibration picture makes speak (:mod:`~fastnst.convert.dead`).
         report: is told what became of every layer of an AdaIN pair, with its times on this machine.
 
     Returns:
@@ -183,7 +187,7 @@ def convert(
     if isinstance(trained, TrainedGenerator):
         model = convert_generator(trained, source, calibration, named, ranges)
     else:
-        model = convert_pairs(trained, source, calibration, named, ranges, winograd, report)
+        model = convert_pairs(trained, source, calibration, named, ranges, winograd, keep_dead, report)
     with atomic_output(output) as file:
         file.write(to_bytes(model))
     return model.card
@@ -206,6 +210,7 @@ def convert_pairs(
     name: str,
     ranges: Ranges,
     winograd: str,
+    keep_dead: bool,
     report: Callable[[list[LayerReport]], None] | None,
 ) -> Model | WctModel:
     """The model of an AdaIN pair or of stages of WCT; arguments and errors as of :func:`convert`."""
@@ -214,8 +219,9 @@ def convert_pairs(
     try:
         if isinstance(trained, Stages):
             return replace(quantise_cascade(trained, contents, styles, ranges), card=wct_card_of(trained, name, count))
+        trained, dead = (trained, 0) if keep_dead else without_dead(trained, contents, styles)
         chooser = Chooser(iter(choices(trained, winograd, timed=report is not None)), [])
-        model = replace(quantise(trained, contents, styles, ranges, chooser), card=card_of(trained, name, count))
+        model = replace(quantise(trained, contents, styles, ranges, chooser), card=card_of(trained, name, count, dead))
         if report:
             report(chooser.reports)
         return model
