@@ -34,6 +34,13 @@ def test_every_row_is_a_variant_that_differs_from_ours(task: str) -> None:
     assert [title[0] for title in crd_tables.tables(task)] == list("123456")
 
 
+def test_a_given_teacher_is_not_given_to_a_student_without_distillation() -> None:
+    settings = replace(CrdSettings(), teacher="last.safetensors")
+    changed = crd_tables.variants("unpaired")
+    assert filled(settings, changed["ours"], "ours").teacher == "last.safetensors"
+    assert filled(settings, changed["no-distillation"], "no-distillation").teacher == ""
+
+
 def test_figures_are_those_of_the_runs(tmp_path: Path) -> None:
     found = {("ours", 1): quality(10.0), ("ours", 2): quality(12.0), ("no-row", 1): quality(20.25)}
     crd_tables.write_tables(tmp_path, "unpaired", found)

@@ -43,7 +43,7 @@ def variants(task: str) -> dict[str, dict[str, Any]]:
     """Settings of every variant that the paper compares, by name; ``ours`` is the recipe as it is."""
     found: dict[str, dict[str, Any]] = {
         "ours": {},
-        "no-distillation": {"distil": False},
+        "no-distillation": {"distil": False, "teacher": ""},
         "omgd": OMGD | ({} if task == "unpaired" else {"channel_weight": 10.0}),
         "as-published": {"as_published": True},
     }
