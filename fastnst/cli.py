@@ -244,6 +244,7 @@ def _convert(arguments: argparse.Namespace) -> int:
         overwrite=arguments.overwrite,
         winograd=arguments.winograd,
         keep_dead=arguments.keep_dead,
+        nearly_dead=arguments.nearly_dead,
         report=_print_layers if arguments.report else None,
     )
     fidelity = f"  {card['psnr']} dB beside float" if "psnr" in card else ""
@@ -376,8 +377,11 @@ def _parser() -> argparse.ArgumentParser:
         "layers in Winograd's form: never (default), always, auto: those faster by it here that lose little, or numbers: 3,4"
     )
     convert.add_argument("--winograd", default="never", metavar="LAYERS", help=forms)
-    kept = "keep channels that no picture makes speak; they are removed otherwise (AdaIN pairs)"
-    convert.add_argument("--keep-dead", action="store_true", help=kept)
+    dead = convert.add_mutually_exclusive_group()
+    kept = "keep channels of an AdaIN pair that are zero in every picture; they are removed otherwise"
+    dead.add_argument("--keep-dead", action="store_true", help=kept)
+    nearly = "remove those too that never exceed this share of their layer's largest value: 0.002 is half a step of 8 bits"
+    dead.add_argument("--nearly-dead", type=float, default=0.0, metavar="SHARE", help=nearly)
     convert.add_argument("--report", action="store_true", help="print times, quality and form of every layer")
     convert.add_argument("--overwrite", action="store_true", help="replace an existing output")
 

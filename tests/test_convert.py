@@ -276,6 +276,15 @@ def test_channels_that_never_speak_are_removed(with_dead: Path, source: Path, pi
             torch.testing.assert_close(pictures_made[1], pictures_made[0], rtol=0, atol=2 / 255)
 
 
+def test_more_are_removed_where_nearly_dead_ones_are_meant_too(source: Path, pictures: Path, tmp_path: Path) -> None:
+    calibration = calibration_pairs(pictures)
+    removed = [without_dead(load_pair(source), *calibration, share)[1] for share in (0.0, 0.1, 0.5)]
+    assert removed == sorted(removed)
+    assert removed[-1] > removed[0]
+    with pytest.raises(ValueError, match="nearly_dead: expected a share from 0 to below 1, got 1"):
+        convert(source, pictures, tmp_path / "out.fnst", nearly_dead=1.0)
+
+
 def test_removing_them_is_told_and_can_be_declined(with_dead: Path, pictures: Path, tmp_path: Path) -> None:
     card = convert(with_dead, pictures, tmp_path / "cut.fnst")
     kept = convert(with_dead, pictures, tmp_path / "kept.fnst", keep_dead=True)

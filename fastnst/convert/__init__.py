@@ -153,6 +153,7 @@ def convert(
     ranges: Ranges = "mse",
     winograd: str = "never",
     keep_dead: bool = False,
+    nearly_dead: float = 0.0,
     report: Callable[[list[LayerReport]], None] | None = None,
 ) -> dict[str, Any]:
     """Quantise the networks in ``source`` on the pictures of ``calibration`` and write the engine's model to ``output``.
@@ -166,7 +167,9 @@ def convert(
         name: for the card; without it the file's.
         ranges: see :func:`best_grid`.
         winograd: which layers of an AdaIN pair take Winograd's form; see :func:`~fastnst.convert.forms.choices`.
-        keep_dead: leave channels of an AdaIN pair that no calibration picture makes speak (:mod:`~fastnst.convert.dead`).
+        keep_dead: leave channels of an AdaIN pair that are zero in every calibration picture; they are removed otherwise.
+        nearly_dead: remove those too that never exceed this share of their layer's largest value
+            (:func:`~fastnst.convert.dead.without_dead`).
         report: is told what became of every layer of an AdaIN pair, with its times on this machine.
 
     Returns:
@@ -179,6 +182,8 @@ def convert(
     """
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists")
+    if not 0 <= nearly_dead < 1:
+        raise ValueError(f"nearly_dead: expected a share from 0 to below 1, got {nearly_dead:g}")
     trained = load(source)
     if not isinstance(trained, Pair) and (report or winograd != "never"):
         raise ValueError(f"{source}: forms of layers are chosen and reported for AdaIN pairs alone")
@@ -187,7 +192,8 @@ def convert(
     if isinstance(trained, TrainedGenerator):
         model = convert_generator(trained, source, calibration, named, ranges)
     else:
-        model = convert_pairs(trained, source, calibration, named, ranges, winograd, keep_dead, report)
+        dead_share = None if keep_dead else nearly_dead
+        model = convert_pairs(trained, source, calibration, named, ranges, winograd, dead_share, report)
     with atomic_output(output) as file:
         file.write(to_bytes(model))
     return model.card
@@ -210,16 +216,19 @@ def convert_pairs(
     name: str,
     ranges: Ranges,
     winograd: str,
-    keep_dead: bool,
+    dead_share: float | None,
     report: Callable[[list[LayerReport]], None] | None,
 ) -> Model | WctModel:
-    """The model of an AdaIN pair or of stages of WCT; arguments and errors as of :func:`convert`."""
+    """The model of an AdaIN pair or of stages of WCT; ``dead_share`` is that of dead channels to remove, None for none of them,
+    the other arguments and the errors are as of :func:`convert`."""
     contents, styles = calibration_pairs(calibration, stride_of(trained))
     count = len(contents) + len(styles)
     try:
         if isinstance(trained, Stages):
             return replace(quantise_cascade(trained, contents, styles, ranges), card=wct_card_of(trained, name, count))
-        trained, dead = (trained, 0) if keep_dead else without_dead(trained, contents, styles)
+        dead = 0
+        if dead_share is not None:
+            trained, dead = without_dead(trained, contents, styles, dead_share)
         chooser = Chooser(iter(choices(trained, winograd, timed=report is not None)), [])
         model = replace(quantise(trained, contents, styles, ranges, chooser), card=card_of(trained, name, count, dead))
         if report:
