@@ -102,7 +102,7 @@ def prepare_fastnst(folder: Path, _style: str) -> None:
     def convert_network(target: Path) -> None:
         from fastnst.convert import convert
 
-        convert(folder / "source.safetensors", calibration_folder(folder), target, name="benchmark", overwrite=True)
+        convert(folder / "source.safetensors", calibration_folder(folder), target, name="benchmark", overwrite=True, keep_dead=True)
 
     keep(folder / "source.fnst", convert_network)
 

@@ -14,7 +14,7 @@ from fastnst import Stylizer, engine
 from fastnst.verify import picture
 
 STUDENT = Path(__file__).parent.parent / "examples" / "photo2painting.fnst"
-GOLDEN = "92634787a481706521aeb45fee481911ed147ed34eb530935295d7b918fa9dbe"
+GOLDEN = "41fb5f2973a321ba5c52574eca0c99157d22b44a4d44d6415dfd75fa538f60fd"
 
 
 def digest() -> str:
