@@ -102,7 +102,8 @@ def prepare_fastnst(folder: Path, _style: str) -> None:
     def convert_network(target: Path) -> None:
         from fastnst.convert import convert
 
-        convert(folder / "source.safetensors", calibration_folder(folder), target, name="benchmark", overwrite=True, keep_dead=True)
+        source, pictures = folder / "source.safetensors", calibration_folder(folder)
+        convert(source, pictures, target, name="benchmark", overwrite=True, keep_dead=True)  # all runtimes: the same network
 
     keep(folder / "source.fnst", convert_network)
 
