@@ -51,14 +51,18 @@ def test_pictures_that_nobody_was_ready_for_are_lost() -> None:
 
 
 def test_a_closed_window_ends_it() -> None:
-    shown = []
+    shown, released = [], threading.Event()
 
     def endless() -> Iterator[Pixels]:
-        while len(shown) < 100:
-            yield numbered(len(shown))
+        try:
+            while True:
+                yield numbered(len(shown))
+        finally:
+            released.set()
 
     camera.run(Newest(endless()), lambda picture: picture, lambda _picture: shown.append(1) or len(shown) < 3)
     assert len(shown) == 3
+    assert released.wait(10)
 
 
 def test_a_camera_that_breaks_is_an_error() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +78,23 @@ class Newest:
             picture, self._picture = self._picture, None
             return picture
 
+    def close(self) -> None:
+        """Read no more pictures than the one that is on its way."""
+        with self._there:
+            self._over = True
+
     def _watch(self) -> None:
         try:
             for picture in self._pictures:
                 with self._there:
+                    if self._over:
+                        break
                     self._picture = picture
                     self._there.notify()
         except BaseException as error:
             self._error = error
+        finally:
+            del self._pictures  # which closes the camera
         with self._there:
             self._over = True
             self._there.notify()
@@ -102,9 +112,10 @@ def show(camera: int, stylizer: Stylizer, recipe: Recipe, size: int = 0) -> None
 
 def run(newest: Newest, stylize: Callable[[Pixels], Pixels], shown: Callable[[Pixels], bool]) -> None:
     """Stylize and show until there are no more pictures or ``shown`` says that nobody looks."""
-    while (picture := newest.take()) is not None:
-        if not shown(stylize(picture)):
-            return
+    with closing(newest):  # else its thread would read on, and hold the camera, as long as the process lives
+        while (picture := newest.take()) is not None:
+            if not shown(stylize(picture)):
+                return
 
 
 def _pictures(camera: int) -> Iterator[Pixels]:
