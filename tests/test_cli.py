@@ -650,12 +650,16 @@ def test_convert_passes_its_arguments_on(run: Run, monkeypatch: pytest.MonkeyPat
     fake_module(monkeypatch, "fastnst.convert", convert=convert)
     arguments = ("convert", "in.safetensors", "--calibrate", "photos", "-o")
     assert run(*arguments, "out.fnst") == (0, "out.fnst  5,678 parameters  1,234 bytes\n", "")
-    assert run(*arguments, "out.fnst", "--name", "small", "--overwrite").code == 0
+    assert run(*arguments, "out.fnst", "--name", "small", "--overwrite", "--keep-dead").code == 0
+    assert run(*arguments, "out.fnst", "--nearly-dead", "0.1").code == 0
     paths = (Path("in.safetensors"), Path("photos"), Path("out.fnst"))
+    plain = {"name": None, "overwrite": False, "winograd": "never", "keep_dead": False, "nearly_dead": 0.0, "report": None}
     assert calls == [
-        (*paths, {"name": None, "overwrite": False, "winograd": "never", "report": None}),
-        (*paths, {"name": "small", "overwrite": True, "winograd": "never", "report": None}),
+        (*paths, plain),
+        (*paths, plain | {"name": "small", "overwrite": True, "keep_dead": True}),
+        (*paths, plain | {"nearly_dead": 0.1}),
     ]
+    assert failed(run(*arguments, "out.fnst", "--keep-dead", "--nearly-dead", "0.1"), "not allowed with", code=2)
     assert failed(run(*arguments, "out.onnx"), "out.onnx: the suffix of a model is .fnst", code=2)
 
 
