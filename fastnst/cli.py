@@ -378,7 +378,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     convert.add_argument("--winograd", default="never", metavar="LAYERS", help=forms)
     dead = convert.add_mutually_exclusive_group()
-    kept = "keep channels of an AdaIN pair that are zero in every picture; they are removed otherwise"
+    kept = "keep channels of an AdaIN pair that stay zero by a margin in every picture; they are removed otherwise"
     dead.add_argument("--keep-dead", action="store_true", help=kept)
     nearly = "remove those too that never exceed this share of their layer's largest value: 0.002 is half a step of 8 bits"
     dead.add_argument("--nearly-dead", type=float, default=0.0, metavar="SHARE", help=nearly)

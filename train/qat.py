@@ -43,6 +43,7 @@ class QatSettings(Settings):
     start: str = field(default="", metadata={"help": "final.safetensors of a trained pair"})
     calibrate: str = field(default="", metadata={"help": "folder of pictures that ranges are chosen with"})
     winograd: str = field(default="never", metadata={"help": "layers in Winograd's form: never, always or numbers such as 3,4"})
+    keep_dead: bool = field(default=False, metadata={"help": "keep channels that stay zero by a margin in every picture"})
     steps: int = 600
     batch: int = 2
     size: int = 256
@@ -93,7 +94,9 @@ class QatRecipe:
             raise ValueError("start and calibrate: expected a trained pair and a folder of pictures")
         self.settings, self.world = settings, world
         pictures = calibration_pairs(Path(settings.calibrate))
-        self.pair, self.dead = without_dead(load_pair(Path(settings.start)), *pictures)
+        self.pair, self.dead = load_pair(Path(settings.start)), 0
+        if not settings.keep_dead:
+            self.pair, self.dead = without_dead(self.pair, *pictures)
         chooser = Chooser(iter(choices(self.pair, settings.winograd)), [])
         self.fake = FakePair(quantise(self.pair, *pictures, choose=chooser)).to(world.device)
         self.networks: nn.Module = self.fake
