@@ -167,7 +167,8 @@ def convert(
         name: for the card; without it the file's.
         ranges: see :func:`best_grid`.
         winograd: which layers of an AdaIN pair take Winograd's form; see :func:`~fastnst.convert.forms.choices`.
-        keep_dead: leave channels of an AdaIN pair that stay zero by a margin in every calibration picture; they are removed otherwise.
+        keep_dead: leave channels of an AdaIN pair that stay zero by a margin in every calibration picture; they are
+            removed otherwise.
         nearly_dead: remove those too that never exceed this share of their layer's largest value
             (:func:`~fastnst.convert.dead.without_dead`).
         report: is told what became of every layer of an AdaIN pair, with its times on this machine.
