@@ -38,6 +38,8 @@ class Settings:
     patience: float
     network: Path | None
     artefacts: Path | None
+    isa: str | None = None
+    cold: bool = False
     quick: bool = False
     failures: dict[str, str] = field(default_factory=dict)
     results: dict[interleave.Case, dict[str, interleave.Result]] = field(default_factory=dict)
@@ -53,15 +55,22 @@ class Settings:
             return values
 
         quick = options.quick
+        able = tuple(
+            name
+            for name, runtime in peers.RUNTIMES.items()
+            if (options.isa is None or name not in peers.UNLIMITED) and (options.cold or not runtime.command)
+        )
         return cls(
             sizes=several(options.sizes, QUICK_SIZES if quick else SIZES, int),
             threads=several(options.threads, QUICK_THREADS if quick else THREADS, int),
             styles=several(options.styles, peers.STYLES, str, peers.STYLES),
-            runtimes=several(options.runtimes, tuple(peers.RUNTIMES), str, peers.RUNTIMES),
+            runtimes=several(options.runtimes, able, str, able),
             rounds=options.rounds or (QUICK_ROUNDS if quick else ROUNDS),
             patience=options.patience,
             network=options.network,
             artefacts=options.artefacts,
+            isa=options.isa,
+            cold=options.cold,
             quick=quick,
         )
 
@@ -80,9 +89,10 @@ class Settings:
         if case in self.results:
             return self.results[case]
         names = [name for name in self.runtimes_for(case.style) if not missing(name)]
-        peak(case.threads, self.patience)  # while nothing is loaded
+        peak(case.threads, self.patience, self.isa)  # while nothing is loaded
         folder = prepared_folder(self)
-        results = interleave.run_case(case, names, folder, rounds=self.rounds, patience=self.patience, log=log)
+        message = "cold" if self.cold else "run"
+        results = interleave.run_case(case, names, folder, rounds=self.rounds, patience=self.patience, log=log, message=message)
         self.results[case] = results
         self.failures |= {f"{name} {case}": result.error for name, result in results.items() if result.error}
         return results
@@ -109,8 +119,10 @@ def versions(runtime: str) -> dict[str, str]:
 
 
 @cache
-def peak(threads: int, patience: float) -> roofline.Peak:
+def peak(threads: int, patience: float, isa: str | None = None) -> roofline.Peak:
     """The machine's limits, measured once."""
+    if isa is not None:
+        return roofline.Peak(threads, None, None, f"not measured: the runtimes are limited to {isa}, the probe is not")
     return roofline.measure(threads, lambda: interleave.wait_until_quiet(patience))
 
 
@@ -163,7 +175,7 @@ def benched_network(settings: Settings) -> network.Network:
 
 def result_facts(result: interleave.Result, case: interleave.Case, settings: Settings) -> dict[str, Any]:
     """What is said about a runtime in a case, without comparing it to others."""
-    net, limit = benched_network(settings), peak(case.threads, settings.patience)
+    net, limit = benched_network(settings), peak(case.threads, settings.patience, settings.isa)
     macs = roofline.macs(net, case.size, case.style)
     rate = macs / median(result.seconds)
     return {
@@ -188,7 +200,7 @@ def result_facts(result: interleave.Result, case: interleave.Case, settings: Set
 def comparison(result: interleave.Result, results: dict[str, interleave.Result]) -> dict[str, Any]:
     """How a runtime stands beside the best rival, and beside fastnst, in the same rounds."""
     times = {name: median(other.seconds) for name, other in results.items() if not other.error}
-    rivals = {name: time for name, time in times.items() if name != peers.FASTNST}
+    rivals = {name: time for name, time in times.items() if not name.startswith(peers.FASTNST)}
     own = times[result.runtime]
     best = min(rivals, key=rivals.__getitem__, default=None)
     return {
@@ -220,7 +232,9 @@ def facts(settings: Settings) -> dict[str, Any]:
             for size in settings.sizes
             for style in settings.styles
         ],
-        "limits": [asdict(peak(threads, settings.patience)) for threads in settings.threads],
+        "limits": [asdict(peak(threads, settings.patience, settings.isa)) for threads in settings.threads],
+        "isa": settings.isa,
+        "cold": settings.cold,
         "quick": settings.quick,
         "rounds": settings.rounds,
         "patience_seconds": settings.patience,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from .campaign import Settings, facts
+from .peers import LIMITS
 
 if TYPE_CHECKING:  # these need torch, which stylization does not
     from .ops.session import Session
@@ -33,6 +35,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--limit", type=float, metavar="SECONDS", help="operations: begin none after so long (default: no limit)")
     group.addoption("--sizes", help="stylization: sides in pixels, multiples of 8 (default 256,512,1024)")
     group.addoption("--threads", help="stylization: numbers of threads (default 1,2)")
+    group.addoption("--isa", choices=tuple(LIMITS), help="stylization: what all runtimes are limited to (default: nothing)")
+    group.addoption("--cold", action="store_true", help="stylization: load the network anew for every picture")
     group.addoption("--styles", help="given: both pictures go in; cached: the style was encoded before (default given,cached)")
     group.addoption("--runtimes", help="stylization: some of the runtimes of bench/peers.py (default all)")
     group.addoption(
@@ -50,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = Settings.from_options(config.option)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
+    os.environ.update(LIMITS.get(config.option.isa, {}))  # workers inherit it
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -194,13 +194,13 @@ def wait_until_quiet(patience: float) -> None:
             return
 
 
-def visit(worker: Worker, result: Result, patience: float) -> float:
+def visit(worker: Worker, result: Result, patience: float, message: str = "run") -> float:
     """One visit's time in seconds, repeated while others use the cores; counts in ``result`` how it went."""
     for attempt in range(REPEATS):
         wait_until_quiet(patience)
         own = worker.cpu_seconds() + sum(os.times()[:2])
         busy, started = busy_seconds(), time.monotonic()
-        seconds = float(worker.ask("run")["seconds"])
+        seconds = float(worker.ask(message)["seconds"])
         used = busy_seconds() - busy
         foreign = used - (worker.cpu_seconds() + sum(os.times()[:2]) - own)
         if foreign < 0.03 + 0.04 * (time.monotonic() - started):
@@ -231,10 +231,11 @@ def run_case(
     patience: float,
     log: Log,
     reference: str = peers.REFERENCE,
+    message: str = "run",
 ) -> dict[str, Result]:
     """Measure the runtimes in turn, ``rounds`` visits each after one that is thrown away; failures become ``Result.error``.
 
-    Pictures are compared with that of the runtime ``reference``.
+    Pictures are compared with that of the runtime ``reference``; ``message``, what is asked at a visit, is ``run`` or ``cold``.
     """
     (folder / "logs").mkdir(exist_ok=True)
     run_once(folder / "logs" / f"inputs-{case.size}.txt", "inputs", folder, case.size, case.style)
@@ -246,7 +247,8 @@ def run_case(
             guarded(result, lambda runtime=runtime: workers.update({runtime: start(runtime, folder, case)}))
         for round_number in range(rounds + 1):
             for runtime, worker in workers.items():
-                guarded(results[runtime], lambda w=worker, r=results[runtime]: r.seconds.append(visit(w, r, patience)))
+                result = results[runtime]
+                guarded(result, lambda w=worker, r=result: r.seconds.append(visit(w, r, patience, message)))
             log(f"{case}: round {round_number} of {rounds}")
         pictures = {runtime: finish(worker, results[runtime], folder) for runtime, worker in workers.items()}
     finally:

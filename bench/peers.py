@@ -12,6 +12,7 @@ MINMAX ranges (the default ranges cost more than 10 dB here) and bf16, where the
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,17 +39,23 @@ class Job:
     threads: int
     style: str
     details: dict[str, str] = field(default_factory=dict)
+    given: dict[str, Array] = field(default_factory=dict, repr=False)
+
+    def arrays(self, *names: str) -> dict[str, Array]:
+        """Inputs by name, read once."""
+        if missing := [name for name in names if name not in self.given]:
+            with np.load(self.folder / f"inputs-{self.size}.npz") as stored:
+                self.given |= {name: stored[name] for name in missing}
+        return {name: self.given[name] for name in names}
 
     def floats(self) -> dict[str, Array]:
         """The rivals' inputs by name: pictures float32 [1, 3, H, W], statistics float32 [1, C, 1, 1]."""
-        names = ("content", "style") if self.style == "given" else ("content", "mean", "std")
-        with np.load(self.folder / f"inputs-{self.size}.npz") as arrays:
-            return {name: arrays[name] for name in names}
+        return self.arrays(*(("content", "style") if self.style == "given" else ("content", "mean", "std")))
 
     def pixels(self) -> tuple[pictures.Pixels, pictures.Pixels]:
         """The engine's inputs: content and style, uint8 [H, W, 3]."""
-        with np.load(self.folder / f"inputs-{self.size}.npz") as arrays:
-            return arrays["content_pixels"], arrays["style_pixels"]
+        arrays = self.arrays("content_pixels", "style_pixels")
+        return arrays["content_pixels"], arrays["style_pixels"]
 
 
 # --- inputs, shared by all --------------------------------------------------------------------------------------------------
@@ -131,6 +138,33 @@ def load_fastnst(job: Job) -> Run:
         return lambda: engine.decode(engine.encode(content, threads), engine.look(style, threads), threads=threads)
     look = engine.look(style, threads)
     return lambda: engine.decode(engine.encode(content, threads), look, threads=threads)
+
+
+def load_command(job: Job, program: list[str], suffix: str) -> Run:
+    """A command from picture files to a picture file, the start of its process included."""
+    import subprocess
+
+    from PIL import Image
+
+    files = [job.folder / f"{name}-{job.size}{suffix}" for name in ("content", "style", "made")]
+    for file, pixels in zip(files, job.pixels(), strict=False):
+        Image.fromarray(pixels).save(file)
+    options = ["-o", files[2], "--overwrite", "--threads", str(job.threads)]
+
+    def run() -> Any:
+        subprocess.run([*program, *files[:2], *options], check=True, capture_output=True)
+        return np.asarray(Image.open(files[2]))
+
+    return run
+
+
+def load_fastnst_command(job: Job) -> Run:
+    return load_command(job, [sys.executable, "-m", "fastnst", "stylize", "--model", str(job.folder / "source.fnst")], ".png")
+
+
+def load_fastnst_executable(job: Job) -> Run:
+    program = Path(sys.executable).with_name("fastnst-stylize")
+    return load_command(job, [str(program), str(job.folder / "source.fnst")], ".ppm")
 
 
 # --- PyTorch ----------------------------------------------------------------------------------------------------------------
@@ -324,7 +358,8 @@ def load_openvino(job: Job, file: str, precision: str) -> Run:
     import openvino as ov
 
     core = ov.Core()
-    if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    limited = "ONEDNN_MAX_CPU_ISA" in os.environ  # which these properties know nothing of
+    if precision == "bf16" and (limited or "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
         precision = "f32"
     job.details["precision of what is not int8"] = precision
     inputs = job.floats()
@@ -378,6 +413,7 @@ class Runtime:
         floor: the least PSNR in dB against PyTorch fp32; below it the runtime computes something else.
         styles: the ways of giving a style in which it is distinct from its neighbours in the table.
         picture: its output as :func:`to_picture` has it.
+        command: starts a process for every picture.
     """
 
     name: str
@@ -388,11 +424,16 @@ class Runtime:
     floor: float
     styles: tuple[str, ...] = STYLES
     picture: Callable[[Any], Array] = to_picture
+    command: bool = False
 
 
 def nothing(_folder: Path, _style: str) -> None:
     """Nothing to prepare."""
 
+
+LIMITS = {"avx2": {"FASTNST_ISA": "avx2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}}
+"""What holds the runtimes to an older instruction set, by its name; those in :data:`UNLIMITED` cannot be held."""
+UNLIMITED = ("onnxruntime-fp32", "onnxruntime-int8", "torch-compile")
 
 FASTNST = "fastnst"
 REFERENCE = "torch-eager"
@@ -402,6 +443,26 @@ RUNTIMES = {
     runtime.name: runtime
     for runtime in (
         Runtime(FASTNST, "fastnst", ("fastnst",), prepare_fastnst, load_fastnst, INT8_FLOOR),
+        Runtime(
+            "fastnst-command",
+            "`fastnst stylize`, PNG to PNG",
+            ("fastnst",),
+            prepare_fastnst,
+            load_fastnst_command,
+            INT8_FLOOR,
+            styles=("given",),
+            command=True,
+        ),
+        Runtime(
+            "fastnst-executable",
+            "`fastnst-stylize`, PPM to PPM",
+            ("fastnst",),
+            prepare_fastnst,
+            load_fastnst_executable,
+            INT8_FLOOR,
+            styles=("given",),
+            command=True,
+        ),
         Runtime(REFERENCE, "PyTorch fp32, eager", ("torch",), nothing, load_torch_eager, FP32_FLOOR),
         Runtime("torch-compile", "PyTorch fp32, torch.compile", ("torch",), nothing, load_torch_compile, FP32_FLOOR),
         Runtime(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .machine import machine_of, sentence, slug
+from .peers import LIMITS
 
 RESULTS = Path(__file__).with_name("results")
 FASTNST, EAGER = "fastnst", "torch-eager"
@@ -21,6 +22,11 @@ GOAL_OVER_EAGER, GOAL_MEMORY = 6.0, 0.5
 STYLE_TITLES = {"given": "style given (two pictures in)", "cached": "style cached (one picture and statistics in)"}
 
 Row = dict[str, Any]
+
+COLD = """\
+**Here a visit is something else**: the shortest of three times from a network's file to its first picture, in a process
+that has all libraries imported and the pictures in memory. Commands start a process, and read and write pictures as files.
+"""
 
 METHOD = """\
 Every runtime has a process of its own. All of one case (size, threads, way of giving the style) are loaded, then visited in
@@ -163,6 +169,9 @@ def machine_section(data: dict[str, Any], rows: list[Row]) -> Iterable[str]:
         lines.append(f"* Not measured: {campaign['labels'][runtime]}; not installed: {', '.join(gaps)}")
     for case, error in campaign["failed"].items():
         lines.append(f"* Failed: {case}: {error.strip().splitlines()[-1]}")
+    if isa := campaign["isa"]:
+        limits = ", ".join(f"{name}={value}" for name, value in LIMITS[isa].items())
+        lines.append(f"* **All runtimes are limited to {isa}** ({limits})")
     if campaign["patience_seconds"] == 0:
         lines.append("* **Measured without waiting for idle cores: these times compare nothing.**")
     yield "\n".join(lines) + "\n"
@@ -207,14 +216,16 @@ def markdown(data: dict[str, Any], plot: str) -> str:
     before = [row["memory_before_loading"] for row in rows if row["memory_before_loading"]]
     quiet = QUIET.format(patience=campaign["patience_seconds"]) if campaign["patience_seconds"] else ""
     method = METHOD.format(visits=campaign["rounds"] + 1, quiet=quiet, baseline=min(before, default=0) / 1e6)
+    cold = campaign["cold"]
     parts = [
-        "# fastnst beside its rivals: speed and memory\n",
+        f"# fastnst beside its rivals: {'from a file to the first picture' if cold else 'speed and memory'}\n",
         *machine_section(data, rows),
-        *goals_section(rows),
+        *([] if cold else goals_section(rows)),
         f"![Time and memory by size]({plot})\n",
         *case_sections(rows),
         *limits_section(campaign),
         "## Method\n",
+        *([COLD] if cold else []),
         method,
     ]
     return "\n".join(parts)
@@ -288,7 +299,9 @@ def write(source: Path, folder: Path = RESULTS) -> Path:
     if not rows:
         raise ValueError(f"{source}: no result of bench_stylize.py")
     machine = machine_of(data["machine_info"], data["campaign"])
-    stem = f"stylize-{'quick-' if data['campaign']['quick'] else ''}{slug(machine)}"
+    campaign = data["campaign"]
+    kinds = ["quick" if campaign["quick"] else "", campaign["isa"] or "", "cold" if campaign["cold"] else ""]
+    stem = "-".join(part for part in ("stylize", *kinds, slug(machine)) if part)
     folder.mkdir(parents=True, exist_ok=True)
     summary = {"machine": machine, "date": data["datetime"][:10], "campaign": data["campaign"], "rows": rows}
     (folder / f"{stem}.json").write_text(json.dumps(summary, indent=1) + "\n")

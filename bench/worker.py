@@ -3,6 +3,7 @@
 ``serve`` answers commands on standard input with one line of JSON each, after a first line that says it is ready:
 
 * ``run``: one visit. A run that is thrown away (it brings the caches back), then runs for at least 0.2 s; the median.
+* ``cold``: one visit. Load anew what has been loaded before, and run once; the shortest of three.
 * ``memory``: peak resident memory since it was ready, over the life of the process, and before the runtime was loaded.
 * ``save PATH``: run once more and save the picture.
 * ``quit``.
@@ -15,6 +16,7 @@ import os
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from . import peers, translators
 
 RUNTIMES = peers.RUNTIMES | translators.RUNTIMES
 VISIT_SECONDS = 0.2
+COLD_RUNS = 3
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
@@ -57,6 +60,16 @@ def visit(run: peers.Run) -> dict[str, Any]:
     return {"seconds": statistics.median(times), "runs": len(times)}
 
 
+def cold_visit(load: Callable[[], peers.Run]) -> dict[str, Any]:
+    """Time until a process that has everything imported but no network loaded has its first picture."""
+    times: list[float] = []
+    for _ in range(COLD_RUNS):
+        before = time.perf_counter()
+        load()()
+        times.append(time.perf_counter() - before)
+    return {"seconds": min(times), "runs": COLD_RUNS}
+
+
 def serve(folder: Path, name: str, size: int, threads: int, style: str) -> None:
     """Load, warm up, then answer commands until told to quit."""
     answers = os.fdopen(os.dup(1), "w")
@@ -78,6 +91,8 @@ def serve(folder: Path, name: str, size: int, threads: int, style: str) -> None:
         command, _, argument = line.strip().partition(" ")
         if command == "run":
             answer(**visit(run))
+        elif command == "cold":
+            answer(**cold_visit(lambda: RUNTIMES[name].load(job)))
         elif command == "memory":
             during = peak_memory()
             whole = max(life, during) if life and during else None
