@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--device", choices=("cpu", "cuda"), help="operations, training: default cuda where there is one")
     group.addoption("--limit", type=float, metavar="SECONDS", help="operations: begin none after so long (default: no limit)")
-    group.addoption("--sizes", help="stylization: sides in pixels, multiples of 8 (default 256,512,1024)")
+    group.addoption("--sizes", help="sides in pixels: stylization, multiples of 8 (default 256,512,1024); large pictures")
     group.addoption("--threads", help="stylization: numbers of threads (default 1,2)")
     group.addoption("--isa", choices=tuple(LIMITS), help="stylization: what all runtimes are limited to (default: nothing)")
     group.addoption("--cold", action="store_true", help="stylization: load the network anew for every picture")

@@ -18,8 +18,9 @@ from .machine import cores, system
 from .synthetic import write_ppm
 
 MODELS = ("adain-16x", "adain-nano")
-BUDGETS = {2048: ("1T", "64M"), 8192: ("1T", "200M")}
-"""What ``--max-memory`` is, by the side of a square picture; the first is enough for the whole picture at once."""
+ENOUGH = "1T"
+BUDGETS = {2048: (ENOUGH, "64M"), 8192: (ENOUGH, "200M"), 32768: ("200M",)}
+"""What ``--max-memory`` is, by the side of a square picture. The last one, a gigapixel, is done where it is asked for."""
 ROUNDS, LESS_ROUNDS = 5, 3
 
 
@@ -33,7 +34,7 @@ class Case:
 
     @property
     def name(self) -> str:
-        how = "at once" if self.budget == BUDGETS[self.side][0] else f"in tiles, {self.budget}"
+        how = "at once" if self.budget == ENOUGH else f"in tiles, {self.budget}"
         return f"{self.model}, {self.side} px, {how}"
 
 
@@ -46,8 +47,13 @@ class Result:
     foreign_share: float = 0.0
 
 
-def cases(quick: bool) -> list[Case]:
-    models, sides = (MODELS[:1], list(BUDGETS)[:1]) if quick else (MODELS, list(BUDGETS))
+def cases(quick: bool, asked: str | None = None) -> list[Case]:
+    """Of the sides that are ``asked`` for, separated by commas, or of the usual ones."""
+    models, sides = (MODELS[:1], [2048]) if quick else (MODELS, [2048, 8192])
+    if asked:
+        sides = [int(side) for side in asked.split(",")]
+    if unknown := set(sides) - set(BUDGETS):
+        raise ValueError(f"unknown side {min(unknown)}: choose from {', '.join(map(str, BUDGETS))}")
     return [Case(model, side, budget) for model in models for side in sides for budget in BUDGETS[side]]
 
 

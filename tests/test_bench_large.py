@@ -17,10 +17,12 @@ def test_every_size_is_done_at_once_and_in_tiles() -> None:
     names = [case.name for case in large.cases(quick=True)]
     assert names == ["adain-16x, 2048 px, at once", "adain-16x, 2048 px, in tiles, 64M"]
     assert len(large.cases(quick=False)) == 8
+    assert large.cases(True, "32768")[0].name == "adain-16x, 32768 px, in tiles, 200M"
+    with pytest.raises(ValueError, match="unknown side 100: choose from 2048, 8192, 32768"):
+        large.cases(True, "2048,100")
 
 
-def test_every_visit_counts_but_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large, "BUDGETS", {96: ("1T", "64M")})
+def test_every_visit_counts_but_the_first(tmp_path: Path) -> None:
     case = Case("adain-nano", 96, "64M")
     result = large.measure(case, rounds=1, patience=0, folder=tmp_path)
     assert len(result.seconds) == len(result.reports) == 1
