@@ -14,9 +14,9 @@ FOLDERS = {"fastnst": ROOT / "fastnst", "fastnst.kernels": ROOT / "kernels", "fa
 MAY_IMPORT = {
     "fastnst": {"fastnst.stylize", "fastnst.engine"},
     "fastnst.__main__": {"fastnst.cli"},
-    "fastnst.cli": {"fastnst", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images", "fastnst.convert",
-                    "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine", "fastnst.progress",
-                    "fastnst.plans", "fastnst.memory", "fastnst.video", "fastnst.verify"},
+    "fastnst.cli": {"fastnst", "fastnst.cli", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images",
+                    "fastnst.convert", "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine",
+                    "fastnst.progress", "fastnst.plans", "fastnst.memory", "fastnst.video", "fastnst.verify"},
     "fastnst.verify": {"fastnst.stylize", "fastnst.engine", "fastnst"},
     "fastnst.info": {"fastnst", "fastnst.engine"},
     "fastnst.progress": set(),

@@ -12,7 +12,7 @@ from random_vgg import as_file, random_vgg19
 from recipe_runs import SMALL, run, write_data
 from safetensors.torch import load_file
 
-from fastnst import cli
+from fastnst.cli.commands import RECIPES as COMMANDS
 from fastnst.convert.pair import load_pair
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.state import encoder_widths, part_of
@@ -124,7 +124,7 @@ RECIPES: dict[str, Settings] = {
 
 def test_every_recipe_has_its_file() -> None:
     assert {path.stem for path in CONFIGS.glob("*.toml")} == RECIPES.keys()
-    assert set(cli.RECIPES) <= RECIPES.keys()
+    assert set(COMMANDS) <= RECIPES.keys()
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -1,0 +1,43 @@
+"""The command ``fastnst``: argument parsing and printing; the work is done elsewhere, and imported only when asked for.
+
+Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted. A failure is one line on stderr;
+``python -X dev -m fastnst`` adds the traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from fastnst.cli.errors import FAILED, INTERRUPTED, fail, keep_file_names_printable, one_line, termination_as_interrupt
+from fastnst.cli.parser import build_parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line, ``sys.argv`` by default, and return its exit code."""
+    keep_file_names_printable()
+    with termination_as_interrupt():
+        try:
+            parsed = build_parser().parse_args(arguments)
+            command: Callable[[argparse.Namespace], int] = parsed.command
+            code = command(parsed)
+            sys.stdout.flush()  # here, where a broken pipe is still caught
+            return code
+        except KeyboardInterrupt:
+            print("fastnst: interrupted", file=sys.stderr)
+            with suppress(OSError):  # the reader of our output may have been interrupted as well
+                sys.stdout.flush()
+            # A thread of the engine may still be at work; a normal exit would wait for it, for seconds if the picture is large.
+            os._exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of our output has gone. Python would complain once more when it flushes stdout at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        except Exception as error:
+            if sys.flags.dev_mode:
+                traceback.print_exc()
+            return fail(one_line(error))

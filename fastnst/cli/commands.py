@@ -1,0 +1,169 @@
+"""The commands other than ``stylize``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import fastnst
+from fastnst.cli.errors import DONE, FAILED, INTERRUPTED, USAGE, fail
+from fastnst.progress import Progress
+
+if TYPE_CHECKING:
+    from fastnst.convert.forms import LayerReport
+
+RECIPES = ("decoder", "collab", "ablation", "adain", "prune", "qat", "crd", "crd-tables")
+DEFAULT_EVALUATION_SIZE = 512
+
+
+def run_models(arguments: argparse.Namespace) -> int:
+    models = fastnst.models()
+    if arguments.json:
+        for model in models:
+            print(json.dumps({**vars(model), "path": str(model.path)}))
+        return DONE
+    header = ("name", "kind", "parameters", "file bytes", "MACs/pixel", "distilled from")
+    rows = [
+        (
+            model.name,
+            model.kind,
+            f"{model.parameters:,}",
+            f"{model.file_bytes:,}",
+            f"{model.macs_per_pixel:,.0f}",
+            model.distilled_from or "-",
+        )
+        for model in models
+    ]
+    _print_table([header, *rows])
+    return DONE
+
+
+def run_info(_: argparse.Namespace) -> int:
+    from fastnst.info import facts
+
+    _print_table(facts())
+    return DONE
+
+
+def run_verify(_: argparse.Namespace) -> int:
+    from fastnst.verify import verify
+
+    code = DONE
+    for result in verify():
+        where = f"{result.path}, {result.threads} threads" if result.pictures else result.path
+        if result.wrong:
+            code = fail(f"{where}: {len(result.wrong)} differ, such as {result.wrong[0]}")
+        else:
+            print(f"pass: {where}: {result.pictures} pictures")
+    return code
+
+
+def _print_table(rows: Iterable[Sequence[str]]) -> None:
+    columns = list(zip(*rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    for row in zip(*columns, strict=True):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def run_convert(arguments: argparse.Namespace) -> int:
+    if arguments.output.suffix != ".fnst":
+        return fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
+    try:
+        from fastnst.convert import convert
+    except ModuleNotFoundError as error:
+        return fail(f"fastnst convert needs {error.name}: pip install 'fastnst[torch]'")
+    card = convert(
+        arguments.source,
+        arguments.calibrate,
+        arguments.output,
+        name=arguments.name,
+        overwrite=arguments.overwrite,
+        winograd=arguments.winograd,
+        keep_dead=arguments.keep_dead,
+        nearly_dead=arguments.nearly_dead,
+        report=_print_layers if arguments.report else None,
+    )
+    fidelity = f"  {card['psnr']} dB beside float" if "psnr" in card else ""
+    print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes{fidelity}")
+    return DONE
+
+
+def _print_layers(reports: Sequence[LayerReport]) -> None:
+    from fastnst.convert.forms import table
+
+    _print_table(table(reports))
+
+
+def run_train(arguments: argparse.Namespace) -> int:
+    try:
+        recipe = import_module(f"fastnst.train.{arguments.recipe.replace('-', '_')}")
+    except ModuleNotFoundError as error:
+        return fail(f"fastnst train needs {error.name}: pip install 'fastnst[train]'")
+    recipe.main(arguments.arguments)
+    return DONE
+
+
+def run_evaluate(arguments: argparse.Namespace) -> int:
+    from fastnst.plans import UsageError
+
+    if (arguments.testset is None) == (arguments.content is None and arguments.style is None):
+        return fail("give either --testset, or --content and --style", USAGE)
+    if (arguments.content is None) != (arguments.style is None):
+        return fail("--content and --style go together", USAGE)
+    try:
+        from fastnst.evaluate import evaluate, report, steps
+        from fastnst.evaluate.pictures import pair_folders, read_testset
+    except ModuleNotFoundError as error:
+        return fail(f"fastnst evaluate needs {error.name}: pip install 'fastnst[torch]'")
+    if not arguments.overwrite and (taken := report.taken(arguments.output)):
+        return fail(f"{taken}: exists already; --overwrite replaces it")
+    if arguments.testset:
+        pairs, size = read_testset(arguments.testset)
+    else:
+        pairs, size = pair_folders(arguments.content, arguments.style), DEFAULT_EVALUATION_SIZE
+    pairs = pairs[: arguments.pairs]
+    try:
+        with Progress(steps(pairs), shown=sys.stderr.isatty()) as progress:
+            evaluation = evaluate(
+                arguments.models,
+                pairs,
+                arguments.size or size,
+                weights=arguments.weights,
+                against=dict(arguments.against),
+                threads=arguments.threads,
+                advance=progress.advance,
+            )
+    except UsageError as error:
+        return fail(str(error), USAGE)
+    for model in evaluation.models:
+        print(json.dumps({"name": model.name, **report.summary(model)}) if arguments.json else report.one_line(model))
+    page = report.write(evaluation, arguments.output)
+    if not arguments.json:
+        print(page)
+    return DONE
+
+
+def run_bench(arguments: argparse.Namespace) -> int:
+    try:
+        from fastnst.bench.run import run
+
+        if arguments.layers is not None:
+            from fastnst.bench import layers
+
+            print(layers.write(arguments.layers, arguments.size, arguments.output))
+            return DONE
+        status = run(
+            arguments.stems,
+            quick=arguments.quick,
+            compare=arguments.compare,
+            device=arguments.device,
+            limit=arguments.limit,
+            folder=arguments.output,
+        )
+    except ModuleNotFoundError as error:
+        return fail(f"fastnst bench needs {error.name}: pip install 'fastnst[bench]'")
+    return {0: DONE, 2: INTERRUPTED}.get(status, FAILED)  # pytest's numbers

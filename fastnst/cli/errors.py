@@ -1,0 +1,78 @@
+"""Exit codes, and how failures and signals come to be one line and one of these."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def fail(message: str, code: int = FAILED) -> int:
+    """Print a failure as one line; the exit code."""
+    # A file name may hold anything, line ends and the terminal's control sequences included.
+    visible = re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", message)
+    print(f"fastnst: error: {visible}", file=sys.stderr)
+    return code
+
+
+def one_line(error: Exception) -> str:
+    """What a user is told of an error that nothing foresaw."""
+    if isinstance(error, MemoryError):
+        return "not enough memory"
+    if isinstance(error, OSError) and error.filename:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, ValueError | OSError | RuntimeError):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
+
+
+def keep_file_names_printable() -> None:
+    """Names that are not UTF-8 go out as the bytes that came in."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Decoders in C write complaints of their own to file 2; a failure is one line, and that is ours. Not with ``-X dev``."""
+    stream = sys.__stderr__
+    if stream is None or stream is not sys.stderr or sys.flags.dev_mode:
+        yield
+        return
+    stream.flush()
+    ours, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    sys.stderr = os.fdopen(ours, "w", buffering=1, encoding=stream.encoding, errors=stream.errors)
+    try:
+        yield
+    finally:
+        os.dup2(ours, 2)
+        sys.stderr.close()
+        sys.stderr = stream
+
+
+@contextmanager
+def termination_as_interrupt() -> Iterator[None]:
+    """SIGTERM cleans up as Ctrl-C does."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    # Only the main thread may set handlers, and one that somebody else has set or ignored stays.
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,127 @@
+"""The command ``stylize``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastnst.cli.errors import DONE, FAILED, USAGE, fail, quiet_libraries
+from fastnst.progress import Progress
+
+if TYPE_CHECKING:
+    from fastnst.jobs import Failure, Report, Settings, VideoReport
+    from fastnst.plans import Plan
+    from fastnst.stylize import Stylizer
+
+
+def run_stylize(arguments: argparse.Namespace) -> int:
+    with quiet_libraries():
+        return _stylize_all(arguments)
+
+
+def _stylize_all(arguments: argparse.Namespace) -> int:
+    from fastnst import jobs, plans
+    from fastnst.stylize import Stylizer
+
+    if arguments.camera is not None:
+        return _camera(arguments)
+    if arguments.output is None:  # argparse cannot know: a camera needs none
+        return fail("the following arguments are required: -o/--output (see 'fastnst stylize --help')", USAGE)
+    content: Path = arguments.content
+    if arguments.weights and len(arguments.weights) != len(arguments.style):
+        return fail(f"--weights needs one number for each style: {len(arguments.style)}", USAGE)
+    try:
+        plan = plans.plan(content, arguments.output, arguments.overwrite)
+    except plans.UsageError as error:
+        return fail(str(error), USAGE)
+    start = time.perf_counter()
+    stylizer = Stylizer(arguments.model, arguments.threads, arguments.max_memory)
+    settings = _settings(arguments, arguments.style)
+    try:
+        jobs.check(stylizer, settings)
+    except plans.UsageError as error:
+        return fail(str(error), USAGE)
+    reports, failures = _follow(plan, stylizer, settings, arguments)
+    if content.is_dir() and not (arguments.json or arguments.quiet):
+        print(_summary(plan, reports, failures, time.perf_counter() - start))
+    for failure in failures:
+        fail(failure.reason)
+    return FAILED if failures else DONE
+
+
+def _settings(arguments: argparse.Namespace, styles: Sequence[Path]) -> Settings:
+    from fastnst.jobs import Settings
+
+    return Settings(
+        styles=styles,
+        weights=arguments.weights,
+        style_size=arguments.style_size,
+        alpha=arguments.alpha,
+        preserve_color=arguments.preserve_color,
+        size=arguments.size,
+        levels=arguments.levels,
+        smooth=arguments.smooth,
+        video_quality=arguments.video_quality,
+    )
+
+
+def _follow(
+    plan: Plan, stylizer: Stylizer, settings: Settings, arguments: argparse.Namespace
+) -> tuple[list[Report | VideoReport], list[Failure]]:
+    """Do all, and print each result as it comes."""
+    from fastnst import jobs
+    from fastnst.video import PIPE, is_video
+
+    reports: list[Report | VideoReport] = []
+    failures: list[Failure] = []
+    folder = arguments.content.is_dir()
+    moving = folder or is_video(arguments.content)
+    out = sys.stderr if arguments.output == PIPE else sys.stdout
+    with Progress(len(plan.tasks), shown=not arguments.quiet and sys.stderr.isatty(), at_once=moving) as progress:
+        on_frame = progress.within if folder else progress.reach
+        for result in jobs.run(plan.tasks, stylizer, settings, on_frame, progress.part):
+            if isinstance(result, jobs.Failure):
+                failures.append(result)
+            else:
+                reports.append(result)
+                if arguments.json:
+                    print(json.dumps(result.as_json()), file=out, flush=True)
+                elif not (folder or arguments.quiet):
+                    print(f"{result.task.output}  {result.width}x{result.height}  {result.pace}", file=out)
+            if folder:
+                progress.advance()
+    return reports, failures
+
+
+def _summary(plan: Plan, reports: list[Report | VideoReport], failures: list[Failure], seconds: float) -> str:
+    parts = [f"{len(reports)} stylized"]
+    if plan.already_there:
+        parts.append(f"{plan.already_there} already there")
+    if failures:
+        parts.append(f"{len(failures)} failed")
+    if plan.left_alone:
+        parts.append(f"{plan.left_alone} other files left alone")
+    pictures = [report.engine_milliseconds for report in reports if hasattr(report, "engine_milliseconds")]
+    if reports:
+        parts.append(f"{seconds:.1f} s" + (f", engine {sum(pictures) / len(pictures):.1f} ms a picture" if pictures else ""))
+    return ", ".join(parts)
+
+
+def _camera(arguments: argparse.Namespace) -> int:
+    from fastnst import jobs
+    from fastnst.stylize import Stylizer
+    from fastnst.video.camera import show
+
+    if arguments.output is not None:
+        return fail("--camera shows pictures and writes none: leave -o away", USAGE)
+    stylizer = Stylizer(arguments.model, arguments.threads)
+    if stylizer.engine.translates:
+        return fail("--camera needs a model that takes a style", USAGE)
+    settings = _settings(arguments, [arguments.content, *arguments.style])
+    show(arguments.camera, stylizer, jobs.video_recipe(jobs.read_styles(stylizer, settings), settings), arguments.size)
+    return DONE

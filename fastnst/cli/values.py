@@ -1,0 +1,87 @@
+"""What a word of the command line may be: each takes the word, and refuses it in one line."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
+STEMS = (*OPERATIONS, "stylize", "training", "video", "translate", "large")
+
+
+def row_pair(text: str) -> tuple[str, str]:
+    row, _, other = text.partition("=")
+    if not row or not other or row == other:
+        raise argparse.ArgumentTypeError(f"{text!r} does not name two rows, such as int8=float")
+    return row, other
+
+
+def path(text: str) -> Path:
+    if not text:  # Path("") would be the current folder
+        raise argparse.ArgumentTypeError("a file name is empty")
+    return Path(text)
+
+
+def share(text: str) -> float:
+    alpha = real(text)
+    if not 0 <= alpha <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not in 0..1")
+    return alpha
+
+
+def weight_list(text: str) -> list[float]:
+    weights = [real(part) for part in text.split(",")]
+    if not all(0 <= weight < math.inf for weight in weights) or not 0 < sum(weights) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: weights are at least 0 and not all 0")
+    return weights
+
+
+def level_list(text: str) -> list[int]:
+    levels = [at_least(1)(part) for part in text.split(",")]
+    if len(set(levels)) < len(levels):
+        raise argparse.ArgumentTypeError(f"{text}: a level is given twice")
+    return levels
+
+
+def byte_count(text: str) -> int:
+    from fastnst.memory import parse_bytes
+
+    try:
+        return parse_bytes(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def positive(text: str) -> float:
+    number = real(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return number
+
+
+def real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{number} is less than {least}")
+        return number
+
+    return convert
+
+
+def stem(text: str) -> str:
+    if text not in STEMS:  # argparse's own choices refuse none at all
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(STEMS)}, got {text!r}")
+    return text
