@@ -14,8 +14,9 @@ from fastnst.cli.errors import DONE, FAILED, USAGE, fail, quiet_libraries
 from fastnst.progress import Progress
 
 if TYPE_CHECKING:
-    from fastnst.jobs import Failure, Report, Settings, VideoReport
+    from fastnst.jobs import Settings
     from fastnst.plans import Plan
+    from fastnst.reports import Failure, Report, VideoReport
     from fastnst.stylize import Stylizer
 
 
@@ -75,6 +76,7 @@ def _follow(
 ) -> tuple[list[Report | VideoReport], list[Failure]]:
     """Do all, and print each result as it comes."""
     from fastnst import jobs
+    from fastnst.reports import Failure
     from fastnst.video import PIPE, is_video
 
     reports: list[Report | VideoReport] = []
@@ -85,7 +87,7 @@ def _follow(
     with Progress(len(plan.tasks), shown=not arguments.quiet and sys.stderr.isatty(), at_once=moving) as progress:
         on_frame = progress.within if folder else progress.reach
         for result in jobs.run(plan.tasks, stylizer, settings, on_frame, progress.part):
-            if isinstance(result, jobs.Failure):
+            if isinstance(result, Failure):
                 failures.append(result)
             else:
                 reports.append(result)
