@@ -16,14 +16,15 @@ MAY_IMPORT = {
     "fastnst.__main__": {"fastnst.cli"},
     "fastnst.cli": {"fastnst", "fastnst.cli", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images",
                     "fastnst.convert", "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine",
-                    "fastnst.progress", "fastnst.plans", "fastnst.reports", "fastnst.memory", "fastnst.video", "fastnst.verify"},
+                    "fastnst.progress", "fastnst.plans", "fastnst.reports", "fastnst.memory", "fastnst.video",
+                    "fastnst.verify"},
     "fastnst.verify": {"fastnst.stylize", "fastnst.engine", "fastnst"},
     "fastnst.info": {"fastnst", "fastnst.engine"},
     "fastnst.progress": set(),
     "fastnst.plans": {"fastnst.images", "fastnst.video"},
     "fastnst.reports": {"fastnst.plans"},
-    "fastnst.jobs": {"fastnst.plans", "fastnst.reports", "fastnst.stylize", "fastnst.tiled", "fastnst.streams", "fastnst.images",
-                     "fastnst.engine", "fastnst.memory", "fastnst.threads", "fastnst.video"},
+    "fastnst.jobs": {"fastnst.plans", "fastnst.reports", "fastnst.stylize", "fastnst.tiled", "fastnst.streams",
+                     "fastnst.images", "fastnst.engine", "fastnst.memory", "fastnst.threads", "fastnst.video"},
     "fastnst.tiled": {"fastnst.stylize", "fastnst.streams", "fastnst.images", "fastnst.engine", "fastnst.threads"},
     "fastnst.streams": {"fastnst", "fastnst.streams", "fastnst.images", "fastnst.pam", "fastnst._engine"},
     "fastnst.pam": set(),
@@ -59,8 +60,8 @@ MAY_IMPORT = {
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.graphfile", "fastnst.huffman",
               "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
-              "fastnst.memory", "fastnst.reports", "fastnst.streams", "fastnst.stylize", "fastnst.threads", "fastnst.tiled", "fastnst.verify",
-              "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
+              "fastnst.memory", "fastnst.reports", "fastnst.streams", "fastnst.stylize", "fastnst.threads", "fastnst.tiled",
+              "fastnst.verify", "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
 
 
 def modules() -> dict[str, Path]:

@@ -12,7 +12,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torture.framework import Check
 
-MODULES = ("models", "fuzz", "determinism", "images", "streams", "crashes", "steps", "processes", "operations", "supply")
+MODULES = (
+    "models",
+    "fuzz",
+    "coverage",
+    "determinism",
+    "exactness",
+    "images",
+    "streams",
+    "crashes",
+    "steps",
+    "processes",
+    "exits",
+    "commands",
+    "shell",
+    "operations",
+    "supply",
+)
 
 
 def everything() -> list[Check]:

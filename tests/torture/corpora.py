@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import replace
@@ -156,17 +157,16 @@ def mutated_pnm(count: int, seed: int = 2) -> Iterator[bytes]:
         b"",
     ]
     for number in range(count):
-        body = bytearray(sound[number % len(sound)])
+        body = bytearray(sound[number // 3 % len(sound)])
         if number % 3 == 0:
             del body[chance.randrange(len(body)) :]
         elif number % 3 == 1:
             for _ in range(chance.randint(1, 6)):
                 body[chance.randrange(min(len(body), 80))] = chance.randrange(256)
         else:
-            tokens = bytes(body[:-240]).split()
-            place = chance.randrange(1, len(tokens))
-            tokens[place] = chance.choice(words)
-            body[:-240] = (b" " if body[1:2] == b"6" else b"\n").join(tokens) + b"\n"
+            parts = re.split(rb"(\s)", bytes(body[:-240]))  # words, and what is between them
+            parts[2 * chance.randrange(1, len(parts) // 2)] = chance.choice(words)
+            body[:-240] = b"".join(parts)
         yield bytes(body)
 
 
@@ -201,6 +201,7 @@ def _frame_seeds() -> dict[str, bytes]:
     found["bytes after the last layer"] = sealed(sound[:-DIGEST] + bytes(4))
     found["a hole between layers"] = sealed(sound[: HEADER + 4] + bytes(4) + sound[HEADER + 4 : -DIGEST])
     found["half a checksum"] = sound[:-16]
+    found["a bit that flipped"] = put(sound, 99, sound[99] ^ 4, 1)
     found["a card of more than a megabyte"] = to_bytes(replace(pair(), card={"x": "x" * (1 << 20)}))
     return found
 
@@ -268,4 +269,25 @@ def _other_kinds() -> dict[str, bytes]:
     found["an epsilon of NaN"] = with_node(Affine, epsilon=np.full(3, np.nan, np.float32))
     found["no nodes"], found["1025 nodes"] = (resealed(put(to_bytes(generator()), 24, n)) for n in (0, 1025))
     found["no painter"] = to_bytes(GeneratorModel({}, generator().nodes[:-1]))
-    return found
+    found["a generator with forms"] = resealed(put(to_bytes(generator()), 4, 3))
+    found["513 channels to whiten"] = to_bytes(WctModel({}, {1: stage_of(Lcg(7), 513, 0)}))
+    return found | {name: to_bytes(model) for name, model in _graph_seeds()}
+
+
+def _graph_seeds() -> Iterator[tuple[str, GeneratorModel]]:
+    graph = Builder(Lcg(8), side=8)
+    x = graph.affine(graph.convolution(0, 3, 1))
+    graph.convolution(x, 3, 3)
+    yield "a map with two kinds of border", graph.paint(graph.convolution(x, 3, 3, reflects=True))
+    graph = Builder(Lcg(8), side=8)
+    x = graph.affine(graph.convolution(0, 3, 1), wide=True)
+    x = graph.affine(graph.affine(x, wide=True, normalises=True))
+    yield "a norm of what is no convolution's", graph.paint(graph.convolution(x, 3, 1))
+    yield "a painted map of half the size", (graph := Builder(Lcg(8), side=8)).paint(graph.convolution(0, 3, 3, stride=2))
+    graph = Builder(Lcg(8), side=8)
+    graph.affine(x := graph.convolution(0, 3, 1))
+    yield "a painted map that is read", graph.paint(x)
+    graph = Builder(Lcg(8), side=8)
+    x = graph.convolution(0, 3, 1)
+    graph.convolution(0, 3, 1)
+    yield "a painted map that is not the last", graph.paint(x)

@@ -140,7 +140,8 @@ def pictures_under_sanitizers(count: int) -> Outcome:
     return outcome
 
 
-def _sound_files(folder: str) -> list[Path]:
+def sound_files(folder: str) -> list[Path]:
+    """The corpora's sound models in a folder."""
     paths = []
     for kind, data in corpora.sound_models().items():
         paths.append(Path(folder) / f"{kind}.fnst")
@@ -153,7 +154,7 @@ def failing_allocations(_: int) -> Outcome:
     """Whichever allocation fails, it is std::bad_alloc, nothing leaks, and the next call makes the right picture."""
     outcome = Outcome()
     with TemporaryDirectory() as folder:
-        for path in _sound_files(folder):
+        for path in sound_files(folder):
             said = native.run("asan", "allocations", path)
             outcome.reached += int(said.split()[0])
             outcome.note += f"{path.stem}: {said.strip()}; "
@@ -165,6 +166,6 @@ def threads_under_sanitizer(count: int) -> Outcome:
     """No data race, and the same pixels, whatever number of threads shares an engine or has its own."""
     outcome = Outcome()
     with TemporaryDirectory() as folder:
-        said = native.run("tsan", "stress", str(count // 128), *_sound_files(folder))
+        said = native.run("tsan", "stress", str(count // 128), *sound_files(folder))
     outcome.reached, outcome.note = int(said.split()[0]), said.strip()
     return outcome

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -17,19 +19,43 @@ namespace fastnst {
 
 struct Picture {
   int64_t height = 0, width = 0;
-  std::vector<uint8_t> rgb;
+  std::vector<uint8_t> rgb, alpha{};  // height x width x 3, and height x width or none
 };
 
 // A PPM or PAM; what it says of its size is believed only as far as there are rows.
 inline Picture read_picture(std::FILE* file) {
   PnmReader reader(file);
-  Picture picture{reader.size().height, reader.size().width, {}};
+  Picture picture{reader.size().height, reader.size().width, {}, {}};
   std::vector<uint8_t> row(size_t(picture.width) * 3), alpha(size_t(picture.width));
   for (int64_t y = 0; y < picture.height; y++) {
     reader.read(1, row.data(), alpha.data());
     picture.rgb.insert(picture.rgb.end(), row.begin(), row.end());
+    if (reader.size().alpha) picture.alpha.insert(picture.alpha.end(), alpha.begin(), alpha.end());
   }
   return picture;
+}
+
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+inline File in_memory(const void* data, size_t size) {
+  File file(fmemopen(const_cast<void*>(data), size, "rb"), std::fclose);
+  if (!file) throw std::logic_error("fmemopen");
+  return file;
+}
+
+// A picture after it has been written and read again.
+inline Picture rewritten(const Picture& picture, bool pam) {
+  char* data = nullptr;
+  size_t size = 0;
+  {
+    const File file(open_memstream(&data, &size), std::fclose);
+    if (!file) throw std::logic_error("open_memstream");
+    PnmWriter writer(file.get(), {picture.height, picture.width, !picture.alpha.empty(), pam});
+    writer.write(picture.height, picture.rgb.data(), picture.alpha.data());
+    writer.finish();
+  }
+  const std::unique_ptr<char, void (*)(void*)> owner(data, std::free);
+  return read_picture(in_memory(data, size).get());
 }
 
 class AnyEngine {
@@ -139,19 +165,23 @@ inline bool survives_model(const uint8_t* data, size_t size) {
   }
 }
 
-// The same for a PPM or PAM picture.
+// The same for a PPM or PAM picture, which is written and read again.
 inline bool survives_picture(const uint8_t* data, size_t size) {
   if (size == 0) return false;
-  std::FILE* file = fmemopen(const_cast<uint8_t*>(data), size, "rb");
-  if (file == nullptr) throw std::logic_error("fmemopen");
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> closing(file, std::fclose);
+  const File file = in_memory(data, size);
+  Picture picture;
   try {
-    const Picture picture = read_picture(file);
-    if (picture.rgb.size() != size_t(picture.height * picture.width * 3)) throw std::logic_error("pixels are missing");
-    return true;
+    picture = read_picture(file.get());
   } catch (const PictureError&) {
     return false;
   }
+  if (picture.rgb.size() != size_t(picture.height * picture.width * 3)) throw std::logic_error("pixels are missing");
+  for (const bool pam : {false, true}) {
+    const Picture again = rewritten(picture, pam);
+    if (again.width != picture.width || again.rgb != picture.rgb || again.alpha != picture.alpha)
+      throw std::logic_error("another picture after it was written");
+  }
+  return true;
 }
 
 }  // namespace fastnst
