@@ -4,9 +4,10 @@
 // less than half the speed. All conversions name their rounding, so the caller's MXCSR does not matter.
 #include <immintrin.h>
 
-// gcc 12 takes the undefined values inside its own intrinsics for uninitialised variables of ours.
+#ifndef __clang__  // gcc 12 takes the undefined values inside its own intrinsics for uninitialised variables of ours
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 #include "engine/kernels_columns.h"
 #include "engine/kernels_pairs.h"
