@@ -29,6 +29,13 @@ bool fill_table(const uint8_t* lengths, Table& table) {
   return next == kPrefixes;
 }
 
+// The next eight bytes as the bits that they are in order, the first at the top.
+uint64_t first_bits(const uint8_t* bytes) {
+  uint64_t bits = 0;
+  for (int i = 0; i < 8; i++) bits |= uint64_t(bytes[i]) << (56 - 8 * i);
+  return bits;
+}
+
 }  // namespace
 
 bool huffman_decode(const uint8_t* coded, uint64_t size, uint8_t* bytes, uint64_t count) {
@@ -38,7 +45,14 @@ bool huffman_decode(const uint8_t* coded, uint64_t size, uint8_t* bytes, uint64_
   uint64_t window = 0;  // the bits that come next, at the top
   int held = 0;
   for (uint64_t i = 0; i < count; i++) {
-    for (; held <= 56 && next < end; held += 8) window |= uint64_t(*next++) << (56 - held);
+    if (held < kLongestCode) {
+      if (end - next >= 8) {
+        window |= first_bits(next) >> held;
+        next += (63 - held) / 8, held |= 56;
+      } else {
+        for (; held <= 56 && next < end; held += 8) window |= uint64_t(*next++) << (56 - held);
+      }
+    }
     const Entry entry = table[window >> (64 - kLongestCode)];
     if (entry.length > held) return false;
     window <<= entry.length, held -= entry.length;

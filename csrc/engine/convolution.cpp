@@ -81,9 +81,8 @@ PackedConvolution::Phase PackedConvolution::pack_full(const Convolution& node, i
     packed.set_output(lane, node.bias[output], node.multiplier[output]);
     for (int ky = 0; ky < k; ky++)
       for (int kx = 0; kx < k; kx++)
-        for (int i = 0; i < node.inputs; i++)
-          packed.weight(lane, ky, (shift + kx) * int(pixel) + i) =
-              node.weights[((size_t(output) * k + ky) * k + kx) * node.inputs + i];
+        packed.set_weights(lane, ky, (shift + kx) * int(pixel),
+                           node.weights.data() + ((size_t(output) * k + ky) * k + kx) * node.inputs, node.inputs);
   }
   return {std::move(packed), node.reach(), node.reach()};
 }
@@ -106,10 +105,10 @@ PackedConvolution::Phase PackedConvolution::pack_transposed(const Convolution& n
   for (int o = 0; o < node.outputs; o++) {
     packed.set_output(o, node.bias[size_t(2 * row + column) * node.outputs + o], node.multiplier[o]);
     for (size_t y = 0; y < rows.taps.size(); y++)
-      for (size_t x = 0; x < columns.taps.size(); x++)
-        for (int i = 0; i < node.inputs; i++)
-          packed.weight(o, int(y), int(x) * int(pixel) + i) =
-              node.weights[((size_t(o) * node.kernel + rows.taps[y]) * node.kernel + columns.taps[x]) * node.inputs + i];
+      for (size_t x = 0; x < columns.taps.size(); x++) {
+        const size_t tap = (size_t(o) * node.kernel + rows.taps[y]) * node.kernel + columns.taps[x];
+        packed.set_weights(o, int(y), int(x) * int(pixel), node.weights.data() + tap * node.inputs, node.inputs);
+      }
   }
   return {std::move(packed), rows.before, columns.before};
 }

@@ -81,9 +81,8 @@ PackedLayer::PackedLayer(const Layer& layer, bool picture_in, bool picture_out)
       phase.set_output(lane, layer.bias[stored], layer.multiplier[stored]);
       for (int ky = 0; ky < taps_; ky++)
         for (int kx = 0; kx < taps_; kx++)
-          for (int i = 0; i < inputs_; i++)
-            phase.weight(lane, ky, (shift + kx) * int(source_stride_) + i) =
-                layer.weights[((stored * taps_ + ky) * taps_ + kx) * inputs_ + i];
+          phase.set_weights(lane, ky, (shift + kx) * int(source_stride_),
+                            layer.weights.data() + ((stored * taps_ + ky) * taps_ + kx) * inputs_, inputs_);
     }
     phases_.push_back(std::move(phase));
   }

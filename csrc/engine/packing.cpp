@@ -19,13 +19,13 @@ PackedWeights::PackedWeights(int rows, int bytes, int lanes)
       bias_(lanes),
       multiplier_(lanes) {}
 
-int8_t& PackedWeights::weight(int lane, int row, int byte) {
-  int first = 0;  // block where the lane's group starts
-  while (first + group_size(blocks_ - first) <= lane / kLanes) first += group_size(blocks_ - first);
-  const size_t group = size_t(first) * kLanes * 4 * rows_ * steps_;
-  const size_t step = size_t(row) * steps_ + byte / 4;
-  const int size = group_size(blocks_ - first);
-  return reinterpret_cast<int8_t*>(weights_.data())[group + (step * size * kLanes + (lane - first * kLanes)) * 4 + byte % 4];
+void PackedWeights::set_weights(int lane, int row, int first, const int8_t* weights, int count) {
+  int block = 0;  // where the lane's group starts
+  while (block + group_size(blocks_ - block) <= lane / kLanes) block += group_size(blocks_ - block);
+  const size_t lanes = size_t(group_size(blocks_ - block)) * kLanes;
+  int8_t* const group = reinterpret_cast<int8_t*>(weights_.data()) + size_t(block) * kLanes * 4 * rows_ * steps_;
+  int8_t* const own = group + (size_t(row) * steps_ * lanes + (lane - block * kLanes)) * 4;
+  for (int i = 0, byte = first; i < count; i++, byte++) own[byte / 4 * lanes * 4 + byte % 4] = weights[i];
 }
 
 void PackedWeights::put(ConvRow& row) const {

@@ -16,8 +16,8 @@ class PackedWeights {
   PackedWeights(int rows, int bytes, int lanes);
 
   int lanes() const { return blocks_ * kLanes; }
-  // The weight with which an output lane counts a byte of a run.
-  int8_t& weight(int lane, int row, int byte);
+  // The weights with which an output lane counts `count` bytes of a run, from byte `first` on.
+  void set_weights(int lane, int row, int first, const int8_t* weights, int count);
   void set_output(int lane, int32_t bias, float multiplier) { bias_[lane] = bias, multiplier_[lane] = multiplier; }
 
   // Fills in what a row takes from here.

@@ -22,6 +22,13 @@ Integer nearest(Integer numerator, Integer denominator) {
   return numerator < 0 ? -size : size;
 }
 
+// nearest(127 n / most), for n and most below 2^11: the quotient of numbers below 2^19 is off by less than 2^-17, and one that
+// is no integer differs from any by 1 / (2 most) at least.
+int8_t scaled(int n, int most) {
+  const int size = int(float(2 * kHighest * std::abs(n) + most) / float(2 * most));
+  return int8_t(n < 0 ? -size : size);
+}
+
 // What the positions of a line take of the numbers of a kernel's: three, one stride apart.
 template <bool upsample>
 void cross(const int* from, int stride, int* to, int step) {
@@ -89,10 +96,10 @@ void derive_positions(Layer& layer, const std::string& where) {
       int most = kHighest;
       for (int i = 0; i < inputs; i++) most = std::max(most, std::abs(n[i]));
       const size_t at = p * outputs + o;
-      int64_t sum = 0;
-      for (int i = 0; i < inputs; i++) sum += weights[at * inputs + i] = int8_t(nearest(kHighest * n[i], most));
+      int sum = 0;
+      for (int i = 0; i < inputs; i++) sum += weights[at * inputs + i] = scaled(n[i], most);
       const int64_t shrunk = int64_t(kHighest) * half_of(p, upsample) * layer.scales[p], grown = kUnit * most;
-      const int64_t begin = p == centre(upsample) ? nearest(layer.bias[o] * shrunk, grown) : -128 * sum;
+      const int64_t begin = p == centre(upsample) ? nearest(layer.bias[o] * shrunk, grown) : -128 * int64_t(sum);
       if (std::abs(begin) > INT32_MAX) refuse(where + ": a bias that could overflow the 32-bit accumulator");
       start[at] = int32_t(begin);
       multiplier[at] = float(double(layer.multiplier[o]) * double(grown) / double(shrunk));
@@ -118,7 +125,7 @@ PackedWinograd::PackedWinograd(const Layer& layer)
         const size_t stored = size_t(p) * layer.outputs + first + lane;
         packed.set_output(lane, layer.bias[stored], layer.multiplier[stored]);
         group.multiplier[size_t(p) * group.lanes + lane] = layer.multiplier[stored];
-        for (int i = 0; i < layer.inputs; i++) packed.weight(lane, 0, i) = layer.weights[stored * layer.inputs + i];
+        packed.set_weights(lane, 0, 0, layer.weights.data() + stored * layer.inputs, layer.inputs);
       }
       group.weights.push_back(std::move(packed));
     }
