@@ -19,7 +19,11 @@ void prefer_large_pages([[maybe_unused]] void* data, [[maybe_unused]] size_t siz
 
 void* map_zeros(size_t size) {
   void* data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  return data == MAP_FAILED ? nullptr : data;
+  if (data == MAP_FAILED) return nullptr;
+  // Maps of that size are read 1 to 4 % faster from large pages. The first picture of smaller ones is slower for them: one
+  // thread clears a large page while the others wait.
+  if (size >= size_t(8) << 20) prefer_large_pages(data, size);
+  return data;
 }
 
 void unmap(void* data, size_t size) { munmap(data, size); }
