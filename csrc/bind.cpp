@@ -1,4 +1,4 @@
-// The Python module fastnst._engine. The only file that knows Python.
+// The Python module fastnst._engine. With lock.h, all that knows Python.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <new>
+#include <system_error>
 #include <tuple>
 
 #include "base/buffer.h"
@@ -20,6 +21,7 @@
 #include "engine/eigen.h"
 #include "engine/generator.h"
 #include "engine/wct.h"
+#include "lock.h"
 #include "ops/adain.h"
 #include "ops/embedding.h"
 #include "ops/perceptual.h"
@@ -45,7 +47,7 @@ void check_alpha(double alpha) {
 // Calls run() without the interpreter's lock.
 template <typename Run>
 auto without_lock(Run&& run) {
-  const py::gil_scoped_release release;
+  const Unlocked release;
   return run();
 }
 
@@ -71,7 +73,7 @@ auto with_picture(const py::array& array, int threads, Run&& run) {
   const Pixels picture = as_picture(array);
   const uint8_t* pixels = picture.data();
   const int64_t height = picture.shape(0), width = picture.shape(1);
-  const py::gil_scoped_release release;
+  const Unlocked release;
   return run(pixels, height, width);
 }
 
@@ -83,7 +85,7 @@ Pixels new_picture(const Encoded& features, double alpha, int threads, Run&& run
   Pixels picture({features.height, features.width, int64_t(3)});
   uint8_t* pixels = picture.mutable_data();
   {
-    const py::gil_scoped_release release;
+    const Unlocked release;
     run(pixels);
   }
   return picture;
@@ -101,15 +103,15 @@ Passage passage(int64_t height, int64_t width, const py::function& read, const p
   return {height,
           width,
           [=](int64_t first, int64_t count, uint8_t* rows) {
-            const py::gil_scoped_acquire lock;
+            const Locked lock;
             read(first, rows_at(rows, count, width));
           },
           [=](const uint8_t* rows, int64_t count) {
-            const py::gil_scoped_acquire lock;
+            const Locked lock;
             write(rows_at(rows, count, width));
           },
           [=](double part) {
-            const py::gil_scoped_acquire lock;
+            const Locked lock;
             tell(part);
           },
           threads};
@@ -191,7 +193,7 @@ void bind_adain_engine(py::module_& module) {
     check_threads(threads);
     if (repeats < 1) throw std::invalid_argument("repeats must be 1 or more");
     std::vector<std::tuple<int, int, int, bool, bool, bool, int64_t, int64_t, double>> rows;
-    const py::gil_scoped_release release;
+    const Unlocked release;
     for (const LayerTime& t : engine.layer_times(height, width, threads, repeats))
       rows.emplace_back(t.inputs, t.outputs, t.kernel, t.upsample, t.pool, t.winograd, t.height, t.width, t.seconds);
     return rows;
@@ -226,7 +228,7 @@ void bind_generator_engine(py::module_& module) {
     const uint8_t* pixels = picture.data();
     uint8_t* target = out.mutable_data();
     {
-      const py::gil_scoped_release release;
+      const Unlocked release;
       engine.translate(pixels, out.shape(0), out.shape(1), target, threads);
     }
     return out;
@@ -344,7 +346,7 @@ void bind_yuv(py::module_& module) {
     uint8_t* to = pixels.mutable_data();
     const uint8_t* y = planes[0].data();
     {
-      const py::gil_scoped_release release;
+      const Unlocked release;
       yuv_to_rgb(y, cb, cr, size.height, size.width, sampling, matrix, to);
     }
     return pixels;
@@ -356,7 +358,7 @@ void bind_yuv(py::module_& module) {
     uint8_t *luma = y.mutable_data(), *blue = cb.mutable_data(), *red = cr.mutable_data();
     const uint8_t* from = picture.data();
     {
-      const py::gil_scoped_release release;
+      const Unlocked release;
       rgb_to_yuv(from, size.height, size.width, sampling, matrix, luma, blue, red);
     }
     return py::make_tuple(y, cb, cr);
@@ -370,12 +372,12 @@ T* memory(uintptr_t address) {
 }
 
 // Training operations run without the interpreter's lock, between PyTorch's own.
-const auto kReleased = py::call_guard<py::gil_scoped_release, OpenMpTeam>();
+const auto kReleased = py::call_guard<Unlocked, OpenMpTeam>();
 
 // Calls run(operations, shape, scratch) in the same way.
 template <typename Run>
 void run_adain(const MapShape& shape, int threads, Run&& run) {
-  const py::gil_scoped_release release;
+  const Unlocked release;
   const OpenMpTeam team;
   const AdainOps& ops = FASTNST_CHOOSE(adain);
   Buffer scratch(size_t(ops.scratch_size(shape, threads)) * sizeof(double));
@@ -476,10 +478,10 @@ void bind_relation(py::module_& module) {
 void call_each(int64_t count, const py::function& function, int threads) {
   std::exception_ptr failure;
   {
-    const py::gil_scoped_release release;
+    const Unlocked release;
     const OpenMpTeam team;
     parallel_for(count, 1, threads, [&](int, int64_t begin, int64_t end) {
-      const py::gil_scoped_acquire lock;
+      const Locked lock;
       for (int64_t i = begin; i < end; i++) try {
           function(i);
         } catch (...) {
@@ -615,6 +617,15 @@ void bind_perceptual(py::module_& module) {
 }  // namespace
 
 PYBIND11_MODULE(_engine, module) {
+  Gate::close_at_exit();
+  py::register_local_exception_translator([](std::exception_ptr thrown) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::system_error& error) {  // names a folder, whose bytes need not be UTF-8
+      PyErr_SetObject(PyExc_RuntimeError, py::reinterpret_steal<py::object>(PyUnicode_DecodeFSDefault(error.what())).ptr());
+    }
+  });
+
   module.doc() = "The compiled engine. Use fastnst.engine.";
 
   module.def("load", &load, py::arg("data"));

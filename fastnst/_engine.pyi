@@ -49,7 +49,7 @@ class AdainModel:
         std: NDArray[np.float64],
         alpha: float,
         tiling: Tiling,
-        folder: str,
+        folder: bytes,
     ) -> None: ...
     def working_bytes(self, height: int, width: int, threads: int = 1) -> int: ...
 
@@ -77,7 +77,7 @@ class WctModel:
         look: Sequence[_Coloring],
         alpha: float,
         tiling: Tiling,
-        folder: str,
+        folder: bytes,
     ) -> None: ...
     def working_bytes(self, height: int, width: int, levels: Sequence[int], threads: int = 1) -> int: ...
 

@@ -280,12 +280,12 @@ class Engine:
         if isinstance(self._model, AdainModel):
             if not isinstance(look, Look):
                 raise ValueError("this is an AdaIN model: it takes looks of AdaIN models")
-            self._model.stylize_tiled(passage, look.mean, look.std, alpha, tiling, folder)
+            self._model.stylize_tiled(passage, look.mean, look.std, alpha, tiling, os.fsencode(folder))
             return
         wct = self._of_wct()
         if not isinstance(look, WctLook):
             raise ValueError("this is a WCT model: it takes looks of WCT models")
-        wct.stylize_tiled(passage, chosen, _colorings(look), alpha, tiling, folder)
+        wct.stylize_tiled(passage, chosen, _colorings(look), alpha, tiling, os.fsencode(folder))
 
     def look_tiled(
         self,

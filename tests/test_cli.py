@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import shutil
 import signal
 import subprocess
@@ -630,6 +631,18 @@ sys.exit(main({list(arguments)!r}))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == f"fastnst: error: fastnst {arguments[0]} needs torch: pip install 'fastnst[{extra}]'\n"
+
+
+@pytest.mark.usefixtures("work")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_no_failure(closed: str) -> None:
+    """As of services: Python has None for them, and the next file that is opened would be one of them."""
+    command = "stylize content.png style.png -o out.png --model model.fnst --overwrite"
+    for options in ("", " --json", " --quiet"):
+        line = f"{shlex.quote(sys.executable)} -m fastnst {command}{options} {closed}"
+        done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert Image.open("out.png").size == Image.open("content.png").size
 
 
 def fake_module(monkeypatch: pytest.MonkeyPatch, name: str, **contents: object) -> None:

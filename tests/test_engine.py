@@ -211,6 +211,27 @@ def test_engine_works_after_fork(adain_like: Model) -> None:
     assert stylized(engine, 3, 4) == wanted
 
 
+@pytest.mark.parametrize(("ending", "code"), [("", 0), ("sys.exit(7)", 7), ("raise ValueError", 1)])
+def test_a_process_that_ends_with_threads_in_the_engine_is_not_aborted(ending: str, code: int) -> None:
+    """The lock that they wanted back ended them in the middle of C++: exit code 134 and "terminate called"."""
+    script = f"""
+import sys, threading, time
+from fastnst.engine import Engine
+from fastnst.verify import picture
+engine, content, begun = Engine({str(SHIPPED)!r}), picture(60, 60, 1), threading.Event()
+def work():
+    while True:
+        engine.encode(content, 1)
+        begun.set()
+for _ in range(3):
+    threading.Thread(target=work, daemon=True).start()
+begun.wait()
+{ending}
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, "terminate" in done.stderr) == (code, False)
+
+
 def test_features_outlive_their_engine(adain_like: Model) -> None:
     picture = random_picture(Lcg(2), 16, 16)
     features = Engine(to_bytes(adain_like)).encode(picture, 1)

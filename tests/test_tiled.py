@@ -123,6 +123,15 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
 
 
 @pytest.mark.usefixtures("work")
+def test_tiles_go_into_a_folder_whose_name_is_not_utf8() -> None:
+    folder = os.fsdecode(b"caf\xe9")
+    Path(folder).mkdir()
+    assert stylize("content.ppm", "whole.ppm") == 0
+    assert stylize("content.ppm", f"{folder}/out.ppm", "--max-memory", LITTLE) == 0
+    assert (pixels(f"{folder}/out.ppm") == pixels("whole.ppm")).all()
+
+
+@pytest.mark.usefixtures("work")
 def test_a_content_cut_short_leaves_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     data = Path("content.png").read_bytes()
     Path("cut.png").write_bytes(data[: len(data) * 2 // 3])

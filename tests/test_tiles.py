@@ -153,6 +153,8 @@ def test_a_folder_that_cannot_hold_the_features_is_named(tmp_path: Path) -> None
     assert not tiling.in_memory
     with pytest.raises(RuntimeError, match="nowhere: No such file"):
         Run(engine, content, tmp_path / "nowhere").stylize(engine.look(content), tiling)
+    with pytest.raises(RuntimeError, match="caf\udce9: No such file"):  # a name that is not UTF-8
+        Run(engine, content, tmp_path / "caf\udce9").stylize(engine.look(content), tiling)
 
 
 @pytest.mark.parametrize("kind", ["model_path", "wct_path"])

@@ -5,13 +5,13 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <stdexcept>
+#include <system_error>
 
 namespace fastnst {
 namespace {
 
 [[noreturn]] void fail(const std::string& folder) {
-  throw std::runtime_error("a temporary file in " + folder + ": " + std::strerror(errno));
+  throw std::system_error(errno, std::generic_category(), "a temporary file in " + folder);
 }
 
 // All `count` bytes, by pread or pwrite, which may do a part.

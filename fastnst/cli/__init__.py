@@ -13,12 +13,21 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from fastnst.cli.errors import FAILED, INTERRUPTED, fail, keep_file_names_printable, one_line, termination_as_interrupt
+from fastnst.cli.errors import (
+    FAILED,
+    INTERRUPTED,
+    fail,
+    keep_file_names_printable,
+    one_line,
+    open_closed_streams,
+    termination_as_interrupt,
+)
 from fastnst.cli.parser import build_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, ``sys.argv`` by default, and return its exit code."""
+    open_closed_streams()
     keep_file_names_printable()
     with termination_as_interrupt():
         try:

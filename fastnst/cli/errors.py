@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -32,6 +33,18 @@ def one_line(error: Exception) -> str:
     if isinstance(error, ValueError | OSError | RuntimeError):
         return str(error)
     return f"{type(error).__name__}: {error}"
+
+
+def open_closed_streams() -> None:
+    """What whoever starts us has closed leads nowhere: else the next file that is opened would be standard output."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, this one
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
 
 
 def keep_file_names_printable() -> None:
