@@ -23,6 +23,7 @@ from PIL import Image
 
 import fastnst
 from fastnst import Stylizer, cli, stylize, verify
+from fastnst.images import open_picture
 
 Pixels = NDArray[np.uint8]
 
@@ -642,7 +643,7 @@ def test_streams_that_are_closed_are_no_failure(closed: str) -> None:
         line = f"{shlex.quote(sys.executable)} -m fastnst {command}{options} {closed}"
         done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, check=False)
         assert (done.returncode, done.stderr) == (0, b"")
-        assert Image.open("out.png").size == Image.open("content.png").size
+        assert open_picture(Path("out.png")).rgb.size == open_picture(Path("content.png")).rgb.size
 
 
 def fake_module(monkeypatch: pytest.MonkeyPatch, name: str, **contents: object) -> None:

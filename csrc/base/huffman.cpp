@@ -29,6 +29,27 @@ bool fill_table(const uint8_t* lengths, Table& table) {
   return next == kPrefixes;
 }
 
+constexpr int kUsual = 11;  // bits that hold two symbols most of the time, by a table that fits the fastest cache
+
+// The symbols whose codes are the first of so many bits: one or two, or none if the first is longer.
+struct Pair {
+  uint8_t first, second, length, count;
+};
+
+using Pairs = std::array<Pair, 1u << kUsual>;
+
+void fill_pairs(const Table& table, Pairs& pairs) {
+  for (uint32_t bits = 0; bits < pairs.size(); bits++) {
+    const uint32_t prefix = bits << (kLongestCode - kUsual);
+    const Entry first = table[prefix], second = table[(prefix << first.length) % kPrefixes];
+    const int both = first.length + second.length;
+    if (both <= kUsual)
+      pairs[bits] = {first.symbol, second.symbol, uint8_t(both), 2};
+    else
+      pairs[bits] = {first.symbol, 0, first.length, uint8_t(first.length <= kUsual)};
+  }
+}
+
 // The next eight bytes as the bits that they are in order, the first at the top.
 uint64_t first_bits(const uint8_t* bytes) {
   uint64_t bits = 0;
@@ -44,7 +65,9 @@ bool huffman_decode(const uint8_t* coded, uint64_t size, uint8_t* bytes, uint64_
   const uint8_t *next = coded + kCodeLengthBytes, *const end = coded + size;
   uint64_t window = 0;  // the bits that come next, at the top
   int held = 0;
-  for (uint64_t i = 0; i < count; i++) {
+  Pairs pairs;
+  fill_pairs(table, pairs);
+  for (uint64_t i = 0; i < count;) {
     if (held < kLongestCode) {
       if (end - next >= 8) {
         window |= first_bits(next) >> held;
@@ -53,10 +76,16 @@ bool huffman_decode(const uint8_t* coded, uint64_t size, uint8_t* bytes, uint64_
         for (; held <= 56 && next < end; held += 8) window |= uint64_t(*next++) << (56 - held);
       }
     }
+    const Pair pair = pairs[window >> (64 - kUsual)];
+    if (pair.count > 0 && pair.length <= held && count - i >= 2) {
+      bytes[i] = pair.first, bytes[i + 1] = pair.second;  // the second is written again if it is none
+      window <<= pair.length, held -= pair.length, i += pair.count;
+      continue;
+    }
     const Entry entry = table[window >> (64 - kLongestCode)];
     if (entry.length > held) return false;
     window <<= entry.length, held -= entry.length;
-    bytes[i] = entry.symbol;
+    bytes[i++] = entry.symbol;
   }
   return next == end && held < 8 && window == 0;
 }

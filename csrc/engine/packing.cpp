@@ -1,6 +1,7 @@
 #include "engine/packing.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/checked.h"
 
@@ -25,7 +26,11 @@ void PackedWeights::set_weights(int lane, int row, int first, const int8_t* weig
   const size_t lanes = size_t(group_size(blocks_ - block)) * kLanes;
   int8_t* const group = reinterpret_cast<int8_t*>(weights_.data()) + size_t(block) * kLanes * 4 * rows_ * steps_;
   int8_t* const own = group + (size_t(row) * steps_ * lanes + (lane - block * kLanes)) * 4;
-  for (int i = 0, byte = first; i < count; i++, byte++) own[byte / 4 * lanes * 4 + byte % 4] = weights[i];
+  const auto at = [&](int byte) { return own + byte / 4 * lanes * 4 + byte % 4; };
+  int i = 0;
+  for (; i < count && (first + i) % 4 != 0; i++) *at(first + i) = weights[i];
+  for (; i + 4 <= count; i += 4) std::memcpy(at(first + i), weights + i, 4);
+  for (; i < count; i++) *at(first + i) = weights[i];
 }
 
 void PackedWeights::put(ConvRow& row) const {
