@@ -16,6 +16,7 @@
 #include "base/pages.h"
 #include "base/parallel.h"
 #include "base/png.h"
+#include "base/sha256.h"
 #include "base/yuv.h"
 #include "engine/adain.h"
 #include "engine/eigen.h"
@@ -649,6 +650,15 @@ PYBIND11_MODULE(_engine, module) {
     for (int i = 0; i < table.count; i++) calls[table.paths[i]->name] = kernel_calls(*table.paths[i]);
     return calls;
   });
+
+  module.def(
+      "sha256",
+      [](const py::bytes& data, bool portable) {
+        const std::string_view view = data;
+        const auto digest = sha256(reinterpret_cast<const uint8_t*>(view.data()), view.size(), portable);
+        return py::bytes(reinterpret_cast<const char*>(digest.data()), digest.size());
+      },
+      py::arg("data"), py::arg("portable"));
 
   module.def("operations_variant", [] { return std::string(path_name()); });
   module.def("prefer_large_pages", [](uintptr_t address, size_t size) { prefer_large_pages(memory<void>(address), size); });

@@ -7,6 +7,7 @@
 
 namespace fastnst {
 
-std::array<uint8_t, 32> sha256(const uint8_t* data, size_t size);
+// `portable`: without the processor's instructions for it, as where it has none.
+std::array<uint8_t, 32> sha256(const uint8_t* data, size_t size, bool portable = false);
 
 }  // namespace fastnst
