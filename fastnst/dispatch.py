@@ -93,6 +93,7 @@ TABLE: dict[str, tuple[tuple[str, Unfit], ...]] = {
     "embedding": (("cpu", _cpu), ("triton", _triton), ("reference", _reference)),
     "perceptual": (("cpu", _cpu), ("triton", _triton), ("reference", _reference)),
     "wct": (("cpu", _cpu), ("triton", _triton_wct), ("cuda", _cuda_wct), ("reference", _reference)),
+    "color": (("reference", _reference),),
     # Its matrices are 3 x 3: there is nothing to gain.
     "coral": (("reference", _reference),),
 }

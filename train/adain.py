@@ -36,6 +36,8 @@ from .loop import train
 from .pool import FeaturePool, Statistics
 from .scoring import ScoredSettings, scoring_vgg
 from .settings import Phase, Place
+from .stability import Motion, flicker, next_frame
+from .validation import Validation
 from .world import World
 
 WCT_DECODERS_FILE = "wct_decoders_relu1_3_f16.safetensors"
@@ -67,10 +69,16 @@ class AdainSettings(ScoredSettings):
     perceptual_weight: float = 1.0
     pixel_weight: float = 10.0
     range_weight: float = field(default=50.0, metadata={"help": "of values beyond 0..1"})
+    palette: float = field(default=1.0, metadata={"help": "strength of the palette step that follows the decoder, 0 to 1"})
+    color_weight: float = field(
+        default=10.0, metadata={"help": "of the decoder's own colours, before the palette step, from the style's"}
+    )
+    stability_weight: float = field(default=100.0, metadata={"help": "of what changes between two frames of a video"})
     zoom_low: float = 0.95
     zoom_high: float = 1.15
     pool: int = field(default=1024, metadata={"help": "crops kept with their targets, at the first size"})
     renewed: float = field(default=1.0, metadata={"help": "crops of each kind renewed per step"})
+    held_out: int = field(default=24, metadata={"help": "pictures of each kind that are kept for validation"})
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -173,8 +181,9 @@ class AdainRecipe:
         zoom = (settings.zoom_low, settings.zoom_high)
         folders = place.data / "content-train", place.data / "style-train"
         self.contents, self.styles = (
-            CropSource(each, settings.size, zoom, settings.seed + i) for i, each in enumerate(folders)
+            CropSource(each, settings.size, zoom, settings.seed + i, settings.held_out) for i, each in enumerate(folders)
         )
+        self.validation = Validation(self.vgg, self.contents.held_out, self.styles.held_out, world.device)
         self.pool: FeaturePool | None = None
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
@@ -192,7 +201,7 @@ class AdainRecipe:
         generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + batch_index) * self.world.size + self.world.rank)
         drawn = self.pool.draw(phase.batch, generator)
         with torch.autocast(device.type, torch.bfloat16, settings.autocast):
-            return self.style_losses(*drawn)
+            return self.style_losses(*drawn, generator)
 
     def distil_losses(self, image: Tensor) -> dict[str, Tensor]:
         """Linear embedding of every level, reconstruction in pixels and in VGG-19's features."""
@@ -215,29 +224,57 @@ class AdainRecipe:
         return terms | {"loss": torch.stack([w * x for w, x in zip(weights, terms.values(), strict=True)]).sum()}
 
     def style_losses(
-        self, content: Tensor, style: Tensor, content_features: Tensor, statistics: Statistics
+        self, content: Tensor, style: Tensor, content_features: Tensor, statistics: Statistics, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """AdaIN's content and style loss of the stylised picture as it will be seen, clamped to 0..1."""
+        """AdaIN's content and style loss of the stylised picture as it will be seen: with its palette, clamped to 0..1."""
         settings = self.settings
         if self.pair.encoder is self.vgg:
             image = self.pair.decoder(ops.renormalize(content_features, *statistics[-1])).float()
         else:
             image = self.pair(content, style).float()
-        levels = self.vgg.features(image.clamp(0, 1))
+        seen = self.with_palette(image, style)
+        levels = self.vgg.features(seen)
         target = ops.renormalize(content_features, *statistics[-1])
         terms = {
             "content": ops.perceptual_loss(levels[-1:], [target]),
             "style": torch.stack([ops.statistics_loss(x, *aim) for x, aim in zip(levels, statistics, strict=True)]).sum(),
             "excess": out_of_range(image),
+            "color": ops.style_statistics_loss(image, style),
+            "flicker": self.flicker(content, style, seen, generator) if settings.stability_weight else image.new_zeros(()),
         }
-        weights = settings.content_weight, settings.style_weight, settings.range_weight
+        weights = (
+            settings.content_weight,
+            settings.style_weight,
+            settings.range_weight,
+            settings.color_weight,
+            settings.stability_weight,
+        )
         return terms | {"loss": torch.stack([w * x for w, x in zip(weights, terms.values(), strict=True)]).sum()}
+
+    def with_palette(self, image: Tensor, style: Tensor) -> Tensor:
+        """A decoded ``image`` as users see it: clamped to 0..1, in the style's palette, clamped again."""
+        image = image.clamp(0, 1)
+        return ops.color_transfer(image, style, self.settings.palette).clamp(0, 1) if self.settings.palette else image
+
+    def flicker(self, content: Tensor, style: Tensor, seen: Tensor, generator: torch.Generator) -> Tensor:
+        """What another frame of ``content`` adds to its own motion; ``seen`` is the picture of ``content``."""
+        motion = Motion(len(content), (content.shape[2], content.shape[3]), generator, content.device)
+        after = self.stylized(next_frame(content, motion, generator), style)
+        return flicker(seen, after, motion)
+
+    def stylized(self, content: Tensor, style: Tensor) -> Tensor:
+        """Pictures of ``content`` as users see them, RGB 0..1."""
+        return self.with_palette(self.pair(content, style).float(), style)
+
+    def validate(self) -> dict[str, float]:
+        with torch.autocast(self.world.device.type, torch.bfloat16, self.settings.autocast):
+            return self.validation(self.stylized)
 
     def pictures(self) -> list[list[Tensor]]:
         counters = range(10**9, 10**9 + 6)
         content, style = (to_float(source.batch(counters)).to(self.world.device) for source in (self.contents, self.styles))
         with torch.autocast(self.world.device.type, torch.bfloat16, self.settings.autocast):
-            stylized = self.pair(content, style).float()
+            stylized = self.stylized(content, style)
         return [list(content), list(style), list(stylized)]
 
     def final(self) -> dict[str, Tensor]:

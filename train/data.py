@@ -22,17 +22,27 @@ class CropSource:
         zoom: range of the magnification; a crop covers ``size / zoom`` pixels of the picture. Drawn log-uniformly. Well
             above 1 crops are blurred, and a network trained on them lays too little fine texture.
         seed: with the counter passed to :meth:`crop`, decides every draw.
+        held_out: pictures that no crop is taken of, evenly spread over the sorted names.
+
+    Attributes:
+        pictures: those that crops are taken of.
+        held_out: the others.
 
     Raises:
         FileNotFoundError: no picture in ``folder``.
     """
 
-    def __init__(self, folder: str | Path, size: int, zoom: tuple[float, float], seed: int = 0) -> None:
+    def __init__(self, folder: str | Path, size: int, zoom: tuple[float, float], seed: int = 0, held_out: int = 0) -> None:
         paths = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
         if not paths:
             raise FileNotFoundError(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))})")
         with ThreadPoolExecutor() as pool:
-            self.pictures = list(pool.map(lambda path: Image.open(path).convert("RGB"), paths))
+            pictures = list(pool.map(lambda path: Image.open(path).convert("RGB"), paths))
+        if held_out >= len(pictures):
+            raise ValueError(f"{folder}: {len(pictures)} pictures, of which {held_out} are to be held out")
+        apart = {(2 * i + 1) * len(pictures) // (2 * held_out) for i in range(held_out)}
+        self.pictures = [picture for i, picture in enumerate(pictures) if i not in apart]
+        self.held_out = [pictures[i] for i in sorted(apart)]
         self.size, self.zoom, self.seed = size, zoom, seed
 
     def crop(self, counter: int) -> Tensor:

@@ -46,6 +46,9 @@ class Recipe(Protocol):
     def pictures(self) -> Sequence[Sequence[Tensor]]:
         """Rows of pictures [3, H, W], RGB 0..1, that show how far it is; may be empty."""
 
+    def validate(self) -> dict[str, float]:
+        """Figures on pictures that training never sees, for the log; may be empty."""
+
     def final(self) -> dict[str, Tensor]:
         """The tensors that whoever uses the result needs."""
 
@@ -165,14 +168,15 @@ class Run:
         for name, p in zip(self.names, self.parameters, strict=True):
             p.copy_(weights[name])
 
-    def show(self, path: Path) -> None:
-        """Write the recipe's pictures, made with the averaged weights."""
+    def show(self, path: Path) -> dict[str, float]:
+        """Write the recipe's pictures, made with the averaged weights; what these reach on pictures that are held out."""
         own = self.with_average()
         with torch.no_grad():
-            rows = self.recipe.pictures()
+            rows, figures = self.recipe.pictures(), self.recipe.validate()
         self._put(own)
         if rows:
             sheet(rows).save(path)
+        return figures
 
     def save_final(self, path: Path) -> None:
         """What the recipe leaves, with the averaged weights."""
@@ -251,7 +255,7 @@ def train(recipe: Recipe, settings: Settings, place: Place, world: World) -> Pat
                 if last.exists():
                     link_over(last, previous)
                 run.save(last)
-                run.show(out / f"step-{run.step}.jpg")
+                log.write(run.step, run.show(out / f"step-{run.step}.jpg"))
         bar.close()
     final = out / "final.safetensors"
     if world.leads:

@@ -15,6 +15,7 @@ from fastnst.ops.adain import (
     statistics_loss,
     style_statistics_loss,
 )
+from fastnst.ops.color import color_transfer
 from fastnst.ops.embedding import linear_embedding_loss
 from fastnst.ops.memory import empty_cache
 from fastnst.ops.perceptual import gram_matrix, perceptual_loss
@@ -26,6 +27,7 @@ __all__ = [
     "adaptive_instance_normalization",
     "backend",
     "calc_mean_std",
+    "color_transfer",
     "content_relation_loss",
     "coral",
     "empty_cache",

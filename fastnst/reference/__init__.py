@@ -14,6 +14,7 @@ from fastnst.reference.adain import (
     statistics_loss,
     style_statistics_loss,
 )
+from fastnst.reference.color import color_transfer
 from fastnst.reference.embedding import linear_embedding_loss
 from fastnst.reference.perceptual import gram_matrix, perceptual_loss
 from fastnst.reference.relation import content_relation_loss, pdist, rkd_angle_loss, rkd_distance_loss, rkd_loss
@@ -22,6 +23,7 @@ from fastnst.reference.wct import wct, whiten_and_color
 __all__ = [
     "adaptive_instance_normalization",
     "calc_mean_std",
+    "color_transfer",
     "content_relation_loss",
     "coral",
     "gram_matrix",

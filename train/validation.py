@@ -1,0 +1,54 @@
+"""AdaIN loss on pictures that training never sees: what a run is judged by while it goes on."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from fastnst.metrics.adain import AdainTarget
+from fastnst.networks.vgg import Encoder
+
+from .data import as_tensor, to_float
+
+SIZE = 256
+"""Side of the square in the middle of each picture, in pixels: the packs' pictures are not much larger."""
+
+
+class Validation:
+    """Pairs of a photograph and a painting, and what VGG-19 wants of each.
+
+    Args:
+        vgg: the scoring network.
+        contents: photographs that are held out of training.
+        styles: as many paintings.
+        device: where the networks are.
+    """
+
+    def __init__(self, vgg: Encoder, contents: list[Image.Image], styles: list[Image.Image], device: torch.device) -> None:
+        self.vgg, self.device = vgg, device
+        self.pairs: list[tuple[Tensor, Tensor]] = [
+            (self._square(content), self._square(style)) for content, style in zip(contents, styles, strict=True)
+        ]
+        self.targets: list[AdainTarget] = []
+
+    def _square(self, picture: Image.Image) -> Tensor:
+        return to_float(as_tensor(ImageOps.fit(picture, (SIZE, SIZE), Image.Resampling.BICUBIC)).unsqueeze(0)).to(self.device)
+
+    @torch.no_grad()
+    def __call__(self, stylize: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
+        """Means over the pairs of the content term, the style term, and content + 10 x style; pictures rounded to 8 bits."""
+        if not self.targets:
+            self.targets = [AdainTarget(self.vgg.features(content), self.vgg.features(style)) for content, style in self.pairs]
+        scores = []
+        for (content, style), target in zip(self.pairs, self.targets, strict=True):
+            picture = (stylize(content, style).float().clamp(0, 1) * 255).round() / 255
+            scores.append(target.score(self.vgg.features(picture)))
+        return {
+            "validation_content": statistics.fmean(score.content for score in scores),
+            "validation_style": statistics.fmean(score.style for score in scores),
+            "validation_loss": statistics.fmean(score.loss for score in scores),
+        }
