@@ -41,7 +41,7 @@ VARIANTS["amd64"] = VARIANTS["x86_64"]
 SMALL = ["-Os", "-ffunction-sections"]
 """For what is never hot: glue, readers of files, what hands rows on, and the baseline where every processor of ten years has a
 better variant."""
-COLD = {"adain", "codec", "fields", "graph", "model", "pnm", "spool", "tiles", "wct"}
+COLD = {"adain", "codec", "fields", "graph", "model", "palette", "pnm", "spool", "tiles", "wct"}
 SHORT = ["-O2"]
 """For what calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster."""
 # Kernels: exceptions begin and end outside of them.
@@ -138,10 +138,10 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     machine = platform.machine().lower()
     engine = [compile_file(*each) for each in sources(machine)]
     ops = [compile_file(*each) for each in operations(machine)]
-    bind = compile_file("bind", ROOT / "csrc" / "bind.cpp", [*python, *SMALL])
+    bind = [compile_file(path.stem, path, [*python, *SMALL]) for path in sorted((ROOT / "csrc").glob("bind*.cpp"))]
     main = compile_file("stylize_main", ROOT / "csrc" / "stylize_main.cpp", SMALL)
     shared = shlex.join(["-shared", *dynamic, *link])
-    lines.append(f"build {module}: link {' '.join([bind, *engine, *ops])}\n  flags = {shared}")
+    lines.append(f"build {module}: link {' '.join([*bind, *engine, *ops])}\n  flags = {shared}")
     lines.append(f"build {executable}: link {' '.join([main, *engine])}\n  flags = {shlex.join(link)}")
     return "\n".join(lines) + "\n"
 

@@ -18,6 +18,7 @@
 #include "base/png.h"
 #include "base/sha256.h"
 #include "base/yuv.h"
+#include "bind_palette.h"
 #include "engine/adain.h"
 #include "engine/eigen.h"
 #include "engine/generator.h"
@@ -213,10 +214,11 @@ void bind_adain_engine(py::module_& module) {
            })
       .def("stylize_tiled",
            [](const AdainEngine& engine, const Passage& content, const Statistics& mean, const Statistics& std, double alpha,
-              const Tiling& tiling, const std::string& folder) {
+              const Tiling& tiling, const std::string& folder, const std::optional<Palette>& palette) {
              check_alpha(alpha);
              const Look style{as_vector(mean), as_vector(std)};
-             without_lock([&] { engine.stylize(content, style, alpha, tiling, folder); });
+             run_with_palette(content, palette, folder,
+                              [&](const Passage& passage) { engine.stylize(passage, style, alpha, tiling, folder); });
            })
       .def("working_bytes", &AdainEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("threads") = 1);
 }
@@ -298,10 +300,11 @@ void bind_wct_engine(py::module_& module) {
            })
       .def("stylize_tiled",
            [](const WctEngine& engine, const Passage& content, const Levels& levels, const std::vector<ColoringTuple>& look,
-              double alpha, const Tiling& tiling, const std::string& folder) {
+              double alpha, const Tiling& tiling, const std::string& folder, const std::optional<Palette>& palette) {
              check_alpha(alpha);
              const std::vector<Coloring> style = as_colorings(look);
-             without_lock([&] { engine.stylize(content, levels, style, alpha, tiling, folder); });
+             run_with_palette(content, palette, folder,
+                              [&](const Passage& passage) { engine.stylize(passage, levels, style, alpha, tiling, folder); });
            })
       .def("working_bytes", &WctEngine::working_bytes, py::arg("height"), py::arg("width"), py::arg("levels"),
            py::arg("threads") = 1);
@@ -632,6 +635,7 @@ PYBIND11_MODULE(_engine, module) {
   module.def("load", &load, py::arg("data"));
   bind_tiles(module);
   bind_png(module);
+  bind_palette(module);
   bind_adain_engine(module);
   bind_wct_engine(module);
   bind_yuv(module);

@@ -20,6 +20,7 @@
 #include "base/spool.h"
 #include "engine/adain.h"
 #include "engine/generator.h"
+#include "engine/palette.h"
 #include "engine/wct.h"
 
 namespace {
@@ -27,10 +28,11 @@ namespace {
 using namespace fastnst;
 
 constexpr const char* kUsage =
-    "usage: fastnst-stylize MODEL.fnst CONTENT [STYLE] -o OUT [--alpha A] [--levels L,L...] [--threads N]\n"
-    "                       [--max-memory BYTES] [--overwrite]\n"
+    "usage: fastnst-stylize MODEL.fnst CONTENT [STYLE] -o OUT [--alpha A] [--palette P] [--levels L,L...]\n"
+    "                       [--threads N] [--max-memory BYTES] [--overwrite]\n"
     "  CONTENT, STYLE and OUT are binary PPM or PAM pictures; - is standard input or output.\n"
-    "  A model that translates pictures by itself takes no STYLE, alpha or levels.\n"
+    "  A model that translates pictures by itself takes no STYLE, alpha, palette or levels.\n"
+    "  --palette: how far colours are moved to the style's, 0 = as the network makes them, 1 = all the way (default).\n"
     "  --levels chooses among the levels of a WCT model, such as 5,4,3,2,1; without it all that it has.\n"
     "  --max-memory, such as 512M or 2G: larger pictures are done in tiles, with the same pixels; default: 12 bytes for each\n"
     "  pixel, at least 64M, at most a quarter of the machine's.\n";
@@ -47,7 +49,8 @@ struct Usage {
 struct Options {
   std::string model, content, style, out;
   double alpha = 1;
-  std::vector<int> levels;  // none = all that the model has
+  std::optional<double> palette;  // 1 where it is not given
+  std::vector<int> levels;        // none = all that the model has
   int threads = int(std::max(1u, std::thread::hardware_concurrency()));
   uint64_t max_memory = 0;  // 0 = see budget()
   bool overwrite = false;
@@ -99,6 +102,8 @@ Options parse(int count, char** arguments) {
       options.out = value();
     else if (argument == "--alpha")
       options.alpha = parse_number(argument, value(), 0, 1);
+    else if (argument == "--palette")
+      options.palette = parse_number(argument, value(), 0, 1);
     else if (argument == "--levels")
       options.levels = parse_levels(argument, value());
     else if (argument == "--threads")
@@ -268,6 +273,7 @@ class Style {
     std::vector<uint8_t> row(3 * size_t(width)), alpha(row.size() / 3);
     for (int64_t y = 0; y < input_.size().height; y++) {
       input_.read(1, row.data(), alpha.data());
+      sums_.add(row.data(), width, 1);
       rows_.write(uint64_t(y * width * 3), row.data(), row.size());
     }
   }
@@ -284,16 +290,18 @@ class Style {
             options_.threads};
   }
   uint64_t budget() const { return ::budget(options_, input_.pixels()); }
+  Colors colors() const { return sums_.colors(); }
 
  private:
   const Options& options_;
   Input input_;
   Spool rows_;
+  ColorSums sums_;
 };
 
 void run_generator(const Model& model, const Options& options) {
-  if (!options.style.empty() || !options.levels.empty() || options.alpha != 1)
-    throw Usage{options.model + " translates pictures by itself: it takes no style, alpha or levels"};
+  if (!options.style.empty() || !options.levels.empty() || options.alpha != 1 || options.palette)
+    throw Usage{options.model + " translates pictures by itself: it takes no style, alpha, palette or levels"};
   const GeneratorEngine engine(model);
   Input content(options.content);
   const auto [height, width, has_alpha, pam] = content.size();
@@ -305,6 +313,18 @@ void run_generator(const Model& model, const Options& options) {
   Output out(options, content.size());
   out.write(height, target.data(), alpha.data());
   out.finish();
+}
+
+// Calls work(passage) for the content with the palette step behind it.
+template <typename Work>
+void with_palette(const Options& options, const Passage& content, const Colors& style, Work&& work) {
+  const double strength = options.alpha * options.palette.value_or(1);
+  if (strength == 0) return work(content);
+  const uint64_t pixels = uint64_t(content.height) * uint64_t(content.width);
+  const bool in_memory = 3 * pixels <= budget(options, pixels) / 8;
+  Recoloring recoloring(content, style, strength, in_memory ? "" : folder_of(options));
+  work(recoloring.before());
+  recoloring.finish();
 }
 
 // Stylizes the content by work(passage, budget).
@@ -339,13 +359,15 @@ void run_adain(const Model& model, const Options& options) {
   const auto tiling = [&](const Passage& picture, uint64_t bytes, bool decodes) {
     return engine.tiling(picture.height, picture.width, options.threads, bytes, decodes);
   };
-  const Look look = [&] {
+  const auto [look, colors] = [&] {
     const Style style(options);
     const Passage passage = style.passage();
-    return engine.look(passage, tiling(passage, style.budget(), false));
+    return std::pair{engine.look(passage, tiling(passage, style.budget(), false)), style.colors()};
   }();
-  run_content(options, [&](const Passage& content, uint64_t bytes) {
-    engine.stylize(content, look, options.alpha, tiling(content, bytes, true), folder_of(options));
+  run_content(options, [&, &look = look, &colors = colors](const Passage& content, uint64_t bytes) {
+    with_palette(options, content, colors, [&](const Passage& passage) {
+      engine.stylize(passage, look, options.alpha, tiling(passage, bytes, true), folder_of(options));
+    });
   });
 }
 
@@ -355,13 +377,15 @@ void run_wct(const Model& model, const Options& options) {
   const auto tiling = [&](const Passage& picture, uint64_t bytes, bool decodes) {
     return engine.tiling(picture.height, picture.width, levels, options.threads, bytes, decodes);
   };
-  const std::vector<Coloring> look = [&] {
+  const auto [look, colors] = [&] {
     const Style style(options);
     const Passage passage = style.passage();
-    return engine.look(passage, levels, tiling(passage, style.budget(), false));
+    return std::pair{engine.look(passage, levels, tiling(passage, style.budget(), false)), style.colors()};
   }();
-  run_content(options, [&](const Passage& content, uint64_t bytes) {
-    engine.stylize(content, levels, look, options.alpha, tiling(content, bytes, true), folder_of(options));
+  run_content(options, [&, &look = look, &colors = colors](const Passage& content, uint64_t bytes) {
+    with_palette(options, content, colors, [&](const Passage& passage) {
+      engine.stylize(passage, levels, look, options.alpha, tiling(passage, bytes, true), folder_of(options));
+    });
   });
 }
 

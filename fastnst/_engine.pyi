@@ -6,6 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
+_Palette = tuple[_Statistics, float]  # the style's colours, and the strength
+
+class ColorSums:
+    def __init__(self) -> None: ...
+    def add(self, rows: NDArray[np.uint8], threads: int) -> None: ...
+    def colors(self) -> _Statistics: ...
+
+def map_colors(picture: NDArray[np.uint8], source: _Statistics, target: _Statistics, strength: float, threads: int) -> None: ...
 
 class Tiling:
     height: int
@@ -50,6 +58,7 @@ class AdainModel:
         alpha: float,
         tiling: Tiling,
         folder: bytes,
+        palette: _Palette | None,
     ) -> None: ...
     def working_bytes(self, height: int, width: int, threads: int = 1) -> int: ...
 
@@ -78,6 +87,7 @@ class WctModel:
         alpha: float,
         tiling: Tiling,
         folder: bytes,
+        palette: _Palette | None,
     ) -> None: ...
     def working_bytes(self, height: int, width: int, levels: Sequence[int], threads: int = 1) -> int: ...
 

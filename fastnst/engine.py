@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst import _engine
-from fastnst._engine import AdainFeatures, AdainModel, GeneratorModel, Passage, Tiling, WctFeatures, WctModel
+from fastnst._engine import AdainFeatures, AdainModel, ColorSums, GeneratorModel, Passage, Tiling, WctFeatures, WctModel
+from fastnst.palette import Colors, Palette, colors_of
 
 Image = NDArray[np.uint8]
 Features: TypeAlias = AdainFeatures | WctFeatures
@@ -33,16 +34,17 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class Look:
-    """What AdaIN keeps of a style: mean and standard deviation of each feature channel, float64 [C]."""
+    """What AdaIN keeps of a style: mean and standard deviation of each feature channel, float64 [C], and the colours."""
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
+    colors: Colors | None = None  # for the palette step, which is left out without them
 
     @staticmethod
     def mix(looks: Sequence[Look], weights: Sequence[float]) -> Look:
         """The weighted sum of several looks; weights are taken as they are (normalise them first)."""
         mean = _weighted([look.mean for look in looks], weights)
-        return Look(mean, _weighted([look.std for look in looks], weights))
+        return Look(mean, _weighted([look.std for look in looks], weights), _mixed_colors(looks, weights))
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,10 @@ class Coloring:
 
 @dataclass(frozen=True)
 class WctLook:
-    """What WCT keeps of a style at every level that it was encoded at."""
+    """What WCT keeps of a style at every level that it was encoded at, and the colours."""
 
     levels: Mapping[int, Coloring]
+    colors: Colors | None = None  # for the palette step, which is left out without them
 
     @staticmethod
     def mix(looks: Sequence[WctLook], weights: Sequence[float]) -> WctLook:
@@ -75,11 +78,18 @@ class WctLook:
                     _weighted([look.levels[level].root for look in looks], weights),
                 )
                 for level in looks[0].levels
-            }
+            },
+            _mixed_colors(looks, weights),
         )
 
 
 AnyLook: TypeAlias = Look | WctLook
+
+
+def _mixed_colors(looks: Sequence[AnyLook], weights: Sequence[float]) -> Colors | None:
+    """None where a look has none."""
+    colors = [look.colors for look in looks if look.colors is not None]
+    return Colors.mix(colors, weights) if len(colors) == len(looks) else None
 
 
 class LayerTime(NamedTuple):
@@ -118,8 +128,8 @@ def _colorings(look: WctLook) -> _Levels:
     return [(level, coloring.mean, coloring.root) for level, coloring in look.levels.items()]
 
 
-def _wct_look(colorings: _Levels) -> WctLook:
-    return WctLook({level: Coloring(mean, root) for level, mean, root in colorings})
+def _wct_look(colorings: _Levels, colors: Colors) -> WctLook:
+    return WctLook({level: Coloring(mean, root) for level, mean, root in colorings}, colors)
 
 
 def _nowhere(_: object) -> None:
@@ -185,15 +195,16 @@ class Engine:
         return self._of_wct().encode(image, chosen, threads)
 
     def look(self, image: Image, threads: int | None = None, levels: Sequence[int] | None = None) -> AnyLook:
-        """The style statistics of ``image``, uint8 [H, W, 3], at each of ``levels``."""
+        """The style statistics of ``image``, uint8 [H, W, 3], at each of ``levels``, and its colours."""
         threads, chosen = threads or default_threads(), self._chosen(levels)
         if isinstance(self._model, AdainModel):
-            return Look(*self._model.encode(image, threads).statistics())
-        return _wct_look(self._of_wct().look(image, chosen, threads))
+            return Look(*self._model.encode(image, threads).statistics(), colors_of(image, threads))
+        return _wct_look(self._of_wct().look(image, chosen, threads), colors_of(image, threads))
 
     def decode(self, content: Features, look: AnyLook, alpha: float = 1.0, threads: int | None = None) -> Image:
         """The picture of ``content`` with its features blended ``alpha`` of the way to ``look``: uint8 [H, W, 3].
 
+        As the network makes it: the palette step is the caller's (:class:`fastnst.palette.Palette`).
         WCT goes on through the levels that ``content`` was encoded for, each with the same ``alpha``.
 
         Raises:
@@ -266,10 +277,13 @@ class Engine:
         threads: int | None = None,
         levels: Sequence[int] | None = None,
         tell: Tell = lambda _: None,
+        palette: Palette | None = None,
     ) -> None:
         """Encode and decode a picture of ``size`` (height, width) tile by tile, with the pixels of the whole at once.
 
         Args:
+            palette: the palette step that follows. It has to see the whole picture first, which is put aside in ``folder``
+                until then: 3 bytes for each pixel.
             folder: where features lie between the two passes, in a file without a name, unless the tiling keeps them in memory.
 
         Raises:
@@ -277,15 +291,16 @@ class Engine:
             RuntimeError: the disk is full or fails; names ``folder``.
         """
         passage, chosen = Passage(*size, read, write, tell, threads or default_threads()), self._chosen(levels)
+        step = (palette.colors, palette.strength) if palette is not None and palette.strength else None
         if isinstance(self._model, AdainModel):
             if not isinstance(look, Look):
                 raise ValueError("this is an AdaIN model: it takes looks of AdaIN models")
-            self._model.stylize_tiled(passage, look.mean, look.std, alpha, tiling, os.fsencode(folder))
+            self._model.stylize_tiled(passage, look.mean, look.std, alpha, tiling, os.fsencode(folder), step)
             return
         wct = self._of_wct()
         if not isinstance(look, WctLook):
             raise ValueError("this is a WCT model: it takes looks of WCT models")
-        wct.stylize_tiled(passage, chosen, _colorings(look), alpha, tiling, os.fsencode(folder))
+        wct.stylize_tiled(passage, chosen, _colorings(look), alpha, tiling, os.fsencode(folder), step)
 
     def look_tiled(
         self,
@@ -296,10 +311,22 @@ class Engine:
         levels: Sequence[int] | None = None,
     ) -> AnyLook:
         """As :meth:`look`, tile by tile; WCT reads the picture once for each level."""
-        passage, chosen = Passage(*size, read, _nowhere, _nowhere, threads or default_threads()), self._chosen(levels)
+        threads, sums, seen = threads or default_threads(), ColorSums(), 0
+
+        def read_and_sum(first: int, rows: Image) -> None:
+            nonlocal seen
+            read(first, rows)
+            new = rows[max(0, seen - first) :]  # of the first pass
+            if len(new):
+                sums.add(new, threads)
+            seen = max(seen, first + len(rows))
+
+        passage, chosen = Passage(*size, read_and_sum, _nowhere, _nowhere, threads), self._chosen(levels)
         if isinstance(self._model, AdainModel):
-            return Look(*self._model.look_tiled(passage, tiling))
-        return _wct_look(self._of_wct().look_tiled(passage, chosen, tiling))
+            mean, std = self._model.look_tiled(passage, tiling)
+            return Look(mean, std, Colors(*sums.colors()))
+        colorings = self._of_wct().look_tiled(passage, chosen, tiling)
+        return _wct_look(colorings, Colors(*sums.colors()))
 
     @staticmethod
     def mix(looks: Sequence[AnyLook], weights: Sequence[float]) -> AnyLook:

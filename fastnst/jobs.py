@@ -50,6 +50,7 @@ class Settings:
     style_size: int | None = None  # short side in pixels; 0 = as it is; None shrinks to DEFAULT_STYLE_SIZE what is larger
     alpha: float = 1.0
     preserve_color: bool = False
+    palette: float | None = None  # how far colours go to the style's, 0..1; None = all the way, or with preserve_color not
     size: int = 0  # short side in pixels; 0 = as it is
     levels: Sequence[int] | None = None  # of a WCT model; None = all
     smooth: float | None = None  # of videos, 0..1, see fastnst.video.stability; None = the usual for the kind of model
@@ -59,7 +60,7 @@ class Settings:
 def check(stylizer: Stylizer, settings: Settings) -> None:
     """Raise UsageError if the model needs a style and has none, or takes none and is told of one."""
     told = settings.styles or settings.weights or settings.alpha != 1 or settings.levels or settings.style_size is not None
-    if stylizer.engine.translates and (told or settings.smooth is not None):
+    if stylizer.engine.translates and (told or settings.smooth is not None or settings.palette is not None):
         raise UsageError(NO_STYLE)
     if not stylizer.engine.translates and not settings.styles:
         raise UsageError("this model needs a STYLE")
@@ -202,7 +203,7 @@ def _do_tiled(
 ) -> Report:
     start = time.perf_counter()
     levels = None if settings.levels is None else tuple(settings.levels)
-    manner = Manner(look, settings.alpha, settings.preserve_color, levels)
+    manner = Manner(look, settings.alpha, settings.preserve_color, levels, settings.palette)
     budget = stylizer.budget(rows.height, rows.width)
     outcome = stylize_rows(rows, again, task.output, stylizer, manner, budget, worker, on_part)
     seconds = {"style": 0.0, **outcome.seconds, "total": time.perf_counter() - start}
@@ -221,7 +222,9 @@ def _do_whole(
     start: float,
 ) -> Report:
     read = time.perf_counter()
-    job = worker.submit(stylizer.run, pixels, look, settings.alpha, settings.preserve_color, settings.levels)
+    job = worker.submit(
+        stylizer.run, pixels, look, settings.alpha, settings.preserve_color, settings.levels, settings.palette
+    )
     styled = awaited(job)
     done = time.perf_counter()
     save_picture(Picture(Image.fromarray(styled.pixels), alpha), task.output)
@@ -290,7 +293,7 @@ def video_recipe(look: AnyLook | None, settings: Settings) -> Recipe:
     if smooth and not isinstance(look, Look):
         raise ValueError("--smooth is for AdaIN models: WCT takes statistics of the content at every level anew")
     levels = None if settings.levels is None else tuple(settings.levels)
-    return Recipe(look, settings.alpha, settings.preserve_color, levels, smooth)
+    return Recipe(look, settings.alpha, settings.preserve_color, levels, smooth, settings.palette)
 
 
 def _resized(picture: Picture, size: int, path: Path) -> Picture:

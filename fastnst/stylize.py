@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastnst.engine import AnyLook, Engine, Look, ModelError, WctLook
+from fastnst.engine import AnyLook, Engine, Look, ModelError, WctLook, default_threads
 from fastnst.images import Picture, to_srgb
 from fastnst.memory import default_budget, parse_bytes
+from fastnst.palette import Palette
 
 __all__ = ["Look", "ModelError", "ModelInfo", "Styled", "Stylizer", "WctLook", "keep_color", "models"]
 
@@ -137,6 +138,7 @@ class Stylizer:
         weights: Sequence[float] | None = ...,
         preserve_color: bool = ...,
         levels: Sequence[int] | None = ...,
+        palette: float | None = ...,
     ) -> Image.Image: ...
 
     @overload
@@ -148,6 +150,7 @@ class Stylizer:
         weights: Sequence[float] | None = ...,
         preserve_color: bool = ...,
         levels: Sequence[int] | None = ...,
+        palette: float | None = ...,
     ) -> Pixels: ...
 
     def __call__(
@@ -158,6 +161,7 @@ class Stylizer:
         weights: Sequence[float] | None = None,
         preserve_color: bool = False,
         levels: Sequence[int] | None = None,
+        palette: float | None = None,
     ) -> Image.Image | Pixels:
         """``content`` in the style of ``style``, or as a generator translates it, of the same size and kind.
 
@@ -172,10 +176,13 @@ class Stylizer:
             preserve_color: keep the content's colours, see :func:`keep_color`.
             levels: which levels of a WCT model to run, from the deepest to the first in whatever order they are given; without
                 it all that the model has.
+            palette: how far the colours of the result are moved to the style's mean and covariance by one linear map
+                (:mod:`fastnst.palette`): 0 = not at all, 1 = all the way, which is the default; times ``alpha``. With
+                ``preserve_color`` there is no such step.
 
         Raises:
-            ValueError: wrong dtype, shape, size, ``alpha``, ``weights`` or ``levels``; no style, or one that the model does not
-                take.
+            ValueError: wrong dtype, shape, size, ``alpha``, ``weights``, ``levels`` or ``palette``; no style, or one that the
+                model does not take.
         """
         look = None
         if not self.engine.translates:
@@ -185,9 +192,9 @@ class Stylizer:
         elif style is not None or weights is not None:
             raise ValueError(NO_STYLE)
         if not isinstance(content, Image.Image):
-            return self.run(_checked(content, "content"), look, alpha, preserve_color, levels).pixels
+            return self.run(_checked(content, "content"), look, alpha, preserve_color, levels, palette).pixels
         picture = to_srgb(content)
-        pixels = self.run(np.asarray(picture.rgb), look, alpha, preserve_color, levels).pixels
+        pixels = self.run(np.asarray(picture.rgb), look, alpha, preserve_color, levels, palette).pixels
         return Picture(Image.fromarray(pixels), picture.alpha).image()
 
     def encode_style(self, style: Image.Image | Pixels, levels: Sequence[int] | None = None) -> AnyLook:
@@ -223,6 +230,7 @@ class Stylizer:
         alpha: float = 1.0,
         preserve_color: bool = False,
         levels: Sequence[int] | None = None,
+        palette: float | None = None,
     ) -> Styled:
         """As a call, for pixels and a look that are ready; also says how long each step took.
 
@@ -233,7 +241,7 @@ class Stylizer:
             raise ValueError(f"alpha must lie in 0..1, not {alpha}")
         start = encoded = time.perf_counter()
         if look is None:
-            if alpha != 1 or levels is not None:
+            if alpha != 1 or levels is not None or palette is not None:
                 raise ValueError(NO_STYLE)
             self._check_whole(*content.shape[:2])
             pixels = self.engine.translate(content, self.threads)
@@ -244,6 +252,8 @@ class Stylizer:
             encoded = time.perf_counter()
             pixels = self.engine.decode(features, look, alpha, self.threads)
         decoded = time.perf_counter()
+        if step := palette_step(look, alpha, preserve_color, palette):
+            step.apply(pixels, self.threads or default_threads())
         if preserve_color:
             pixels = keep_color(content, pixels)
         return Styled(pixels, encoded - start, decoded - encoded, time.perf_counter() - decoded)
@@ -308,6 +318,22 @@ def _shares(weights: Sequence[float] | None, styles: int) -> list[float]:
 
 
 # ---- colour -----------------------------------------------------------------------------------------------------------------
+
+
+def palette_step(look: AnyLook | None, alpha: float, preserve_color: bool, palette: float | None) -> Palette | None:
+    """The palette step of a picture in this look, if there is one; arguments as for :class:`Stylizer`.
+
+    Raises:
+        ValueError: ``palette`` is not in 0..1, or asked for together with ``preserve_color``.
+    """
+    if palette is not None and not 0 <= palette <= 1:
+        raise ValueError(f"palette must lie in 0..1, not {palette}")
+    if palette and preserve_color:
+        raise ValueError("palette takes the style's colours and preserve_color the content's: choose one")
+    if look is None or look.colors is None or preserve_color or palette == 0 or alpha == 0:
+        return None
+    return Palette(look.colors, alpha * (1.0 if palette is None else palette))
+
 
 # ITU-R BT.601 luma in units of 1/65536, as in JPEG. The sum is 65536, so that grey of any level is its own luma.
 _LUMA = np.array([19595, 38470, 7471], np.int32)

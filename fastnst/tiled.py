@@ -17,10 +17,11 @@ from fastnst.images import ImageError, Picture, atomic_output
 from fastnst.streams import Rows, RowWriter, WholeWriter, open_writer
 from fastnst.streams.base import Samples
 from fastnst.streams.files import WRITE_SUFFIXES
-from fastnst.stylize import Stylizer, keep_color
+from fastnst.stylize import Stylizer, keep_color, palette_step
 from fastnst.threads import awaited
 
 _BLEND_BYTES = 16 << 20  # of keep_color and Pillow for one piece
+_PALETTE_BYTES = 1 << 20  # of the rows that the palette step reads back at a time
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Manner:
     alpha: float = 1.0
     preserve_color: bool = False
     levels: tuple[int, ...] | None = None
+    palette: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,9 @@ def stylize_rows(
         around = content.memory + writer.memory
         if manner.preserve_color or content.alpha:
             around += (0 if again is content else again.memory) + _BLEND_BYTES
+        palette = palette_step(manner.look, manner.alpha, manner.preserve_color, manner.palette)
+        if palette:
+            around += _PALETTE_BYTES
         try:
             tiling = stylizer.engine.tiling(size, max(0, budget - around), stylizer.threads, manner.levels)
         except ValueError as error:
@@ -88,6 +93,7 @@ def stylize_rows(
             stylizer.threads,
             manner.levels,
             tell,
+            palette,
         )
         awaited(job)
         end = time.perf_counter()

@@ -127,6 +127,12 @@ struct AffineRow {
   int16_t* wide_target;
 };
 
+// A linear map of colours in units of 2^-kColorBits; see palette.h.
+constexpr int kColorBits = 13;
+struct ColorMap {
+  int32_t matrix[3][3], offset[3];
+};
+
 struct Kernels {
   const char* name;
   bool (*supported)();
@@ -148,6 +154,10 @@ struct Kernels {
   void (*wide_row)(const AffineRow&);
   void (*window_row)(const WindowRow&);
   void (*output_row)(const OutputRow&);
+  // Adds the sums of `pixels` colours and of their products to r, g, b, rr, rg, rb, gg, gb, bb.
+  void (*color_sums)(const uint8_t* rgb, int64_t pixels, uint64_t* sums);
+  // Maps `pixels` colours in place.
+  void (*map_colors)(const ColorMap& map, uint8_t* rgb, int64_t pixels);
   // Where it pays; elsewhere null, and five pixels are a block of conv_row.
   void (*picture_row)(const PictureRow&);
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/kernels_color.h"
 #include "engine/kernels_winograd.h"
 
 namespace fastnst {
@@ -112,6 +113,8 @@ constexpr Kernels make_kernels(const char* name, bool (*supported)(), void (*dep
           wide_row,
           window_row<Windows>,
           output_row<Windows>,
+          color_sums,
+          map_colors,
           picture};
 }
 

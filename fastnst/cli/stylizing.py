@@ -64,6 +64,7 @@ def _settings(arguments: argparse.Namespace, styles: Sequence[Path]) -> Settings
         style_size=arguments.style_size,
         alpha=arguments.alpha,
         preserve_color=arguments.preserve_color,
+        palette=arguments.palette,
         size=arguments.size,
         levels=arguments.levels,
         smooth=arguments.smooth,

@@ -6,19 +6,21 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from fastnst.engine import Look
+from fastnst.engine import Look, default_threads
 from fastnst.images import scaled_size
-from fastnst.stylize import Pixels, Stylizer, keep_color
+from fastnst.palette import colors_of
+from fastnst.stylize import Pixels, Stylizer, keep_color, palette_step
 from fastnst.video.container import named_errors, pyav
 from fastnst.video.frames import VideoError
 from fastnst.video.pipeline import Recipe
-from fastnst.video.stability import Average, follow, steady_look
+from fastnst.video.stability import Average, follow, follow_colors, steady_look
 
 _TITLE = "fastnst"
 _DEVICES = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
@@ -51,6 +53,14 @@ class Live:
             self._average = follow(self._average, now, recipe.smooth)
             look = steady_look(look, now, self._average)
         styled = self._engine.decode(content, look, recipe.alpha, self._threads)
+        if palette := palette_step(look, recipe.alpha, recipe.preserve_color, recipe.palette):
+            threads = self._threads or default_threads()
+            source = colors_of(styled, threads)
+            if self._average is not None:
+                past = None if self._average.begins else self._average.colors
+                source = follow_colors(past, source, recipe.smooth)
+                self._average = replace(self._average, colors=source)
+            palette.apply(styled, threads, source)
         return keep_color(pixels, styled) if recipe.preserve_color else styled
 
 

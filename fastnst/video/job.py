@@ -165,7 +165,7 @@ def _fingerprint(stylizer: Stylizer, recipe: Recipe, size: int) -> str:
         arrays += [np.array([level]), coloring.mean, coloring.root]
     for array in arrays:
         whole.update(array.tobytes())
-    whole.update(json.dumps([recipe.alpha, recipe.preserve_color, recipe.levels, recipe.smooth, size]).encode())
+    whole.update(json.dumps([recipe.alpha, recipe.preserve_color, recipe.levels, recipe.smooth, recipe.palette, size]).encode())
     return whole.hexdigest()
 
 

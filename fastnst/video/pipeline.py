@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from PIL import Image
 
 from fastnst.engine import AnyLook, Look, default_threads
-from fastnst.stylize import Pixels, Stylizer, keep_color
+from fastnst.palette import Colors, Palette, colors_of
+from fastnst.stylize import Pixels, Stylizer, keep_color, palette_step
 from fastnst.threads import awaited, room_for_threads
 from fastnst.video.color import Coding, Plane
 from fastnst.video.frames import Frame, Source
-from fastnst.video.stability import Average, follow, steady_look
+from fastnst.video.stability import Average, follow, follow_colors, steady_look
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Recipe:
     preserve_color: bool = False
     levels: tuple[int, ...] | None = None
     smooth: float = 0.0  # how slowly the content's statistics follow the frames: 0 = at once; only for AdaIN
+    palette: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,12 @@ class Done:
 
 @dataclass
 class _Step:
-    """A frame on its way. What it owes to the next one are two promises."""
+    """A frame on its way. What it owes to the next one are three promises."""
 
     frame: Frame
     before: _Step | None
     average: Future[Average | None] = field(default_factory=Future)
+    colors: Future[Colors | None] = field(default_factory=Future)  # that the palette step starts from
     planes: Future[tuple[Plane, ...]] | None = field(default_factory=Future)  # None where an earlier run made them
 
 
@@ -116,6 +119,7 @@ class Pipeline:
     def _finished(self, frame: Frame) -> _Step:
         step = _Step(frame, None, planes=None)
         step.average.set_result(self._average)
+        step.colors.set_result(self._average.colors if self._average else None)
         return step
 
     def _do(self, step: _Step) -> Done:
@@ -125,15 +129,19 @@ class Pipeline:
             repeated = before is not None and step.frame.looks_like(before.frame)
             if before is not None and repeated:
                 step.average.set_result(before.average.result())
+                step.colors.set_result(before.colors.result())
             if before is not None and repeated and before.planes is not None:
                 planes = before.planes.result()
             else:
                 planes = self._target.from_rgb(self._stylized(step, before))
             step.planes.set_result(planes)
-            return Done(Frame(planes, step.frame.time), step.average.result(), repeated)
+            average = step.average.result()
+            if average is not None:
+                average = replace(average, colors=step.colors.result())
+            return Done(Frame(planes, step.frame.time), average, repeated)
         except BaseException as error:
             # Whoever waits for this frame must not wait for ever.
-            for promise in (step.average, step.planes):
+            for promise in (step.average, step.colors, step.planes):
                 if not promise.done():
                     promise.set_exception(error)
             raise
@@ -144,9 +152,11 @@ class Pipeline:
         look = recipe.look
         if not recipe.smooth and not step.average.done():
             step.average.set_result(None)
+            step.colors.set_result(None)
         if look is None:
             styled = self._engine.translate(pixels, 1)
             return keep_color(pixels, styled) if recipe.preserve_color else styled
+        palette = palette_step(look, recipe.alpha, recipe.preserve_color, recipe.palette)
         content = self._engine.encode(pixels, 1, recipe.levels)
         if recipe.smooth and isinstance(look, Look):
             now = Look(*content.statistics())
@@ -157,7 +167,20 @@ class Pipeline:
             assert average is not None
             look = steady_look(look, now, average)
         styled = self._engine.decode(content, look, recipe.alpha, 1)
+        if palette:
+            self._recolor(styled, palette, step, before)
+        elif not step.colors.done():
+            step.colors.set_result(None)
         return keep_color(pixels, styled) if recipe.preserve_color else styled
+
+    def _recolor(self, styled: Pixels, palette: Palette, step: _Step, before: _Step | None) -> None:
+        """The palette step; with ``smooth`` it starts from colours that follow the frames, as the content's statistics do."""
+        now = colors_of(styled)
+        average = step.average.result()
+        if average is not None and not step.colors.done():
+            past = None if average.begins or before is None else before.colors.result()
+            step.colors.set_result(follow_colors(past, now, self._recipe.smooth))
+        palette.apply(styled, 1, step.colors.result() or now)
 
     def _resized(self, pixels: Pixels) -> Pixels:
         if (pixels.shape[1], pixels.shape[0]) == self._size:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst.engine import Look
+from fastnst.palette import Colors
 
 DEFAULT_SMOOTH = 0.5
 """Measured on the shipped AdaIN models: where a thing crosses a still scene, the rest of the picture changes 14 to 21 % less
@@ -30,17 +31,22 @@ class Average:
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
     last: Look
+    begins: bool = False  # a scene
+    colors: Colors | None = None  # those that the palette step started from, where there is one
 
-    def as_json(self) -> dict[str, list[float]]:
-        """Exactly, in JSON's types."""
+    def as_json(self) -> dict[str, Any]:
+        """Exactly, in JSON's types; ``begins`` is of no use to the next frame."""
         arrays = {"mean": self.mean, "std": self.std, "last_mean": self.last.mean, "last_std": self.last.std}
+        if self.colors is not None:
+            arrays |= {"colors_mean": self.colors.mean, "colors_covariance": self.colors.covariance}
         return {name: array.tolist() for name, array in arrays.items()}
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Average:
         """The inverse."""
         arrays = {name: np.asarray(values, np.float64) for name, values in data.items()}
-        return Average(arrays["mean"], arrays["std"], Look(arrays["last_mean"], arrays["last_std"]))
+        colors = Colors(arrays["colors_mean"], arrays["colors_covariance"]) if "colors_mean" in arrays else None
+        return Average(arrays["mean"], arrays["std"], Look(arrays["last_mean"], arrays["last_std"]), colors=colors)
 
 
 def follow(before: Average | None, now: Look, smooth: float) -> Average:
@@ -51,9 +57,14 @@ def follow(before: Average | None, now: Look, smooth: float) -> Average:
         smooth: 0 = only this frame counts, 1 = only the first one of a scene.
     """
     if before is None or change(before.last, now) > CUT:
-        return Average(now.mean, now.std, now)
+        return Average(now.mean, now.std, now, begins=True)
     mean = smooth * before.mean + (1 - smooth) * now.mean
     return Average(mean, smooth * before.std + (1 - smooth) * now.std, now)
+
+
+def follow_colors(before: Colors | None, now: Colors, smooth: float) -> Colors:
+    """The same for the colours of a decoded frame; ``before`` is None where a scene begins."""
+    return now if before is None else Colors.mix([before, now], [smooth, 1 - smooth])
 
 
 def change(a: Look, b: Look) -> float:

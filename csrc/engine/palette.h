@@ -1,0 +1,70 @@
+// The palette step: one linear map of the colours gives a picture the mean and covariance of its style's colours (the
+// Monge-Kantorovich map of Pitie and Kokaram, CVMP 2007). Colours are 8-bit RGB.
+//
+// The arithmetic, the same bytes on every machine. With S1 = sum of x and S2 = sum of x x^T over n pixels exactly, in float64:
+//   mean_i = S1_i / n,  covariance_ij = (n * S2_ij - S1_i * S1_j) / (n * n)
+//   A = covariance of the picture + kColorEpsilon I,  B = that of the style + kColorEpsilon I
+//   M = A^(1/2) B A^(1/2),  T = strength * (A^(-1/2) M^(1/2) A^(-1/2)) + (1 - strength) * I
+// with the roots and products of eigen.h, then rounded to integers, nearest, halves to even:
+//   matrix_ij = round(2^13 * T_ij)
+//   offset_i  = round(2^13 * ((strength * style.mean_i + (1 - strength) * mean_i) - ((T_i0 * mean_0 + T_i1 * mean_1) + T_i2 *
+//   mean_2)))
+// A pixel becomes clamp((matrix x + offset + 2^12) >> 13, 0, 255), in 32 bits: |T_ij| < 158 because no variance is above
+// 127.5^2, so no sum leaves +-1.2 * 10^9.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/spool.h"
+#include "engine/kernels.h"
+#include "engine/tiles.h"
+
+namespace fastnst {
+
+// 1e-5 for values 0..1. It bounds T where a picture has hardly any variance along an axis.
+constexpr double kColorEpsilon = 1e-5 * 255 * 255;
+
+// Mean [3] and covariance [3][3] of the colours of a picture.
+struct Colors {
+  std::array<double, 3> mean;
+  std::array<double, 9> covariance;
+};
+
+// The exact sums behind the colours of a picture that is seen in parts.
+class ColorSums {
+ public:
+  void add(const uint8_t* rgb, int64_t pixels, int threads);
+  Colors colors() const;
+
+ private:
+  uint64_t count_ = 0;
+  std::array<uint64_t, 9> sums_{};
+};
+
+// The map from the colours of a picture to those of a style. Throws std::invalid_argument if a number is not finite, or none
+// that a picture can have.
+ColorMap color_map(const Colors& picture, const Colors& style, double strength);
+
+// In place.
+void map_colors(const ColorMap& map, uint8_t* rgb, int64_t pixels, int threads);
+
+// The palette step where it follows a picture that arrives in rows: they are put aside until all of them have been seen.
+class Recoloring {
+ public:
+  // `folder`: see Spool.
+  Recoloring(const Passage& passage, const Colors& style, double strength, const std::string& folder);
+
+  // The passage that rows are to be written to instead.
+  Passage before() const;
+  // Hands on the picture with its colours mapped.
+  void finish();
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace fastnst
