@@ -222,9 +222,7 @@ def _do_whole(
     start: float,
 ) -> Report:
     read = time.perf_counter()
-    job = worker.submit(
-        stylizer.run, pixels, look, settings.alpha, settings.preserve_color, settings.levels, settings.palette
-    )
+    job = worker.submit(stylizer.run, pixels, look, settings.alpha, settings.preserve_color, settings.levels, settings.palette)
     styled = awaited(job)
     done = time.perf_counter()
     save_picture(Picture(Image.fromarray(styled.pixels), alpha), task.output)

@@ -1,7 +1,7 @@
 """The palette step: after decoding, one linear map gives the picture the mean and covariance of its style's colours.
 
-The map is the one that moves colours least (Monge-Kantorovich; Pitie and Kokaram, CVMP 2007). Sums are exact, the map is rounded
-to integers, and ``csrc/engine/palette.h`` says in which order everything is computed: the same bytes on every machine.
+The map is the one that moves colours least (Monge-Kantorovich; Pitie and Kokaram, CVMP 2007). Sums are exact, the map is
+rounded to integers, and ``csrc/engine/palette.h`` says in which order everything is computed: the same bytes on every machine.
 ``fastnst.ops.color_transfer`` is the same step for training.
 """
 

@@ -21,7 +21,7 @@ from fastnst.stylize import Stylizer, keep_color, palette_step
 from fastnst.threads import awaited
 
 _BLEND_BYTES = 16 << 20  # of keep_color and Pillow for one piece
-_PALETTE_BYTES = 1 << 20  # of the rows that the palette step reads back at a time
+_PALETTE_BYTES = 1 << 15  # of the rows that the palette step reads back at a time
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def stylize_rows(
             around += (0 if again is content else again.memory) + _BLEND_BYTES
         palette = palette_step(manner.look, manner.alpha, manner.preserve_color, manner.palette)
         if palette:
-            around += _PALETTE_BYTES
+            around += max(_PALETTE_BYTES, 3 * content.width)
         try:
             tiling = stylizer.engine.tiling(size, max(0, budget - around), stylizer.threads, manner.levels)
         except ValueError as error:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from numpy_engine import Lcg, pair_like, random_cascade, random_model, random_picture, three_levels
 
 from fastnst._engine import Tiling
-from fastnst.engine import Engine
+from fastnst.engine import Engine, Look, WctLook
 from fastnst.modelfile import Model, to_bytes
 from fastnst.stylize import Stylizer
 
@@ -87,10 +87,11 @@ def test_looks_in_tiles_equal_those_of_the_whole_picture(tmp_path: Path) -> None
                 np.testing.assert_array_equal(one, other)
 
 
-def arrays(look: object) -> list[NDArray[np.float64]]:
-    levels = getattr(look, "levels", None)
-    parts = list(levels.values()) if levels else [look]
-    return [array for part in parts for array in vars(part).values()]
+def arrays(look: Look | WctLook) -> list[NDArray[np.float64]]:
+    colors = list(look.colors or ())
+    if isinstance(look, Look):
+        return [look.mean, look.std, *colors]
+    return [array for coloring in look.levels.values() for array in (coloring.mean, coloring.root)] + colors
 
 
 def test_rows_are_read_once_and_in_order(tmp_path: Path) -> None:

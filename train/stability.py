@@ -37,7 +37,14 @@ class Motion:
         angle, scale = turn * TURN, 1 + zoom * ZOOM
         cos, sin = scale * angle.cos(), scale * angle.sin()
         height, width = size
-        rows = [cos, -sin * height / width, shift_x * SHIFT * 2 / width, sin * width / height, cos, shift_y * SHIFT * 2 / height]
+        rows = [
+            cos,
+            -sin * height / width,
+            shift_x * SHIFT * 2 / width,
+            sin * width / height,
+            cos,
+            shift_y * SHIFT * 2 / height,
+        ]
         theta = torch.stack(rows, 1).view(batch, 2, 3).to(device)
         self.grid = F.affine_grid(theta, [batch, 3, height, width], align_corners=False)
 

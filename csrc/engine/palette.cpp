@@ -14,7 +14,7 @@ namespace fastnst {
 namespace {
 
 constexpr int64_t kGrain = 16384;        // pixels that a thread takes at a time
-constexpr int64_t kBandBytes = 1 << 20;  // of rows that are read back at a time
+constexpr int64_t kBandBytes = 1 << 15;  // of rows that are read back at a time
 constexpr double kMostVariance = 127.5 * 127.5;
 constexpr size_t kPairs[6][2] = {{0, 0}, {0, 1}, {0, 2}, {1, 1}, {1, 2}, {2, 2}};  // as color_sums has them
 
@@ -100,7 +100,7 @@ void map_colors(const ColorMap& map, uint8_t* rgb, int64_t pixels, int threads) 
 }
 
 struct Recoloring::State {
-  Passage passage;
+  const Passage& passage;
   Colors style;
   double strength;
   Spool spool;
@@ -115,15 +115,22 @@ Recoloring::Recoloring(const Passage& passage, const Colors& style, double stren
                        {checked_multiply(checked_multiply(uint64_t(passage.height), uint64_t(passage.width)), 3), folder},
                        {}}) {}
 
+Recoloring::~Recoloring() = default;
+
 Passage Recoloring::before() const {
-  Passage before = state_->passage;
-  before.write = [state = state_](const uint8_t* rows, int64_t count) {
-    const uint64_t pixels = uint64_t(count) * uint64_t(state->passage.width);
-    state->sums.add(rows, int64_t(pixels), state->passage.threads);
-    state->spool.write(state->written, rows, 3 * pixels);
-    state->written += 3 * pixels;
-  };
-  return before;
+  State& state = *state_;
+  const Passage& after = state.passage;
+  return {after.height,
+          after.width,
+          [&after](int64_t first, int64_t count, uint8_t* rows) { after.read(first, count, rows); },
+          [&state](const uint8_t* rows, int64_t count) {
+            const uint64_t pixels = uint64_t(count) * uint64_t(state.passage.width);
+            state.sums.add(rows, int64_t(pixels), state.passage.threads);
+            state.spool.write(state.written, rows, 3 * pixels);
+            state.written += 3 * pixels;
+          },
+          [&after](double part) { after.tell(part); },
+          after.threads};
 }
 
 void Recoloring::finish() {

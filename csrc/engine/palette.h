@@ -54,17 +54,18 @@ void map_colors(const ColorMap& map, uint8_t* rgb, int64_t pixels, int threads);
 // The palette step where it follows a picture that arrives in rows: they are put aside until all of them have been seen.
 class Recoloring {
  public:
-  // `folder`: see Spool.
+  // `passage`: lives as long as this. `folder`: see Spool.
   Recoloring(const Passage& passage, const Colors& style, double strength, const std::string& folder);
 
   // The passage that rows are to be written to instead.
   Passage before() const;
   // Hands on the picture with its colours mapped.
   void finish();
+  ~Recoloring();
 
  private:
   struct State;
-  std::shared_ptr<State> state_;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace fastnst

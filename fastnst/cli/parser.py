@@ -119,7 +119,9 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--levels", type=level_list, metavar="L,L...", help="levels of a WCT model, such as 5,4,3,2,1; default: all it has")
     colors = parser.add_mutually_exclusive_group()
     colors.add_argument("--preserve-color", action="store_true", help="keep the content's colours")
-    palette = "how far colours are moved to the style's: 0 = as the network makes them, 1 = all the way (default); times --alpha"
+    palette = (
+        "how far colours are moved to the style's: 0 = as the network makes them, 1 = all the way (default); times --alpha"
+    )
     colors.add_argument("--palette", type=share, metavar="P", help=palette)
     add("--size", type=at_least(0), default=0, metavar="N", help="short side of the content in pixels; 0 = as it is (default)")
     add(

@@ -1,4 +1,4 @@
-"""Colour transfer: one linear map of the colours gives a picture the mean and covariance of another (Pitie and Kokaram, 2007)."""
+"""Colour transfer: one linear map gives the colours of a picture the mean and covariance of another's (Pitie and Kokaram)."""
 
 from __future__ import annotations
 

@@ -79,4 +79,4 @@ def steady_look(style: Look, content: Look, average: Average) -> Look:
     the style that is ``(f - mean_a) / std_a * std_s + mean_s``.
     """
     gain = style.std / average.std
-    return Look(style.mean + (content.mean - average.mean) * gain, content.std * gain)
+    return Look(style.mean + (content.mean - average.mean) * gain, content.std * gain, style.colors)

@@ -100,9 +100,10 @@ def by_reference(model: AnyModel, given: Pictures) -> str:
 
 
 def kept_of(look: AnyLook) -> list[NDArray[np.float64]]:
-    """The numbers of a look, the first level's first."""
-    parts = [look] if isinstance(look, Look) else [look.levels[level] for level in sorted(look.levels)]
-    return [array for part in parts for array in vars(part).values()]
+    """The numbers of a look that the network made, the first level's first."""
+    if isinstance(look, Look):
+        return [look.mean, look.std]
+    return [array for level in sorted(look.levels) for array in vars(look.levels[level]).values()]
 
 
 def by_engine(model: bytes, given: Pictures) -> str:

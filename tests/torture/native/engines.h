@@ -14,6 +14,7 @@
 #include "base/sha256.h"
 #include "engine/adain.h"
 #include "engine/generator.h"
+#include "engine/palette.h"
 #include "engine/wct.h"
 
 namespace fastnst {
@@ -73,7 +74,7 @@ class AnyEngine {
     return generator_->working_bytes(height, width, threads);
   }
 
-  // Height x width x 3, as the content; a generator takes no notice of style and alpha.
+  // Height x width x 3, as the content, with its palette; a generator takes no notice of style and alpha.
   std::vector<uint8_t> stylize(const Picture& content, const Picture& style, double alpha, int threads) const {
     std::vector<uint8_t> out(content.rgb.size());
     const uint8_t *from = content.rgb.data(), *look = style.rgb.data();
@@ -86,7 +87,10 @@ class AnyEngine {
       wct_->decode(features, coloring, alpha, out.data(), threads);
     } else {
       generator_->translate(from, content.height, content.width, out.data(), threads);
+      return out;
     }
+    map_colors(color_map(colors(content.height * content.width, out.data(), threads), style_colors(style, threads), alpha),
+               out.data(), content.height * content.width, threads);
     return out;
   }
 
@@ -108,7 +112,9 @@ class AnyEngine {
                      [](double) {},
                      threads};
     };
-    const Passage from = passage(content), look = passage(style);
+    const Passage to = passage(content), look = passage(style);
+    Recoloring recoloring(to, style_colors(style, threads), alpha, ".");
+    const Passage from = recoloring.before();
     const auto all = [&](auto&& tiling) {  // of each picture with the least budget that there is a tiling for
       for (uint64_t budget = 1 << 12;; budget *= 2) try {
           return tiling(budget);
@@ -128,10 +134,20 @@ class AnyEngine {
       };
       wct_->stylize(from, levels, wct_->look(look, levels, tiling(look, false)), alpha, tiling(from, true), ".");
     }
+    recoloring.finish();
     return out;
   }
 
  private:
+  static Colors colors(int64_t pixels, const uint8_t* rgb, int threads) {
+    ColorSums sums;
+    sums.add(rgb, pixels, threads);
+    return sums.colors();
+  }
+  static Colors style_colors(const Picture& style, int threads) {
+    return colors(style.height * style.width, style.rgb.data(), threads);
+  }
+
   std::unique_ptr<AdainEngine> adain_;
   std::unique_ptr<WctEngine> wct_;
   std::unique_ptr<GeneratorEngine> generator_;
