@@ -61,7 +61,8 @@ MAY_IMPORT = {
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.graphfile", "fastnst.huffman",
               "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
-              "fastnst.memory", "fastnst.palette", "fastnst.reports", "fastnst.streams", "fastnst.stylize", "fastnst.threads", "fastnst.tiled",
+              "fastnst.memory", "fastnst.palette", "fastnst.reports", "fastnst.streams", "fastnst.stylize", "fastnst.threads",
+              "fastnst.tiled",
               "fastnst.verify", "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
 
 

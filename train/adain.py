@@ -73,12 +73,12 @@ class AdainSettings(ScoredSettings):
     color_weight: float = field(
         default=10.0, metadata={"help": "of the decoder's own colours, before the palette step, from the style's"}
     )
-    stability_weight: float = field(default=100.0, metadata={"help": "of what changes between two frames of a video"})
+    stability_weight: float = field(default=300.0, metadata={"help": "of what changes between two frames of a video"})
     zoom_low: float = 0.95
     zoom_high: float = 1.15
     pool: int = field(default=1024, metadata={"help": "crops kept with their targets, at the first size"})
     renewed: float = field(default=1.0, metadata={"help": "crops of each kind renewed per step"})
-    held_out: int = field(default=24, metadata={"help": "pictures of each kind that are kept for validation"})
+    held_out: int = field(default=24, metadata={"help": "pictures of each kind that are kept for validation, at most a tenth"})
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -267,6 +267,7 @@ class AdainRecipe:
         return self.with_palette(self.pair(content, style).float(), style)
 
     def validate(self) -> dict[str, float]:
+        """AdaIN's loss on pairs of pictures that are held out."""
         with torch.autocast(self.world.device.type, torch.bfloat16, self.settings.autocast):
             return self.validation(self.stylized)
 
@@ -283,7 +284,8 @@ class AdainRecipe:
 
 def run(settings: AdainSettings, place: Place, world: World) -> None:
     """Train, or go on."""
-    train(AdainRecipe(settings, place, world), settings, place, world)
+    recipe = AdainRecipe(settings, place, world)
+    train(recipe, settings, place, world, recipe.validate)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

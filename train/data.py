@@ -22,7 +22,7 @@ class CropSource:
         zoom: range of the magnification; a crop covers ``size / zoom`` pixels of the picture. Drawn log-uniformly. Well
             above 1 crops are blurred, and a network trained on them lays too little fine texture.
         seed: with the counter passed to :meth:`crop`, decides every draw.
-        held_out: pictures that no crop is taken of, evenly spread over the sorted names.
+        held_out: pictures that no crop is taken of, evenly spread over the sorted names; at most a tenth of all.
 
     Attributes:
         pictures: those that crops are taken of.
@@ -38,8 +38,7 @@ class CropSource:
             raise FileNotFoundError(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))})")
         with ThreadPoolExecutor() as pool:
             pictures = list(pool.map(lambda path: Image.open(path).convert("RGB"), paths))
-        if held_out >= len(pictures):
-            raise ValueError(f"{folder}: {len(pictures)} pictures, of which {held_out} are to be held out")
+        held_out = min(held_out, len(pictures) // 10)
         apart = {(2 * i + 1) * len(pictures) // (2 * held_out) for i in range(held_out)}
         self.pictures = [picture for i, picture in enumerate(pictures) if i not in apart]
         self.held_out = [pictures[i] for i in sorted(apart)]

@@ -11,10 +11,10 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from PIL import Image
@@ -46,9 +46,6 @@ class Recipe(Protocol):
     def pictures(self) -> Sequence[Sequence[Tensor]]:
         """Rows of pictures [3, H, W], RGB 0..1, that show how far it is; may be empty."""
 
-    def validate(self) -> dict[str, float]:
-        """Figures on pictures that training never sees, for the log; may be empty."""
-
     def final(self) -> dict[str, Tensor]:
         """The tensors that whoever uses the result needs."""
 
@@ -67,6 +64,10 @@ def learning_rate(settings: Settings, phase: Phase, within: int) -> float:
     warm = min(1.0, (within + 1) / max(1, settings.warm_up))
     fall = 0.5 * (1 + math.cos(math.pi * within / phase.steps)) if phase.falls else 1.0
     return settings.learning_rate * phase.rate * warm * fall
+
+
+Validate: TypeAlias = Callable[[], dict[str, float]]
+"""Figures of the networks as they are on pictures that training never sees."""
 
 
 class Run:
@@ -168,11 +169,11 @@ class Run:
         for name, p in zip(self.names, self.parameters, strict=True):
             p.copy_(weights[name])
 
-    def show(self, path: Path) -> dict[str, float]:
-        """Write the recipe's pictures, made with the averaged weights; what these reach on pictures that are held out."""
+    def show(self, path: Path, validate: Validate) -> dict[str, float]:
+        """Write the recipe's pictures, made with the averaged weights; how these are validated."""
         own = self.with_average()
         with torch.no_grad():
-            rows, figures = self.recipe.pictures(), self.recipe.validate()
+            rows, figures = self.recipe.pictures(), validate()
         self._put(own)
         if rows:
             sheet(rows).save(path)
@@ -214,12 +215,12 @@ def restore_latest(run: Run, last: Path, previous: Path) -> bool:
     return False
 
 
-def train(recipe: Recipe, settings: Settings, place: Place, world: World) -> Path:
+def train(recipe: Recipe, settings: Settings, place: Place, world: World, validate: Validate = lambda: {}) -> Path:
     """Run a recipe, or go on with it, to its last step.
 
     Writes into ``place.out``: ``settings.toml``, ``log.csv`` and TensorBoard's ``events``, ``last.safetensors`` to go on
     from and the one before it, ``previous.safetensors``, ``step-N.jpg``, and at the end ``final.safetensors`` with the
-    averaged weights.
+    averaged weights. At every checkpoint ``validate`` is called with the averaged weights, and the log has what it says.
 
     Returns:
         ``final.safetensors``.
@@ -255,7 +256,7 @@ def train(recipe: Recipe, settings: Settings, place: Place, world: World) -> Pat
                 if last.exists():
                     link_over(last, previous)
                 run.save(last)
-                log.write(run.step, run.show(out / f"step-{run.step}.jpg"))
+                log.write(run.step, run.show(out / f"step-{run.step}.jpg", validate))
         bar.close()
     final = out / "final.safetensors"
     if world.leads:

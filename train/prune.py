@@ -139,7 +139,8 @@ def run(settings: PruneSettings, place: Place, world: World) -> Path:
         last = number == len(plan)
         steps = {"distil_steps": 0, "style_steps": settings.round_steps, "finish_steps": settings.last_steps if last else 0}
         mine = replace(settings, start=str(start), **steps)  # type: ignore[arg-type]
-        train(AdainRecipe(mine, replace(place, out=folder), world), mine, replace(place, out=folder), world)
+        recipe = AdainRecipe(mine, replace(place, out=folder), world)
+        train(recipe, mine, replace(place, out=folder), world, recipe.validate)
     return final
 
 

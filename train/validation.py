@@ -24,14 +24,14 @@ class Validation:
     Args:
         vgg: the scoring network.
         contents: photographs that are held out of training.
-        styles: as many paintings.
+        styles: paintings; the shorter list says how many pairs there are.
         device: where the networks are.
     """
 
     def __init__(self, vgg: Encoder, contents: list[Image.Image], styles: list[Image.Image], device: torch.device) -> None:
         self.vgg, self.device = vgg, device
         self.pairs: list[tuple[Tensor, Tensor]] = [
-            (self._square(content), self._square(style)) for content, style in zip(contents, styles, strict=True)
+            (self._square(content), self._square(style)) for content, style in zip(contents, styles, strict=False)
         ]
         self.targets: list[AdainTarget] = []
 
@@ -40,7 +40,12 @@ class Validation:
 
     @torch.no_grad()
     def __call__(self, stylize: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
-        """Means over the pairs of the content term, the style term, and content + 10 x style; pictures rounded to 8 bits."""
+        """Means over the pairs of the content term, the style term, and content + 10 x style; nothing without pairs.
+
+        Pictures are clamped to 0..1 and rounded to 8 bits before they are scored.
+        """
+        if not self.pairs:
+            return {}
         if not self.targets:
             self.targets = [AdainTarget(self.vgg.features(content), self.vgg.features(style)) for content, style in self.pairs]
         scores = []
