@@ -138,10 +138,10 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     machine = platform.machine().lower()
     engine = [compile_file(*each) for each in sources(machine)]
     ops = [compile_file(*each) for each in operations(machine)]
-    bind = compile_file("bind", ROOT / "csrc" / "bind.cpp", [*python, *SMALL])
+    binding = [compile_file(name, ROOT / "csrc" / f"{name}.cpp", [*python, *SMALL]) for name in ("bind", "bind_ops")]
     main = compile_file("stylize_main", ROOT / "csrc" / "stylize_main.cpp", SMALL)
     shared = shlex.join(["-shared", *dynamic, *link])
-    lines.append(f"build {module}: link {' '.join([bind, *engine, *ops])}\n  flags = {shared}")
+    lines.append(f"build {module}: link {' '.join([*binding, *engine, *ops])}\n  flags = {shared}")
     lines.append(f"build {executable}: link {' '.join([main, *engine])}\n  flags = {shlex.join(link)}")
     return "\n".join(lines) + "\n"
 

@@ -116,7 +116,7 @@ def _cosines(items: Tensor) -> Tensor:
     """[..., i, j, k]: cosine of the angle at item i between items j and k."""
     differences = _differences(items)
     squares = differences.square().sum(-1, keepdim=True)
-    apart = squares > SMALLEST_LENGTH**2
+    apart = ~(squares <= SMALLEST_LENGTH**2)  # so is what is not a number, which must not pass for a right angle
     units = torch.where(apart, differences, 0) / torch.where(apart, squares, 1).sqrt()
     with full_precision(units):
         return units @ units.mT
@@ -152,7 +152,14 @@ def rkd_loss(
     Source: Park et al., section 3.2; weights of Tian et al., ICLR 2020 (RepDistiller).
     """
     items, wanted = (each.flatten(1) if each.dim() == 4 else each for each in (student, teacher))
-    return distance_weight * rkd_distance_loss(items, wanted) + angle_weight * rkd_angle_loss(items, wanted)
+    return weighed_relations(items, wanted, distance_weight, angle_weight)
+
+
+def weighed_relations(student: Tensor, teacher: Tensor, distance_weight: float, angle_weight: float) -> Tensor:
+    """Both losses of items [N, D] or [B, N, D], weighed; one of weight 0 is left out."""
+    terms = ((distance_weight, rkd_distance_loss), (angle_weight, rkd_angle_loss))
+    weighed = [weight * term(student, teacher) for weight, term in terms if weight]
+    return sum(weighed[1:], weighed[0]) if weighed else 0 * rkd_distance_loss(student, teacher)
 
 
 def content_relation_loss(
