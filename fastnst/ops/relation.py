@@ -12,7 +12,15 @@ from fastnst.ops.differentiable import differentiable
 from fastnst.ops.documented import documented
 from fastnst.ops.operators import define
 from fastnst.reference.inputs import check, check_same, result_dtype
-from fastnst.reference.relation import GRANULARITIES, SMALLEST_SQUARE, check_choices, check_patch, weighed_relations
+from fastnst.reference.relation import (
+    GRANULARITIES,
+    SMALLEST_SQUARE,
+    check_choices,
+    check_patch,
+    check_weights,
+    items_or_sets,
+    weighed_relations,
+)
 
 
 def _items(height: int, width: int, patch_size: int, mask: int) -> list[int]:
@@ -133,8 +141,8 @@ def rkd_angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 @documented(reference.rkd_loss)
 def rkd_loss(student: Tensor, teacher: Tensor, distance_weight: float = 25.0, angle_weight: float = 50.0) -> Tensor:
-    items, wanted = (each.flatten(1) if each.dim() == 4 else each for each in (student, teacher))
-    return _relation_loss(items, wanted, distance_weight, angle_weight)
+    check_weights(distance_weight, angle_weight)
+    return _relation_loss(items_or_sets(student), items_or_sets(teacher), distance_weight, angle_weight)
 
 
 @documented(reference.content_relation_loss)
