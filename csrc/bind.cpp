@@ -1,34 +1,24 @@
-// The Python module fastnst._engine. With lock.h, all that knows Python.
+// The Python module fastnst._engine: the engine. The training operations are in bind_ops.cpp.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <array>
-#include <cstdlib>
-#include <exception>
 #include <memory>
-#include <new>
 #include <system_error>
 #include <tuple>
 
-#include "base/buffer.h"
-#include "base/kept.h"
-#include "base/pages.h"
-#include "base/parallel.h"
 #include "base/png.h"
 #include "base/sha256.h"
 #include "base/yuv.h"
+#include "bind_ops.h"
 #include "bind_palette.h"
 #include "engine/adain.h"
 #include "engine/eigen.h"
 #include "engine/generator.h"
+#include "engine/kernels.h"
 #include "engine/wct.h"
 #include "lock.h"
-#include "ops/adain.h"
-#include "ops/embedding.h"
-#include "ops/perceptual.h"
-#include "ops/relation.h"
-#include "ops/wct.h"
 
 namespace py = pybind11;
 using namespace fastnst;
@@ -369,255 +359,6 @@ void bind_yuv(py::module_& module) {
   });
 }
 
-// A tensor's memory by its address; 0 stands for none.
-template <typename T>
-T* memory(uintptr_t address) {
-  return reinterpret_cast<T*>(address);
-}
-
-// Training operations run without the interpreter's lock, between PyTorch's own.
-const auto kReleased = py::call_guard<Unlocked, OpenMpTeam>();
-
-// Calls run(operations, shape, scratch) in the same way.
-template <typename Run>
-void run_adain(const MapShape& shape, int threads, Run&& run) {
-  const Unlocked release;
-  const OpenMpTeam team;
-  const AdainOps& ops = FASTNST_CHOOSE(adain);
-  Buffer scratch(size_t(ops.scratch_size(shape, threads)) * sizeof(double));
-  run(ops, reinterpret_cast<double*>(scratch.data()));
-}
-
-void bind_adain(py::module_& module) {
-  using Address = uintptr_t;
-  py::class_<MapShape>(module, "MapShape")
-      .def(py::init<int, int64_t, int64_t, int64_t>(), py::arg("element"), py::arg("images"), py::arg("positions"),
-           py::arg("channels"));
-  module.def("adain_channel_stats", [](const MapShape& shape, Address x, double eps, Address mean, Address std, int threads) {
-    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
-      ops.channel_stats(shape, memory<void>(x), eps, memory<float>(mean), memory<float>(std), scratch, threads);
-    });
-  });
-  module.def("adain_channel_stats_backward", [](const MapShape& shape, Address grad_mean, Address grad_std, Address x,
-                                                Address mean, Address std, Address dx, int threads) {
-    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
-      ops.channel_stats_backward(shape, memory<float>(grad_mean), memory<float>(grad_std), memory<void>(x), memory<float>(mean),
-                                 memory<float>(std), memory<void>(dx), scratch, threads);
-    });
-  });
-  module.def("adain_apply", [](const MapShape& shape, Address content, Address style_mean, Address style_std, double eps,
-                               Address out, Address mean, Address std, int threads) {
-    run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
-      ops.apply(shape, memory<void>(content), memory<float>(style_mean), memory<float>(style_std), eps, memory<void>(out),
-                memory<float>(mean), memory<float>(std), scratch, threads);
-    });
-  });
-  module.def("adain_apply_backward",
-             [](const MapShape& shape, Address grad, Address content, Address mean, Address std, Address style_std,
-                Address dcontent, Address dstyle_mean, Address dstyle_std, int threads) {
-               run_adain(shape, threads, [&](const AdainOps& ops, double* scratch) {
-                 ops.apply_backward(shape, memory<void>(grad), memory<void>(content), memory<float>(mean), memory<float>(std),
-                                    memory<float>(style_std), memory<void>(dcontent), memory<float>(dstyle_mean),
-                                    memory<float>(dstyle_std), scratch, threads);
-               });
-             });
-}
-
-// images, height, channels and width of the student, the same of the teacher, patch size, cuts
-using RelationSizes = std::array<int64_t, 8>;
-
-RelationSets relation_sets(uintptr_t student, uintptr_t teacher, const RelationSizes& sizes, int threads, uintptr_t scratch) {
-  const auto [images, height, channels, width, teacher_channels, teacher_width, patch, cuts] = sizes;
-  return {memory<const float>(student),
-          memory<const float>(teacher),
-          images,
-          height,
-          {channels, teacher_channels},
-          {width, teacher_width},
-          patch,
-          int(cuts),
-          threads,
-          memory<float>(scratch)};
-}
-
-void bind_relation(py::module_& module) {
-  module.def("relation_memory", [](bool teacher, const RelationSizes& sizes) {
-    const RelationMemory floats = FASTNST_CHOOSE(relation).memory(relation_sets(0, teacher, sizes, 1, 0));
-    return py::make_tuple(floats.each_thread, floats.each_image, floats.weights);
-  });
-  module.def(
-      "relation_pairwise",
-      [](uintptr_t items, const RelationSizes& sizes, bool squared, float eps, uintptr_t out, int threads, uintptr_t scratch) {
-        FASTNST_CHOOSE(relation).pairwise(relation_sets(items, 0, sizes, threads, scratch), squared, eps, memory<float>(out));
-      },
-      kReleased);
-  module.def(
-      "relation_pairwise_weights",
-      [](uintptr_t grad, uintptr_t items, const RelationSizes& sizes, bool squared, float eps, uintptr_t weights, int threads,
-         uintptr_t scratch) {
-        FASTNST_CHOOSE(relation).pairwise_weights(relation_sets(items, 0, sizes, threads, scratch), memory<const float>(grad),
-                                                  squared, eps, memory<float>(weights));
-      },
-      kReleased);
-  module.def(
-      "relation_losses",
-      [](uintptr_t student, uintptr_t teacher, const RelationSizes& sizes, double distance_weight, double angle_weight,
-         uintptr_t losses, uintptr_t weights, int threads, uintptr_t scratch) {
-        FASTNST_CHOOSE(relation).losses(relation_sets(student, teacher, sizes, threads, scratch), distance_weight, angle_weight,
-                                        memory<float>(losses), memory<float>(weights));
-      },
-      kReleased);
-  module.def(
-      "relation_backward",
-      [](uintptr_t grad, uintptr_t weights, uintptr_t student, const RelationSizes& sizes, uintptr_t gradient, int threads,
-         uintptr_t scratch) {
-        FASTNST_CHOOSE(relation).backward(relation_sets(student, 0, sizes, threads, scratch), memory<const float>(grad),
-                                          memory<const float>(weights), memory<float>(gradient));
-      },
-      kReleased);
-}
-
-// function(i) for every i below count, each on a thread of its own as far as there are any, and the interpreter's lock allows.
-// What the function itself would divide among threads, it does alone. The first exception is thrown when all are done.
-void call_each(int64_t count, const py::function& function, int threads) {
-  std::exception_ptr failure;
-  {
-    const Unlocked release;
-    const OpenMpTeam team;
-    parallel_for(count, 1, threads, [&](int, int64_t begin, int64_t end) {
-      const Locked lock;
-      for (int64_t i = begin; i < end; i++) try {
-          function(i);
-        } catch (...) {
-          if (!failure) failure = std::current_exception();
-        }
-    });
-  }
-  if (failure) std::rethrow_exception(failure);
-}
-
-struct Free {
-  void operator()(void* data) const { std::free(data); }
-};
-
-// Memory for the time of one call, as it comes.
-std::unique_ptr<void, Free> scratch(int64_t bytes) {
-  constexpr int64_t kLine = 64;
-  void* data = std::aligned_alloc(kLine, size_t((bytes + kLine) / kLine * kLine));
-  if (data == nullptr) throw std::bad_alloc();
-  prefer_large_pages(data, size_t(bytes));
-  return std::unique_ptr<void, Free>(data);
-}
-
-void bind_feature_map(py::module_& module) {
-  py::class_<FeatureMap>(module, "FeatureMap")
-      .def(py::init([](uintptr_t data, int element, bool channels_last, int64_t batch, int64_t channels, int64_t positions) {
-             return FeatureMap{memory<void>(data), element, channels_last, batch, channels, positions};
-           }),
-           py::arg("data"), py::arg("element"), py::arg("channels_last"), py::arg("batch"), py::arg("channels"),
-           py::arg("positions"));
-}
-
-void bind_wct(py::module_& module) {
-  module.def(
-      "wct_means",
-      [](const FeatureMap& x, uintptr_t mean, int threads) { FASTNST_CHOOSE(wct).means(x, memory<double>(mean), threads); },
-      kReleased);
-  module.def(
-      "wct_products",
-      [](const FeatureMap& x, uintptr_t x_mean, const FeatureMap* y, uintptr_t y_mean, double scale, uintptr_t product,
-         int threads) {
-        const WctOps& ops = FASTNST_CHOOSE(wct);
-        const auto work = scratch(ops.products_bytes(x.batch, x.channels, x.positions, y == nullptr, threads));
-        ops.products(x, memory<const double>(x_mean), y, memory<const double>(y_mean), scale, memory<double>(product),
-                     work.get(), threads);
-      },
-      kReleased);
-  module.def(
-      "wct_outer",
-      [](uintptr_t factor, int64_t batch, int64_t channels, int64_t rank, uintptr_t product, int threads) {
-        const WctOps& ops = FASTNST_CHOOSE(wct);
-        const auto work = scratch(ops.products_bytes(batch, channels, rank, true, threads));
-        ops.outer(memory<const double>(factor), batch, channels, rank, memory<double>(product), work.get(), threads);
-      },
-      kReleased);
-  module.def(
-      "wct_transform",
-      [](uintptr_t matrix, int64_t pitch, bool wide, const FeatureMap& x, uintptr_t shift, uintptr_t offset, uintptr_t out,
-         int threads) {
-        const WctOps& ops = FASTNST_CHOOSE(wct);
-        const auto work = scratch(ops.transform_bytes(x, wide, threads));
-        if (wide)
-          ops.transform_wide(memory<const double>(matrix), pitch, x, memory<const double>(shift), memory<const double>(offset),
-                             memory<void>(out), work.get(), threads);
-        else
-          ops.transform(memory<const float>(matrix), pitch, x, memory<const float>(shift), memory<const float>(offset),
-                        memory<void>(out), work.get(), threads);
-      },
-      kReleased);
-}
-
-void bind_embedding(py::module_& module) {
-  module.def(
-      "embedding_loss",
-      [](const FeatureMap& student, const FeatureMap& teacher, uintptr_t negative_weight, int64_t pitch, uintptr_t bias,
-         uintptr_t student_gradient, uintptr_t weight_gradient, uintptr_t bias_gradient, int threads) {
-        const EmbeddingOps& ops = FASTNST_CHOOSE(embedding);
-        const Projection projection{memory<const float>(negative_weight), pitch, memory<const float>(bias)};
-        const EmbeddingGradients gradients{memory<void>(student_gradient), memory<float>(weight_gradient),
-                                           memory<float>(bias_gradient)};
-        const bool wanted = student_gradient != 0;
-        const auto work = scratch(ops.loss_bytes(student, teacher, wanted, threads));
-        return ops.loss(student, teacher, projection, wanted ? &gradients : nullptr, work.get(), threads);
-      },
-      kReleased);
-  module.def(
-      "embedding_teacher",
-      [](const FeatureMap& student, const FeatureMap& teacher, uintptr_t negative_weight, int64_t pitch, uintptr_t bias,
-         float scale, uintptr_t gradient, int threads) {
-        const EmbeddingOps& ops = FASTNST_CHOOSE(embedding);
-        const Projection projection{memory<const float>(negative_weight), pitch, memory<const float>(bias)};
-        const auto work = scratch(ops.loss_bytes(student, teacher, false, threads));
-        ops.teacher(student, teacher, projection, scale, memory<void>(gradient), work.get(), threads);
-      },
-      kReleased);
-}
-
-void bind_perceptual(py::module_& module) {
-  module.def(
-      "perceptual_error",
-      [](uintptr_t x, uintptr_t y, int element, int64_t count, bool squared, int threads) {
-        const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
-        const auto work = scratch(ops.error_bytes(count));
-        return ops.mean_error(memory<const void>(x), memory<const void>(y), element, count, squared, work.get(), threads);
-      },
-      kReleased);
-  module.def(
-      "perceptual_error_backward",
-      [](uintptr_t x, uintptr_t y, int element, int64_t count, bool squared, float scale, uintptr_t out, int threads) {
-        const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
-        ops.error_backward(memory<const void>(x), memory<const void>(y), element, count, squared, scale, memory<void>(out),
-                           threads);
-      },
-      kReleased);
-  module.def(
-      "perceptual_gram",
-      [](const FeatureMap& x, uintptr_t gram, int threads) {
-        const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
-        const auto work = scratch(ops.gram_bytes(x, threads));
-        ops.gram(x, memory<float>(gram), work.get(), threads);
-      },
-      kReleased);
-  module.def(
-      "perceptual_mix",
-      [](uintptr_t matrix, int64_t pitch, const FeatureMap& x, uintptr_t out, int threads) {
-        const PerceptualOps& ops = FASTNST_CHOOSE(perceptual);
-        const auto work = scratch(ops.mix_bytes(x, threads));
-        ops.mix(memory<const float>(matrix), pitch, x, memory<void>(out), work.get(), threads);
-      },
-      kReleased);
-}
-
 }  // namespace
 
 PYBIND11_MODULE(_engine, module) {
@@ -644,14 +385,20 @@ PYBIND11_MODULE(_engine, module) {
   module.def("instruction_sets", [] {
     std::vector<std::pair<std::string, bool>> paths;
     const KernelTable table = kernel_table();
-    for (int i = 0; i < table.count; i++) paths.emplace_back(table.paths[i]->name, table.paths[i]->supported());
+    for (int i = 0; i < table.count; i++) {
+      const Kernels& path = *table.paths[i].kernels;
+      paths.emplace_back(path.name, path.supported());
+    }
     return paths;
   });
   module.def("instruction_set", [] { return std::string(kernels().name); });
   module.def("kernel_calls", [] {
     py::dict calls;
     const KernelTable table = kernel_table();
-    for (int i = 0; i < table.count; i++) calls[table.paths[i]->name] = kernel_calls(*table.paths[i]);
+    for (int i = 0; i < table.count; i++) {
+      const Kernels& path = *table.paths[i].kernels;
+      calls[path.name] = kernel_calls(path);
+    }
     return calls;
   });
 
@@ -664,19 +411,5 @@ PYBIND11_MODULE(_engine, module) {
       },
       py::arg("data"), py::arg("portable"));
 
-  module.def("operations_variant", [] { return std::string(path_name()); });
-  module.def("prefer_large_pages", [](uintptr_t address, size_t size) { prefer_large_pages(memory<void>(address), size); });
-  py::class_<KeptBlock>(module, "KeptBlock", py::buffer_protocol())
-      .def(py::init<size_t>(), py::arg("size"))
-      .def_buffer([](const KeptBlock& block) {
-        return py::buffer_info(block.data(), 1, py::format_descriptor<uint8_t>::format(), py::ssize_t(block.size()));
-      });
-  module.def("release_kept", &release_kept);
-  module.def("call_each", &call_each, py::arg("count"), py::arg("function"), py::arg("threads"));
-  bind_adain(module);
-  bind_relation(module);
-  bind_feature_map(module);
-  bind_wct(module);
-  bind_embedding(module);
-  bind_perceptual(module);
+  bind_operations(module);
 }

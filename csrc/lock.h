@@ -1,4 +1,4 @@
-// The interpreter's lock, given back and taken again. For bind.cpp alone.
+// The interpreter's lock, given back and taken again. For bind.cpp and bind_ops.cpp alone.
 //
 // A thread that wants the lock once the interpreter has begun to end does not get it: up to CPython 3.13 it is ended where it
 // stands, in the middle of C++, which ends the whole process with std::terminate. So from then on such threads sleep until the

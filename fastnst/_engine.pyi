@@ -1,9 +1,10 @@
-"""The compiled engine (``csrc/bind.cpp``). Use :mod:`fastnst.engine`."""
+"""The compiled engine (``csrc/bind.cpp``, ``csrc/bind_ops.cpp``). Use :mod:`fastnst.engine`."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 _Statistics = tuple[NDArray[np.float64], NDArray[np.float64]]
 _Palette = tuple[_Statistics, float]  # the style's colours, and the strength
@@ -127,28 +128,33 @@ class KeptBlock:
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 def release_kept() -> int: ...
-def prefer_large_pages(address: int, size: int) -> None: ...
+def prefer_large_pages(x: Tensor) -> None: ...
 
-class MapShape:
-    def __init__(self, element: int, images: int, positions: int, channels: int) -> None: ...
-
-def adain_channel_stats(shape: MapShape, x: int, eps: float, mean: int, std: int, threads: int) -> None: ...
+# Tensors are checked before they are touched. TypeError: of another element type. ValueError: on another device, of another
+# layout, or with too few elements.
+def adain_channel_stats(x: Tensor, eps: float, mean: Tensor, std: Tensor, threads: int) -> None: ...
 def adain_channel_stats_backward(
-    shape: MapShape, grad_mean: int, grad_std: int, x: int, mean: int, std: int, dx: int, threads: int
+    grad_mean: Tensor, grad_std: Tensor, x: Tensor, mean: Tensor, std: Tensor, dx: Tensor, threads: int
 ) -> None: ...
 def adain_apply(
-    shape: MapShape, content: int, style_mean: int, style_std: int, eps: float, out: int, mean: int, std: int, threads: int
+    content: Tensor,
+    style_mean: Tensor,
+    style_std: Tensor,
+    eps: float,
+    out: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    threads: int,
 ) -> None: ...
 def adain_apply_backward(
-    shape: MapShape,
-    grad: int,
-    content: int,
-    mean: int,
-    std: int,
-    style_std: int,
-    dcontent: int,
-    dstyle_mean: int,
-    dstyle_std: int,
+    grad: Tensor,
+    content: Tensor,
+    mean: Tensor,
+    std: Tensor,
+    style_std: Tensor,
+    dcontent: Tensor,
+    dstyle_mean: Tensor,
+    dstyle_std: Tensor,
     threads: int,
 ) -> None: ...
 
@@ -156,62 +162,71 @@ _RelationSizes = tuple[int, int, int, int, int, int, int, int]
 
 def relation_memory(teacher: bool, sizes: _RelationSizes) -> tuple[int, int, int]: ...
 def relation_pairwise(
-    items: int, sizes: _RelationSizes, squared: bool, eps: float, out: int, threads: int, scratch: int
+    items: Tensor, sizes: _RelationSizes, squared: bool, eps: float, out: Tensor, threads: int, scratch: Tensor
 ) -> None: ...
 def relation_pairwise_weights(
-    grad: int, items: int, sizes: _RelationSizes, squared: bool, eps: float, weights: int, threads: int, scratch: int
+    grad: Tensor,
+    items: Tensor,
+    sizes: _RelationSizes,
+    squared: bool,
+    eps: float,
+    weights: Tensor,
+    threads: int,
+    scratch: Tensor,
 ) -> None: ...
 def relation_losses(
-    student: int,
-    teacher: int,
+    student: Tensor,
+    teacher: Tensor,
     sizes: _RelationSizes,
     distance_weight: float,
     angle_weight: float,
-    losses: int,
-    weights: int,
+    losses: Tensor,
+    weights: Tensor,
     threads: int,
-    scratch: int,
+    scratch: Tensor,
 ) -> None: ...
 def relation_backward(
-    grad: int, weights: int, student: int, sizes: _RelationSizes, gradient: int, threads: int, scratch: int
+    grad: Tensor,
+    weights: Tensor,
+    student: Tensor,
+    sizes: _RelationSizes,
+    gradient: Tensor,
+    threads: int,
+    scratch: Tensor,
 ) -> None: ...
-
-class FeatureMap:
-    def __init__(self, data: int, element: int, channels_last: bool, batch: int, channels: int, positions: int) -> None: ...
-
 def call_each(count: int, function: Callable[[int], None], threads: int) -> None: ...
-def wct_means(x: FeatureMap, mean: int, threads: int) -> None: ...
+def wct_means(x: Tensor, mean: Tensor, threads: int) -> None: ...
 def wct_products(
-    x: FeatureMap, x_mean: int, y: FeatureMap | None, y_mean: int, scale: float, product: int, threads: int
+    x: Tensor,
+    x_mean: Tensor | None,
+    y: Tensor | None,
+    y_mean: Tensor | None,
+    scale: float,
+    product: Tensor,
+    threads: int,
 ) -> None: ...
-def wct_outer(factor: int, batch: int, channels: int, rank: int, product: int, threads: int) -> None: ...
-def wct_transform(
-    matrix: int, pitch: int, wide: bool, x: FeatureMap, shift: int, offset: int, out: int, threads: int
-) -> None: ...
+def wct_outer(factor: Tensor, product: Tensor, threads: int) -> None: ...
+def wct_transform(matrix: Tensor, x: Tensor, shift: Tensor, offset: Tensor, out: Tensor, threads: int) -> None: ...
 def embedding_loss(
-    student: FeatureMap,
-    teacher: FeatureMap,
-    negative_weight: int,
-    pitch: int,
-    bias: int,
-    student_gradient: int,
-    weight_gradient: int,
-    bias_gradient: int,
+    student: Tensor,
+    teacher: Tensor,
+    negative_weight: Tensor,
+    bias: Tensor,
+    gradients: tuple[Tensor, Tensor, Tensor] | None,
     threads: int,
 ) -> float: ...
 def embedding_teacher(
-    student: FeatureMap,
-    teacher: FeatureMap,
-    negative_weight: int,
-    pitch: int,
-    bias: int,
+    student: Tensor,
+    teacher: Tensor,
+    negative_weight: Tensor,
+    bias: Tensor,
     scale: float,
-    gradient: int,
+    gradient: Tensor,
     threads: int,
 ) -> None: ...
-def perceptual_error(x: int, y: int, element: int, count: int, squared: bool, threads: int) -> float: ...
+def perceptual_error(x: Tensor, y: Tensor, squared: bool, threads: int) -> float: ...
 def perceptual_error_backward(
-    x: int, y: int, element: int, count: int, squared: bool, scale: float, out: int, threads: int
+    x: Tensor, y: Tensor, squared: bool, scale: float, out: Tensor, threads: int
 ) -> None: ...
-def perceptual_gram(x: FeatureMap, gram: int, threads: int) -> None: ...
-def perceptual_mix(matrix: int, pitch: int, x: FeatureMap, out: int, threads: int) -> None: ...
+def perceptual_gram(x: Tensor, gram: Tensor, threads: int) -> None: ...
+def perceptual_mix(matrix: Tensor, x: Tensor, out: Tensor, threads: int) -> None: ...

@@ -100,18 +100,63 @@ class RKDAngleLoss(nn.Module):
         return ops.rkd_angle_loss(student, teacher)
 
 
+RkdDistance = RKDDistanceLoss
+"""The name in the code of the RKD paper's authors."""
+
+RKdAngle = RKDAngleLoss
+"""The name in the code of the RKD paper's authors."""
+
+
 class RKDLoss(_Configured):
-    """``rkd_loss``."""
+    """``rkd_loss`` as the published classes of this name: whatever the rank, the first axis counts the items.
+
+    Two publications have this class, with other defaults. Those here are RepDistiller's, 25 and 50. In CRD (content
+    relationship distillation) they are 1 and 2: coming from there, write ``RKDLoss(w_d=1, w_a=2)``.
+
+    Args:
+        distance_weight: of the distances; ``w_d`` is its published name.
+        angle_weight: of the angles; ``w_a`` is its published name.
+
+    Raises:
+        TypeError: one weight under both names.
+    """
 
     _settings = ("distance_weight", "angle_weight")
 
-    def __init__(self, distance_weight: float = 25.0, angle_weight: float = 50.0) -> None:
+    def __init__(
+        self,
+        distance_weight: float | None = None,
+        angle_weight: float | None = None,
+        *,
+        w_d: float | None = None,
+        w_a: float | None = None,
+    ) -> None:
         super().__init__()
-        self.distance_weight, self.angle_weight = distance_weight, angle_weight
+        self.distance_weight = _one_of("distance_weight", distance_weight, "w_d", w_d, 25.0)
+        self.angle_weight = _one_of("angle_weight", angle_weight, "w_a", w_a, 50.0)
+
+    @property
+    def w_d(self) -> float:
+        """``distance_weight``."""
+        return self.distance_weight
+
+    @property
+    def w_a(self) -> float:
+        """``angle_weight``."""
+        return self.angle_weight
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Items [N, D] and [N, E] to a scalar; batches of sets [B, N, D] to [B]."""
-        return ops.rkd_loss(student, teacher, self.distance_weight, self.angle_weight)
+        """Items [N, ...] and [N, ...] to a scalar. For sets [B, N, D], one loss each, see ``fastnst.ops.rkd_loss``."""
+        items, wanted = (each.flatten(1) if each.dim() == 3 else each for each in (student, teacher))
+        return ops.rkd_loss(items, wanted, self.distance_weight, self.angle_weight)
+
+
+def _one_of(name: str, value: float | None, published: str, other: float | None, default: float) -> float:
+    """What one of two names was given."""
+    if value is not None and other is not None:
+        raise TypeError(f"RKDLoss: {name} and {published} are the same weight, give one of them")
+    given = other if value is None else value
+    return default if given is None else given
 
 
 class ContentRelationLoss(_Configured):

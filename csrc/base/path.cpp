@@ -1,25 +1,20 @@
 #include "base/path.h"
 
-#include <cstdlib>
-#include <stdexcept>
-#include <string>
-
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
 
 namespace fastnst {
-namespace {
 
 #if defined(__x86_64__)
 // Clang's __builtin_cpu_supports has no name for it.
-bool has_f16c() {
+static bool has_f16c() {
   unsigned eax, ebx, ecx, edx;
   return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
 }
 #endif
 
-Path best() {
+Path best_path() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
@@ -30,27 +25,9 @@ Path best() {
   return Path::kBaseline;
 }
 
-Path choose() {
-  const char* forced = std::getenv("FASTNST_ISA");
-  if (forced == nullptr || *forced == 0) return best();
-  const std::string name = forced;
-  Path wanted = Path::kBaseline;
-  if (name == "avx512vnni") wanted = Path::kAvx512;
-  if (name == "avx2" || name == "avxvnni") wanted = Path::kAvx2;
-  if (wanted > best()) throw std::runtime_error("FASTNST_ISA=" + name + " cannot run on this processor");
-  return wanted;
-}
-
-}  // namespace
-
-Path path() {
-  static const Path chosen = choose();
-  return chosen;
-}
-
-const char* path_name() {
+const char* path_name(Path path) {
   constexpr const char* kNames[] = {"baseline", "avx2", "avx512"};
-  return kNames[static_cast<int>(path())];
+  return kNames[static_cast<int>(path)];
 }
 
 }  // namespace fastnst

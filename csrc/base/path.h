@@ -9,10 +9,9 @@ namespace fastnst {
 
 enum class Path { kBaseline, kAvx2, kAvx512 };
 
-// The best supported one; the environment variable FASTNST_ISA lowers it to what that path of the engine would use. Chosen
-// once. Throws std::runtime_error if FASTNST_ISA asks for what this processor does not have.
-Path path();
-const char* path_name();
+// The best one that this processor runs. Which one is used, `operations_path` of engine/kernels.h says.
+Path best_path();
+const char* path_name(Path path);
 
 // Declares a table of functions, `Type stem`, in the namespace of every variant that is compiled for this processor family.
 #if defined(__x86_64__)
@@ -26,16 +25,16 @@ const char* path_name();
   namespace avx512 {                \
   extern const Type stem;           \
   }
-#define FASTNST_CHOOSE(stem)                                         \
-  (fastnst::path() == fastnst::Path::kAvx512 ? fastnst::avx512::stem \
-   : fastnst::path() == fastnst::Path::kAvx2 ? fastnst::avx2::stem   \
-                                             : fastnst::baseline::stem)
+#define FASTNST_CHOOSE(path, stem)                          \
+  ((path) == fastnst::Path::kAvx512 ? fastnst::avx512::stem \
+   : (path) == fastnst::Path::kAvx2 ? fastnst::avx2::stem   \
+                                    : fastnst::baseline::stem)
 #else
 #define FASTNST_DECLARE(Type, stem) \
   namespace baseline {              \
   extern const Type stem;           \
   }
-#define FASTNST_CHOOSE(stem) (fastnst::baseline::stem)
+#define FASTNST_CHOOSE(path, stem) ((void)(path), fastnst::baseline::stem)
 #endif
 
 }  // namespace fastnst

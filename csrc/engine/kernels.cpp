@@ -1,5 +1,6 @@
 #include "engine/kernels.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
@@ -17,48 +18,61 @@ extern const Kernels kNeonDot;
 
 namespace {
 
-const Kernels* const kPaths[] = {
+const CompiledPath kPaths[] = {
 #if defined(__x86_64__)
-    &kAvx512Vnni,
-    &kAvxVnni,
-    &kAvx2,
+    {&kAvx512Vnni, Path::kAvx512},
+    {&kAvxVnni, Path::kAvx2},
+    {&kAvx2, Path::kAvx2},
 #elif defined(__aarch64__)
-    &kNeonDot,
+    {&kNeonDot, Path::kBaseline},
 #endif
-    &kScalar,
+    {&kScalar, Path::kBaseline},
 };
 constexpr int kCount = sizeof kPaths / sizeof kPaths[0];
 std::atomic<uint64_t> calls[kCount];
 
-const Kernels& choose() {
+// What FASTNST_ISA names, if it names anything.
+const char* forced_path() {
   const char* forced = std::getenv("FASTNST_ISA");
+  return forced == nullptr || *forced == 0 ? nullptr : forced;
+}
+
+const CompiledPath& choose() {
+  const char* forced = forced_path();
   std::string usable;
-  for (const Kernels* path : kPaths) {
-    if (!path->supported()) continue;
-    if (forced == nullptr || *forced == 0 || std::strcmp(forced, path->name) == 0) return *path;
-    usable += std::string(usable.empty() ? "" : ", ") + path->name;
+  for (const CompiledPath& path : kPaths) {
+    if (!path.kernels->supported()) continue;
+    if (forced == nullptr || std::strcmp(forced, path.kernels->name) == 0) return path;
+    usable += std::string(usable.empty() ? "" : ", ") + path.kernels->name;
   }
   throw std::runtime_error(std::string("FASTNST_ISA=") + forced + " cannot run on this processor; it can run " + usable);
+}
+
+const CompiledPath& chosen() {
+  static const CompiledPath& path = choose();
+  return path;
 }
 
 }  // namespace
 
 KernelTable kernel_table() { return {kPaths, kCount}; }
 
-const Kernels& kernels() {
-  static const Kernels& chosen = choose();
-  return chosen;
+const Kernels& kernels() { return *chosen().kernels; }
+
+Path operations_path() {
+  static const Path path = forced_path() == nullptr ? best_path() : std::min(chosen().operations, best_path());
+  return path;
 }
 
 uint64_t kernel_calls(const Kernels& path) {
   for (int i = 0; i < kCount; i++)
-    if (kPaths[i] == &path) return calls[i].load(std::memory_order_relaxed);
+    if (kPaths[i].kernels == &path) return calls[i].load(std::memory_order_relaxed);
   return 0;
 }
 
 void count_calls(const Kernels& path, uint64_t rows) {
   for (int i = 0; i < kCount; i++)
-    if (kPaths[i] == &path) calls[i].fetch_add(rows, std::memory_order_relaxed);
+    if (kPaths[i].kernels == &path) calls[i].fetch_add(rows, std::memory_order_relaxed);
 }
 
 }  // namespace fastnst

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/path.h"
+
 namespace fastnst {
 
 // Output channels are computed in blocks of 16 lanes, blocks in groups of 4, 2 or 1 that share a register tile.
@@ -162,9 +164,16 @@ struct Kernels {
   void (*picture_row)(const PictureRow&);
 };
 
+// A compiled path, and the best variant of the training operations that naming it allows. They have no code of their own for
+// dot products of bytes.
+struct CompiledPath {
+  const Kernels* kernels;
+  Path operations;
+};
+
 // Every compiled path, best first.
 struct KernelTable {
-  const Kernels* const* paths;
+  const CompiledPath* paths;
   int count;
 };
 KernelTable kernel_table();
@@ -172,6 +181,10 @@ KernelTable kernel_table();
 // The path in use: the first supported one, or the one the environment variable FASTNST_ISA names. Chosen once.
 // Throws std::runtime_error if that one is unknown or cannot run here.
 const Kernels& kernels();
+
+// The variant of the training operations in use: the best one that this processor runs and that the path which FASTNST_ISA
+// names allows. Throws as kernels() does.
+Path operations_path();
 
 // How often the path in use has run a convolution row, per path; proves in tests which one ran.
 uint64_t kernel_calls(const Kernels& path);

@@ -214,7 +214,8 @@ static void pairwise_weights(const RelationSets& given, const float* grad, bool 
       for (int64_t j = at.j0; j < least(at.j0 + kTile, set.count); j++) {
         float& q = tile[(i - at.i0) * kTile + j - at.j0];
         const float both = g[i * set.count + j] + g[j * set.count + i];
-        q = q < eps || q == 0 || i == j ? 0 : squared ? both / 2 : both / (4 * __builtin_sqrtf(q));
+        // No distance that is not a number has a slope: as where it is clamped, and as published.
+        q = !(q >= eps) || q == 0 || i == j ? 0 : squared ? both / 2 : both / (4 * __builtin_sqrtf(q));
       }
     store_tile(set, at, set.count, tile, weights + image * p.weights);
   });

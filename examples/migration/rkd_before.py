@@ -1,4 +1,8 @@
-"""A training step of relational knowledge distillation on embeddings (before)."""
+"""A training step of relational knowledge distillation on embeddings (before).
+
+The weights are written out, because publications differ in what they are without: RepDistiller has 25 and 50, and so has fastnst;
+CRD, whose class has the same name, has 1 and 2. Its modules become ``fastnst.nn.RKDLoss(w_d=1, w_a=2)``.
+"""
 
 from __future__ import annotations
 

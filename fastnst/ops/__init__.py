@@ -1,8 +1,10 @@
 """Drop-in operations of style transfer and distillation: the published code's names and arguments, fused kernels underneath.
 
-Every function is differentiable once, takes float32, bfloat16, float16 and float64 tensors of any strides on CPU and CUDA,
+Every function is differentiable, takes float32, bfloat16, float16 and float64 tensors of any strides on CPU and CUDA,
 computes in float32 at least, and can be compiled without graph breaks. float64 runs on the plain formulas of
-``fastnst.reference``, to which every backend is held; ``backend("reference")`` runs everything there.
+``fastnst.reference``, to which every backend is held; ``backend("reference")`` runs everything there, as do meta tensors.
+Gradients come from kernels, second derivatives and forward mode from the formulas; ``torch.func`` and ``vmap`` work.
+A compiled function has no second derivative: PyTorch refuses it.
 """
 
 from fastnst.dispatch import BackendError, backend, explain

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from fastnst import dispatch, reference
+from fastnst.ops.differentiable import differentiable
 from fastnst.ops.documented import documented
 from fastnst.ops.operators import define
 from fastnst.reference.inputs import check, check_same, result_dtype
@@ -53,43 +52,26 @@ _adain_backward = define(
 )
 
 
-class _ChannelStats(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, eps: float, backend: str) -> tuple[Tensor, Tensor]:
-        mean, std = _channel_stats(backend, x, eps)
-        ctx.save_for_backward(x, mean, std)
-        ctx.backend = backend
-        return mean, std
-
-    @staticmethod
-    def backward(ctx: Any, grad_mean: Tensor, grad_std: Tensor) -> tuple[Tensor, None, None]:
-        return _channel_stats_backward(ctx.backend, grad_mean, grad_std, *ctx.saved_tensors), None, None
-
-
-class _Renormalize(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, content: Tensor, style_mean: Tensor, style_std: Tensor, backend: str) -> Tensor:
-        out, mean, std = _adain_apply(backend, content, style_mean, style_std, EPS)
-        ctx.save_for_backward(content, mean, std, style_std)
-        ctx.backend = backend
-        return out  # type: ignore[no-any-return]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return (*_adain_apply_backward(ctx.backend, grad, *ctx.saved_tensors), None)
-
-
-class _Adain(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, content: Tensor, style: Tensor, backend: str) -> Tensor:
-        out, *statistics = _adain(backend, content, style, EPS)
-        ctx.save_for_backward(content, style, *statistics)
-        ctx.backend = backend
-        return out  # type: ignore[no-any-return]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return (*_adain_backward(ctx.backend, grad, *ctx.saved_tensors), None)
+_channel_stats_of = differentiable(
+    "ChannelStats",
+    _channel_stats,
+    lambda backend, _wanted, grads, kept, tensors, _eps: (_channel_stats_backward(backend, *grads, *tensors, *kept),),
+    lambda x, eps: reference.calc_mean_std(x.to(torch.float32), eps),
+    results=2,
+    kept=0,
+)
+_renormalize_to = differentiable(
+    "Renormalize",
+    lambda backend, content, mean, std: _adain_apply(backend, content, mean, std, EPS),
+    lambda backend, _wanted, grads, kept, tensors: _adain_apply_backward(backend, *grads, tensors[0], *kept, tensors[2]),
+    lambda content, mean, std: reference.renormalize(content, mean, std).to(content.dtype),
+)
+_adain_of = differentiable(
+    "Adain",
+    lambda backend, content, style: _adain(backend, content, style, EPS),
+    lambda backend, _wanted, grads, kept, tensors: _adain_backward(backend, *grads, *tensors, *kept),
+    reference.adaptive_instance_normalization,
+)
 
 
 def _statistics(feat: Tensor, eps: float) -> tuple[Tensor, Tensor]:
@@ -98,7 +80,7 @@ def _statistics(feat: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     if backend == "reference":
         wide = feat.to(torch.promote_types(feat.dtype, torch.float32))
         return reference.calc_mean_std(wide, eps)
-    return _ChannelStats.apply(feat, eps, backend)  # type: ignore[no-untyped-call, no-any-return]
+    return _channel_stats_of(backend, [feat], eps)  # type: ignore[no-any-return]
 
 
 @documented(reference.calc_mean_std)
@@ -120,7 +102,7 @@ def adaptive_instance_normalization(content_feat: Tensor, style_feat: Tensor) ->
     backend = dispatch.choose("adain", content, style)
     if backend == "reference":
         return reference.adaptive_instance_normalization(content, style)
-    return _Adain.apply(content, style, backend)  # type: ignore[no-untyped-call, no-any-return]
+    return _adain_of(backend, [content, style])  # type: ignore[no-any-return]
 
 
 @documented(reference.renormalize)
@@ -136,7 +118,7 @@ def renormalize(content_feat: Tensor, style_mean: Tensor, style_std: Tensor) -> 
     if backend == "reference":
         return reference.renormalize(content, style_mean, style_std)
     mean, std = (each.float().expand(batch, -1, -1, -1) for each in (style_mean, style_std))
-    return _Renormalize.apply(content, mean, std, backend)  # type: ignore[no-untyped-call, no-any-return]
+    return _renormalize_to(backend, [content, mean, std])  # type: ignore[no-any-return]
 
 
 @documented(reference.mean_variance_norm)
@@ -146,7 +128,7 @@ def mean_variance_norm(feat: Tensor) -> Tensor:
     if backend == "reference":
         return reference.mean_variance_norm(feat)
     zeros = feat.new_zeros((*feat.shape[:2], 1, 1), dtype=torch.float32)
-    return _Renormalize.apply(feat, zeros, zeros + 1, backend)  # type: ignore[no-untyped-call, no-any-return]
+    return _renormalize_to(backend, [feat, zeros, zeros + 1])  # type: ignore[no-any-return]
 
 
 @documented(reference.style_statistics_loss)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from fastnst import dispatch, reference
+from fastnst.ops.differentiable import differentiable
 from fastnst.ops.documented import documented
 from fastnst.ops.operators import define
 from fastnst.reference.inputs import check, check_same, result_dtype
@@ -23,31 +24,34 @@ _linear_embedding = define(
     "linear_embedding(Tensor student, Tensor teacher, Tensor weight, Tensor bias, bool gradients) "
     "-> (Tensor, Tensor, Tensor, Tensor)",
     _fake,
+    by_image=False,
 )
 _linear_embedding_teacher = define(
     "embedding",
     "linear_embedding_teacher(Tensor grad, Tensor student, Tensor teacher, Tensor weight, Tensor bias) -> Tensor",
     lambda _grad, _student, teacher, *_: torch.empty_like(teacher),
+    by_image=False,
 )
 
 
-class _LinearEmbedding(torch.autograd.Function):
-    """The loss is a scalar: its gradients are computed with it, while the error of each tile is at hand, and scaled later."""
+def _gradients(
+    backend: str, wanted: Sequence[bool], grads: Sequence[Tensor], kept: Sequence[Tensor], tensors: Sequence[Tensor], _early: bool
+) -> tuple[Tensor | None, ...]:
+    """The loss is a scalar: its gradients were computed with it, while the error of each tile was at hand, and are scaled here."""
+    (grad,), (of_student, of_weight, of_bias) = grads, kept
+    if (wanted[0] or wanted[2] or wanted[3]) and of_student.numel() == 0:  # nothing told then that they would be asked for
+        _, of_student, of_weight, of_bias = _linear_embedding(backend, *tensors, True)
+    of_teacher = _linear_embedding_teacher(backend, grad, *tensors) if wanted[1] else None
+    scaled = of_student * grad.to(of_student.dtype), of_teacher, *(x * grad.to(x.dtype) for x in (of_weight, of_bias))
+    return tuple(x if each else None for x, each in zip(scaled, wanted, strict=True))
 
-    @staticmethod
-    def forward(ctx: Any, student: Tensor, teacher: Tensor, weight: Tensor, bias: Tensor, backend: str) -> Tensor:
-        wanted, teacher_wanted, *rest = ctx.needs_input_grad[:4]
-        loss, *gradients = _linear_embedding(backend, student, teacher, weight, bias, wanted or any(rest))
-        ctx.save_for_backward(*gradients, *((student, teacher, weight, bias) if teacher_wanted else ()))
-        ctx.backend = backend
-        return loss  # type: ignore[no-any-return]
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        student, weight, bias, *inputs = ctx.saved_tensors
-        teacher = _linear_embedding_teacher(ctx.backend, grad, *inputs) if ctx.needs_input_grad[1] else None
-        gradients = student * grad.to(student.dtype), teacher, weight * grad.to(weight.dtype), bias * grad.to(bias.dtype), None
-        return tuple(x if wanted else None for x, wanted in zip(gradients, ctx.needs_input_grad, strict=True))
+_linear_embedding_of = differentiable(
+    "LinearEmbedding",
+    _linear_embedding,
+    _gradients,
+    lambda student, teacher, weight, bias, _early: reference.linear_embedding_loss(student, teacher, weight, bias),
+)
 
 
 @documented(reference.linear_embedding_loss)
@@ -73,4 +77,5 @@ def linear_embedding_loss(student_feat: Tensor, teacher_feat: Tensor, weight: Te
     backend = dispatch.choose("embedding", *tensors)
     if backend == "reference":
         return reference.linear_embedding_loss(*tensors)
-    return _LinearEmbedding.apply(*tensors, backend)  # type: ignore[no-untyped-call, no-any-return]
+    early = torch.is_grad_enabled() and any(tensors[i].requires_grad for i in (0, 2, 3))
+    return _linear_embedding_of(backend, tensors, early)  # type: ignore[no-any-return]

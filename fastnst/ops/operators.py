@@ -1,7 +1,8 @@
-"""The ``torch.library`` operators: schemas, what compilers need to know of their results, and the way to a backend.
+"""The ``torch.library`` operators: schemas, what compilers and ``vmap`` need to know of them, and the way to a backend.
 
-Forward and backward are operators of their own and know nothing of autograd, which lies outside of them, in the other files
-of this package: the cheapest boundary there is. ``opcheck`` is for these, with detached inputs; ``gradcheck`` for those.
+Forward and backward are operators of their own and know nothing of autograd, which lies outside of them, in
+``fastnst.ops.differentiable``: the cheapest boundary there is. Asked for a derivative themselves, they raise. ``opcheck`` is for
+these, with detached inputs; ``gradcheck`` for the public functions.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ DEFINED: list[str] = []
 """Names of all operators."""
 
 
-def define(stem: str, schema: str, fake: Callable[..., Any], *, by_backend: bool = False) -> Callable[..., Any]:
+def define(
+    stem: str, schema: str, fake: Callable[..., Any], *, by_backend: bool = False, by_image: bool = True
+) -> Callable[..., Any]:
     """Register the operator ``fastnst::<schema>``: the function of the same name of the backend that its first argument names.
 
     Args:
@@ -28,9 +31,15 @@ def define(stem: str, schema: str, fake: Callable[..., Any], *, by_backend: bool
         schema: name, arguments and results; the backend is not among the arguments, it is added in front.
         fake: results of the right shape, type and strides. Like every backend it is given dense tensors.
         by_backend: the results depend on the backend, whose name ``fake`` is told first.
+        by_image: the first axis of every tensor and result counts images that know nothing of each other: ``vmap`` then makes
+            one call of all of them. Otherwise it makes a call for each example.
+
+    Returns:
+        The operator, for use below autograd.
     """
     name, _, rest = schema.partition("(")
     LIBRARY.define(f"{name}(str backend, {rest}")  # type: ignore[no-untyped-call]
+    operator: Callable[..., Any] = getattr(torch.ops.fastnst, name).default
 
     def run(backend: str, *arguments: Any) -> Any:
         return getattr(dispatch.kernels(backend, stem), name)(*_packed(arguments))
@@ -38,13 +47,53 @@ def define(stem: str, schema: str, fake: Callable[..., Any], *, by_backend: bool
     def run_fake(backend: str, *arguments: Any) -> Any:
         return fake(*([backend] if by_backend else []), *_packed(arguments))
 
+    def refuse_derivatives(keys: Any, *arguments: Any) -> Any:
+        """Without this the operator would pass for a constant."""
+        if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in arguments):
+            raise RuntimeError(f"fastnst::{name} has no derivative: call the function of fastnst.ops, or detach its arguments")
+        with torch._C._AutoDispatchBelowAutograd():
+            return operator.redispatch(keys & torch._C._after_autograd_keyset, *arguments)  # type: ignore[attr-defined]
+
+    def run_batched(info: Any, axes: tuple[int | None, ...], *arguments: Any) -> Any:
+        return (_in_one_call if by_image else _one_by_one)(operator, info.batch_size, axes, arguments)
+
+    def below_autograd(*arguments: Any) -> Any:
+        if torch.compiler.is_compiling():
+            return operator(*arguments)
+        with torch._C._AutoDispatchBelowAutograd():  # less than what `refuse_derivatives` costs
+            return operator(*arguments)
+
     for key in ("CPU", "CUDA"):
         LIBRARY.impl(name, run, key)  # type: ignore[no-untyped-call]
+    LIBRARY.impl(name, refuse_derivatives, "Autograd", with_keyset=True)  # type: ignore[no-untyped-call]
     torch.library.register_fake(f"fastnst::{name}", run_fake, lib=LIBRARY)
+    torch.library.register_vmap(f"fastnst::{name}", run_batched, lib=LIBRARY)
     DEFINED.append(name)
-    operator: Callable[..., Any] = getattr(torch.ops.fastnst, name).default
-    return operator
+    return below_autograd
 
 
 def _packed(arguments: tuple[Any, ...]) -> list[Any]:
     return [dispatch.dense(each) if isinstance(each, Tensor) else each for each in arguments]
+
+
+def _in_one_call(operator: Callable[..., Any], count: int, axes: tuple[int | None, ...], arguments: tuple[Any, ...]) -> Any:
+    """The results for ``count`` examples as the images of one large batch."""
+
+    def folded(x: Any, axis: int | None) -> Any:
+        if not isinstance(x, Tensor):
+            return x
+        return (x.expand(count, *x.shape) if axis is None else x.movedim(axis, 0)).flatten(0, 1)
+
+    results = operator(*(folded(x, axis) for x, axis in zip(arguments, axes, strict=True)))
+    if isinstance(results, Tensor):
+        return results.unflatten(0, (count, -1)), 0
+    return tuple(each.unflatten(0, (count, -1)) for each in results), (0,) * len(results)
+
+
+def _one_by_one(operator: Callable[..., Any], count: int, axes: tuple[int | None, ...], arguments: tuple[Any, ...]) -> Any:
+    """The results for ``count`` examples, stacked."""
+    pairs = list(zip(arguments, axes, strict=True))
+    results = [operator(*(x if axis is None else x.select(axis, i) for x, axis in pairs)) for i in range(count)]
+    if isinstance(results[0], Tensor):
+        return torch.stack(results), 0
+    return tuple(torch.stack(each) for each in zip(*results, strict=True)), (0,) * len(results[0])

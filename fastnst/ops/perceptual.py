@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from fastnst import dispatch, reference
+from fastnst.ops.differentiable import differentiable
 from fastnst.ops.documented import documented
 from fastnst.ops.operators import define
 from fastnst.reference.inputs import check, result_dtype
@@ -25,43 +26,35 @@ _mean_error = define(
     "perceptual",
     "mean_error(Tensor x, Tensor y, bool squared) -> Tensor",
     lambda x, *_: x.new_empty((), dtype=torch.float32),
+    by_image=False,
 )
 _mean_error_backward = define(
     "perceptual",
     "mean_error_backward(Tensor grad, Tensor x, Tensor y, bool squared) -> Tensor",
     lambda _grad, x, *_: torch.empty_like(x),
+    by_image=False,
 )
 
 
-class _MeanError(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, squared: bool, backend: str) -> Tensor:
-        ctx.save_for_backward(x, y)
-        ctx.squared, ctx.backend = squared, backend
-        return _mean_error(backend, x, y, squared)  # type: ignore[no-any-return]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, y = ctx.saved_tensors
-        mine, theirs = ctx.needs_input_grad[:2]
-        return (
-            _mean_error_backward(ctx.backend, grad, x, y, ctx.squared) if mine else None,
-            _mean_error_backward(ctx.backend, grad, y, x, ctx.squared) if theirs else None,
-            None,
-            None,
-        )
+def _both_errors(
+    backend: str, wanted: Sequence[bool], grads: Sequence[Tensor], _kept: Any, pair: Sequence[Tensor], squared: bool
+) -> tuple[Tensor | None, Tensor | None]:
+    x, y = pair
+    return (
+        _mean_error_backward(backend, grads[0], x, y, squared) if wanted[0] else None,
+        _mean_error_backward(backend, grads[0], y, x, squared) if wanted[1] else None,
+    )
 
 
-class _Gram(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, backend: str) -> Tensor:
-        ctx.save_for_backward(x)
-        ctx.backend = backend
-        return _gram(backend, x)  # type: ignore[no-any-return]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _gram_backward(ctx.backend, grad, *ctx.saved_tensors), None
+_mean_error_of = differentiable(
+    "MeanError", _mean_error, _both_errors, lambda x, y, squared: mean_error(x, y, "l2" if squared else "l1")
+)
+_gram_of = differentiable(
+    "Gram",
+    _gram,
+    lambda backend, _wanted, grads, _kept, tensors: (_gram_backward(backend, grads[0], *tensors),),
+    lambda x: reference.gram_matrix(x.to(torch.float32)),
+)
 
 
 def _compare(feat: Tensor, target_feat: Tensor, error: str) -> Tensor:
@@ -71,7 +64,7 @@ def _compare(feat: Tensor, target_feat: Tensor, error: str) -> Tensor:
     backend = dispatch.choose("perceptual", *pair)
     if backend == "reference":
         return mean_error(*pair, error)
-    return _MeanError.apply(*pair, error == "l2", backend)  # type: ignore[no-untyped-call, no-any-return]
+    return _mean_error_of(backend, pair, error == "l2")  # type: ignore[no-any-return]
 
 
 def _wide_gram(feat: Tensor) -> Tensor:
@@ -79,7 +72,7 @@ def _wide_gram(feat: Tensor) -> Tensor:
     backend = dispatch.choose("perceptual", feat)
     if backend == "reference":
         return reference.gram_matrix(feat.to(torch.promote_types(feat.dtype, torch.float32)))
-    return _Gram.apply(feat, backend)  # type: ignore[no-untyped-call, no-any-return]
+    return _gram_of(backend, [feat])  # type: ignore[no-any-return]
 
 
 @documented(reference.gram_matrix)

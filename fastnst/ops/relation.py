@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastnst import dispatch, reference
+from fastnst.ops.differentiable import differentiable
 from fastnst.ops.documented import documented
 from fastnst.ops.operators import define
 from fastnst.reference.inputs import check, check_same, result_dtype
-from fastnst.reference.relation import GRANULARITIES, SMALLEST_SQUARE, check_choices, check_patch
+from fastnst.reference.relation import (
+    GRANULARITIES,
+    SMALLEST_SQUARE,
+    check_choices,
+    check_patch,
+    check_weights,
+    items_or_sets,
+    weighed_relations,
+)
 
 
 def _items(height: int, width: int, patch_size: int, mask: int) -> list[int]:
@@ -67,46 +75,31 @@ _content_relation_backward = define(
 )
 
 
-class _Pairwise(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, items: Tensor, squared: bool, eps: float, backend: str) -> Tensor:
-        ctx.save_for_backward(items)
-        ctx.squared, ctx.eps, ctx.backend = squared, eps, backend
-        return _pairwise(backend, items, squared, eps)  # type: ignore[no-any-return]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        (items,) = ctx.saved_tensors
-        return _pairwise_backward(ctx.backend, grad, items, ctx.squared, ctx.eps), None, None, None
-
-
-class _Relation(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, student: Tensor, teacher: Tensor, distance: float, angle: float, backend: str) -> Tensor:
-        loss, weights = _relation(backend, student, teacher, distance, angle)
-        ctx.save_for_backward(weights, student)
-        ctx.backend = backend
-        return loss  # type: ignore[no-any-return]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return _relation_backward(ctx.backend, grad, *ctx.saved_tensors), None, None, None, None
-
-
-class _ContentRelation(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, student: Tensor, teacher: Tensor, patch_size: int, distance: float, angle: float, mask: int, backend: str
-    ) -> Tensor:
-        losses, weights = _content_relation(backend, student, teacher, patch_size, distance, angle, mask)
-        ctx.save_for_backward(weights, student)
-        ctx.patch_size, ctx.mask, ctx.backend = patch_size, mask, backend
-        return losses  # type: ignore[no-any-return]
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        gradient = _content_relation_backward(ctx.backend, grad, *ctx.saved_tensors, ctx.patch_size, ctx.mask)
-        return gradient, None, None, None, None, None, None
+_pairwise_of = differentiable(
+    "Pairwise",
+    _pairwise,
+    lambda backend, _wanted, grads, _kept, tensors, squared, eps: (
+        _pairwise_backward(backend, *grads, *tensors, squared, eps),
+    ),
+    reference.pdist,
+)
+_relation_of = differentiable(
+    "Relation",
+    _relation,
+    lambda backend, _wanted, grads, kept, tensors, *_: (_relation_backward(backend, *grads, *kept, tensors[0]), None),
+    weighed_relations,
+)
+_content_relation_of = differentiable(
+    "ContentRelation",
+    _content_relation,
+    lambda backend, _wanted, grads, kept, tensors, patch_size, _distance, _angle, mask: (
+        _content_relation_backward(backend, *grads, *kept, tensors[0], patch_size, mask),
+        None,
+    ),
+    lambda student, teacher, patch_size, distance, angle, mask: reference.content_relation_loss(
+        student, teacher, patch_size, distance, angle, [kind for i, kind in enumerate(GRANULARITIES) if mask >> i & 1], "none"
+    ),
+)
 
 
 @documented(reference.pdist)
@@ -117,7 +110,7 @@ def pdist(e: Tensor, squared: bool = False, eps: float = SMALLEST_SQUARE) -> Ten
     backend = dispatch.choose("relation", e)
     if backend == "reference":
         return reference.pdist(e, squared, eps)
-    distances: Tensor = _Pairwise.apply(e if e.dim() == 3 else e[None], squared, eps, backend)  # type: ignore[no-untyped-call]
+    distances: Tensor = _pairwise_of(backend, [e if e.dim() == 3 else e[None]], squared, eps)
     return distances if e.dim() == 3 else distances[0]
 
 
@@ -130,12 +123,10 @@ def _relation_loss(student: Tensor, teacher: Tensor, distance: float, angle: flo
     student, teacher = student.to(dtype), teacher.detach().to(dtype)
     backend = dispatch.choose("relation", student, teacher)
     if backend == "reference":
-        terms = ((distance, reference.rkd_distance_loss), (angle, reference.rkd_angle_loss))
-        return sum(weight * term(student, teacher) for weight, term in terms if weight)  # type: ignore[return-value]
+        return weighed_relations(student, teacher, distance, angle)
     if student.dim() == 3:
-        return _Relation.apply(student, teacher, distance, angle, backend)  # type: ignore[no-untyped-call, no-any-return]
-    loss: Tensor = _Relation.apply(student[None], teacher[None], distance, angle, backend)  # type: ignore[no-untyped-call]
-    return loss[0]
+        return _relation_of(backend, [student, teacher], distance, angle)  # type: ignore[no-any-return]
+    return _relation_of(backend, [student[None], teacher[None]], distance, angle)[0]  # type: ignore[no-any-return]
 
 
 @documented(reference.rkd_distance_loss)
@@ -150,8 +141,8 @@ def rkd_angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
 @documented(reference.rkd_loss)
 def rkd_loss(student: Tensor, teacher: Tensor, distance_weight: float = 25.0, angle_weight: float = 50.0) -> Tensor:
-    items, wanted = (each.flatten(1) if each.dim() == 4 else each for each in (student, teacher))
-    return _relation_loss(items, wanted, distance_weight, angle_weight)
+    check_weights(distance_weight, angle_weight)
+    return _relation_loss(items_or_sets(student), items_or_sets(teacher), distance_weight, angle_weight)
 
 
 @documented(reference.content_relation_loss)
@@ -178,7 +169,7 @@ def content_relation_loss(
     if backend == "reference":
         return reference.content_relation_loss(student, teacher, patch_size, *weights, granularities, reduction)
     mask = sum(1 << GRANULARITIES.index(kind) for kind in granularities)
-    losses: Tensor = _ContentRelation.apply(student, teacher, patch_size, *weights, mask, backend)  # type: ignore[no-untyped-call]
+    losses: Tensor = _content_relation_of(backend, [student, teacher], patch_size, *weights, mask)
     if reduction == "none":
         return losses
     return losses.mean() if reduction == "mean" else losses.sum()

@@ -6,16 +6,18 @@ their product T (C x C, float64), and T x + b on the features, in one pass (``tr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fastnst import dispatch, reference
+from fastnst.ops.differentiable import differentiable
 from fastnst.ops.documented import documented
 from fastnst.ops.operators import define
 from fastnst.reference.inputs import check, check_same, full_precision, result_dtype
-from fastnst.reference.wct import PRESETS, Preset, rules_of
+from fastnst.reference.wct import PRESETS, Preset, covariance_root, rules_of
 
 
 def _fake_root(backend: str, x: Tensor) -> tuple[Tensor, ...]:
@@ -54,38 +56,49 @@ _transform_backward = define(
 )
 
 
-class _CovarianceRoots(torch.autograd.Function):
-    """The content's inverse root and means, the style's root and means: both at once, for backends that gain by it."""
+def _roots_backward(
+    backend: str,
+    wanted: Sequence[bool],
+    grads: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    tensors: Sequence[Tensor],
+    content_ridge: float,
+    style_ridge: float,
+    cutoff: float,
+) -> list[Tensor | None]:
+    (root, mean, style_root, style_mean, *spectra) = kept
+    sides = (
+        (mean, root, *spectra[:2], content_ridge, cutoff, True),
+        (style_mean, style_root, *spectra[2:], style_ridge, cutoff, False),
+    )
+    return [
+        _covariance_root_backward(backend, *grads[2 * i : 2 * i + 2], x, *side) if each else None
+        for i, (x, side, each) in enumerate(zip(tensors, sides, wanted, strict=True))
+    ]
 
-    @staticmethod
-    def forward(ctx: Any, content: Tensor, style: Tensor, rules: Preset, backend: str) -> tuple[Tensor, ...]:
-        ridges = rules.content_ridge, rules.style_ridge
-        results = _covariance_roots(backend, content, style, *ridges, rules.cutoff)
-        (root, mean, *spectrum), (style_root, style_mean, *style_spectrum) = results[:4], results[4:]
-        ctx.save_for_backward(content, mean, root, *spectrum, style, style_mean, style_root, *style_spectrum)
-        ctx.ridges, ctx.cutoff, ctx.backend = ridges, rules.cutoff, backend
-        return root, mean, style_root, style_mean
 
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        gradients: list[Tensor | None] = [None, None]
-        for i, inverse in enumerate((True, False)):
-            if ctx.needs_input_grad[i]:
-                saved, own = ctx.saved_tensors[5 * i : 5 * i + 5], grads[2 * i : 2 * i + 2]
-                gradients[i] = _covariance_root_backward(ctx.backend, *own, *saved, ctx.ridges[i], ctx.cutoff, inverse)
-        return *gradients, None, None
+def _roots(backend: str, *arguments: Any) -> tuple[Tensor, ...]:
+    """Results first: both roots and means, then the spectra."""
+    found = _covariance_roots(backend, *arguments)
+    return *found[:2], *found[4:6], *found[2:4], *found[6:]
 
 
-class _Transform(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, offset: Tensor, backend: str) -> Tensor:
-        ctx.save_for_backward(x, matrix)
-        ctx.backend = backend
-        return _transform(backend, x, matrix, offset)  # type: ignore[no-any-return]
+def _roots_formula(
+    content: Tensor, style: Tensor, content_ridge: float, style_ridge: float, cutoff: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    root, mean = covariance_root(content.to(torch.float64), content_ridge, cutoff, inverse=True)
+    style_root, style_mean = covariance_root(style.to(torch.float64), style_ridge, cutoff, inverse=False)
+    return root, mean, style_root, style_mean
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return (*_transform_backward(ctx.backend, grad, *ctx.saved_tensors), None)
+
+# The content's inverse root and means, the style's root and means: both at once, for backends that gain by it.
+_covariance_roots_of = differentiable("CovarianceRoots", _roots, _roots_backward, _roots_formula, results=4, kept=0)
+_transform_by = differentiable(
+    "Transform",
+    _transform,
+    lambda backend, _wanted, grads, _kept, tensors: _transform_backward(backend, *grads, *tensors[:2]),
+    lambda x, matrix, offset: (matrix @ x.to(torch.float64) + offset).to(x.dtype),
+)
 
 
 def _stylized(content: Tensor, style: Tensor, alpha: float, rules: Preset, backend: str) -> Tensor:
@@ -98,15 +111,15 @@ def _stylized(content: Tensor, style: Tensor, alpha: float, rules: Preset, backe
 
 
 def _transformed(content: Tensor, style: Tensor, alpha: float, rules: Preset, backend: str) -> Tensor:
-    roots = _CovarianceRoots.apply(content, style, rules, backend)  # type: ignore[no-untyped-call]
-    whitening, mean, coloring, style_mean = roots
+    settings = rules.content_ridge, rules.style_ridge, rules.cutoff
+    whitening, mean, coloring, style_mean = _covariance_roots_of(backend, [content, style], *settings)
     with full_precision(whitening):
         matrix = coloring @ whitening
         if not rules.clamp:  # the blend is linear too
             matrix = alpha * matrix + (1 - alpha) * torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
             style_mean = alpha * style_mean + (1 - alpha) * mean
         offset = style_mean - matrix @ mean
-    result: Tensor = _Transform.apply(content, matrix, offset, backend)  # type: ignore[no-untyped-call]
+    result: Tensor = _transform_by(backend, [content, matrix, offset])
     if not rules.clamp:
         return result
     result = result.clamp(content.amin((-2, -1), keepdim=True), content.amax((-2, -1), keepdim=True))

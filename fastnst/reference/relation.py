@@ -32,8 +32,10 @@ def pdist(e: Tensor, squared: bool = False, eps: float = SMALLEST_SQUARE) -> Ten
     Returns:
         [N, N] or [B, N, N] in ``e``'s type, computed in float32 at least.
 
-    Items closer than sqrt(eps) have distance sqrt(eps) and gradient 0. Deviation: the published code expands the
-    square into |a|^2 + |b|^2 - 2ab, which leaves rounding noise where items coincide; differences give exact zeros.
+    Items closer than sqrt(eps) have distance sqrt(eps) and gradient 0. A number that is not finite reaches the distances of
+    its item alone. Deviation: the published code expands the square into |a|^2 + |b|^2 - 2ab, which leaves rounding noise
+    where items coincide; differences give exact zeros. Where squares overflow float32 (numbers from about 1e19 on), a
+    distance is inf; the published code gives inf or NaN, as the three terms overflow one by one. float64 has room.
 
     Source: section 3.2.1, with the clamp of the authors' code.
     """
@@ -69,7 +71,8 @@ def rkd_distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Returns:
         A scalar or [B], float32 at least. The loss is the same for moved, rotated or scaled items.
 
-    The student's mean has a gradient. Items that coincide have gradient 0 towards each other (see ``pdist``).
+    The student's mean has a gradient. Items that coincide have gradient 0 towards each other (see ``pdist``). Numbers that are
+    not finite, and those whose squares overflow float32, make the loss of their set NaN, as published, and its gradients.
     Deviation: a single item, where the published mean over no entries is NaN, gives 0.
 
     Source: section 3.2.1, entries and means as in the authors' code.
@@ -101,6 +104,9 @@ def rkd_angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Returns:
         A scalar or [B], float32 at least. Memory grows with N * N * (D + N): this is the plain formula.
 
+    Numbers that are not finite make the loss of their set NaN, as published. So do those whose squares overflow float32 (from
+    about 1e19 on); where the formula takes the kernels' place they have cosine 0, as published.
+
     Where the vertex coincides with another item, the cosine is 0. Deviation: so is its gradient there, and both hold up
     to a distance of 1e-12. The published code divides by max(distance, 1e-12), which gives the same value where items
     are equal, with a gradient of 1e12 that ends training. Items that nearly coincide have the large gradient of the
@@ -116,7 +122,7 @@ def _cosines(items: Tensor) -> Tensor:
     """[..., i, j, k]: cosine of the angle at item i between items j and k."""
     differences = _differences(items)
     squares = differences.square().sum(-1, keepdim=True)
-    apart = squares > SMALLEST_LENGTH**2
+    apart = ~(squares <= SMALLEST_LENGTH**2)  # so is what is not a number, which must not pass for a right angle
     units = torch.where(apart, differences, 0) / torch.where(apart, squares, 1).sqrt()
     with full_precision(units):
         return units @ units.mT
@@ -139,20 +145,43 @@ def rkd_loss(
     """``distance_weight`` * ``rkd_distance_loss`` + ``angle_weight`` * ``rkd_angle_loss``.
 
     Args:
-        student: items [N, D]; a batch of sets [B, N, D]; or feature maps [N, C, H, W], one item each.
+        student: items [N, D]; a batch of sets [B, N, D]; or anything else that has an item for each index of its first axis,
+            such as feature maps [N, C, H, W]: an item is then all numbers behind it.
         teacher: the same with as many items; no gradient reaches it.
-        distance_weight: RepDistiller's 25 (the paper's examples weigh 1 to 2 as well).
-        angle_weight: RepDistiller's 50.
+        distance_weight: 25 as in RepDistiller and mdistiller. The paper's own examples and CRD (content relationship
+            distillation) weigh 1 to 2: coming from there, pass both.
+        angle_weight: 50 likewise.
 
     Returns:
         A scalar or [B], float32 at least. Degenerate inputs as for the two losses.
 
-    Deviation: RepDistiller flattens inputs of any rank; here three axes are a batch of sets.
+    Deviation: RepDistiller flattens inputs of any rank; here three axes are a batch of sets, one loss each.
+    ``fastnst.nn.RKDLoss`` flattens those too. mdistiller's function of this name takes ``squared`` and ``eps`` before the
+    weights: name the weights.
 
     Source: Park et al., section 3.2; weights of Tian et al., ICLR 2020 (RepDistiller).
     """
-    items, wanted = (each.flatten(1) if each.dim() == 4 else each for each in (student, teacher))
-    return distance_weight * rkd_distance_loss(items, wanted) + angle_weight * rkd_angle_loss(items, wanted)
+    check_weights(distance_weight, angle_weight)
+    items, wanted = items_or_sets(student), items_or_sets(teacher)
+    return weighed_relations(items, wanted, distance_weight, angle_weight)
+
+
+def check_weights(distance_weight: float, angle_weight: float) -> None:
+    """Raise ``TypeError`` for a bool: it is the ``squared`` of mdistiller's ``rkd_loss``, which comes before the weights."""
+    if isinstance(distance_weight, bool) or isinstance(angle_weight, bool):
+        raise TypeError("rkd_loss: expected two weights after student and teacher, got a bool; name them: distance_weight=")
+
+
+def items_or_sets(x: Tensor) -> Tensor:
+    """Three axes are sets of items; of anything else, the first axis counts the items."""
+    return x if x.dim() in {0, 3} else x.unsqueeze(1).flatten(1)
+
+
+def weighed_relations(student: Tensor, teacher: Tensor, distance_weight: float, angle_weight: float) -> Tensor:
+    """Both losses of items [N, D] or [B, N, D], weighed; one of weight 0 is left out."""
+    terms = ((distance_weight, rkd_distance_loss), (angle_weight, rkd_angle_loss))
+    weighed = [weight * term(student, teacher) for weight, term in terms if weight]
+    return sum(weighed[1:], weighed[0]) if weighed else 0 * rkd_distance_loss(student, teacher)
 
 
 def content_relation_loss(

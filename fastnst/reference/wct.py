@@ -113,14 +113,19 @@ def rules_of(preset: str, **given: float | None) -> Preset:
 
 def _transform(content: Tensor, style: Tensor, rules: Preset) -> Tensor:
     """The bracket of ``wct``'s formula on float64 features [..., C, n] and [..., C, m]."""
-    centred_content, _ = centre(content)
-    centred_style, style_mean = centre(style)
-    whitening = symmetric_inverse_sqrt(_covariance(centred_content, rules.content_ridge), rules.cutoff)
-    coloring = symmetric_sqrt(_covariance(centred_style, rules.style_ridge), rules.cutoff)
-    result = coloring @ whitening @ centred_content + style_mean
+    whitening, _ = covariance_root(content, rules.content_ridge, rules.cutoff, inverse=True)
+    coloring, style_mean = covariance_root(style, rules.style_ridge, rules.cutoff, inverse=False)
+    result = coloring @ whitening @ centre(content)[0] + style_mean
     if rules.clamp:
         result = result.clamp(content.amin((-2, -1), keepdim=True), content.amax((-2, -1), keepdim=True))
     return result
+
+
+def covariance_root(values: Tensor, ridge: float, cutoff: float, *, inverse: bool) -> tuple[Tensor, Tensor]:
+    """The square root, or the ``inverse`` one, of the covariance of [..., C, n] plus ``ridge``, and the means [..., C, 1]."""
+    centred, mean = centre(values)
+    root = symmetric_inverse_sqrt if inverse else symmetric_sqrt
+    return root(_covariance(centred, ridge), cutoff), mean
 
 
 def _covariance(centred: Tensor, ridge: float) -> Tensor:

@@ -9,32 +9,29 @@ import torch
 from torch import Tensor
 
 from fastnst import _engine
-from fastnst.kernels.cpu.arguments import code, threads
+from fastnst.kernels.cpu.arguments import threads
 from fastnst.kernels.cpu.memory import empty_like
-from fastnst.kernels.layout import channels_last
+from fastnst.kernels.layout import laid_out_like
 
 
 def channel_stats(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Means and deviations sqrt(unbiased variance + eps) of ``x`` [N, C, H, W]."""
     mean, std = _statistics(x), _statistics(x)
-    _engine.adain_channel_stats(_shape(x), x.data_ptr(), eps, mean.data_ptr(), std.data_ptr(), threads())
+    _engine.adain_channel_stats(x, eps, mean, std, threads())
     return mean, std
 
 
 def channel_stats_backward(grad_mean: Tensor, grad_std: Tensor, x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """The gradient that reaches ``x`` through its statistics, like ``x``."""
     dx = empty_like(x)
-    pointers = [tensor.data_ptr() for tensor in (grad_mean, grad_std, x, mean, std, dx)]
-    _engine.adain_channel_stats_backward(_shape(x), *pointers, threads())
+    _engine.adain_channel_stats_backward(grad_mean, grad_std, x, mean, std, dx, threads())
     return dx
 
 
 def adain_apply(content: Tensor, style_mean: Tensor, style_std: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
     """``content`` with other statistics, and its own: (out, mean, std)."""
     out, mean, std = empty_like(content), _statistics(content), _statistics(content)
-    inputs = [tensor.data_ptr() for tensor in (content, style_mean, style_std)]
-    outputs = [tensor.data_ptr() for tensor in (out, mean, std)]
-    _engine.adain_apply(_shape(content), *inputs, eps, *outputs, threads())
+    _engine.adain_apply(content, style_mean, style_std, eps, out, mean, std, threads())
     return out, mean, std
 
 
@@ -42,12 +39,9 @@ def adain_apply_backward(
     grad: Tensor, content: Tensor, mean: Tensor, std: Tensor, style_std: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of ``adain_apply``'s out: (dcontent, dstyle_mean, dstyle_std)."""
-    last = channels_last(content)
-    grad = grad.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
-    dcontent, dstyle_mean, dstyle_std = empty_like(content), _statistics(content), _statistics(content)
-    tensors = (grad, content, mean, std, style_std, dcontent, dstyle_mean, dstyle_std)
-    _engine.adain_apply_backward(_shape(content), *(tensor.data_ptr() for tensor in tensors), threads())
-    return dcontent, dstyle_mean, dstyle_std
+    gradients = empty_like(content), _statistics(content), _statistics(content)
+    _engine.adain_apply_backward(laid_out_like(content, grad), content, mean, std, style_std, *gradients, threads())
+    return gradients
 
 
 def adain(content: Tensor, style: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -74,11 +68,4 @@ def adain_backward(
 
 
 def _statistics(x: Tensor) -> Tensor:
-    return torch.empty(*x.shape[:2], 1, 1, dtype=torch.float32)
-
-
-def _shape(x: Tensor) -> _engine.MapShape:
-    batch, channels, height, width = x.shape
-    if channels_last(x):
-        return _engine.MapShape(code(x), batch, height * width, channels)
-    return _engine.MapShape(code(x), batch * channels, height * width, 1)
+    return x.new_empty((*x.shape[:2], 1, 1), dtype=torch.float32)

@@ -5,22 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fastnst import _engine
-from fastnst.kernels.layout import channels_last
-
-CODES = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
-"""Element types by the numbers that ``csrc/ops/vector.h`` gives them."""
+TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
-def code(x: Tensor) -> int:
-    """The number of ``x``'s element type.
-
-    Raises:
-        TypeError: the kernels have no such type.
-    """
-    if x.dtype not in CODES:
+def check_type(x: Tensor) -> None:
+    """Raise ``TypeError`` if the kernels have no such element type. The compiled library checks what it is handed itself."""
+    if x.dtype not in TYPES:
         raise TypeError(f"the CPU kernels work in float32, bfloat16 and float16, not {x.dtype}")
-    return CODES[x.dtype]
 
 
 def threads() -> int:
@@ -28,17 +19,12 @@ def threads() -> int:
     return torch.get_num_threads()
 
 
-def feature_map(x: Tensor) -> _engine.FeatureMap:
-    """A dense [N, C, H, W] or a contiguous [N, C, n]."""
-    return _engine.FeatureMap(x.data_ptr(), code(x), channels_last(x), x.shape[0], x.shape[1], x[0, 0].numel())
+def left_factor(matrix: Tensor, dtype: torch.dtype) -> Tensor:
+    """``matrix`` [..., m, k] in ``dtype``, in rows that are longer than k.
 
-
-def left_factor(matrix: Tensor, dtype: torch.dtype) -> tuple[Tensor, int]:
-    """``matrix`` [..., m, k] in ``dtype``, and the elements from one row to the next.
-
-    They are no power of two, so that rows that are read together do not compete for the same places in the cache.
+    Their length is no power of two, so that rows that are read together do not compete for the same places in the cache.
     """
     pitch = matrix.shape[-1] + 64 // dtype.itemsize
-    rows = torch.empty(*matrix.shape[:-1], pitch, dtype=dtype)
+    rows = matrix.new_empty((*matrix.shape[:-1], pitch), dtype=dtype)
     rows[..., : matrix.shape[-1]] = matrix
-    return rows, pitch
+    return rows

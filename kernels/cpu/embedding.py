@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fastnst import _engine
-from fastnst.kernels.cpu.arguments import feature_map, left_factor, threads
+from fastnst.kernels.cpu.arguments import left_factor, threads
 
 
 def linear_embedding(
@@ -24,36 +24,19 @@ def linear_embedding(
     Returns:
         The loss, float32, and gradients like their tensors.
     """
-    (factor, pitch), offset = left_factor(-weight, torch.float32), bias.float()
-    wanted = (
-        (torch.empty_like(student), torch.empty(weight.shape), torch.empty(bias.shape))
-        if gradients
-        else tuple(x.new_empty(0) for x in (student, weight, bias))
-    )
-    loss = _engine.embedding_loss(
-        feature_map(student),
-        feature_map(teacher),
-        factor.data_ptr(),
-        pitch,
-        offset.data_ptr(),
-        *(x.data_ptr() for x in wanted),
-        threads(),
-    )
-    return torch.tensor(loss, dtype=torch.float32), wanted[0], wanted[1].to(weight.dtype), wanted[2].to(bias.dtype)
+    factor, offset = left_factor(-weight, torch.float32), bias.float()
+    wanted: tuple[Tensor, Tensor, Tensor] | None = None
+    if gradients:
+        of_weight, of_bias = (x.new_empty(x.shape, dtype=torch.float32) for x in (weight, bias))
+        wanted = torch.empty_like(student), of_weight, of_bias
+    loss = _engine.embedding_loss(student, teacher, factor, offset, wanted, threads())
+    found = wanted or tuple(x.new_empty(0) for x in (student, weight, bias))
+    return student.new_full((), loss, dtype=torch.float32), found[0], found[1].to(weight.dtype), found[2].to(bias.dtype)
 
 
 def linear_embedding_teacher(grad: Tensor, student: Tensor, teacher: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """The gradient with respect to the teacher's features, for the gradient ``grad`` of the loss."""
-    (factor, pitch), offset = left_factor(-weight, torch.float32), bias.float()
+    factor, offset = left_factor(-weight, torch.float32), bias.float()
     gradient = torch.empty_like(teacher)
-    _engine.embedding_teacher(
-        feature_map(student),
-        feature_map(teacher),
-        factor.data_ptr(),
-        pitch,
-        offset.data_ptr(),
-        2 * grad.item() / teacher.numel(),
-        gradient.data_ptr(),
-        threads(),
-    )
+    _engine.embedding_teacher(student, teacher, factor, offset, 2 * grad.item() / teacher.numel(), gradient, threads())
     return gradient

@@ -16,9 +16,9 @@ def empty_like(x: Tensor) -> Tensor:
     if x.nbytes >= LARGE:
         shape = torch.empty_like(x, device="meta")
         storage = torch.frombuffer(_engine.KeptBlock(x.nbytes), dtype=x.dtype).untyped_storage()
-        return torch.empty(0, dtype=x.dtype).set_(storage, 0, shape.shape, shape.stride())  # type: ignore[call-overload, no-any-return]
+        return x.new_empty(0).set_(storage, 0, shape.shape, shape.stride())  # type: ignore[call-overload, no-any-return]
     out = torch.empty_like(x)
-    _engine.prefer_large_pages(out.data_ptr(), out.nbytes)
+    _engine.prefer_large_pages(out)
     return out
 
 

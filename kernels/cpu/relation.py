@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fastnst import _engine
-from fastnst.kernels.cpu.arguments import code, threads
+from fastnst.kernels.cpu.arguments import check_type, threads
 
 ROWS = 1
 SCRATCH = 2**24
@@ -27,7 +27,7 @@ def pairwise(items: Tensor, squared: bool, eps: float) -> Tensor:
     out = items.new_empty(items.shape[0], count, count)
     for part, sizes, scratch in _parts(images, None, 0, ROWS):
         few, distances = _plain(images[part]), _plain_like(out[part])
-        _engine.relation_pairwise(few.data_ptr(), sizes, squared, eps, distances.data_ptr(), threads(), scratch.data_ptr())
+        _engine.relation_pairwise(few, sizes, squared, eps, distances, threads(), scratch)
         _put(out[part], distances)
     return out
 
@@ -38,9 +38,7 @@ def pairwise_backward(grad: Tensor, items: Tensor, squared: bool, eps: float) ->
     weights = torch.empty_like(grad, dtype=torch.float32, memory_format=torch.contiguous_format)
     for part, sizes, scratch in _parts(images, None, 0, ROWS):
         few, slopes = _plain(images[part]), _plain(grad[part])
-        _engine.relation_pairwise_weights(
-            slopes.data_ptr(), few.data_ptr(), sizes, squared, eps, weights[part].data_ptr(), threads(), scratch.data_ptr()
-        )
+        _engine.relation_pairwise_weights(slopes, few, sizes, squared, eps, weights[part], threads(), scratch)
     return relation_backward(weights.new_ones(items.shape[0]), weights, items)
 
 
@@ -70,17 +68,8 @@ def content_relation(
     weights = losses.new_empty(student.shape[0], pairs)
     for part, sizes, scratch in _parts(student, teacher, patch_size, granularities):
         few, wanted = _plain(student[part]), _plain(teacher[part])
-        _engine.relation_losses(
-            few.data_ptr(),
-            wanted.data_ptr(),
-            sizes,
-            distance_weight,
-            angle_weight,
-            losses[part].data_ptr(),
-            weights[part].data_ptr(),
-            threads(),
-            scratch.data_ptr(),
-        )
+        found = losses[part], weights[part]
+        _engine.relation_losses(few, wanted, sizes, distance_weight, angle_weight, *found, threads(), scratch)
     return losses, weights
 
 
@@ -89,15 +78,7 @@ def content_relation_backward(grad: Tensor, weights: Tensor, student: Tensor, pa
     factors, weights, out = _plain(grad), _plain(weights), torch.empty_like(student)
     for part, sizes, scratch in _parts(student, None, patch_size, granularities, distances=False):
         few, gradient = _plain(student[part]), _plain_like(out[part]).zero_()
-        _engine.relation_backward(
-            factors[part].data_ptr(),
-            weights[part].data_ptr(),
-            few.data_ptr(),
-            sizes,
-            gradient.data_ptr(),
-            threads(),
-            scratch.data_ptr(),
-        )
+        _engine.relation_backward(factors[part], weights[part], few, sizes, gradient, threads(), scratch)
         _put(out[part], gradient)
     return out
 
@@ -114,12 +95,12 @@ def _parts(
 
     Without ``distances`` there is no memory for the distances between items.
     """
-    code(student)
+    check_type(student)
     images, *others = _sizes(student, student if teacher is None else teacher, patch_size, granularities)
     each_thread, each_image, _ = _engine.relation_memory(teacher is not None, (1, *others))
     once = min(images, max(1, SCRATCH // (4 * each_image)))
     floats = threads() * each_thread + (once * each_image if distances else 0)
-    scratch = torch.empty(floats, dtype=torch.float32)
+    scratch = student.new_empty(floats, dtype=torch.float32)
     for begin in range(0, images, once):
         end = min(begin + once, images)
         yield slice(begin, end), (end - begin, *others), scratch
@@ -133,7 +114,7 @@ def _plain_like(x: Tensor) -> Tensor:
     """Memory for float32 values of ``x``: its own where that will do."""
     if x.dtype == torch.float32 and x.is_contiguous():
         return x
-    return torch.empty(x.shape, dtype=torch.float32)
+    return x.new_empty(x.shape, dtype=torch.float32)
 
 
 def _put(target: Tensor, values: Tensor) -> None:

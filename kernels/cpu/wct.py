@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fastnst import _engine
 from fastnst.kernels import roots
-from fastnst.kernels.cpu.arguments import feature_map, left_factor, threads
+from fastnst.kernels.cpu.arguments import left_factor, threads
 from fastnst.kernels.cpu.memory import empty_like
 
 Root = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -82,7 +82,7 @@ def transform_backward(grad: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor,
     """The gradients of ``x``, ``matrix`` and ``offset`` for the gradient ``grad`` [B, C, n], of ``x``'s type, of the result."""
     mean, total = _means(x), _means(grad) * x.shape[-1]
     products = torch.empty_like(matrix)
-    _engine.wct_products(feature_map(grad), 0, feature_map(x), mean.data_ptr(), 1.0, products.data_ptr(), threads())
+    _engine.wct_products(grad, None, x, mean, 1.0, products, threads())
     nothing = torch.zeros_like(mean, dtype=torch.float32)
     return _transform(grad, matrix.mT, nothing, nothing), torch.baddbmm(products, total, mean.mT), total
 
@@ -105,25 +105,24 @@ def _roots(xs: Sequence[Tensor], ridges: Sequence[float], inverse: Sequence[bool
 
 
 def _means(x: Tensor) -> Tensor:
-    mean = torch.empty(*x.shape[:2], 1, dtype=torch.float64)
-    _engine.wct_means(feature_map(x), mean.data_ptr(), threads())
+    mean = x.new_empty((*x.shape[:2], 1), dtype=torch.float64)
+    _engine.wct_means(x, mean, threads())
     return mean
 
 
 def _covariance(x: Tensor, mean: Tensor) -> Tensor:
     batch, channels, positions = x.shape
-    covariance = torch.empty(batch, channels, channels, dtype=torch.float64)
+    covariance = x.new_empty((batch, channels, channels), dtype=torch.float64)
     scale = 1 / max(1, positions - 1)
-    _engine.wct_products(feature_map(x), mean.data_ptr(), None, 0, scale, covariance.data_ptr(), threads())
+    _engine.wct_products(x, mean, None, None, scale, covariance, threads())
     return covariance
 
 
 def _root(values: Tensor, vectors: Tensor, ridge: float, cutoff: float, inverse: bool) -> Tensor:
     factor, sign, rest = roots.factor(values, vectors, ridge, cutoff, inverse)
     factor = factor.contiguous()
-    batch, rank, channels = factor.shape
-    root = torch.empty(batch, channels, channels, dtype=torch.float64)
-    _engine.wct_outer(factor.data_ptr(), batch, channels, rank, root.data_ptr(), threads())
+    root = factor.new_empty((factor.shape[0], factor.shape[2], factor.shape[2]))
+    _engine.wct_outer(factor, root, threads())
     root *= sign
     root.diagonal(dim1=-2, dim2=-1).add_(rest.squeeze(-1))
     return root
@@ -131,12 +130,8 @@ def _root(values: Tensor, vectors: Tensor, ridge: float, cutoff: float, inverse:
 
 def _transform(x: Tensor, matrix: Tensor, shift: Tensor, offset: Tensor) -> Tensor:
     """``matrix`` (x - ``shift``) + ``offset``, computed in ``shift``'s type."""
-    factor, pitch = left_factor(matrix, shift.dtype)
-    offset = offset.to(shift.dtype).contiguous()
     out = empty_like(x)
-    wide = shift.dtype == torch.float64
-    pointers = feature_map(x), shift.data_ptr(), offset.data_ptr(), out.data_ptr()
-    _engine.wct_transform(factor.data_ptr(), pitch, wide, *pointers, threads())
+    _engine.wct_transform(left_factor(matrix, shift.dtype), x, shift, offset.to(shift.dtype).contiguous(), out, threads())
     return out
 
 
