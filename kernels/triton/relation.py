@@ -530,11 +530,12 @@ def _relations(
     size = _size(views, batch, device)
     options = choose("relation", device.capability, size)
     tiles = _tiles(views, int(options["BLOCK"]))
-    squares, wanted, weights = student.new_empty(3, batch, pairs, dtype=torch.float32)
+    # Each by itself: a slice of something larger may begin where no vector can, and kernels are compiled anew for that.
+    squares, wanted, weights = (student.new_empty(batch, pairs, dtype=torch.float32) for _ in range(3))
     angles: tuple[Tensor | None, Tensor | None] = (None, None)
     if angle_weight != 0:
         angles = torch.empty_like(squares), torch.empty_like(wanted)
-    lengths, wanted_lengths, products, losses = student.new_empty(4, batch, tiles, dtype=torch.float32)
+    lengths, wanted_lengths, products, losses = (student.new_empty(batch, tiles, dtype=torch.float32) for _ in range(4))
     _pairwise(student, views, SQUARES, squares, size=size, inverses=angles[0], lengths=lengths)
     _pairwise(teacher, teacher_views, SQUARES, wanted, size=size, inverses=angles[1], lengths=wanted_lengths)
     grid, means = (batch * tiles,), (lengths, wanted_lengths)
