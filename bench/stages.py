@@ -1,13 +1,14 @@
 """Runs commands one after the other within a limit, so that what has been found out survives whatever comes next.
 
-Every stage has seconds of its own: one that is slow is stopped, with all its children, and takes nothing from the others. What a
-stage prints goes straight to a file, which nobody has to close, and a summary is replaced as a whole when a stage begins and
+Every stage has seconds of its own: one that is slow is stopped, with all its children, and takes nothing from the others. What
+a stage prints goes straight to a file, which nobody has to close, and a summary is replaced as a whole when a stage begins and
 when it ends: killed at any time, this leaves everything behind that was printed before. Nothing but the standard library, so
 that a machine that lacks a package can say so.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -178,16 +179,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     """The end of a stage and of all its children, which get time to speak if it has not ended yet."""
     if process.poll() is None:
         _signal(process, signal.SIGINT)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(GRACE - 1)
-        except subprocess.TimeoutExpired:
-            pass
     _signal(process, signal.SIGKILL)
     process.wait()
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):  # all gone
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass  # all gone

@@ -15,7 +15,7 @@ OTHERS = 64
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_graph_is_right_after_many_other_sizes(name: str) -> None:
-    """Captured once, replayed with other numbers: before and after 64 other sizes, whose memory is given back and overwritten."""
+    """Replayed at once, and with other numbers after 64 other sizes, whose memory is given back and overwritten."""
     operation = OPERATIONS[name]
     tensors = inputs(operation, 12, torch.float32, "cuda")
     graph, side = torch.cuda.CUDAGraph(), torch.cuda.Stream()

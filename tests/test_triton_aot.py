@@ -41,10 +41,7 @@ def double_kernel(x, out, block: tl.constexpr):
 def quotient_kernel(x, y, out, exact: tl.constexpr, block: tl.constexpr):
     at = tl.arange(0, block)
     dividend, divisor = tl.load(x + at), tl.load(y + at)
-    if exact:
-        result = tiles.quotient(dividend, tl.sqrt_rn(divisor))
-    else:
-        result = dividend / tl.sqrt(divisor)
+    result = tiles.quotient(dividend, tl.sqrt_rn(divisor)) if exact else dividend / tl.sqrt(divisor)
     tl.store(out + at, result)
 
 

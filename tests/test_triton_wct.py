@@ -26,8 +26,8 @@ SHAPES = [(2, 5, 40), (1, 3, 700), (1, 70, 90), (2, 4, 2), (1, 3, 1)]
 
 @pytest.fixture
 def emulated(monkeypatch: pytest.MonkeyPatch, capability: int) -> None:
-    """In the interpreter, the choices of a GPU of this capability with few multiprocessors."""
-    monkeypatch.setattr(launch, "INTERPRETER", launch.Device(capability, 4))
+    """The choices of a GPU of this capability with few multiprocessors, in the interpreter and on any GPU."""
+    monkeypatch.setattr(launch, "device_of", lambda _x: launch.Device(capability, 4))
 
 
 def features(batch: int, channels: int, positions: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -21,9 +21,9 @@ def offsets(image, channel, position, channels, length, LAST: tl.constexpr):
 def triangle(tile, blocks):
     """Row and column, int64, of a tile on or above the diagonal of ``blocks`` x ``blocks`` tiles.
 
-    The triangle has ``blocks`` (``blocks`` + 1) / 2 tiles. It is folded into rows of ``blocks`` + 1: row r of the triangle, then
-    row ``blocks`` - 1 - r. So ``tile`` alone says where it is, and no table has to lie in memory: a CUDA graph may be replayed
-    long after such a table would be gone.
+    The triangle has ``blocks`` (``blocks`` + 1) / 2 tiles. It is folded into rows of ``blocks`` + 1: row r of the triangle,
+    then row ``blocks`` - 1 - r. So ``tile`` alone says where it is, and no table has to lie in memory: a CUDA graph may be
+    replayed long after such a table would be gone.
     """
     fold = tile // (blocks + 1)
     step = tile % (blocks + 1)
