@@ -183,18 +183,15 @@ def pairwise_kernel(
     """Squared distances of a tile of pairs, and what ``MODE`` makes of them; the mirror image of the tile as well."""
     view, image, row, column, count, start, _, _ = placed(tile_count, pairs, count_0, count_1, count_2, BLOCK)
     line = pick(view, line_0, line_1, line_2)
-    down = pick(view, down_0, down_1, down_2)
-    across = pick(view, across_0, across_1, across_2)
+    down, across = pick(view, down_0, down_1, down_2), pick(view, across_0, across_1, across_2)
     outer_stride = pick(view, outer_stride_0, outer_stride_1, outer_stride_2)
     middle = pick(view, middle_0, middle_1, middle_2)
     middle_stride = pick(view, middle_stride_0, middle_stride_1, middle_stride_2)
-    inner = pick(view, inner_0, inner_1, inner_2)
-    inner_stride = pick(view, inner_stride_0, inner_stride_1, inner_stride_2)
+    inner, inner_stride = pick(view, inner_0, inner_1, inner_2), pick(view, inner_stride_0, inner_stride_1, inner_stride_2)
     a = row.to(tl.int32) * BLOCK + tl.arange(0, BLOCK)
     b = column.to(tl.int32) * BLOCK + tl.arange(0, BLOCK)
     x += image * image_stride
-    first = (x + offset(a, line, down, across))[:, None, None]
-    second = (x + offset(b, line, down, across))[None, :, None]
+    first, second = (x + offset(a, line, down, across))[:, None, None], (x + offset(b, line, down, across))[None, :, None]
     depth = tl.arange(0, DEPTH)
     blocks = (inner - 1) // DEPTH + 1
     # The sum over the last axis comes after the loop, so that threads need not meet in it.
@@ -286,7 +283,7 @@ def triangles_kernel(
     g the loss's slope there, ab's part of the gradient is g (r_ac - cos_a r_ab) r_ab / 2, likewise at b, and
     -g r_ac r_bc / 2 at c, where only the last is summed into the loss: every angle faces one side.
     """
-    view, image, row, column, count, start, first, tiles = placed(tile_count, pairs, count_0, count_1, count_2, BLOCK)
+    _view, _image, row, column, count, start, first, tiles = placed(tile_count, pairs, count_0, count_1, count_2, BLOCK)
     tile = tl.program_id(0).to(tl.int64)
     a = row * BLOCK + tl.arange(0, BLOCK)
     b = column * BLOCK + tl.arange(0, BLOCK)
