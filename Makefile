@@ -31,7 +31,7 @@ bench: $(VENV)/.bench
 	$(BIN)/python -m fastnst bench
 	$(BIN)/python -m fastnst bench --quick stylize training
 
-# With the torch that is installed, without a network, in nine minutes.
+# On a machine with a CUDA device: with the torch that is installed, without a network, in eight minutes.
 gpu:
 	PYTHON="$(PYTHON)" bench/gpu.sh
 

@@ -22,6 +22,13 @@ def assert_sound(kernel: Compiled, *, double: bool = False, shared_memory: int =
     assert double or ".f64" not in kernel.ptx, f"{what} computes in float64"
     narrow = narrow_addresses(kernel.ttir)
     assert not narrow, f"{what} has addresses of 32 bits: {narrow}"
+    assert_rounded(kernel)
+
+
+def assert_rounded(kernel: Compiled) -> None:
+    """No quotient and no root is approximate: the interpreter's are not, and tolerances are met there."""
+    found = sorted(set(re.findall(r"\b(?:div\.(?:full|approx)|r?sqrt\.approx|rcp\.approx)[\w.]*", kernel.ptx)))
+    assert not found, f"{kernel.name} for sm_{kernel.capability} has {', '.join(found)}"
 
 
 def narrow_addresses(ttir: str) -> list[str]:

@@ -15,9 +15,10 @@ which runs that file's interpreted tests once, all of them. In the file::
     @compiled
     def test_adain_compiles(...): ...
 
-The decorated test runs in the child; in pytest's own process it reports what became of it there. Where there is a GPU, it then
-runs once more on that. Debug one test without the child: ``TRITON_INTERPRET=1 pytest tests/test_triton_adain.py -k name`` runs
-interpreted tests in place and leaves out the compiled ones.
+The decorated test runs in the child; in pytest's own process it reports what became of it there. Where there is a GPU, it runs
+on that, in pytest's own process, and there is no child. Debug one test without the child:
+``TRITON_INTERPRET=1 pytest tests/test_triton_adain.py -k name`` runs interpreted tests in place and leaves out the compiled
+ones.
 
 Limits of the interpreter: ``tl.dot`` of bfloat16 is wrong in it; other bfloat16 is right, but cut off and not rounded; every
 ``tl.dot`` is computed in full precision whatever ``input_precision`` says; a program takes milliseconds, so use tiny shapes.
@@ -51,20 +52,18 @@ compiled = pytest.mark.skipif(INTERPRETED, reason="no kernel compiles in a proce
 def interpreted(test: Callable[..., None]) -> Callable[..., None]:
     """Have ``test`` run in the interpreter; it may be parametrised, but its fixtures are made in both processes."""
     test.interpreted = True  # what `-k interpreted` of the child finds
-    if INTERPRETED:
+    if INTERPRETED or DEVICE == "cuda":
         return test
     path = inspect.getfile(test)
 
     @functools.wraps(test)
-    def report(*args: Any, **kwargs: Any) -> None:
+    def report(*_args: Any, **_kwargs: Any) -> None:
         node = os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]
         kind, text = outcomes(path)[node.rpartition("::")[2]]
         if kind == "skipped":
             pytest.skip(text)
         if kind != "passed":
             pytest.fail(f"in the interpreter:\n{text}", pytrace=False)
-        if DEVICE == "cuda":
-            test(*args, **kwargs)
 
     return report
 

@@ -173,6 +173,7 @@ def test_library_agrees_with_the_headers_of_cusolver(tmp_path: Path) -> None:
 STAND_IN = """
 extern "C" {
 int cusolverDnCreate(void** handle) { *handle = handle; return 0; }
+int cusolverDnDestroy(void*) { return 0; }
 int cusolverDnSetStream(void*, void*) { return 0; }
 int cusolverDnCreateParams(void** params) { *params = params; return 7; }
 int cusolverDnXsyevBatched_bufferSize() { return 0; }
@@ -187,8 +188,8 @@ def test_every_failure_is_one_line(compiled: Path, tmp_path: Path) -> None:
     task = 0, 3, 1, None, None
     sizes = ctypes.c_size_t(), ctypes.c_size_t()
 
-    def scratch(*changed: int) -> str:
-        return loaded.fastnst_eigh_scratch(*changed, *task[len(changed) :], *map(ctypes.byref, sizes)).decode()
+    def scratch() -> str:
+        return loaded.fastnst_eigh_scratch(*task, *map(ctypes.byref, sizes), None).decode()
 
     assert scratch() == "cuSOLVER has not been opened"
     assert loaded.fastnst_eigh(*task, None, None, 0, None, 0, None) == b"cuSOLVER has not been opened"
@@ -201,12 +202,97 @@ def test_every_failure_is_one_line(compiled: Path, tmp_path: Path) -> None:
     library = source.with_suffix(".so")
     subprocess.run([build.compiler(), "-shared", "-Xcompiler=-fPIC", "-o", library, source], check=True)
     assert loaded.fastnst_open(str(library).encode()) is None
-    assert scratch(64) == "device 64: expected 0 to 63"
     last = scratch()
     assert re.fullmatch(r"cudaSetDevice: .+|cusolverDnCreateParams: cuSOLVER's status 7", last)
     assert loaded.fastnst_eigh(*task, None, None, 0, None, 0, None).decode() == last
     with pytest.raises(RuntimeError, match=re.escape(last)):
         wct._check(last.encode())
+
+
+# The CUDA runtime and cuSOLVER for a library that is linked with them and not with NVIDIA's: no device does anything, and
+# what is called is kept as a text.
+RECORDER = """
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+static char text[1 << 20];
+static long made = 0;
+template <typename... Each> static void note(const char* format, Each... each) {
+  snprintf(text + strlen(text), sizeof text - strlen(text), format, each...);
+}
+#define API extern "C" __attribute__((visibility("default")))
+API const char* recorded() { return text; }
+API int cudaSetDevice(int device) { note("device %d;", device); return 0; }
+API int cudaDeviceSynchronize() { note("wait;"); return 0; }
+API int cudaGetLastError() { return 0; }
+API int cudaLaunchKernel() { return 0; }
+API int __cudaLaunchKernel() { return 0; }
+API int __cudaGetKernel() { return 0; }
+API const char* cudaGetErrorString(int) { return ""; }
+API void** __cudaRegisterFatBinary(void*) { return nullptr; }
+API void __cudaRegisterFatBinaryEnd(void**) {}
+API void __cudaUnregisterFatBinary(void**) {}
+API void __cudaRegisterFunction() {}
+API unsigned __cudaPushCallConfiguration() { return 0; }
+API int __cudaPopCallConfiguration() { return 0; }
+API char __cudaInitModule(void**) { return 0; }
+API int cusolverDnCreate(long* handle) { *handle = ++made; return 0; }
+API int cusolverDnDestroy(long handle) { note("destroy %ld;", handle); return 0; }
+API int cusolverDnSetStream(long handle, long stream) { note("handle %ld in stream %ld;", handle, stream); return 0; }
+API int cusolverDnCreateParams(void** params) { *params = params; return 0; }
+API int cusolverDnXsyevBatched_bufferSize(long handle) { note("size by %ld;", handle); return 0; }
+API int cusolverDnXsyevBatched(long handle) { note("solve by %ld;", handle); return 0; }
+"""
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Callable[[list[tuple[int, int]]], list[str]]:
+    """What the library calls, one after the other, while it solves in the given streams of the given devices."""
+    source = tmp_path / "recorder.cpp"
+    source.write_text(RECORDER)
+    target = tmp_path / "recorded.so"
+    command = [*build.command(target, ["80"]), "-cudart=none", str(source)]
+    subprocess.run([part for part in command if part != "-Werror=all-warnings"], check=True)
+    loaded = wct.load(target)
+    loaded.recorded.restype = ctypes.c_char_p
+    assert loaded.fastnst_open(str(target).encode()) is None
+
+    def solve(places: list[tuple[int, int]]) -> list[str]:
+        before = len(loaded.recorded())
+        for device, stream in places:
+            task, sizes = (device, 3, 1, None, None), (ctypes.c_size_t(), ctypes.c_size_t())
+            assert loaded.fastnst_eigh_scratch(*task, *map(ctypes.byref, sizes), stream) is None
+            assert loaded.fastnst_eigh(*task, None, None, 0, None, 0, stream) is None
+        return loaded.recorded().decode()[before:].rstrip(";").split(";")
+
+    return solve
+
+
+@COMPILER
+def test_every_stream_of_every_device_has_a_handle_of_its_own(
+    recorded: Callable[[list[tuple[int, int]]], list[str]],
+) -> None:
+    """A handle has memory of its own on the device: kernels of two streams that share it would overwrite each other's."""
+    places = [(0, 0), (0, 70), (1, 70), (0, 0), (0, 70), (1, 70)]
+    calls = recorded(places)
+    wanted = []
+    for (device, stream), handle in zip(places, (1, 2, 3, 1, 2, 3), strict=True):
+        here = [f"device {device}", f"handle {handle} in stream {stream}"]
+        wanted += [*here, f"size by {handle}", *here, f"solve by {handle}"]
+    assert calls == wanted
+
+
+@COMPILER
+def test_streams_without_end_do_not_keep_handles_without_end(
+    recorded: Callable[[list[tuple[int, int]]], list[str]],
+) -> None:
+    """The 129th makes room: devices are idle before the handles that they may use are gone."""
+    assert not any("destroy" in call for call in recorded([(stream % 2, stream) for stream in range(128)]))
+    calls = recorded([(0, 1000)])
+    gone = [call for call in calls if call.startswith("destroy")]
+    assert len(gone) == len(set(gone)) == 128
+    assert all(calls[index - 1] == "wait" for index, call in enumerate(calls) if call.startswith("destroy"))
+    assert calls[-3:] == ["device 0", "handle 129 in stream 1000", "solve by 129"]
 
 
 @COMPILER

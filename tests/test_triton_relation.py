@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from compiled import assert_rounded
 from interpreted import DEVICE, compiled, interpreted
 from torch import Tensor
 
@@ -278,6 +279,7 @@ def test_kernels_compile(capability: int, batch: int, dtype: torch.dtype, layout
         assert kernel.local == 0, kernel.name  # nothing spilt
         assert kernel.shared <= 48 * 1024, kernel.name
         assert ".f64" not in kernel.ptx, kernel.name
+        assert_rounded(kernel)
         # No tensor core: neither TF32 nor bfloat16 has the digits that small differences are made of.
         assert not re.search(r"\bw?gmma|\bmma\.", kernel.ptx), kernel.name
         # Every address of a number is reckoned in 64 bits.

@@ -7,6 +7,7 @@ import re
 import pytest
 import torch
 import triton
+from compiled import assert_rounded, narrow_addresses
 from interpreted import DEVICE, compiled, interpreted
 from torch import Tensor
 
@@ -25,8 +26,8 @@ SHAPES = [(2, 5, 40), (1, 3, 700), (1, 70, 90), (2, 4, 2), (1, 3, 1)]
 
 @pytest.fixture
 def emulated(monkeypatch: pytest.MonkeyPatch, capability: int) -> None:
-    """In the interpreter, the choices of a GPU of this capability with few multiprocessors."""
-    monkeypatch.setattr(launch, "INTERPRETER", launch.Device(capability, 4))
+    """The choices of a GPU of this capability with few multiprocessors, in the interpreter and on any GPU."""
+    monkeypatch.setattr(launch, "device_of", lambda _x: launch.Device(capability, 4))
 
 
 def features(batch: int, channels: int, positions: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -224,6 +225,7 @@ def test_kernels_compile(capability: int, shape: tuple[int, int, int], monkeypat
         old = triton.__version__.startswith(("3.6.", "3.7.")) and kernel.name == "root_kernel"
         assert kernel.local <= (512 if old else 0), kernel.name
         assert kernel.shared <= 48 * 1024, kernel.name
+        assert_rounded(kernel)
         products = set(re.findall(r"\bw?g?mma\.[\w.]+", kernel.ptx))
         if kernel.name == "covariance_kernel" or not fast:
             assert not products, kernel.name  # float32 without TF32
@@ -232,8 +234,5 @@ def test_kernels_compile(capability: int, shape: tuple[int, int, int], monkeypat
         if not fast and kernel.name != "covariance_kernel":
             # float64 only for what is written and added once, never in the loop's products.
             assert not re.search(r"fma\.rn\.f64", kernel.ptx), kernel.name
-        # Every address of a number is reckoned in 64 bits, but those in the table of 27 coefficients.
-        numbers = [line for line in kernel.ttir.splitlines() if "tt.addptr" in line and re.search(r"ptr<b?f\d+>", line)]
-        narrow = [line for line in numbers if "i64" not in line]
-        assert numbers and all("%factor" in line for line in narrow), kernel.name
+        assert not narrow_addresses(kernel.ttir), kernel.name
         assert len(kernel.grid) == 1  # a first size alone can exceed 65,535

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -92,6 +93,8 @@ class Session:
         for contender, bytes_ in self.memory.get(workload.stem, {}).get(workload.name, {}).get(mode, {}).items():
             results[contender].memory = bytes_
         self.results[key] = results
+        for result in results.values():  # at once: whoever stops the run shall have what it knew
+            log(f"  {result.label}: {result.failure or f'{1e3 * statistics.median(result.seconds):.4g} ms'}")
         return results
 
     def facts(self, workload: Workload, mode: str, result: Result) -> dict[str, Any]:

@@ -11,7 +11,9 @@
 #include <cstdarg>
 #include <cstdint>
 #include <cstdio>
+#include <map>
 #include <mutex>
+#include <utility>
 
 #if __has_include(<cusolverDn.h>) && __has_include(<cublas_v2.h>)
 #include <cusolverDn.h>
@@ -24,6 +26,7 @@ typedef enum { CUSOLVER_STATUS_SUCCESS = 0 } cusolverStatus_t;
 typedef enum { CUSOLVER_EIG_MODE_VECTOR = 1 } cusolverEigMode_t;
 typedef enum { CUBLAS_FILL_MODE_LOWER = 0 } cublasFillMode_t;
 cusolverStatus_t cusolverDnCreate(cusolverDnHandle_t* handle);
+cusolverStatus_t cusolverDnDestroy(cusolverDnHandle_t handle);
 cusolverStatus_t cusolverDnSetStream(cusolverDnHandle_t handle, cudaStream_t stream);
 cusolverStatus_t cusolverDnCreateParams(cusolverDnParams_t* params);
 cusolverStatus_t cusolverDnXsyevBatched_bufferSize(cusolverDnHandle_t handle, cusolverDnParams_t params, cusolverEigMode_t jobz,
@@ -41,26 +44,26 @@ cusolverStatus_t cusolverDnXsyevBatched(cusolverDnHandle_t handle, cusolverDnPar
 
 namespace {
 
-constexpr int kDevices = 64;
+// PyTorch hands out its 32 streams of each priority again and again; a program that makes its own has no end of them.
+constexpr size_t kHandles = 128;
 
 struct Solver {
   decltype(&cusolverDnCreate) create;
+  decltype(&cusolverDnDestroy) destroy;
   decltype(&cusolverDnSetStream) set_stream;
   decltype(&cusolverDnCreateParams) create_params;
   decltype(&cusolverDnXsyevBatched_bufferSize) buffer_size;
   decltype(&cusolverDnXsyevBatched) solve;
 };
 
-struct Handle {
-  cusolverDnHandle_t handle = nullptr;
-  cusolverDnParams_t params = nullptr;
-};
-
 Solver solver;
 bool opened = false;
-// One per device, made when first needed and never destroyed: at exit, CUDA may already be gone.
-Handle handles[kDevices];
-// A handle carries its stream from call to call, so it has one user at a time.
+// One for each stream of each device. A handle has memory of its own on the device, in which kernels of two streams would meet:
+// setting another stream before each call orders the calls, not the kernels. Made when first needed, and not destroyed at exit,
+// when CUDA may already be gone.
+std::map<std::pair<int, cudaStream_t>, cusolverDnHandle_t> handles;
+cusolverDnParams_t params = nullptr;
+// Of the handles, and of each call: a handle has one user at a time.
 std::mutex mutex;
 
 const char* failure(const char* format, ...) {
@@ -86,20 +89,38 @@ bool find(void* library, const char* name, Function& function) {
   return function != nullptr;
 }
 
-// Makes `device` current, also for this library's own copy of the CUDA runtime, and finds its handle.
-const char* enter(int device, Handle& handle) {
-  if (!opened) return failure("cuSOLVER has not been opened");
-  if (device < 0 || device >= kDevices) return failure("device %d: expected 0 to %d", device, kDevices - 1);
-  if (const char* error = check(cudaSetDevice(device), "cudaSetDevice")) return error;
-  Handle& kept = handles[device];
-  if (kept.handle == nullptr) {
-    if (const char* error = check(solver.create(&kept.handle), "cusolverDnCreate")) return error;
+// Destroys all handles, when nothing uses them any more.
+const char* forget() {
+  while (!handles.empty()) {
+    const auto each = handles.begin();
+    if (const char* error = check(cudaSetDevice(each->first.first), "cudaSetDevice")) return error;
+    if (const char* error = check(cudaDeviceSynchronize(), "cudaDeviceSynchronize")) return error;
+    const cusolverDnHandle_t handle = each->second;
+    handles.erase(each);
+    if (const char* error = check(solver.destroy(handle), "cusolverDnDestroy")) return error;
   }
-  if (kept.params == nullptr) {
-    if (const char* error = check(solver.create_params(&kept.params), "cusolverDnCreateParams")) return error;
-  }
-  handle = kept;
   return nullptr;
+}
+
+// Makes `device` current, also for this library's own copy of the CUDA runtime, and finds the handle of its `stream`.
+const char* enter(int device, cudaStream_t stream, cusolverDnHandle_t& handle) {
+  if (!opened) return failure("cuSOLVER has not been opened");
+  if (const char* error = check(cudaSetDevice(device), "cudaSetDevice")) return error;
+  if (params == nullptr) {
+    if (const char* error = check(solver.create_params(&params), "cusolverDnCreateParams")) return error;
+  }
+  auto found = handles.find({device, stream});
+  if (found == handles.end()) {
+    if (handles.size() >= kHandles) {
+      if (const char* error = forget()) return error;
+      if (const char* error = check(cudaSetDevice(device), "cudaSetDevice")) return error;
+    }
+    if (const char* error = check(solver.create(&handle), "cusolverDnCreate")) return error;
+    found = handles.emplace(std::pair{device, stream}, handle).first;
+  }
+  handle = found->second;
+  // Each time: a stream may be a new one where an earlier one was.
+  return check(solver.set_stream(handle, stream), "cusolverDnSetStream");
 }
 
 // A matrix whose iteration failed must not pass for a result: its eigenvalues and eigenvectors become NaN, without waiting for
@@ -120,7 +141,7 @@ FASTNST_API const char* fastnst_open(const char* library) {
   void* found = dlopen(library, RTLD_NOW);
   if (found == nullptr) return failure("%s", dlerror());
   Solver loaded{};
-  const bool complete = find(found, "cusolverDnCreate", loaded.create) &&
+  const bool complete = find(found, "cusolverDnCreate", loaded.create) && find(found, "cusolverDnDestroy", loaded.destroy) &&
                         find(found, "cusolverDnSetStream", loaded.set_stream) &&
                         find(found, "cusolverDnCreateParams", loaded.create_params) &&
                         find(found, "cusolverDnXsyevBatched_bufferSize", loaded.buffer_size) &&
@@ -131,14 +152,14 @@ FASTNST_API const char* fastnst_open(const char* library) {
   return nullptr;
 }
 
-// Bytes of scratch memory that fastnst_eigh needs on the device and on the host.
+// Bytes of scratch memory that fastnst_eigh needs on the device and on the host, in the same stream.
 FASTNST_API const char* fastnst_eigh_scratch(int device, int64_t n, int64_t batch, const double* matrices, const double* values,
-                                             size_t* device_bytes, size_t* host_bytes) {
+                                             size_t* device_bytes, size_t* host_bytes, cudaStream_t stream) {
   const std::lock_guard<std::mutex> lock(mutex);
-  Handle handle;
-  if (const char* error = enter(device, handle)) return error;
-  return check(solver.buffer_size(handle.handle, handle.params, CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_LOWER, n, CUDA_R_64F,
-                                  matrices, n, CUDA_R_64F, values, CUDA_R_64F, device_bytes, host_bytes, batch),
+  cusolverDnHandle_t handle;
+  if (const char* error = enter(device, stream, handle)) return error;
+  return check(solver.buffer_size(handle, params, CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_LOWER, n, CUDA_R_64F, matrices, n,
+                                  CUDA_R_64F, values, CUDA_R_64F, device_bytes, host_bytes, batch),
                "cusolverDnXsyevBatched_bufferSize");
 }
 
@@ -148,12 +169,11 @@ FASTNST_API const char* fastnst_eigh(int device, int64_t n, int64_t batch, doubl
                                      void* device_scratch, size_t device_bytes, void* host_scratch, size_t host_bytes,
                                      cudaStream_t stream) {
   const std::lock_guard<std::mutex> lock(mutex);
-  Handle handle;
-  if (const char* error = enter(device, handle)) return error;
-  if (const char* error = check(solver.set_stream(handle.handle, stream), "cusolverDnSetStream")) return error;
+  cusolverDnHandle_t handle;
+  if (const char* error = enter(device, stream, handle)) return error;
   if (const char* error = check(
-          solver.solve(handle.handle, handle.params, CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_LOWER, n, CUDA_R_64F, matrices,
-                       n, CUDA_R_64F, values, CUDA_R_64F, device_scratch, device_bytes, host_scratch, host_bytes, info, batch),
+          solver.solve(handle, params, CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_LOWER, n, CUDA_R_64F, matrices, n, CUDA_R_64F,
+                       values, CUDA_R_64F, device_scratch, device_bytes, host_scratch, host_bytes, info, batch),
           "cusolverDnXsyevBatched"))
     return error;
   spoil<<<static_cast<unsigned>(batch), 256, 0, stream>>>(matrices, values, info, n);

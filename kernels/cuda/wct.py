@@ -186,7 +186,7 @@ def load(path: Path) -> Any:
     pointer, integer, size = ctypes.c_void_p, ctypes.c_int64, ctypes.c_size_t
     loaded.fastnst_open.argtypes = [ctypes.c_char_p]
     sizes: list[Any] = [ctypes.c_int, integer, integer, pointer, pointer]
-    loaded.fastnst_eigh_scratch.argtypes = [*sizes, ctypes.POINTER(size), ctypes.POINTER(size)]
+    loaded.fastnst_eigh_scratch.argtypes = [*sizes, ctypes.POINTER(size), ctypes.POINTER(size), pointer]
     loaded.fastnst_eigh.argtypes = [*sizes, pointer, pointer, size, pointer, size, pointer]
     for function in (loaded.fastnst_open, loaded.fastnst_eigh_scratch, loaded.fastnst_eigh):
         function.restype = ctypes.c_char_p
@@ -222,7 +222,7 @@ def _solve_some(matrices: Tensor, values: Tensor, info: Tensor) -> None:
     stream = torch.cuda.current_stream(device).cuda_stream
     task = device, matrices.shape[1], len(matrices), matrices.data_ptr(), values.data_ptr()
     sizes = ctypes.c_size_t(), ctypes.c_size_t()
-    _check(_library()[0].fastnst_eigh_scratch(*task, *map(ctypes.byref, sizes)))
+    _check(_library()[0].fastnst_eigh_scratch(*task, *map(ctypes.byref, sizes), stream))
     # Freed memory is used again by this stream only, and so not before the solver is done with it.
     scratch = torch.empty(sizes[0].value, dtype=torch.uint8, device=matrices.device)
     host = torch.empty(sizes[1].value, dtype=torch.uint8)

@@ -5,6 +5,9 @@ one row on chip, so that every tensor is read once (``*_row_kernel``). Otherwise
 partial sums of pieces, their merge, one sweep. No atomics: equal calls give equal bits. Variances are never E[x^2] - E[x]^2.
 
 Everywhere ``row`` counts images times channels, statistics are float32 [N, C, 1, 1], and the unbiased n - 1 is max(n - 1, 1).
+
+A kernel is compiled anew for a size that is 1, a multiple of 16, or neither, because that decides whether memory is read in
+vectors. Sizes that no address depends on are named in ``do_not_specialize``: no new value of theirs compiles anything.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from torch import Tensor
 from fastnst.kernels.layout import channels_last
 from fastnst.kernels.triton import launch
 from fastnst.kernels.triton.configs import choose
-from fastnst.kernels.triton.tiles import offsets
+from fastnst.kernels.triton.tiles import offsets, quotient
 
 LONGEST_ROW = 32768
 """Numbers of a row that registers hold; a backward pass holds two rows."""
@@ -49,11 +52,11 @@ def _centre(values, inside, length, eps):
     Two passes over registers: with d = x - m and m the rounded mean, mean = m + sum(d) / n, and deviations from it are exact
     to the last bit however far the row is from 0.
     """
-    rough = tl.sum(values, 0) / length
+    rough = quotient(tl.sum(values, 0), length)
     deviation = tl.where(inside, values - rough, 0.0)
-    correction = tl.sum(deviation, 0) / length
+    correction = quotient(tl.sum(deviation, 0), length)
     deviation = tl.where(inside, deviation - correction, 0.0)
-    variance = tl.sum(deviation * deviation, 0) / tl.maximum(length - 1, 1)
+    variance = quotient(tl.sum(deviation * deviation, 0), tl.maximum(length - 1, 1))
     return deviation, rough + correction, tl.sqrt_rn(variance + eps)
 
 
@@ -97,7 +100,7 @@ def adain_row_kernel(
     deviation, row_mean, row_std = _centre(values, inside, length, eps)
     tl.store(mean + row, row_mean)
     tl.store(std + row, row_std)
-    tl.store(out + row * length + at, deviation * (wanted_std / row_std) + wanted_mean, mask=inside)
+    tl.store(out + row * length + at, deviation * quotient(wanted_std, row_std) + wanted_mean, mask=inside)
 
 
 @triton.jit
@@ -129,18 +132,18 @@ def adain_backward_row_kernel(
     wanted_std = tl.load(style_std + row)
     slope, at, inside = _row(grad + row * length, length, BLOCK)
     values, at, inside = _row(content + row * length, length, BLOCK)
-    normal = tl.where(inside, (values - tl.load(mean + row)) / row_std, 0.0)
+    normal = tl.where(inside, (values - tl.load(mean + row)) * quotient(1.0, row_std), 0.0)
     total = tl.sum(slope, 0)
     along = tl.sum(slope * normal, 0)
-    change = slope - total / length - normal * (along / tl.maximum(length - 1, 1))
-    tl.store(dcontent + row * length + at, change * (wanted_std / row_std), mask=inside)
+    change = slope - quotient(total, length) - normal * quotient(along, tl.maximum(length - 1, 1))
+    tl.store(dcontent + row * length + at, change * quotient(wanted_std, row_std), mask=inside)
     if KNOWN:
         tl.store(dstyle_mean + row, total)
         tl.store(dstyle_std + row, along)
     else:
         values, at, inside = _row(style + row * style_length, style_length, STYLE_BLOCK)
-        factor = along / (tl.maximum(style_length - 1, 1) * wanted_std)
-        change = (values - tl.load(style_mean + row)) * factor + total / style_length
+        factor = quotient(along, tl.maximum(style_length - 1, 1) * wanted_std)
+        change = (values - tl.load(style_mean + row)) * factor + quotient(total, style_length)
         tl.store(dstyle + row * style_length + at, change, mask=inside)
 
 
@@ -166,14 +169,14 @@ def _tile(image, channel, channels, position, end, length, LAST: tl.constexpr):
     return at, (position < end)[:, None] & (channel < channels)[None, :]
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["piece_tiles", "pieces"])
 def stats_piece_kernel(
     x,
     means,
     squares,
     channels,
     length,
-    piece_length,
+    piece_tiles,
     pieces,
     LAST: tl.constexpr,
     POSITIONS: tl.constexpr,
@@ -184,11 +187,11 @@ def stats_piece_kernel(
     Sums of d = x - s and d^2, where s is the mean of the piece's first tile: sum(d^2) is then at most 1 + tiles times the sum
     of squared deviations, which bounds what is lost when sum(d)^2 / n is taken from it.
     """
-    image, piece, channel, begin, end = _piece(channels, length, piece_length, pieces, CHANNELS)
+    image, piece, channel, begin, end = _piece(channels, length, piece_tiles.to(tl.int64) * POSITIONS, pieces, CHANNELS)
     lane = tl.arange(0, POSITIONS)
     at, inside = _tile(image, channel, channels, begin + lane, end, length, LAST)
     first = tl.load(x + at, mask=inside, other=0.0).to(tl.float32)
-    shift = tl.sum(first, 0) / tl.minimum(end - begin, POSITIONS).to(tl.float32)
+    shift = quotient(tl.sum(first, 0), tl.minimum(end - begin, POSITIONS))
     sums = tl.zeros([POSITIONS, CHANNELS], tl.float32)
     squared = tl.zeros([POSITIONS, CHANNELS], tl.float32)
     for start in range(begin, end, POSITIONS):
@@ -199,13 +202,13 @@ def stats_piece_kernel(
         squared += deviation * deviation
     count = (end - begin).to(tl.float32)
     total = tl.sum(sums, 0)
-    rest = tl.sum(squared, 0) - total * total / count
+    rest = tl.sum(squared, 0) - total * quotient(total, count)
     into = (image * pieces + piece) * channels + channel
-    tl.store(means + into, shift + total / count, mask=channel < channels)
+    tl.store(means + into, shift + quotient(total, count), mask=channel < channels)
     tl.store(squares + into, tl.where(rest < 0, 0.0, rest), mask=channel < channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["channels", "length", "piece_length", "pieces"])
 def stats_merge_kernel(
     means, squares, mean, std, eps, channels, length, piece_length, pieces, PIECES: tl.constexpr, CHANNELS: tl.constexpr
 ):
@@ -221,7 +224,7 @@ def stats_merge_kernel(
         inside = (piece < pieces)[:, None] & (channel < channels)[None, :]
         part = tl.load(means + start + piece[:, None] * channels + channel[None, :], mask=inside, other=0.0)
         count = tl.minimum(length - piece * piece_length, piece_length).to(tl.float32)
-        weighted += tl.where(inside, (part - origin[None, :]) * (count / length)[:, None], 0.0)
+        weighted += tl.where(inside, (part - origin[None, :]) * quotient(count, length)[:, None], 0.0)
     offset = tl.sum(weighted, 0)
     squared = tl.zeros([PIECES, CHANNELS], tl.float32)
     for first in range(0, pieces, PIECES):
@@ -231,12 +234,12 @@ def stats_merge_kernel(
         part = tl.load(means + into, mask=inside, other=0.0) - origin[None, :] - offset[None, :]
         count = tl.minimum(length - piece * piece_length, piece_length).to(tl.float32)
         squared += tl.where(inside, tl.load(squares + into, mask=inside, other=0.0) + part * part * count[:, None], 0.0)
-    variance = tl.sum(squared, 0) / tl.maximum(length - 1, 1)
+    variance = quotient(tl.sum(squared, 0), tl.maximum(length - 1, 1))
     tl.store(mean + image * channels + channel, origin + offset, mask=channel < channels)
     tl.store(std + image * channels + channel, tl.sqrt_rn(variance + eps), mask=channel < channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["piece_tiles", "pieces"])
 def affine_kernel(
     x,
     out,
@@ -248,19 +251,19 @@ def affine_kernel(
     offset_factor,
     channels,
     length,
-    piece_length,
+    piece_tiles,
     pieces,
     LAST: tl.constexpr,
     POSITIONS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
     """(x - centre) numerator / denominator factor + offset offset_factor, with four numbers per row and two for all."""
-    image, _, channel, begin, end = _piece(channels, length, piece_length, pieces, CHANNELS)
+    image, _, channel, begin, end = _piece(channels, length, piece_tiles.to(tl.int64) * POSITIONS, pieces, CHANNELS)
     row = image * channels + channel
     known = channel < channels
     middle = tl.load(centre + row, mask=known, other=0.0)
-    slope = tl.load(numerator + row, mask=known, other=0.0) / tl.load(denominator + row, mask=known, other=1.0)
-    slope *= factor
+    slope = tl.load(numerator + row, mask=known, other=0.0)
+    slope = quotient(slope, tl.load(denominator + row, mask=known, other=1.0)) * factor
     constant = tl.load(offset + row, mask=known, other=0.0) * offset_factor
     for start in range(begin, end, POSITIONS):
         at, inside = _tile(image, channel, channels, start + tl.arange(0, POSITIONS), end, length, LAST)
@@ -268,7 +271,7 @@ def affine_kernel(
         tl.store(out + at, (values - middle[None, :]) * slope[None, :] + constant[None, :], mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["piece_tiles", "pieces"])
 def grad_piece_kernel(
     grad,
     x,
@@ -277,14 +280,14 @@ def grad_piece_kernel(
     products,
     channels,
     length,
-    piece_length,
+    piece_tiles,
     pieces,
     LAST: tl.constexpr,
     POSITIONS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
     """sum(g) and sum(g (x - mean)) of one piece of every channel of a block, [image, piece, channel]."""
-    image, piece, channel, begin, end = _piece(channels, length, piece_length, pieces, CHANNELS)
+    image, piece, channel, begin, end = _piece(channels, length, piece_tiles.to(tl.int64) * POSITIONS, pieces, CHANNELS)
     middle = tl.load(mean + image * channels + channel, mask=channel < channels, other=0.0)
     total = tl.zeros([POSITIONS, CHANNELS], tl.float32)
     along = tl.zeros([POSITIONS, CHANNELS], tl.float32)
@@ -299,7 +302,7 @@ def grad_piece_kernel(
     tl.store(products + into, tl.sum(along, 0), mask=channel < channels)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["channels", "length", "piece_length", "pieces"])
 def grad_merge_kernel(
     sums,
     products,
@@ -327,10 +330,11 @@ def grad_merge_kernel(
     row = image * channels + channel
     known = channel < channels
     tl.store(dstyle_mean + row, tl.sum(total, 0), mask=known)
-    tl.store(dstyle_std + row, tl.sum(along, 0) / tl.load(std + row, mask=known, other=1.0), mask=known)
+    deviation = tl.load(std + row, mask=known, other=1.0)
+    tl.store(dstyle_std + row, quotient(tl.sum(along, 0), deviation), mask=known)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["piece_tiles", "pieces"])
 def grad_sweep_kernel(
     grad,
     x,
@@ -342,21 +346,21 @@ def grad_sweep_kernel(
     products,
     channels,
     length,
-    piece_length,
+    piece_tiles,
     pieces,
     LAST: tl.constexpr,
     POSITIONS: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
     """style_std / std (g - sum(g) / n - h sum(g h) / (n - 1)), the sums given; h = (x - mean) / std."""
-    image, _, channel, begin, end = _piece(channels, length, piece_length, pieces, CHANNELS)
+    image, _, channel, begin, end = _piece(channels, length, piece_tiles.to(tl.int64) * POSITIONS, pieces, CHANNELS)
     row = image * channels + channel
     known = channel < channels
     deviation = tl.load(std + row, mask=known, other=1.0)
     middle = tl.load(mean + row, mask=known, other=0.0)
-    scale = tl.load(style_std + row, mask=known, other=0.0) / deviation
-    average = tl.load(sums + row, mask=known, other=0.0) / length
-    along = tl.load(products + row, mask=known, other=0.0) / (tl.maximum(length - 1, 1) * deviation)
+    scale = quotient(tl.load(style_std + row, mask=known, other=0.0), deviation)
+    average = quotient(tl.load(sums + row, mask=known, other=0.0), length)
+    along = quotient(tl.load(products + row, mask=known, other=0.0), tl.maximum(length - 1, 1) * deviation)
     for start in range(begin, end, POSITIONS):
         at, inside = _tile(image, channel, channels, start + tl.arange(0, POSITIONS), end, length, LAST)
         slope = tl.load(grad + at, mask=inside, other=0.0).to(tl.float32)
@@ -411,7 +415,8 @@ class Pieces:
         row = triton.cdiv(size(x), positions)  # in tiles, as is the next
         piece = max(1, min(tiles, row * blocks // (device.processors * PROGRAMS_PER_PROCESSOR)))
         self.pieces = triton.cdiv(row, piece)
-        self.sizes = self.channels, size(x), piece * positions, self.pieces
+        self.sizes = self.channels, size(x)
+        self.piece_tiles, self.piece_length = piece, piece * positions
         self.warps = min(warps, max(1, positions * across // 256))
         self.tile = {"LAST": last, "POSITIONS": positions, "CHANNELS": across}
         self.images, self.blocks = images, blocks
@@ -419,13 +424,15 @@ class Pieces:
     def start(self, kernel: Any, *arguments: Any) -> None:
         """A program for each piece of each block of channels."""
         grid = (self.blocks * self.pieces,)
-        launch.start(kernel, grid, *arguments, *self.sizes, **self.tile, num_warps=self.warps)
+        sizes = *self.sizes, self.piece_tiles, self.pieces
+        launch.start(kernel, grid, *arguments, *sizes, **self.tile, num_warps=self.warps)
 
     def merge(self, kernel: Any, *arguments: Any) -> None:
         """A program for each block of channels."""
         across = self.tile["CHANNELS"]
         at_once = min(triton.next_power_of_2(self.pieces), max(1, 1024 // across))
-        launch.start(kernel, (self.blocks,), *arguments, *self.sizes, PIECES=at_once, CHANNELS=across, num_warps=4)
+        sizes = *self.sizes, self.piece_length, self.pieces
+        launch.start(kernel, (self.blocks,), *arguments, *sizes, PIECES=at_once, CHANNELS=across, num_warps=4)
 
     def partial(self, x: Tensor) -> Tensor:
         """A float32 number for each piece of each row."""

@@ -82,11 +82,14 @@ def specialised(kernel: Any, *arguments: Any, **options: Any) -> tuple[ASTSource
     divisible: dict[tuple[int, ...], list[list[Any]]] = {}
     for index, parameter in enumerate(kernel.params):
         name, value = parameter.name, values[parameter.name]
+        whole = isinstance(value, int) and not isinstance(value, bool)
         # An integer that is 1 is compiled in, as at a launch.
-        if parameter.is_constexpr or value is None or (isinstance(value, int) and value == 1):
+        if parameter.is_constexpr or value is None or (whole and value == 1 and not parameter.do_not_specialize):
             constants[name], signature[name] = value, "constexpr"
             continue
         signature[name] = _type(value)
+        if whole and parameter.do_not_specialize:
+            continue
         address = value.data_ptr() if isinstance(value, Tensor) else value
         if isinstance(address, int) and not isinstance(value, bool) and address % 16 == 0:
             divisible[(index,)] = [["tt.divisibility", 16]]

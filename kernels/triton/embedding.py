@@ -158,7 +158,7 @@ def embedding_kernel(
         tl.store(dstudent + at, slope * (2 * scale), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["tiles", "tiles_per_part"])
 def embedding_weight_kernel(
     student,
     teacher,

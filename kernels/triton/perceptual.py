@@ -14,7 +14,7 @@ from torch import Tensor
 from fastnst.kernels.layout import channels_last, laid_out_like
 from fastnst.kernels.triton import launch
 from fastnst.kernels.triton.configs import choose, choose_for
-from fastnst.kernels.triton.tiles import factor, offsets
+from fastnst.kernels.triton.tiles import factor, offsets, triangle
 
 PROGRAMS_PER_PROCESSOR = 2
 """Into how many parts positions are split."""
@@ -54,7 +54,7 @@ def _values(x, image, channel, position, channels, length, LAST: tl.constexpr):
     return tl.load(x + at, mask=inside, other=0.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["images", "tiles", "part_tiles"])
 def gram_kernel(
     x,
     out,
@@ -62,32 +62,25 @@ def gram_kernel(
     tiles,
     channels,
     length,
-    part_length,
+    part_tiles,
     scale,
     LAST: tl.constexpr,
     PRECISION: tl.constexpr,
     CHANNELS: tl.constexpr,
     POSITIONS: tl.constexpr,
 ):
-    """One tile on or above the diagonal, and its mirror image, of one part of one image, [part, image, C, C].
-
-    The triangle of b blocks has ``tiles`` tiles. It is folded into rows of b + 1: row r of the triangle, then row b - 1 - r.
-    """
+    """One of ``tiles`` on or above the diagonal, and its mirror image, of one part of one image, [part, image, C, C]."""
     blocks = tl.cdiv(channels, CHANNELS)
     program = tl.program_id(0)
     tile = program % tiles
     image = (program // tiles % images).to(tl.int64)
     part = (program // tiles // images).to(tl.int64)
-    fold = tile // (blocks + 1)
-    step = tile % (blocks + 1)
-    whole = step < blocks - fold
-    i = tl.where(whole, fold, blocks - 1 - fold)
-    j = tl.where(whole, fold + step, step - 1)
-    row = i.to(tl.int64) * CHANNELS + tl.arange(0, CHANNELS)
-    column = j.to(tl.int64) * CHANNELS + tl.arange(0, CHANNELS)
+    i, j = triangle(tile, blocks)
+    row = i * CHANNELS + tl.arange(0, CHANNELS)
+    column = j * CHANNELS + tl.arange(0, CHANNELS)
     total = tl.zeros([CHANNELS, CHANNELS], tl.float32)
-    begin = part * part_length
-    end = tl.minimum(begin + part_length, length)
+    begin = part * part_tiles * POSITIONS
+    end = tl.minimum(begin + part_tiles.to(tl.int64) * POSITIONS, length)
     for first in range(begin, end, POSITIONS):
         position = first + tl.arange(0, POSITIONS)
         left = _values(x, image, row, position, channels, length, LAST)
@@ -166,8 +159,8 @@ def gram(x: Tensor) -> Tensor:
     blocks = triton.cdiv(channels, across)
     tiles = blocks * (blocks + 1) // 2
     steps = triton.cdiv(length, along)
-    part = along * triton.cdiv(steps, max(1, device.processors * PROGRAMS_PER_PROCESSOR // (images * tiles)))
-    parts = triton.cdiv(length, part)
+    part = triton.cdiv(steps, max(1, device.processors * PROGRAMS_PER_PROCESSOR // (images * tiles)))
+    parts = triton.cdiv(steps, part)
     out = x.new_empty((parts, images, channels, channels), dtype=torch.float32)
     sizes = images, tiles, channels, length, part, 1 / (channels * length)
     launch.start(gram_kernel, (parts * images * tiles,), x, out, *sizes, LAST=channels_last(x), **options)

@@ -14,6 +14,8 @@ W_ij dq_ij, so d loss / d x_i = 4 sum over j of W_ij (x_i - x_j).
 
 Items are read where they lie: of an image, item i is at ``(i // line) * down + (i % line) * across`` and its numbers lie
 ``outer`` x ``middle`` x ``inner`` with a stride each (``View``). So rows, columns and patches in either layout are one kernel.
+Views are handed over as plain numbers, and a tile's row and column follow from its own: no table lies in memory, so nothing is
+copied to the GPU, and a captured CUDA graph points to nothing that could be freed. No number of a view compiles anything anew.
 
 The law of cosines has an error of about eps * (longer side) / (shorter side), where the reference's differences have only
 that of the items themselves. It is the price of no D in the loop over triangles, and matters for items that nearly coincide:
@@ -22,9 +24,8 @@ their angles are noise, from -1 to 1.
 
 from __future__ import annotations
 
-import functools
 import math
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import torch
 import triton
@@ -33,11 +34,13 @@ from torch import Tensor
 
 from fastnst.kernels.triton import launch
 from fastnst.kernels.triton.configs import choose
+from fastnst.kernels.triton.tiles import quotient, triangle
 
 ROW, COLUMN, PATCH = 1, 2, 4
 """Bits of ``granularities``."""
 
 SMALLEST_SQUARE = tl.constexpr(1e-12)  # below it a distance is constant, as published
+SMALLEST = tl.constexpr(1e-6)
 SMALLEST_DIRECTION = tl.constexpr(1e-24)  # up to it a pair has no direction: a distance of 1e-12
 SUMMED = tl.constexpr(128)  # partial sums that are read at a time
 
@@ -47,10 +50,7 @@ SQUARES, DISTANCES, WEIGHTS = 0, 1, 2
 
 @dataclass(frozen=True)
 class View:
-    """How the items of one image, or of one set, lie in memory; strides are in elements. An item has less than 2^31 numbers.
-
-    The fields in this order are a row of the table that kernels read, after ``base`` and the numbers of tiles.
-    """
+    """How the items of one image, or of one set, lie in memory; strides are in elements."""
 
     count: int
     line: int
@@ -68,19 +68,58 @@ class View:
         """Of one item."""
         return self.outer * self.middle * self.inner
 
+    def arguments(self, depth: int) -> tuple[int, ...]:
+        """What ``pairwise_kernel`` is told, in the order of ``FIELDS``; ``depth`` numbers of an item are read in a step."""
+        steps = self.outer * self.middle * math.ceil(self.inner / depth)
+        place = self.count, self.line, self.down, self.across
+        return *place, steps, self.outer_stride, self.middle, self.middle_stride, self.inner, self.inner_stride
 
-# Columns of the kernels' table of views.
-BASE, FIRST, TILES, COUNT, LINE, DOWN, ACROSS, OUTER, OUTER_STRIDE, MIDDLE, MIDDLE_STRIDE, INNER, INNER_STRIDE, FIELDS = (
-    tl.constexpr(field) for field in range(14)
-)
+
+FIELDS = (
+    "count", "line", "down", "across", "steps", "outer_stride", "middle", "middle_stride", "inner", "inner_stride"
+)  # fmt: skip
+VIEWS = 3
+"""As many as there are granularities."""
 
 
 # --- kernels ----------------------------------------------------------------------------------------------------------------
 
 
 @triton.jit
-def field(views, view, name):
-    return tl.load(views + view * FIELDS + name)
+def pick(view, first, second, third):
+    """What belongs to view 0, 1 or 2."""
+    return tl.where(view == 0, first, tl.where(view == 1, second, third))
+
+
+@triton.jit
+def blocks_of(count, BLOCK: tl.constexpr):
+    """Of ``count`` items, and tiles of their pairs on or above the diagonal."""
+    blocks = tl.cdiv(count, BLOCK).to(tl.int64)
+    return blocks, blocks * (blocks + 1) // 2
+
+
+@triton.jit
+def placed(tile_count, pairs, count_0, count_1, count_2, BLOCK: tl.constexpr):
+    """Where a program works: image, view, number of items, row and column of the tile, its pairs, and its view's tiles.
+
+    The pairs of an image's views lie one after the other, and so do the tiles; ``start`` is where the view's pairs begin, and
+    ``first`` and ``tiles`` say which tiles are its own.
+    """
+    program = tl.program_id(0)
+    image = (program // tile_count).to(tl.int64)
+    tile = program % tile_count
+    blocks_0, tiles_0 = blocks_of(count_0, BLOCK)
+    blocks_1, tiles_1 = blocks_of(count_1, BLOCK)
+    blocks_2, tiles_2 = blocks_of(count_2, BLOCK)
+    view = tl.where(tile < tiles_0, 0, tl.where(tile < tiles_0 + tiles_1, 1, 2))
+    first = pick(view, 0, tiles_0, tiles_0 + tiles_1)
+    row, column = triangle((tile - first).to(tl.int32), pick(view, blocks_0, blocks_1, blocks_2).to(tl.int32))
+    square_0 = count_0.to(tl.int64) * count_0
+    square_1 = count_1.to(tl.int64) * count_1
+    start = image * pairs + pick(view, 0, square_0, square_0 + square_1)
+    count = pick(view, count_0, count_1, count_2).to(tl.int64)
+    first = image * tile_count + first
+    return view, image, row, column, count, start, first, pick(view, tiles_0, tiles_1, tiles_2).to(tl.int32)
 
 
 @triton.jit
@@ -103,11 +142,15 @@ def smooth_l1(difference):
 
 
 @triton.jit
-def side(squares, inside):
+def distance(squares, roots):
+    """Of items whose squared distances and their roots are given, as published."""
+    return tl.where(squares < SMALLEST_SQUARE, SMALLEST, roots)
+
+
+@triton.jit
+def side(squares, inverses, at, inside):
     """Half the squared length of sides, and one over their length, or 0 where they have no direction."""
-    square = tl.load(squares, mask=inside, other=0.0)
-    none = square <= SMALLEST_DIRECTION
-    return 0.5 * square, tl.where(none, 0.0, tl.rsqrt(tl.where(none, 1.0, square)))
+    return 0.5 * tl.load(squares + at, mask=inside, other=0.0), tl.load(inverses + at, mask=inside, other=0.0)
 
 
 @triton.jit
@@ -127,36 +170,35 @@ def total(values, count):
     return tl.sum(sums)
 
 
-@triton.jit
+@triton.jit(
+    do_not_specialize=["image_stride", "pairs", "tile_count", *(f"{name}_{view}" for view in range(VIEWS) for name in FIELDS)]
+)
 def pairwise_kernel(
-    x, views, tiles, gradients, out, lengths, image_stride, pairs, tile_count, eps,
+    x, gradients, out, inverses, lengths, image_stride, pairs, tile_count, eps,
+    count_0, line_0, down_0, across_0, steps_0, outer_stride_0, middle_0, middle_stride_0, inner_0, inner_stride_0,
+    count_1, line_1, down_1, across_1, steps_1, outer_stride_1, middle_1, middle_stride_1, inner_1, inner_stride_1,
+    count_2, line_2, down_2, across_2, steps_2, outer_stride_2, middle_2, middle_stride_2, inner_2, inner_stride_2,
     MODE: tl.constexpr, SQUARED: tl.constexpr, BLOCK: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """Squared distances of a tile of pairs, and what ``MODE`` makes of them; the mirror image of the tile as well."""
-    image = (tl.program_id(0) // tile_count).to(tl.int64)
-    tile = tl.program_id(0) % tile_count
-    view, row, column = tl.load(tiles + 3 * tile), tl.load(tiles + 3 * tile + 1), tl.load(tiles + 3 * tile + 2)
-    count = field(views, view, COUNT)
-    line = field(views, view, LINE).to(tl.int32)
-    down = field(views, view, DOWN)
-    across = field(views, view, ACROSS)
-    middle = field(views, view, MIDDLE).to(tl.int32)
-    outer_stride = field(views, view, OUTER_STRIDE)
-    middle_stride = field(views, view, MIDDLE_STRIDE)
-    inner = field(views, view, INNER).to(tl.int32)
-    inner_stride = field(views, view, INNER_STRIDE)
-    a = row * BLOCK + tl.arange(0, BLOCK)
-    b = column * BLOCK + tl.arange(0, BLOCK)
+    view, image, row, column, count, start, _, _ = placed(tile_count, pairs, count_0, count_1, count_2, BLOCK)
+    line = pick(view, line_0, line_1, line_2)
+    down, across = pick(view, down_0, down_1, down_2), pick(view, across_0, across_1, across_2)
+    outer_stride = pick(view, outer_stride_0, outer_stride_1, outer_stride_2)
+    middle = pick(view, middle_0, middle_1, middle_2)
+    middle_stride = pick(view, middle_stride_0, middle_stride_1, middle_stride_2)
+    inner, inner_stride = pick(view, inner_0, inner_1, inner_2), pick(view, inner_stride_0, inner_stride_1, inner_stride_2)
+    a = row.to(tl.int32) * BLOCK + tl.arange(0, BLOCK)
+    b = column.to(tl.int32) * BLOCK + tl.arange(0, BLOCK)
     x += image * image_stride
-    first = (x + offset(a, line, down, across))[:, None, None]
-    second = (x + offset(b, line, down, across))[None, :, None]
+    first, second = (x + offset(a, line, down, across))[:, None, None], (x + offset(b, line, down, across))[None, :, None]
     depth = tl.arange(0, DEPTH)
-    blocks = tl.cdiv(inner, DEPTH)
+    blocks = (inner - 1) // DEPTH + 1
     # The sum over the last axis comes after the loop, so that threads need not meet in it.
     sums = tl.zeros([BLOCK, BLOCK, DEPTH], tl.float32)
-    for step in tl.range(field(views, view, OUTER).to(tl.int32) * middle * blocks, num_stages=3):
+    for step in tl.range(pick(view, steps_0, steps_1, steps_2), num_stages=3):
         line_of = step // blocks
-        e = (step % blocks) * DEPTH + depth
+        e = (step % blocks).to(tl.int64) * DEPTH + depth
         place = (offset(line_of, middle, outer_stride, middle_stride) + e * inner_stride)[None, None, :]
         inside = (e < inner)[None, None, :]
         left = tl.load(first + place, mask=inside & (a < count)[:, None, None], other=0.0).to(tl.float32)
@@ -165,77 +207,75 @@ def pairwise_kernel(
         sums += difference * difference
     squares = tl.sum(sums, 2)
     itself = a[:, None] == b[None, :]
-    here = image * pairs + field(views, view, BASE) + a[:, None] * count + b[None, :]
-    mirrored = image * pairs + field(views, view, BASE) + b[None, :] * count + a[:, None]
+    here = start + a[:, None] * count + b[None, :]
+    mirrored = start + b[None, :] * count + a[:, None]
     inside = (a < count)[:, None] & (b < count)[None, :]
+    above = inside & (a[:, None] < b[None, :])
     if MODE == 0:
         result = squares
-        distances = tl.sqrt(tl.where(squares < SMALLEST_SQUARE, SMALLEST_SQUARE, squares))
-        length = tl.sum(tl.where(inside & (itself == 0), distances, 0.0))
-        tl.store(lengths + (image * tile_count + tile), tl.where(row == column, length, 2.0 * length))
+        roots = tl.sqrt_rn(squares)
+        if inverses is not None:
+            none = squares <= SMALLEST_DIRECTION
+            inverse = tl.where(none, 0.0, quotient(1.0, tl.where(none, 1.0, roots)))
+            tl.store(inverses + here, inverse, mask=inside)
+            tl.store(inverses + mirrored, inverse, mask=above)
+        length = tl.sum(tl.where(inside & (itself == 0), distance(squares, roots), 0.0))
+        tl.store(lengths + tl.program_id(0).to(tl.int64), tl.where(row == column, length, 2.0 * length))
     else:
         clamped = tl.where(squares < eps, eps, squares)
         if MODE == 1:
-            result = tl.where(itself, 0.0, clamped if SQUARED else tl.sqrt(clamped))
+            result = tl.where(itself, 0.0, clamped if SQUARED else tl.sqrt_rn(clamped))
         else:
             upstream = tl.load(gradients + here, mask=inside, other=0.0).to(tl.float32)
             upstream += tl.load(gradients + mirrored, mask=inside, other=0.0).to(tl.float32)
-            slope = 0.5 * upstream if SQUARED else 0.25 * upstream / tl.sqrt(clamped)
+            slope = 0.5 * upstream if SQUARED else quotient(0.25 * upstream, tl.sqrt_rn(clamped))
             result = tl.where(itself | (squares < eps), 0.0, slope)
     tl.store(out + here, result, mask=inside)
-    tl.store(out + mirrored, result, mask=inside & (a[:, None] < b[None, :]))
+    tl.store(out + mirrored, result, mask=above)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pairs", "tile_count", "count_0", "count_1", "count_2"])
 def lengths_kernel(
-    squares, wanted, views, tiles, lengths, wanted_lengths, losses, products, pairs, tile_count, weight,
+    squares, wanted, lengths, wanted_lengths, losses, products, pairs, tile_count, count_0, count_1, count_2, weight,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Of a tile: the distance term's loss, and the sum of slope x distance that the gradient of the mean needs."""
-    image = (tl.program_id(0) // tile_count).to(tl.int64)
-    tile = tl.program_id(0) % tile_count
-    distances, _, slope, loss, _, counted = distance_term(
-        squares, wanted, views, tiles, lengths, wanted_lengths, image, tile, pairs, tile_count, BLOCK
+    _, _, row, column, count, start, first, tiles = placed(tile_count, pairs, count_0, count_1, count_2, BLOCK)
+    lengths_here, _, slope, loss, _, counted = distance_term(
+        squares, wanted, lengths, wanted_lengths, row, column, count, start, first, tiles, BLOCK
     )
-    tl.store(losses + (image * tile_count + tile), weight * tl.sum(loss * counted))
-    tl.store(products + (image * tile_count + tile), tl.sum(slope * distances * counted))
+    tile = tl.program_id(0).to(tl.int64)
+    tl.store(losses + tile, weight * tl.sum(loss * counted))
+    tl.store(products + tile, tl.sum(slope * lengths_here * counted))
 
 
 @triton.jit
 def distance_term(
-    squares, wanted, views, tiles, lengths, wanted_lengths, image, tile, pairs, tile_count, BLOCK: tl.constexpr
+    squares, wanted, lengths, wanted_lengths, row, column, count, start, first, tiles, BLOCK: tl.constexpr
 ):  # fmt: skip
     """Distances of a tile, their squares, the loss's slope and value there, the mean, and how often each pair counts."""
-    view, row, column = tl.load(tiles + 3 * tile), tl.load(tiles + 3 * tile + 1), tl.load(tiles + 3 * tile + 2)
-    count = field(views, view, COUNT)
-    a = (row * BLOCK + tl.arange(0, BLOCK)).to(tl.int64)[:, None]
-    b = (column * BLOCK + tl.arange(0, BLOCK)).to(tl.int64)[None, :]
-    here = image * pairs + field(views, view, BASE) + a * count + b
+    a = (row * BLOCK + tl.arange(0, BLOCK))[:, None]
+    b = (column * BLOCK + tl.arange(0, BLOCK))[None, :]
     inside = (a < count) & (b < count) & (a != b)
-    every = (count * count).to(tl.float32)
-    partial = image * tile_count + field(views, view, FIRST)
-    partials = field(views, view, TILES).to(tl.int32)
-    others = tl.maximum(count * (count - 1), 1).to(tl.float32)
-    mean = total(lengths + partial, partials) / others
-    wanted_mean = total(wanted_lengths + partial, partials) / others
-    square = tl.load(squares + here, mask=inside, other=0.0)
-    wanted_square = tl.load(wanted + here, mask=inside, other=0.0)
-    distance = tl.sqrt(tl.where(square < SMALLEST_SQUARE, SMALLEST_SQUARE, square))
-    wanted_distance = tl.sqrt(tl.where(wanted_square < SMALLEST_SQUARE, SMALLEST_SQUARE, wanted_square))
+    every = count * count
+    others = tl.maximum(count * (count - 1), 1)
     # A single item has no pairs and no mean: what it is divided by must not matter.
-    mean = tl.where(count == 1, 1.0, mean)
-    wanted_mean = tl.where(count == 1, 1.0, wanted_mean)
-    loss, slope = smooth_l1(distance / mean - wanted_distance / wanted_mean)
-    loss = tl.where(inside, loss / every, 0.0)
-    slope = tl.where(inside, slope / every, 0.0)
-    counted = tl.where(row == column, 1.0, 2.0)
-    return distance, square, slope, loss, mean, counted
+    mean = tl.where(count == 1, 1.0, quotient(total(lengths + first, tiles), others))
+    wanted_mean = tl.where(count == 1, 1.0, quotient(total(wanted_lengths + first, tiles), others))
+    square = tl.load(squares + start + a * count + b, mask=inside, other=0.0)
+    wanted_square = tl.load(wanted + start + a * count + b, mask=inside, other=0.0)
+    length = distance(square, tl.sqrt_rn(square))
+    wanted_length = distance(wanted_square, tl.sqrt_rn(wanted_square))
+    loss, slope = smooth_l1(quotient(length, mean) - quotient(wanted_length, wanted_mean))
+    loss = tl.where(inside, quotient(loss, every), 0.0)
+    slope = tl.where(inside, quotient(slope, every), 0.0)
+    return length, square, slope, loss, mean, tl.where(row == column, 1.0, 2.0)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["pairs", "tile_count", "count_0", "count_1", "count_2"])
 def triangles_kernel(
-    squares, wanted, views, tiles, lengths, wanted_lengths, products, losses, weights, pairs, tile_count,
-    distance_weight, angle_weight, DISTANCE: tl.constexpr, ANGLE: tl.constexpr, BLOCK: tl.constexpr,
+    squares, inverses, wanted, wanted_inverses, lengths, wanted_lengths, products, losses, weights, pairs, tile_count,
+    count_0, count_1, count_2, distance_weight, angle_weight, DISTANCE: tl.constexpr, ANGLE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """W of a tile of pairs (a, b), from all triangles over them, and the tile's part of the loss.
 
@@ -243,33 +283,31 @@ def triangles_kernel(
     g the loss's slope there, ab's part of the gradient is g (r_ac - cos_a r_ab) r_ab / 2, likewise at b, and
     -g r_ac r_bc / 2 at c, where only the last is summed into the loss: every angle faces one side.
     """
-    image = (tl.program_id(0) // tile_count).to(tl.int64)
-    tile = tl.program_id(0) % tile_count
-    view, row, column = tl.load(tiles + 3 * tile), tl.load(tiles + 3 * tile + 1), tl.load(tiles + 3 * tile + 2)
-    count = field(views, view, COUNT)
-    base = image * pairs + field(views, view, BASE)
-    a = (row * BLOCK + tl.arange(0, BLOCK)).to(tl.int64)
-    b = (column * BLOCK + tl.arange(0, BLOCK)).to(tl.int64)
+    _view, _image, row, column, count, start, first, tiles = placed(tile_count, pairs, count_0, count_1, count_2, BLOCK)
+    tile = tl.program_id(0).to(tl.int64)
+    a = row * BLOCK + tl.arange(0, BLOCK)
+    b = column * BLOCK + tl.arange(0, BLOCK)
     in_a = a < count
     in_b = b < count
-    here = base + a[:, None] * count + b[None, :]
+    here = start + a[:, None] * count + b[None, :]
     inside = in_a[:, None] & in_b[None, :]
     result = tl.zeros([BLOCK, BLOCK], tl.float32)
     loss = 0.0
     if ANGLE:
-        half, inverse = side(squares + here, inside)
-        wanted_half, wanted_inverse = side(wanted + here, inside)
+        half, inverse = side(squares, inverses, here, inside)
+        wanted_half, wanted_inverse = side(wanted, wanted_inverses, here, inside)
         adjacent = tl.zeros([BLOCK, BLOCK], tl.float32)
         opposite = tl.zeros([BLOCK, BLOCK], tl.float32)
         huber = tl.zeros([BLOCK, BLOCK], tl.float32)
         for c in range(count.to(tl.int32)):
             # q is symmetric: the row of c holds its distances to a and to b side by side.
-            start = base + c * count
-            half_a, r_a = side(squares + (start + a)[:, None], in_a[:, None])
-            half_b, r_b = side(squares + (start + b)[None, :], in_b[None, :])
+            to_a = (start + c * count + a)[:, None]
+            to_b = (start + c * count + b)[None, :]
+            half_a, r_a = side(squares, inverses, to_a, in_a[:, None])
+            half_b, r_b = side(squares, inverses, to_b, in_b[None, :])
             at_a, at_b, at_c = cosines(half, inverse, half_a, r_a, half_b, r_b)
-            wanted_half_a, wanted_r_a = side(wanted + (start + a)[:, None], in_a[:, None])
-            wanted_half_b, wanted_r_b = side(wanted + (start + b)[None, :], in_b[None, :])
+            wanted_half_a, wanted_r_a = side(wanted, wanted_inverses, to_a, in_a[:, None])
+            wanted_half_b, wanted_r_b = side(wanted, wanted_inverses, to_b, in_b[None, :])
             wanted_at_a, wanted_at_b, wanted_at_c = cosines(
                 wanted_half, wanted_inverse, wanted_half_a, wanted_r_a, wanted_half_b, wanted_r_b
             )
@@ -280,30 +318,33 @@ def triangles_kernel(
             adjacent += slope_a * (r_a - within(at_a, 1.0) * inverse) + slope_b * (r_b - within(at_b, 1.0) * inverse)
             opposite += slope_c * (r_a * r_b)
             huber += error
-        every = (count * count * count).to(tl.float32)
-        result = angle_weight * (0.5 / every) * (inverse * adjacent - opposite)
+        every = count * count * count
+        result = angle_weight * quotient(0.5, every) * (inverse * adjacent - opposite)
         # A tile off the diagonal stands for two; on it, pairs (j, j) are half of what the mirrored ones are.
         times = tl.where(row == column, 1.0, 2.0)
-        loss = angle_weight * times * tl.sum(tl.where(inside, huber, 0.0)) / every
+        loss = quotient(angle_weight * times * tl.sum(tl.where(inside, huber, 0.0)), every)
     if DISTANCE:
-        distance, square, slope, _, mean, _ = distance_term(
-            squares, wanted, views, tiles, lengths, wanted_lengths, image, tile, pairs, tile_count, BLOCK
+        length, square, slope, _, mean, _ = distance_term(
+            squares, wanted, lengths, wanted_lengths, row, column, count, start, first, tiles, BLOCK
         )
-        partials = field(views, view, TILES).to(tl.int32)
-        product = total(products + image * tile_count + field(views, view, FIRST), partials)
-        others = tl.maximum(count * (count - 1), 1).to(tl.float32)
-        gradient = 0.5 / distance * (slope / mean - product / (mean * mean * others))
+        product = quotient(total(products + first, tiles), mean * mean * tl.maximum(count * (count - 1), 1))
+        gradient = quotient(0.5, length) * (quotient(slope, mean) - product)
         result += distance_weight * tl.where(square < SMALLEST_SQUARE, 0.0, gradient)
-        loss += tl.load(losses + (image * tile_count + tile))
-    tl.store(losses + (image * tile_count + tile), loss)
+        loss += tl.load(losses + tile)
+    tl.store(losses + tile, loss)
     result = tl.where(a[:, None] == b[None, :], 0.0, result)
     # In a tile on the diagonal W_ab and W_ba are summed in different orders: one of them is written twice.
     tl.store(weights + here, result, mask=inside & (a[:, None] <= b[None, :]))
-    mirrored = base + b[None, :] * count + a[:, None]
+    mirrored = start + b[None, :] * count + a[:, None]
     tl.store(weights + mirrored, result, mask=inside & (a[:, None] < b[None, :]))
 
 
-@triton.jit
+@triton.jit(
+    do_not_specialize=[
+        "image_stride", "pairs", "base", "count", "line", "down", "across", "outer_stride", "middle", "middle_stride",
+        "inner", "inner_stride", "numbers", "item_blocks", "number_blocks",
+    ]
+)  # fmt: skip
 def spread_kernel(
     x, weights, scale, out, image_stride, pairs, base, count, line, down, across, outer_stride, middle, middle_stride,
     inner, inner_stride, numbers, item_blocks, number_blocks,
@@ -313,7 +354,7 @@ def spread_kernel(
     program = tl.program_id(0)
     image = (program // (item_blocks * number_blocks)).to(tl.int64)
     i = program // number_blocks % item_blocks * BLOCK + tl.arange(0, BLOCK)
-    d = program % number_blocks * NUMBERS + tl.arange(0, NUMBERS)
+    d = (program % number_blocks).to(tl.int64) * NUMBERS + tl.arange(0, NUMBERS)
     line_of = d // inner
     place = offset(line_of, middle, outer_stride, middle_stride) + (d % inner).to(tl.int64) * inner_stride
     in_i = i < count
@@ -389,28 +430,21 @@ def _pairs(views: tuple[View, ...]) -> int:
     return sum(view.count**2 for view in views)
 
 
-@functools.lru_cache(maxsize=64)
-def _tables(views: tuple[View, ...], block: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """What kernels read of ``views``, int64 [views, fields], and their tiles: view, row and column, int32 [tiles, 3].
+def _tiles(views: tuple[View, ...], block: int) -> int:
+    """Tiles on and above the diagonals, of all views."""
+    sides = (math.ceil(view.count / block) for view in views)
+    return sum(side * (side + 1) // 2 for side in sides)
 
-    Kept, because copying them to a GPU costs more than the kernels do on a small image.
-    """
-    rows, tiles = [], []
-    base = first = 0
-    for index, view in enumerate(views):
-        side = math.ceil(view.count / block)
-        upper = torch.triu_indices(side, side, dtype=torch.int32).T
-        tiles.append(torch.nn.functional.pad(upper, (1, 0), value=index))
-        rows.append([base, first, len(upper), *astuple(view)])
-        base += view.count**2
-        first += len(upper)
-    return torch.tensor(rows, dtype=torch.int64).to(device), torch.cat(tiles).contiguous().to(device)
+
+def _padded(views: tuple[View, ...], depth: int) -> list[int]:
+    """The arguments of all views; those that are lacking have no items."""
+    lacking = (0,) * (len(FIELDS) * (VIEWS - len(views)))
+    return [*(number for view in views for number in view.arguments(depth)), *lacking]
 
 
 def _size(views: tuple[View, ...], batch: int, device: launch.Device) -> str:
     """Large tiles share more, small ones fill a GPU sooner."""
-    large = choose("relation", device.capability, "many")["BLOCK"]
-    tiles = sum(math.ceil(view.count / large) * (math.ceil(view.count / large) + 1) // 2 for view in views)
+    tiles = _tiles(views, int(choose("relation", device.capability, "many")["BLOCK"]))
     return "many" if tiles * batch >= 2 * device.processors else "few"
 
 
@@ -467,6 +501,7 @@ def _pairwise(
     out: Tensor,
     *,
     size: str | None = None,
+    inverses: Tensor | None = None,
     lengths: Tensor | None = None,
     gradients: Tensor | None = None,
     squared: bool = True,
@@ -474,10 +509,10 @@ def _pairwise(
 ) -> None:
     device = launch.device_of(items)
     options = choose("pairwise", device.capability, size or _size(views, len(items), device))
-    table, tiles = _tables(views, int(options["BLOCK"]), items.device)
-    grid = (len(items) * len(tiles),)
-    arguments = items, table, tiles, gradients, out, lengths, items.stride(0), _pairs(views), len(tiles), eps
-    launch.start(pairwise_kernel, grid, *arguments, MODE=mode, SQUARED=squared, **options)
+    tiles = _tiles(views, int(options["BLOCK"]))
+    tensors, sizes = (items, gradients, out, inverses, lengths), (items.stride(0), _pairs(views), tiles, eps)
+    numbers = _padded(views, int(options["DEPTH"]))
+    launch.start(pairwise_kernel, (len(items) * tiles,), *tensors, *sizes, *numbers, MODE=mode, SQUARED=squared, **options)
 
 
 def _relations(
@@ -491,19 +526,24 @@ def _relations(
     batch, pairs, device = len(student), _pairs(views), launch.device_of(student)
     size = _size(views, batch, device)
     options = choose("relation", device.capability, size)
-    table, tiles = _tables(views, int(options["BLOCK"]), student.device)
-    count = len(tiles)
-    squares, wanted = student.new_empty(2, batch, pairs, dtype=torch.float32)
-    weights = torch.empty_like(squares)
-    lengths, wanted_lengths, products, losses = student.new_empty(4, batch, count, dtype=torch.float32)
-    _pairwise(student, views, SQUARES, squares, size=size, lengths=lengths)
-    _pairwise(teacher, teacher_views, SQUARES, wanted, size=size, lengths=wanted_lengths)
-    grid, measured = (batch * count,), (squares, wanted, table, tiles, lengths, wanted_lengths)
+    tiles = _tiles(views, int(options["BLOCK"]))
+    # Each by itself: a slice of something larger may begin where no vector can, and kernels are compiled anew for that.
+    squares, wanted, weights = (student.new_empty(batch, pairs, dtype=torch.float32) for _ in range(3))
+    angles: tuple[Tensor | None, Tensor | None] = (None, None)
+    if angle_weight != 0:
+        angles = torch.empty_like(squares), torch.empty_like(wanted)
+    lengths, wanted_lengths, products, losses = (student.new_empty(batch, tiles, dtype=torch.float32) for _ in range(4))
+    _pairwise(student, views, SQUARES, squares, size=size, inverses=angles[0], lengths=lengths)
+    _pairwise(teacher, teacher_views, SQUARES, wanted, size=size, inverses=angles[1], lengths=wanted_lengths)
+    grid, means = (batch * tiles,), (lengths, wanted_lengths)
+    sizes = pairs, tiles, *(view.count for view in views), *(0,) * (VIEWS - len(views))
     if distance_weight != 0:
-        launch.start(lengths_kernel, grid, *measured, losses, products, pairs, count, float(distance_weight), **options)
-    terms = {"DISTANCE": distance_weight != 0, "ANGLE": angle_weight != 0}
+        terms = squares, wanted, *means, losses, products, *sizes, float(distance_weight)
+        launch.start(lengths_kernel, grid, *terms, **options)
+    tensors = squares, angles[0], wanted, angles[1], *means, products, losses, weights
     scales = float(distance_weight), float(angle_weight)
-    launch.start(triangles_kernel, grid, *measured, products, losses, weights, pairs, count, *scales, **terms, **options)
+    chosen = {"DISTANCE": distance_weight != 0, "ANGLE": angle_weight != 0}
+    launch.start(triangles_kernel, grid, *tensors, *sizes, *scales, **chosen, **options)
     return losses.sum(1), weights
 
 

@@ -1,4 +1,4 @@
-"""Addresses in feature maps, for kernels that take both layouts."""
+"""What kernels of several stems share: addresses in feature maps of both layouts, tiles of a triangle, exact quotients."""
 
 from __future__ import annotations
 
@@ -15,6 +15,28 @@ def offsets(image, channel, position, channels, length, LAST: tl.constexpr):
     """
     within = position * channels + channel if LAST else channel * length + position
     return image * channels * length + within
+
+
+@triton.jit
+def triangle(tile, blocks):
+    """Row and column, int64, of a tile on or above the diagonal of ``blocks`` x ``blocks`` tiles.
+
+    The triangle has ``blocks`` (``blocks`` + 1) / 2 tiles. It is folded into rows of ``blocks`` + 1: row r of the triangle,
+    then row ``blocks`` - 1 - r. So ``tile`` alone says where it is, and no table has to lie in memory: a CUDA graph may be
+    replayed long after such a table would be gone.
+    """
+    fold = tile // (blocks + 1)
+    step = tile % (blocks + 1)
+    whole = step < blocks - fold
+    row = tl.where(whole, fold, blocks - 1 - fold)
+    column = tl.where(whole, fold + step, step - 1)
+    return row.to(tl.int64), column.to(tl.int64)
+
+
+@triton.jit
+def quotient(x, y):
+    """``x`` / ``y`` in float32, rounded to nearest: on a GPU Triton's ``/`` is approximate, and 0 for large ``y``."""
+    return tl.div_rn(tl.cast(x, tl.float32), tl.cast(y, tl.float32))
 
 
 @triton.jit

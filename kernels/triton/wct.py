@@ -11,7 +11,6 @@ No step depends on the numbers, so nothing waits for the GPU; what does need eig
 from __future__ import annotations
 
 import ctypes
-import functools
 import math
 from typing import Protocol
 
@@ -23,6 +22,7 @@ from torch import Tensor
 from fastnst.kernels import newton_schulz
 from fastnst.kernels.triton import launch
 from fastnst.kernels.triton.configs import Options, choose
+from fastnst.kernels.triton.tiles import triangle
 
 FUSED_CHANNELS = 64
 """Up to here one program does everything to a matrix, in registers; only tensor cores multiply so large tiles in them."""
@@ -33,6 +33,8 @@ NEGLIGIBLE = 1e-5
 """The published codes' cutoff for a square root: a direction below it adds 0.003 to a deviation, whether it is kept or not."""
 FEW_POSITIONS = 32
 """Per channel: up to here a covariance takes fewer products than the iteration."""
+SCHEDULE = tl.constexpr(newton_schulz.SCHEDULE)
+STEPS = tl.constexpr(len(newton_schulz.SCHEDULE))
 DAMPING = 1e-6
 """Of a covariance's norm, where it is made of float32 products: the smallest ridge that their rounding does not reach."""
 
@@ -81,8 +83,17 @@ def product(a, b, sums, rest, DOUBLE: tl.constexpr):
 
 
 @triton.jit
+def coefficient(step, POWER: tl.constexpr):
+    """``SCHEDULE[step][POWER]``, part of the code: nothing to be loaded, and nothing that could be gone at a graph's replay."""
+    result = tl.full([], 0.0, tl.float64)
+    for index in tl.static_range(STEPS):
+        result = tl.where(step == index, tl.full([], SCHEDULE[index][POWER], tl.float64), result)
+    return result
+
+
+@triton.jit(do_not_specialize=["channels", "pieces", "piece_steps", "tile_count", "blocks"])
 def products_kernel(
-    left, right, tiles, products, sums, channels, positions, pieces, length, tile_count,
+    left, right, products, sums, channels, positions, pieces, piece_steps, tile_count, blocks,
     SAME: tl.constexpr, DOUBLE: tl.constexpr, BLOCK: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
     """left right^T over a piece of the positions, for a tile of channels, and left's sums.
@@ -92,9 +103,12 @@ def products_kernel(
     """
     program = tl.program_id(0)
     tile = program % tile_count
-    piece = program // tile_count % pieces
-    image = (program // (tile_count * pieces)).to(tl.int64)
-    row, column = tl.load(tiles + 2 * tile), tl.load(tiles + 2 * tile + 1)
+    piece = (program // tile_count % pieces).to(tl.int64)
+    image = (program // tile_count // pieces).to(tl.int64)
+    if SAME:
+        row, column = triangle(tile, blocks)
+    else:
+        row, column = (tile // blocks).to(tl.int64), (tile % blocks).to(tl.int64)
     i = row * BLOCK + tl.arange(0, BLOCK)
     j = column * BLOCK + tl.arange(0, BLOCK)
     in_i = i < channels
@@ -109,7 +123,8 @@ def products_kernel(
     total = tl.zeros([BLOCK, BLOCK], kind)
     rest = tl.zeros([BLOCK, BLOCK], kind)
     row_sums = tl.zeros([BLOCK], tl.float64)
-    for start in range(piece * length, tl.minimum(piece * length + length, positions), DEPTH):
+    begin = piece * piece_steps * DEPTH
+    for start in range(begin, tl.minimum(begin + piece_steps.to(tl.int64) * DEPTH, positions), DEPTH):
         p = start + tl.arange(0, DEPTH)
         in_p = p < positions
         inside = in_i[:, None] & in_p[None, :]
@@ -122,7 +137,7 @@ def products_kernel(
         row_sums += tl.sum(a, 1).to(tl.float64)
     at = image * pieces + piece
     inside = in_i[:, None] & in_j[None, :]
-    where = at * channels * channels + i[:, None].to(tl.int64) * channels + j[None, :]
+    where = at * channels * channels + i[:, None] * channels + j[None, :]
     tl.store(products + where, total.to(tl.float64) + rest.to(tl.float64), mask=inside)
     if column == (row if SAME else 0):
         tl.store(sums + (at * channels + i), row_sums, mask=in_i)
@@ -134,7 +149,7 @@ def covariance(products, sums, image, i, j, inside, channels, positions, pieces,
     total = tl.zeros([BLOCK, BLOCK], tl.float64)
     sums_i = tl.zeros([BLOCK], tl.float64)
     sums_j = tl.zeros([BLOCK], tl.float64)
-    where = i[:, None].to(tl.int64) * channels + j[None, :]
+    where = i[:, None] * channels + j[None, :]
     for piece in range(pieces):
         at = image * pieces + piece
         total += tl.load(products + (at * channels * channels + where), mask=inside, other=0.0)
@@ -145,14 +160,14 @@ def covariance(products, sums, image, i, j, inside, channels, positions, pieces,
     return centred / tl.cast(tl.maximum(positions - 1, 1), tl.float64), sums_i / count
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["channels", "positions", "pieces", "tile_count", "blocks"])
 def covariance_kernel(
-    x, tiles, products, sums, out, means, channels, positions, pieces, tile_count, BLOCK: tl.constexpr
+    x, products, sums, out, means, channels, positions, pieces, tile_count, blocks, BLOCK: tl.constexpr
 ):  # fmt: skip
     """The covariance whole, from the pieces of its upper tiles, and the means."""
     tile = tl.program_id(0) % tile_count
     image = (tl.program_id(0) // tile_count).to(tl.int64)
-    row, column = tl.load(tiles + 2 * tile), tl.load(tiles + 2 * tile + 1)
+    row, column = triangle(tile, blocks)
     i = row * BLOCK + tl.arange(0, BLOCK)
     j = column * BLOCK + tl.arange(0, BLOCK)
     inside = (i < channels)[:, None] & (j < channels)[None, :]
@@ -163,18 +178,18 @@ def covariance_kernel(
         tl.store(means + place, first + mean, mask=i < channels)
     out += image * channels * channels
     upper = inside & (i[:, None] <= j[None, :])
-    tl.store(out + (i[:, None].to(tl.int64) * channels + j[None, :]), result, mask=upper)
-    tl.store(out + (j[None, :].to(tl.int64) * channels + i[:, None]), result, mask=upper)
+    tl.store(out + (i[:, None] * channels + j[None, :]), result, mask=upper)
+    tl.store(out + (j[None, :] * channels + i[:, None]), result, mask=upper)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["channels", "positions", "pieces"])
 def root_kernel(
-    x, products, sums, schedule, out, means, channels, positions, pieces, steps, ridge, ridge_rest,
+    x, products, sums, out, means, channels, positions, pieces, ridge, ridge_rest,
     INVERSE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """``newton_schulz.root`` of a small covariance in one program, from its pieces, and the means."""
     image = tl.program_id(0).to(tl.int64)
-    i = tl.arange(0, BLOCK)
+    i = tl.arange(0, BLOCK).to(tl.int64)
     in_i = i < channels
     inside = in_i[:, None] & in_i[None, :]
     itself = i[:, None] == i[None, :]
@@ -189,10 +204,10 @@ def root_kernel(
     # Beyond the channels the identity, which stays what it is.
     y = matrix / norm + tl.where(itself & (inside == 0), 1.0, 0.0)
     z = tl.where(itself, 1.0, 0.0).to(tl.float64)
-    for step in range(steps):
+    for step in range(STEPS):
         square = tl.dot(z, y, out_dtype=tl.float64)
-        factor = tl.load(schedule + 3 * step + 2) * tl.dot(square, square, out_dtype=tl.float64)
-        factor += tl.load(schedule + 3 * step + 1) * square + tl.where(itself, tl.load(schedule + 3 * step), 0.0)
+        factor = coefficient(step, 2) * tl.dot(square, square, out_dtype=tl.float64)
+        factor += coefficient(step, 1) * square + tl.where(itself, coefficient(step, 0), 0.0)
         y = tl.dot(y, factor, out_dtype=tl.float64)
         z = tl.dot(factor, z, out_dtype=tl.float64)
     result = z / tl.sqrt(norm) if INVERSE else y * tl.sqrt(norm)
@@ -200,7 +215,7 @@ def root_kernel(
     tl.store(out + (image * channels * channels + i[:, None] * channels + i[None, :]), result, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["channels", "row_blocks", "position_blocks"])
 def affine_kernel(
     x, matrix, shift, offset, out, channels, positions, down, across, row_blocks, position_blocks,
     DOUBLE: tl.constexpr, BLOCK: tl.constexpr, POSITIONS: tl.constexpr, DEPTH: tl.constexpr,
@@ -208,18 +223,18 @@ def affine_kernel(
     """matrix (x - shift) + offset for a block of channels and of positions; ``matrix`` has the strides down and across."""
     program = tl.program_id(0)
     # Programs that read the same positions are neighbours.
-    i = program % row_blocks * BLOCK + tl.arange(0, BLOCK)
+    i = (program % row_blocks).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     p = (program // row_blocks % position_blocks).to(tl.int64) * POSITIONS + tl.arange(0, POSITIONS)
-    image = (program // (row_blocks * position_blocks)).to(tl.int64)
+    image = (program // row_blocks // position_blocks).to(tl.int64)
     in_i = i < channels
     in_p = p < positions
     kind: tl.constexpr = tl.float64 if DOUBLE else tl.float32
     sums = tl.zeros([BLOCK, POSITIONS], kind)
     matrix += image * channels * channels
     for start in range(0, channels, DEPTH):
-        k = start + tl.arange(0, DEPTH)
+        k = (start + tl.arange(0, DEPTH)).to(tl.int64)
         in_k = k < channels
-        where = i[:, None].to(tl.int64) * down + k[None, :].to(tl.int64) * across
+        where = i[:, None] * down + k[None, :] * across
         coefficients = tl.load(matrix + where, mask=in_i[:, None] & in_k[None, :], other=0.0).to(kind)
         place = image * channels + k
         inside = in_k[:, None] & in_p[None, :]
@@ -315,10 +330,10 @@ def _fused(x: Tensor, ridge: float, inverse: bool) -> tuple[Tensor, Tensor]:
     mean = x.new_empty(batch, channels, 1, dtype=torch.float64)
     root = x.new_empty(batch, channels, channels, dtype=torch.float64)
     high = ctypes.c_float(ridge).value
-    sizes = channels, positions, products.shape[1], len(newton_schulz.SCHEDULE), high, ridge - high
+    sizes = channels, positions, products.shape[1], high, ridge - high
     options = choose("wct_root", launch.device_of(x).capability, "any")
     constants = {"INVERSE": inverse, "BLOCK": max(16, triton.next_power_of_2(channels)), **options}
-    launch.start(root_kernel, (batch,), x, products, sums, _schedule(x.device), root, mean, *sizes, **constants)
+    launch.start(root_kernel, (batch,), x, products, sums, root, mean, *sizes, **constants)
     return root, mean
 
 
@@ -329,9 +344,9 @@ def _covariance(x: Tensor) -> tuple[Tensor, Tensor]:
     mean = x.new_empty(batch, channels, 1, dtype=torch.float64)
     out = x.new_empty(batch, channels, channels, dtype=torch.float64)
     options = choose("wct_covariance", launch.device_of(x).capability, "any")
-    tiles = _tiles(math.ceil(channels / int(options["BLOCK"])), True, x.device)
-    arguments = x, tiles, products, sums, out, mean, channels, positions, products.shape[1], len(tiles)
-    launch.start(covariance_kernel, (batch * len(tiles),), *arguments, **options)
+    blocks, tiles = _tiles(channels, options, upper=True)
+    sizes = channels, positions, products.shape[1], tiles, blocks
+    launch.start(covariance_kernel, (batch * tiles,), x, products, sums, out, mean, *sizes, **options)
     return out, mean
 
 
@@ -351,15 +366,15 @@ def _products(left: Tensor, right: Tensor, same: bool) -> tuple[Tensor, Tensor]:
     options = choose("wct_products", device.capability, "any")
     left = _readable(left, options)
     right = left if same else _readable(right, options)
-    tiles = _tiles(math.ceil(channels / int(options["BLOCK"])), same, left.device)
-    wanted = math.ceil(PROGRAMS_PER_PROCESSOR * device.processors / (batch * len(tiles)))
+    blocks, tiles = _tiles(channels, options, upper=same)
+    wanted = math.ceil(PROGRAMS_PER_PROCESSOR * device.processors / (batch * tiles))
     depth = int(options["DEPTH"])
-    length = math.ceil(max(positions / wanted, SHORTEST_PIECE) / depth) * depth
-    pieces = math.ceil(positions / length)
+    steps = math.ceil(max(positions / wanted, SHORTEST_PIECE) / depth)
+    pieces = math.ceil(positions / (steps * depth))
     products = left.new_empty(batch, pieces, channels, channels, dtype=torch.float64)
     sums = left.new_empty(batch, pieces, channels, dtype=torch.float64)
-    arguments = left, right, tiles, products, sums, channels, positions, pieces, length, len(tiles)
-    launch.start(products_kernel, (batch * pieces * len(tiles),), *arguments, SAME=same, **options)
+    sizes = channels, positions, pieces, steps, tiles, blocks
+    launch.start(products_kernel, (batch * pieces * tiles,), left, right, products, sums, *sizes, SAME=same, **options)
     return products, sums
 
 
@@ -380,13 +395,7 @@ def _readable(x: Tensor, options: Options) -> Tensor:
     return x.float() if options["DOUBLE"] else x
 
 
-@functools.lru_cache(maxsize=64)
-def _tiles(side: int, upper: bool, device: torch.device) -> Tensor:
-    """Rows and columns of the tiles of a square, or of its upper half, int32 [tiles, 2]."""
-    every = torch.ones(side, side)
-    return (every.triu() if upper else every).nonzero().int().contiguous().to(device)
-
-
-@functools.lru_cache(maxsize=64)
-def _schedule(device: torch.device) -> Tensor:
-    return torch.tensor(newton_schulz.SCHEDULE, dtype=torch.float64).to(device)
+def _tiles(channels: int, options: Options, *, upper: bool) -> tuple[int, int]:
+    """Blocks of the channels, and tiles of a square of these, or of its upper half."""
+    blocks = math.ceil(channels / int(options["BLOCK"]))
+    return blocks, blocks * (blocks + 1) // 2 if upper else blocks**2
