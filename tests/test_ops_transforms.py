@@ -30,7 +30,10 @@ class Perceptual(Case):
         return perceptual(module, tensors)
 
 
-EVERY = [*CASES, pytest.param(Perceptual("perceptual_loss", (features(2, 5, 7, 9), features(2, 5, 7, 9, seed=1)), {}), id="perceptual_loss")]
+EVERY = [
+    *CASES,
+    pytest.param(Perceptual("perceptual_loss", (features(2, 5, 7, 9), features(2, 5, 7, 9, seed=1)), {}), id="perceptual_loss"),
+]
 
 
 def close(actual: Tensor, expected: Tensor, tolerance: float = CLOSE) -> None:

@@ -35,7 +35,12 @@ _linear_embedding_teacher = define(
 
 
 def _gradients(
-    backend: str, wanted: Sequence[bool], grads: Sequence[Tensor], kept: Sequence[Tensor], tensors: Sequence[Tensor], _early: bool
+    backend: str,
+    wanted: Sequence[bool],
+    grads: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    tensors: Sequence[Tensor],
+    _early: bool,
 ) -> tuple[Tensor | None, ...]:
     """The loss is a scalar: its gradients were computed with it, while the error of each tile was at hand, and are scaled here."""
     (grad,), (of_student, of_weight, of_bias) = grads, kept
