@@ -196,7 +196,5 @@ def _curvature(first: Tensor, second: Tensor, vectors: Tensor, eigenvalues: Tens
         middle_gap = torch.where(middle, eigenvalues.unsqueeze(-1) - eigenvalues[..., k, None, None], 1)
         by_middle = (pairs - pairs[..., None, k, :]) / middle_gap
         third = torch.where(both & inside, smooth, torch.where(ends, by_ends, torch.where(middle, by_middle, 0)))
-        total = total + third * (
-            a[..., :, k, None] * b[..., None, k, :] + b[..., :, k, None] * a[..., None, k, :]
-        )
+        total = total + third * (a[..., :, k, None] * b[..., None, k, :] + b[..., :, k, None] * a[..., None, k, :])
     return vectors @ total @ vectors.mT
