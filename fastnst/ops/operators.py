@@ -1,8 +1,8 @@
 """The ``torch.library`` operators: schemas, what compilers and ``vmap`` need to know of them, and the way to a backend.
 
 Forward and backward are operators of their own and know nothing of autograd, which lies outside of them, in
-``fastnst.ops.differentiable``: the cheapest boundary there is. Asked for a derivative themselves, they raise. ``opcheck`` is for
-these, with detached inputs; ``gradcheck`` for the public functions.
+``fastnst.ops.differentiable``: the cheapest boundary there is. Asked for a derivative themselves, they raise. ``opcheck``
+is for these, with detached inputs; ``gradcheck`` for the public functions.
 """
 
 from __future__ import annotations
