@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from fastnst.child import python_module
 
 from . import peers
 
@@ -85,7 +86,7 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", f"{PACKAGE}.worker", *map(str, arguments)]
+    return python_module(f"{PACKAGE}.worker", *map(str, arguments))
 
 
 def tail(log: Path, lines: int = 12) -> str:

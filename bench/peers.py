@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnst.child import python_module
+
 from . import network, pictures
 
 Array = NDArray[Any]
@@ -159,7 +161,7 @@ def load_command(job: Job, program: list[str], suffix: str) -> Run:
 
 
 def load_fastnst_command(job: Job) -> Run:
-    return load_command(job, [sys.executable, "-m", "fastnst", "stylize", "--model", str(job.folder / "source.fnst")], ".png")
+    return load_command(job, python_module("fastnst", "stylize", "--model", str(job.folder / "source.fnst")), ".png")
 
 
 def load_fastnst_executable(job: Job) -> Run:

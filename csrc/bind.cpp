@@ -13,6 +13,7 @@
 
 #include "base/buffer.h"
 #include "base/kept.h"
+#include "base/memory.h"
 #include "base/pages.h"
 #include "base/parallel.h"
 #include "base/png.h"
@@ -643,6 +644,9 @@ PYBIND11_MODULE(_engine, module) {
     for (int i = 0; i < table.count; i++) paths.emplace_back(table.paths[i]->name, table.paths[i]->supported());
     return paths;
   });
+  module.def("parse_bytes", &parse_bytes, py::arg("text"));
+  module.def("machine_memory", &machine_memory, py::arg("root") = "");
+  module.def("default_budget", &default_budget, py::arg("pixels"), py::arg("machine"));
   module.def("instruction_set", [] { return std::string(kernels().name); });
   module.def("kernel_calls", [] {
     py::dict calls;

@@ -12,13 +12,14 @@ FOLDERS = {"fastnst": ROOT / "fastnst", "fastnst.kernels": ROOT / "kernels", "fa
 
 # What each part may import of the project: the two chains, which meet in `convert` and `evaluate` alone. Longest name wins.
 MAY_IMPORT = {
-    "fastnst": {"fastnst.stylize", "fastnst.engine"},
+    "fastnst": {"fastnst.stylize", "fastnst.engine", "fastnst._engine"},
     "fastnst.__main__": {"fastnst.cli"},
     "fastnst.cli": {"fastnst", "fastnst.cli", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images",
                     "fastnst.convert", "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine",
                     "fastnst.progress", "fastnst.plans", "fastnst.reports", "fastnst.memory", "fastnst.video",
                     "fastnst.verify"},
-    "fastnst.verify": {"fastnst.stylize", "fastnst.engine", "fastnst"},
+    "fastnst.verify": {"fastnst.stylize", "fastnst.engine", "fastnst", "fastnst.child"},
+    "fastnst.child": set(),
     "fastnst.info": {"fastnst", "fastnst.engine"},
     "fastnst.progress": set(),
     "fastnst.plans": {"fastnst.images", "fastnst.video"},
@@ -28,7 +29,7 @@ MAY_IMPORT = {
     "fastnst.tiled": {"fastnst.stylize", "fastnst.streams", "fastnst.images", "fastnst.engine", "fastnst.threads"},
     "fastnst.streams": {"fastnst", "fastnst.streams", "fastnst.images", "fastnst.pam", "fastnst._engine"},
     "fastnst.pam": set(),
-    "fastnst.memory": set(),
+    "fastnst.memory": {"fastnst._engine"},
     "fastnst.threads": set(),
     "fastnst.video": {"fastnst", "fastnst.video", "fastnst.stylize", "fastnst.images", "fastnst.engine", "fastnst.threads",
                       "fastnst._engine"},
@@ -58,8 +59,8 @@ MAY_IMPORT = {
     "fastnst.train": {"fastnst", "fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops",
                       "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.winograd", "fastnst.images"},
 }  # fmt: skip
-DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.graphfile", "fastnst.huffman",
-              "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
+DEPLOYMENT = ("fastnst", "fastnst.child", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.graphfile",
+              "fastnst.huffman", "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
               "fastnst.memory", "fastnst.reports", "fastnst.streams", "fastnst.stylize", "fastnst.threads", "fastnst.tiled",
               "fastnst.verify", "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
 

@@ -20,7 +20,7 @@ from fastnst.images import atomic_output
 from .command import start
 from .crd import run
 from .crd_settings import CrdSettings
-from .settings import Place, filled
+from .settings import Place, filled, same_run
 from .world import World
 
 
@@ -176,6 +176,7 @@ def make(settings: CrdSettings, place: Place, world: World, names: Sequence[str]
                 run(mine, replace(place, out=folder), world)
             world.wait()
             found[name, seed] = json.loads((folder / "quality.json").read_text())
+            same_run(folder, mine, found[name, seed].get("settings", {}))
             if world.leads:
                 write_tables(place.out, settings.task, found)
     return found
