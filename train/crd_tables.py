@@ -20,6 +20,7 @@ from fastnst.images import atomic_output
 from .command import start
 from .crd import run
 from .crd_settings import CrdSettings
+from .crd_weights import EPILOG
 from .settings import Place, filled, same_run
 from .world import World
 
@@ -201,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         names = own.variants.split(",") if own.variants else list(variants(settings.task))
         make(settings, place, world, names, own.seeds)
 
-    start("crd-tables", told, CrdSettings(), make_all, rest)
+    start("crd-tables", told, CrdSettings(), make_all, rest, EPILOG)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fastnst import ops
 from fastnst.networks.state import decoder_widths, encoder_widths, fill, part_of
 from fastnst.networks.vgg import ALL_LAYERS, Decoder, Encoder
-from fastnst.networks.vgg_files import read_tensors
+from fastnst.networks.weights import read_any
 
 from .command import start
 from .data import CropSource, to_float
@@ -49,7 +49,7 @@ def load_part(path: str | Path, part: str) -> dict[str, Tensor]:
         OSError: the file cannot be read.
         ValueError: it holds no tensors, or none of these.
     """
-    tensors = part_of(read_tensors(Path(path)), part)
+    tensors = part_of(read_any(path), part)
     if not tensors:
         raise ValueError(f"{path}: no tensors {part}.*")
     return tensors

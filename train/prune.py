@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from fastnst.convert.pair import read_tensors
+from fastnst.networks import weights
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.pruning import State, cut_outputs, readers_of
 from fastnst.networks.state import encoder_widths, part_of
@@ -96,7 +95,7 @@ def schedule(present: Sequence[int], target: Sequence[int], rounds: int) -> list
 
 def original_pair(settings: PruneSettings, place: Place) -> State:
     """What is pruned: ``settings.start``; where that holds a decoder alone, VGG-19 is its encoder."""
-    pair = dict(load_file(settings.start))
+    pair = weights.read(settings.start)
     if not any(name.startswith("encoder.") for name in pair):
         vgg = scoring_vgg(settings, place)
         pair |= {f"encoder.{name}": value for name, value in vgg.state_dict().items()}
@@ -134,7 +133,7 @@ def run(settings: PruneSettings, place: Place, world: World) -> Path:
     for number, widths in enumerate(plan, 1):
         folder = place.out / f"round-{number}"
         if number > 1:
-            pair = load_file(final)
+            pair = weights.read(final)
         final, start = folder / "final.safetensors", folder / "start.safetensors"
         last = number == len(plan)
         steps = {"distil_steps": 0, "style_steps": settings.round_steps, "finish_steps": settings.last_steps if last else 0}

@@ -81,6 +81,8 @@ def run_convert(arguments: argparse.Namespace) -> int:
         arguments.calibrate,
         arguments.output,
         name=arguments.name,
+        origin=arguments.origin,
+        licence=arguments.licence,
         overwrite=arguments.overwrite,
         winograd=arguments.winograd,
         keep_dead=arguments.keep_dead,
