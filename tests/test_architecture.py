@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -56,9 +58,10 @@ MAY_IMPORT = {
     "fastnst.networks": {"fastnst.networks", "fastnst.filekinds", "fastnst.nn", "fastnst.ops", "fastnst.reference"},
     "fastnst.metrics": {"fastnst.metrics", "fastnst.networks", "fastnst.ops", "fastnst.reference"},
     "fastnst.evaluate": {"fastnst.evaluate", "fastnst.stylize", "fastnst.engine", "fastnst.images", "fastnst.info",
-                         "fastnst.plans", "fastnst.networks", "fastnst.metrics", "fastnst.ops"},
-    "fastnst.train": {"fastnst", "fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops",
-                      "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.winograd", "fastnst.images"},
+                         "fastnst.plans", "fastnst.networks", "fastnst.metrics", "fastnst.ops", "fastnst.filekinds"},
+    "fastnst.train": {"fastnst", "fastnst.train", "fastnst.filekinds", "fastnst.networks", "fastnst.metrics", "fastnst.nn",
+                      "fastnst.ops", "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.winograd",
+                      "fastnst.images"},
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.child", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.filekinds",
               "fastnst.graphfile", "fastnst.huffman", "fastnst.images",
@@ -67,6 +70,7 @@ DEPLOYMENT = ("fastnst", "fastnst.child", "fastnst.cli", "fastnst.engine", "fast
               "fastnst.verify", "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
 
 
+@cache
 def modules() -> dict[str, Path]:
     found = {}
     for package, folder in FOLDERS.items():
@@ -103,6 +107,35 @@ def test_imports_point_one_way(name: str) -> None:
     ours = {each for each in imports(name, modules()[name]) if each.split(".")[0] == "fastnst"}
     wrong = {each for each in ours if not any(each == ok or each.startswith(ok + ".") for ok in allowed - {"fastnst"})}
     assert wrong - (allowed & {"fastnst"}) == set()
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Modules that import one another, directly or by way of others, wherever in the file the imports stand."""
+    reached: dict[str, set[str]] = {}
+    for name in graph:
+        seen: set[str] = set()
+        left = [name]
+        while left:
+            new = graph.get(left.pop(), set()) - seen
+            seen |= new
+            left += new
+        reached[name] = seen
+    found = {tuple(sorted(other for other in reached[name] if name in reached.get(other, ()))) for name in graph}
+    return [list(circle) for circle in sorted(found) if circle]
+
+
+def test_circles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"e"}}
+    assert circles(graph) == [["b", "c"], ["e"]]
+
+
+def test_no_modules_import_one_another() -> None:
+    """Neither at the top nor later, nor for types alone."""
+    known = modules()
+    graph = {name: imports(name, path) & known.keys() for name, path in known.items()}
+    # The package itself imports what it offers on first use, and everything may ask it for its version.
+    del graph["fastnst"]
+    assert circles(graph) == []
 
 
 @pytest.mark.parametrize("name", DEPLOYMENT)

@@ -38,7 +38,9 @@ DAMPING = 0.01
 """Share of the mean input energy by which a fit is held to the trained weights; 0.01 as in Frantar et al., ICLR 2023."""
 ROUNDED_TOGETHER = 64
 """Weights after which the errors are handed on to all the rest, in one product of matrices."""
-NOTHING_TO_FIT = "the inputs of a layer hardly vary in any calibration picture, so that its weights cannot be fitted: the network is all but dead"
+NOTHING_TO_FIT = (
+    "the inputs of a layer hardly vary in any calibration picture: the network is all but dead, and nothing can be fitted"
+)
 SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6)
 """Weight ranges to try, relative to the largest weight."""
 
