@@ -22,6 +22,8 @@ def resized(paths: Sequence[Path], side: int, paired: bool) -> Tensor:
 
     def prepared(picture: Image.Image) -> Tensor:
         width, height = picture.size
+        if paired and width < 2:
+            raise ValueError("too narrow for two pictures side by side")
         halves = [(0, 0, width // 2, height), (width // 2, 0, width, height)] if paired else [(0, 0, width, height)]
         parts = [np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box)) for box in halves]
         return torch.from_numpy(np.concatenate(parts, 2).transpose(2, 0, 1).copy())
