@@ -245,11 +245,11 @@ def run_case(
     try:
         for runtime, result in results.items():
             log(f"{case}: loading {runtime}")
-            guarded(result, lambda runtime=runtime: workers.update({runtime: start(runtime, folder, case)}))
+            guarded(result, lambda runtime=runtime: workers.update({runtime: start(runtime, folder, case)}))  # type: ignore[misc]
         for round_number in range(rounds + 1):
             for runtime, worker in workers.items():
                 result = results[runtime]
-                guarded(result, lambda w=worker, r=result: r.seconds.append(visit(w, r, patience, message)))
+                guarded(result, lambda w=worker, r=result: r.seconds.append(visit(w, r, patience, message)))  # type: ignore[misc]
             log(f"{case}: round {round_number} of {rounds}")
         pictures = {runtime: finish(worker, results[runtime], folder) for runtime, worker in workers.items()}
     finally:

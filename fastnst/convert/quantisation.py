@@ -133,6 +133,7 @@ def ridge(xx: Tensor) -> Tensor:
 
 def refit(weight: Tensor, xx: Tensor, xy: Tensor) -> Tensor:
     """``weight`` [..., O, K] moved to where the quantised inputs predict the float network's sums best (ridge regression)."""
+    fitted: Tensor
     fitted, failed = torch.linalg.solve_ex(xx + ridge(xx), xy + ridge(xx) @ weight.mT)
     require_regular(failed)
     return fitted.mT
@@ -146,6 +147,7 @@ def require_regular(failed: Tensor) -> None:
 
 def cholesky(matrix: Tensor, upper: bool = False) -> Tensor:
     """The factor of ``matrix`` [..., K, K]; ValueError, one line, if it has none."""
+    factor: Tensor
     factor, failed = torch.linalg.cholesky_ex(matrix, upper=upper)
     require_regular(failed)
     return factor
