@@ -8,6 +8,7 @@
 #include <system_error>
 #include <tuple>
 
+#include "base/memory.h"
 #include "base/png.h"
 #include "base/sha256.h"
 #include "base/yuv.h"
@@ -391,6 +392,9 @@ PYBIND11_MODULE(_engine, module) {
     }
     return paths;
   });
+  module.def("parse_bytes", &parse_bytes, py::arg("text"));
+  module.def("machine_memory", &machine_memory, py::arg("root") = "");
+  module.def("default_budget", &default_budget, py::arg("pixels"), py::arg("machine"));
   module.def("instruction_set", [] { return std::string(kernels().name); });
   module.def("kernel_calls", [] {
     py::dict calls;

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import fastnst
-from fastnst.cli.errors import DONE, FAILED, INTERRUPTED, USAGE, fail
+from fastnst.cli.errors import DONE, FAILED, INTERRUPTED, USAGE, fail, missing
 from fastnst.progress import Progress
 
 if TYPE_CHECKING:
@@ -75,12 +75,14 @@ def run_convert(arguments: argparse.Namespace) -> int:
     try:
         from fastnst.convert import convert
     except ModuleNotFoundError as error:
-        return fail(f"fastnst convert needs {error.name}: pip install 'fastnst[torch]'")
+        return missing("convert", "torch", error)
     card = convert(
         arguments.source,
         arguments.calibrate,
         arguments.output,
         name=arguments.name,
+        origin=arguments.origin,
+        licence=arguments.licence,
         overwrite=arguments.overwrite,
         winograd=arguments.winograd,
         keep_dead=arguments.keep_dead,
@@ -102,7 +104,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     try:
         recipe = import_module(f"fastnst.train.{arguments.recipe.replace('-', '_')}")
     except ModuleNotFoundError as error:
-        return fail(f"fastnst train needs {error.name}: pip install 'fastnst[train]'")
+        return missing("train", "train", error)
     recipe.main(arguments.arguments)
     return DONE
 
@@ -118,7 +120,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         from fastnst.evaluate import evaluate, report, steps
         from fastnst.evaluate.pictures import pair_folders, read_testset
     except ModuleNotFoundError as error:
-        return fail(f"fastnst evaluate needs {error.name}: pip install 'fastnst[torch]'")
+        return missing("evaluate", "torch", error)
     if not arguments.overwrite and (taken := report.taken(arguments.output)):
         return fail(f"{taken}: exists already; --overwrite replaces it")
     if arguments.testset:
@@ -165,5 +167,5 @@ def run_bench(arguments: argparse.Namespace) -> int:
             folder=arguments.output,
         )
     except ModuleNotFoundError as error:
-        return fail(f"fastnst bench needs {error.name}: pip install 'fastnst[bench]'")
+        return missing("bench", "bench", error)
     return {0: DONE, 2: INTERRUPTED}.get(status, FAILED)  # pytest's numbers

@@ -30,9 +30,20 @@ def one_line(error: Exception) -> str:
         return "not enough memory"
     if isinstance(error, OSError) and error.filename:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    if isinstance(error, ValueError | OSError | RuntimeError):
+    if isinstance(error, ValueError | OSError | RuntimeError | ImportError):
         return str(error)
     return f"{type(error).__name__}: {error}"
+
+
+def missing(command: str, extra: str, error: ModuleNotFoundError) -> int:
+    """Print what a command lacks that could not be imported; the exit code."""
+    module = error.name or ""
+    if module.split(".")[0] != "fastnst":
+        return fail(f"fastnst {command} needs {module}: pip install 'fastnst[{extra}]'")
+    return fail(
+        f"{module} is not part of the package in {Path(__file__).parents[1]}: install fastnst from its source tree by "
+        "`pip install .`, and run it from another folder"
+    )
 
 
 def open_closed_streams() -> None:

@@ -24,6 +24,12 @@ def path(text: str) -> Path:
     return Path(text)
 
 
+def text(words: str) -> str:
+    if not words.strip():
+        raise argparse.ArgumentTypeError("is empty")
+    return words.strip()
+
+
 def share(text: str) -> float:
     alpha = real(text)
     if not 0 <= alpha <= 1:

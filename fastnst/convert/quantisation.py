@@ -38,6 +38,9 @@ DAMPING = 0.01
 """Share of the mean input energy by which a fit is held to the trained weights; 0.01 as in Frantar et al., ICLR 2023."""
 ROUNDED_TOGETHER = 64
 """Weights after which the errors are handed on to all the rest, in one product of matrices."""
+NOTHING_TO_FIT = (
+    "the inputs of a layer hardly vary in any calibration picture: the network is all but dead, and nothing can be fitted"
+)
 SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6)
 """Weight ranges to try, relative to the largest weight."""
 
@@ -95,9 +98,11 @@ class Moments:
 
     def add(self, x: Tensor, y: Tensor) -> None:
         """Count ``x`` [..., K, n] and ``y`` [..., O, n] in."""
+        # In float64 from the start: what is left of a sum of squares once the mean is taken off may be a millionth of it.
+        x, y = x.double(), y.double()
         self.count += x.shape[-1]
-        self.x, self.y = self.x + x.sum(-1).double(), self.y + y.sum(-1).double()
-        self.xx, self.xy = self.xx + (x @ x.mT).double(), self.xy + (x @ y.mT).double()
+        self.x, self.y = self.x + x.sum(-1), self.y + y.sum(-1)
+        self.xx, self.xy = self.xx + x @ x.mT, self.xy + x @ y.mT
 
     def means(self) -> tuple[Tensor, Tensor]:
         return self.x / self.count, self.y / self.count
@@ -128,15 +133,29 @@ def ridge(xx: Tensor) -> Tensor:
 
 def refit(weight: Tensor, xx: Tensor, xy: Tensor) -> Tensor:
     """``weight`` [..., O, K] moved to where the quantised inputs predict the float network's sums best (ridge regression)."""
-    fitted: Tensor = torch.linalg.solve(xx + ridge(xx), xy + ridge(xx) @ weight.mT)
+    fitted: Tensor
+    fitted, failed = torch.linalg.solve_ex(xx + ridge(xx), xy + ridge(xx) @ weight.mT)
+    require_regular(failed)
     return fitted.mT
+
+
+def require_regular(failed: Tensor) -> None:
+    """Raise ValueError if a factorization ``failed``: anything but zeros."""
+    if failed.any():
+        raise ValueError(NOTHING_TO_FIT)
+
+
+def cholesky(matrix: Tensor, upper: bool = False) -> Tensor:
+    """The factor of ``matrix`` [..., K, K]; ValueError, one line, if it has none."""
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(matrix, upper=upper)
+    require_regular(failed)
+    return factor
 
 
 def feedback(xx: Tensor) -> Tensor:
     """Upper triangle [..., K, K]: how later weights make up for the rounding of earlier ones (Frantar et al., 2023)."""
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(xx + ridge(xx)))
-    upper: Tensor = torch.linalg.cholesky(inverse, upper=True)
-    return upper
+    return cholesky(torch.cholesky_inverse(cholesky(xx + ridge(xx))), upper=True)
 
 
 def round_weights(weight: Tensor, scale: Tensor, upper: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from fastnst._engine import png_filter, png_unfilter
+from fastnst import _engine
 from fastnst.images import ImageError
 from fastnst.streams.base import CHUNK_BYTES, RowWriter, SampleRows, Samples
 
@@ -116,7 +116,7 @@ class PngRows(SampleRows):
 
     def _rows(self, count: int) -> Samples:
         rows = np.frombuffer(bytearray(self._inflated(count * (self._previous.size + 1))), np.uint8).reshape(count, -1)
-        if not png_unfilter(rows, self.channels, self._previous):
+        if not _engine.png_unfilter(rows, self.channels, self._previous):
             raise self._broken("an unknown filter")
         self._next += count
         return rows
@@ -194,7 +194,7 @@ class PngWriter(RowWriter):
 
         def deflated(start: int) -> tuple[bytes, Samples]:
             before = flat[start - 1] if start else self._previous
-            filtered = png_filter(flat[start : start + step], self._channels, before)
+            filtered = _engine.png_filter(flat[start : start + step], self._channels, before)
             deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
             return deflate.compress(filtered.data) + deflate.flush(zlib.Z_FULL_FLUSH), filtered
 
