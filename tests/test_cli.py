@@ -24,6 +24,7 @@ from PIL import Image
 import fastnst
 from fastnst import Stylizer, cli, stylize, verify
 from fastnst.images import open_picture
+from fastnst.pictures import atomic
 
 Pixels = NDArray[np.uint8]
 
@@ -475,7 +476,7 @@ def test_folder_run_killed_several_times_ends_as_one_that_was_not(run: Run, many
         for path in Path("out").glob("*.png"):
             assert pixels(path).shape == pixels(many / path.name).shape
     # Whether the signal met a write is chance; this is what it leaves then.
-    stale = Path("out") / f"{fastnst.images._PARTIAL_PREFIX}{process.pid}-0.partial"
+    stale = Path("out") / f"{atomic._PARTIAL_PREFIX}{process.pid}-0.partial"
     stale.touch()
     there = len(list(Path("out").glob("*.png")))
     result = run("stylize", many, "style.png", "-o", "out", *MODEL)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from fastnst import images
+from fastnst.pictures import picture as limits
 from fastnst.images import ImageError, Picture, open_picture, save_picture
 
 Pixels = NDArray[np.uint8]
@@ -422,7 +423,7 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path, size: tuple
 def test_damaged_bytes_give_a_picture_or_an_image_error(
     tmp_path: Path, photos: dict[str, Pixels], suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 10**6)  # damage that only makes the picture large would take its time
+    monkeypatch.setattr(limits, "MAX_PIXELS", 10**6)  # damage that only makes the picture large would take its time
     path = tmp_path / f"damaged.{suffix}"
     Image.fromarray(photos["cat"][:16, :16]).save(path)
     intact = path.read_bytes()

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms
 
 from fastnst.images import ImageError, open_picture
 from fastnst.streams import Rows, open_rows, open_writer
-from fastnst.streams.tiff import _header
+from fastnst.pictures.tiff_codecs import directory
 
 Samples = NDArray[np.uint8]
 MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
@@ -144,10 +144,10 @@ def test_tiled_tiff(tmp_path: Path, big: bool) -> None:
     data = [blocks[y : y + 32, x : x + 48].tobytes() for y in range(0, down * 32, 32) for x in range(0, across * 48, 48)]
     tags = {256: [90], 257: [70], 258: [8, 8, 8], 259: [1], 262: [2], 277: [3], 284: [1], 322: [tile[1]], 323: [tile[0]]}
     tags |= {324: [0] * len(data), 325: [len(data[0])] * len(data)}
-    start = len(_header(tags, big))
+    start = len(directory(tags, big))
     tags[324] = [start + index * len(data[0]) for index in range(len(data))]
     path = tmp_path / "tiled.tif"
-    path.write_bytes(_header(tags, big) + b"".join(data))
+    path.write_bytes(directory(tags, big) + b"".join(data))
     check_as_pillow(path)
 
 
@@ -232,6 +232,6 @@ def test_an_offset_beyond_any_file_is_one_line(tmp_path: Path) -> None:
     pixels = smooth(20, 30, 3)
     tags = {256: [30], 257: [20], 258: [8, 8, 8], 259: [1], 262: [2], 273: [2**63 + 1], 277: [3], 278: [20], 279: [1800]}
     path = tmp_path / "far.tif"
-    path.write_bytes(_header(tags, True) + pixels.tobytes())
+    path.write_bytes(directory(tags, True) + pixels.tobytes())
     with pytest.raises(ImageError, match=r"far.tif: broken picture: the file is cut short"):
         read_file(path)

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from test_streams import check_as_pillow, lab_like_profile, smooth
 
-from fastnst import cli, images, jobs
+from fastnst import cli, jobs
 from fastnst.images import ImageError
+from fastnst.pictures import picture as limits
 from fastnst.streams import open_rows, vips
 
 pyvips = pytest.importorskip("pyvips", reason="reads these: pip install 'fastnst[big]'")
@@ -88,7 +89,7 @@ def test_more_than_pillow_may_decode(tmp_path: Path, model_path: Path, monkeypat
         "--quiet",
     ]
     assert cli.main([*arguments, "-o", str(tmp_path / "whole.png")]) == 0
-    for module in (images, jobs):
+    for module in (limits, jobs):
         monkeypatch.setattr(module, "MAX_PIXELS", 150 * 157 - 1)
     assert cli.main([*arguments, "-o", str(tmp_path / "tiles.png"), "--max-memory", "1T"]) == 0
     assert np.array_equal(*(np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("whole", "tiles")))
