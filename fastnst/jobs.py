@@ -28,8 +28,8 @@ from fastnst.images import (
     save_picture,
 )
 from fastnst.memory import held_memory, peak_memory
-from fastnst.plans import Task, UsageError
-from fastnst.reports import Failure, Report, VideoReport
+from fastnst.plans import Failure, Task, UsageError
+from fastnst.reports import Report, VideoReport
 from fastnst.streams import FilledRows, PictureRows, Rows, filling_of, open_rows
 from fastnst.stylize import NO_STYLE, Stylizer
 from fastnst.threads import awaited, room_for_threads

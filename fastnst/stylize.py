@@ -81,7 +81,7 @@ def _find_model(model: str | Path) -> Path:
     if path.is_dir():
         raise ModelError(f"{path}: is a folder, not a model")
     if isinstance(model, Path) or path.suffix or len(path.parts) > 1:
-        raise FileNotFoundError(f"{path}: no such model file")
+        raise FileNotFoundError(f"{model}: no such model file")
     raise ModelError(f"no model is named {model!r}; the package has {', '.join(shipped) or 'none'}")
 
 

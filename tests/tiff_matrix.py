@@ -53,7 +53,9 @@ class Kind:
 def smooth(channels: int) -> Array:
     """Values in 0..1, [HEIGHT, WIDTH, channels], each channel another slope."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
-    planes = [(x * (c + 1) + y * (channels - c)) / ((WIDTH - 1) * (c + 1) + (HEIGHT - 1) * (channels - c)) for c in range(channels)]
+    planes = [
+        (x * (c + 1) + y * (channels - c)) / ((WIDTH - 1) * (c + 1) + (HEIGHT - 1) * (channels - c)) for c in range(channels)
+    ]
     return np.stack(planes, axis=-1)
 
 
@@ -102,5 +104,9 @@ def write(path: Path, kind: Kind) -> tuple[Array, Array | None]:
         metadata=None,
         **options,
     )
-    shown = (1 - color[..., :3]) * (1 - color[..., 3:]) if photometric == "separated" else np.broadcast_to(color, (HEIGHT, WIDTH, 3))
+    shown = (
+        (1 - color[..., :3]) * (1 - color[..., 3:])
+        if photometric == "separated"
+        else np.broadcast_to(color, (HEIGHT, WIDTH, 3))
+    )
     return shown * 255, None if alpha is None or extra == "unspecified" else alpha[..., 0] * 255

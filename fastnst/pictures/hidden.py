@@ -7,7 +7,8 @@ opaque. Pushing goes back: where a pixel has no colour, it takes that of the nex
 Pixels that are visible at all keep their colours. All of it is integer arithmetic, the same on every machine.
 
 A picture of any size is filled in bands of rows, with the same result: first the sums of its cells of ``CELL`` x ``CELL``
-pixels are taken, and small pictures made of these alone; then each band is filled, with a row of cells above and below it.
+pixels are taken, and small pictures made of these alone; then each band is filled, with a row of cells above and below it,
+and in parts of some columns likewise.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from fastnst.pictures.picture import Picture
 
 CELL = 32
 _LEVELS = CELL.bit_length() - 1
+_COLUMNS = 32 * CELL  # that are filled at a time
 _NEUTRAL = 127  # of a picture that is hidden altogether
 
 Bytes = NDArray[np.uint8]
@@ -51,7 +53,9 @@ def filled(picture: Picture) -> Picture:
 
 def cell_sums(rgb: Bytes, alpha: Bytes) -> Sums:
     """The sums of each cell of a band, [1, cells, 4], of ``CELL`` rows or fewer."""
-    return _pyramid(rgb, alpha)[-1].astype(np.int64)
+    starts = range(0, alpha.shape[1], _COLUMNS)
+    parts = [_pyramid(rgb[:, left : left + _COLUMNS], alpha[:, left : left + _COLUMNS])[-1] for left in starts]
+    return np.concatenate(parts, axis=1).astype(np.int64)
 
 
 class Filling:
@@ -60,7 +64,7 @@ class Filling:
     def __init__(self, height: int, cells: list[Sums]) -> None:
         self._height = height
         self._colors = _colors(np.concatenate(cells))
-        self.memory = self._colors.nbytes
+        self.memory = self._colors.nbytes + 50 * 3 * CELL * (_COLUMNS + 2 * CELL)
 
     def band(self, index: int, read: Callable[[int, int], tuple[Bytes, Bytes]]) -> Bytes:
         """Band ``index``, filled; ``read`` gives colours and transparency of the rows from its first to before its second."""
@@ -70,13 +74,21 @@ class Filling:
             return own
         first, last = max(0, top - CELL), min(self._height, bottom + CELL)
         rgb, alpha = read(first, last)
-        cells = self._colors[first // CELL : -(-last // CELL)]
-        levels = _pyramid(rgb, alpha)
-        for sums in reversed(levels[:-1]):
-            cells = _pushed(sums, cells)
-        below = _enlarged(cells, rgb.shape[:2])
-        result = np.where(alpha[..., None] > 0, rgb, ((below + 128) >> 8).astype(np.uint8))
-        return result[top - first : bottom - first]
+        result = np.empty_like(own)
+        for left in range(0, own.shape[1], _COLUMNS):  # not more at a time, for the sums take several times the space
+            begin, end = max(0, left - CELL), left + _COLUMNS + CELL
+            cells = self._colors[first // CELL : -(-last // CELL), begin // CELL : end // CELL]
+            part = _filled(rgb[:, begin:end], alpha[:, begin:end], cells)
+            result[:, left : left + _COLUMNS] = part[top - first : bottom - first, left - begin : left - begin + _COLUMNS]
+        return result
+
+
+def _filled(rgb: Bytes, alpha: Bytes, cells: Colors) -> Bytes:
+    """Whole cells, filled; their outermost rows and columns only where they are those of the picture."""
+    for sums in reversed(_pyramid(rgb, alpha)[:-1]):
+        cells = _pushed(sums, cells)
+    below = _enlarged(cells, rgb.shape[:2])
+    return np.where(alpha[..., None] > 0, rgb, ((below + 128) >> 8).astype(np.uint8))
 
 
 def _pyramid(rgb: Bytes, alpha: Bytes) -> list[Sums]:

@@ -180,7 +180,7 @@ class PngFile(PictureFile):
     def __init__(self, file: BinaryIO, head: _Head) -> None:
         has_alpha = head.color in (4, 6) or head.key is not None
         self._bits = head.depth * head.channels  # of a pixel
-        memory = 6 * CHUNK_BYTES + (2 * head.height * self._row_bytes(head.width) if head.interlaced else 0)
+        memory = CHUNK_BYTES + (2 * head.height * self._row_bytes(head.width) if head.interlaced else 0)
         super().__init__(head.height, head.width, has_alpha, memory, head.info)
         self.interlaced = head.interlaced
         self._file, self._head = file, head

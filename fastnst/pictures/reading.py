@@ -67,9 +67,9 @@ def _decoded(file: PictureFile) -> Picture:
     step = max(1, _PIXELS_AT_ONCE // file.width)
     for top in range(0, file.height, step):
         part = part_to_srgb(file.rows(top, min(step, file.height - top)), file.info.get("icc_profile"))
-        rgb[top : top + step] = part.rgb
+        rgb[top : top + step] = np.asarray(part.rgb)
         if alpha is not None and part.alpha is not None:
-            alpha[top : top + step] = part.alpha
+            alpha[top : top + step] = np.asarray(part.alpha)
     turn = _TURNS.get(file.orientation)
     images = [Image.fromarray(each) for each in (rgb, alpha) if each is not None]
     return Picture(*(image if turn is None else image.transpose(turn) for image in images))

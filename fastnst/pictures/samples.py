@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fastnst.pictures.picture import KindError
+
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
@@ -83,7 +85,7 @@ def top_of(samples: Array, bits: int) -> int:
     """The number that is white: of integers 2^bits - 1, of 32-bit ones 65535, as 16-bit pictures are stored so; of floats 1.
 
     Raises:
-        ValueError: numbers outside 0 to this.
+        KindError: numbers outside 0 to this.
     """
     if samples.dtype.kind == "f":
         top = 1
@@ -92,7 +94,7 @@ def top_of(samples: Array, bits: int) -> int:
     else:
         return (1 << bits) - 1
     if samples.size and not (samples.min() >= 0 and samples.max() <= top):  # written so that NaN is refused
-        raise ValueError(f"{'float' if top == 1 else 'integer'} pixels outside 0..{top}")
+        raise KindError(f"{'float' if top == 1 else 'integer'} pixels outside 0..{top} are not read here")
     return top
 
 
@@ -100,7 +102,7 @@ def eight_bit(samples: Array, bits: int) -> Bytes:
     """The samples from 0..255, rounded to nearest.
 
     Raises:
-        ValueError: numbers outside what :func:`top_of` says.
+        KindError: numbers outside what :func:`top_of` says.
     """
     top = top_of(samples, bits)
     if top == 255:

@@ -20,11 +20,7 @@ _BITS_OF_BYTES = (8, 16, 32, 64)
 
 
 class TiffFile(PictureFile):
-    """The first picture of a TIFF.
-
-    Attributes:
-        band_bytes: of the strips or tiles that lie side by side, unpacked, which are held while their rows are read.
-    """
+    """The first picture of a TIFF. The strips or tiles that lie side by side are held, unpacked, while their rows are read."""
 
     def __init__(self, file: BinaryIO, layout: tiff.Layout) -> None:
         codecs.check(layout)
@@ -33,9 +29,10 @@ class TiffFile(PictureFile):
         self._file, self._layout, self._size = file, layout, file.seek(0, os.SEEK_END)
         self._jpeg_rgb = layout.compression == codecs.JPEG and not layout.planar and layout.samples == 3
         width = layout.across * layout.block_width
-        self.band_bytes = layout.block_height * width * max(1, layout.bits // 8) * layout.samples
-        super().__init__(layout.height, layout.width, layout.alpha is not None, 4 * self.band_bytes, _info(layout))
-        self._band, self._blocks = -1, dict[tuple[int, int], Array]()
+        self._in_place = layout.compression == codecs.NONE and layout.predictor == 1 and not self._subsampled
+        band = 0 if self._in_place else layout.block_height * width * self._dtype.itemsize * layout.samples
+        super().__init__(layout.height, layout.width, layout.alpha is not None, 4 * band, _info(layout))
+        self._band, self._blocks = -1, dict[tuple[int, int], Array]()  # the strips or tiles side by side that are unpacked
 
     def rows(self, first: int, count: int) -> Part:
         return self._meaning(self._samples(first, count))
@@ -69,7 +66,7 @@ class TiffFile(PictureFile):
         layout = self._layout
         index = (plane * layout.down + down) * layout.across + across
         offset = int(layout.offsets[index])
-        if layout.compression == codecs.NONE and layout.predictor == 1 and not self._subsampled:
+        if self._in_place:
             stride = self._row_bytes
             return self._numbers(self._at(offset + inside * stride, count * stride), count)
         if self._band != down:

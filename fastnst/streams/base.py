@@ -116,7 +116,7 @@ class FileRows(Rows):
     """A file of a kind that has a reader of our own, upright."""
 
     def __init__(self, path: Path, file: BinaryIO, picture: PictureFile) -> None:
-        super().__init__(path, picture.height, picture.width, picture.alpha, picture.memory + 8 * CHUNK_BYTES)
+        super().__init__(path, picture.height, picture.width, picture.alpha, picture.memory + 4 * CHUNK_BYTES)
         self._file, self._picture = file, picture
         self._profile: bytes | None = picture.info.get("icc_profile")
 
@@ -151,8 +151,8 @@ class FilledRows(Rows):
     """Rows of a picture with transparency whose hidden pixels are filled, see :mod:`fastnst.pictures.hidden`."""
 
     def __init__(self, rows: Rows, filling: Filling) -> None:
-        # Three bands as read, and the sums of one with its neighbours, of 16 bytes a pixel and as much again on their way.
-        super().__init__(rows.path, rows.height, rows.width, True, rows.memory + filling.memory + 3 * CELL * rows.width * 40)
+        bands = 2 * 3 * CELL * rows.width * 4  # as they are read, and side by side
+        super().__init__(rows.path, rows.height, rows.width, True, rows.memory + filling.memory + bands)
         self._rows, self._filling = rows, filling
         self._bands: dict[int, tuple[Samples, Samples]] = {}  # as they are read
         self._last: tuple[int, Samples] | None = None  # filled
