@@ -163,8 +163,8 @@ class Stylizer:
 
         Args:
             content: a PIL image, or uint8 [H, W, 3]. An image with transparency keeps it and comes out as ``RGBA``, any other
-                as ``RGB``. Fully transparent pixels take the colours around them first (:mod:`fastnst.pictures.hidden`), so that
-                nothing depends on what nobody sees. An embedded colour profile is converted to sRGB; EXIF orientation is left
+                as ``RGB``. Fully transparent pixels take the colours around them first, so that nothing depends on what nobody
+                sees (:mod:`fastnst.pictures.hidden`). An embedded colour profile is converted to sRGB; EXIF orientation is left
                 alone, for the result has the size of the input (``PIL.ImageOps.exif_transpose`` applies it).
             style: a PIL image, whose transparent pixels are filled likewise, uint8 [H, W, 3], what :meth:`encode_style`
                 made of one, or a sequence of these to mix. A generator takes none, nor the next two arguments and ``levels``.

@@ -65,12 +65,26 @@ def stored(values: Array, depth: str) -> Array:
 
 
 def plain_kinds() -> Iterator[Kind]:
-    """Of 8 and 16 bits."""
-    for colors, depth, planar, tiled, order, big, packed in itertools.product(
-        COLORS, ("uint8", "uint16"), (False, True), (False, True), "<>", (False, True), PACKED
+    """Of 8 and 16 bits; every second one is a BigTIFF, and so that all pairs of other properties meet both."""
+    for number, (colors, depth, planar, tiled, order, packed) in enumerate(
+        itertools.product(COLORS, ("uint8", "uint16"), (False, True), (False, True), "<>", PACKED)
     ):
         if not (planar and colors in ("grey", "inverted")):
-            yield Kind(colors, depth, planar, tiled, order, big, packed)
+            yield Kind(colors, depth, planar, tiled, order, number.bit_count() % 2 == 1, packed)
+
+
+def other_kinds() -> Iterator[Kind]:
+    """Floats, and predictors of all that have them."""
+    for colors, depth, planar, tiled, order, packed in itertools.product(
+        ("rgb", "grey+alpha"),
+        ("float16", "float32", "float64", "uint8", "uint16"),
+        (False, True),
+        (False, True),
+        "<>",
+        PACKED[:3],
+    ):
+        if packed or depth.startswith("float"):
+            yield Kind(colors, depth, planar, tiled, order, False, packed, predictor=packed is not None)
 
 
 def write(path: Path, kind: Kind) -> tuple[Array, Array | None]:
