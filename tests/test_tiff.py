@@ -46,7 +46,9 @@ def test_floats_and_predictors(tmp_path: Path) -> None:
 
 
 def read(path: Path, data: NDArray[Any], photometric: str, **options: Any) -> NDArray[np.uint8]:
-    tifffile.imwrite(path, data, photometric=photometric, metadata=None, **options)
+    # tifffile adds to the dictionary that it is given.
+    fresh = {name: dict(value) if isinstance(value, dict) else value for name, value in options.items()}
+    tifffile.imwrite(path, data, photometric=photometric, metadata=None, **fresh)
     return np.asarray(open_picture(path).rgb)
 
 

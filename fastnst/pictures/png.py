@@ -185,41 +185,42 @@ class PngFile(PictureFile):
         self.interlaced = head.interlaced
         self._file, self._head = file, head
         self._whole: Array | None = None
-        self._restart()
+        self._next = 0
+        self._lines: _Scanlines | None = None
 
     def _row_bytes(self, width: int) -> int:
         return -(-width * self._bits // 8)
 
-    def _restart(self) -> None:
-        self._next = 0
-        self._lines = _Scanlines(self._file, self._head.data)
+    def _restart(self) -> _Scanlines:
+        self._next, self._lines = 0, _Scanlines(self._file, self._head.data)
         self._previous = np.zeros(self._row_bytes(self.width), np.uint8)
+        return self._lines
 
     def rows(self, first: int, count: int) -> Part:
         if self.interlaced:
             if self._whole is None:
                 self._whole = self._deinterlaced()
             return self._meaning(self._whole[first : first + count])
-        if first < self._next:
-            self._restart()
+        lines = self._restart() if self._lines is None or first < self._next else self._lines
         step = max(1, CHUNK_BYTES // (self._previous.size + 1))
         while self._next < first:  # rows nobody asked for
-            self._packed(min(step, first - self._next))
-        return self._meaning(self._numbers(self._packed(count), self.width))
+            self._packed(lines, min(step, first - self._next))
+        return self._meaning(self._numbers(self._packed(lines, count), self.width))
 
-    def _packed(self, count: int) -> Bytes:
+    def _packed(self, lines: _Scanlines, count: int) -> Bytes:
         self._next += count
-        return self._lines.rows(count, self._previous.size, max(1, self._bits // 8), self._previous)
+        return lines.rows(count, self._previous.size, max(1, self._bits // 8), self._previous)
 
     def _deinterlaced(self) -> Array:
         kind = np.uint16 if self._head.depth == 16 else np.uint8
         found = np.empty((self.height, self.width, self._head.channels), kind)
+        lines = self._restart()
         for top, left, down, across in _ADAM7:
             part = found[top::down, left::across]
             height, width = part.shape[:2]
             if height and width:
                 size = self._row_bytes(width)
-                rows = self._lines.rows(height, size, max(1, self._bits // 8), np.zeros(size, np.uint8))
+                rows = lines.rows(height, size, max(1, self._bits // 8), np.zeros(size, np.uint8))
                 part[...] = self._numbers(rows, width)
         return found
 

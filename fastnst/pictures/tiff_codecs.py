@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import lzma
 import struct
+import warnings
 import zlib
 from collections.abc import Mapping
 
@@ -89,12 +90,12 @@ def unpack(data: bytes, layout: tiff.Layout, height: int, row_bytes: int) -> byt
         if kind == WEBP:
             return _webp(data, layout, height)
         return _by_libtiff(data, layout, height, row_bytes)
-    except (zlib.error, lzma.LZMAError, OSError, SyntaxError) as error:
+    except (zlib.error, lzma.LZMAError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"a strip or tile cannot be unpacked: {error}") from None
 
 
 def _webp(data: bytes, layout: tiff.Layout, height: int) -> bytes:
-    with Image.open(io.BytesIO(data), formats=("WEBP",)) as image:
+    with _opened(data, "WEBP") as image:
         if image.width != layout.block_width or image.height < height:
             raise ValueError("a strip or tile of another size")
         return image.convert(_PICTURE_MODES[layout.samples]).tobytes()
@@ -119,13 +120,19 @@ def _by_libtiff(data: bytes, layout: tiff.Layout, height: int, row_bytes: int) -
     if height * width > _MOST_PIXELS:
         raise tiff.unread(f"strips or tiles of {height * row_bytes >> 20} MB")
     file = _small_tiff(data, kind, (height, width), samples, bits, own)
-    with Image.open(io.BytesIO(file), formats=("TIFF",)) as image:
+    with _opened(file, "TIFF") as image:
         try:
             return image.tobytes()
         except OSError:
             if kind == 50000 and not _has_zstandard():
                 raise tiff.unread("Zstandard compression, which this Pillow lacks,") from None
             raise ValueError("a strip or tile cannot be unpacked") from None
+
+
+def _opened(data: bytes, form: str) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of sizes; there is a limit of our own
+        return Image.open(io.BytesIO(data), formats=(form,))
 
 
 def _value(number: int) -> NDArray[np.uint64]:
