@@ -485,7 +485,7 @@ def test_heic_and_its_orientation(tmp_path: Path, photos: dict[str, Pixels]) -> 
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     Image.fromarray(photos["cat"]).save(tmp_path / "a.heic", format="HEIF", quality=95)
-    Image.fromarray(photos["cat"]).save(tmp_path / "turned.heic", format="HEIF", quality=95, exif=exif)
+    Image.fromarray(photos["cat"]).save(tmp_path / "turned.heic", format="HEIF", quality=95, exif=exif.tobytes())
     assert mean_error(rgb_of(open_picture(tmp_path / "a.heic")), photos["cat"]) < 6
     assert mean_error(rgb_of(open_picture(tmp_path / "turned.heic")), np.rot90(photos["cat"], -1)) < 6
 

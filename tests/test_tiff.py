@@ -16,6 +16,7 @@ from tiff_matrix import HEIGHT, WIDTH, Kind, other_kinds, plain_kinds, smooth, s
 
 from fastnst.images import ImageError, open_picture
 from fastnst.pictures.tiff_codecs import directory
+from fastnst.streams import open_rows
 
 LEVELS = 2.5  # of 255, by which a picture may be off: 16 bits are rounded, multiplied colours are divided
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -212,3 +213,12 @@ def test_a_directory_that_never_ends_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(b"II*\0\x08\0\0\0" + struct.pack("<H", 65535) + bytes(100))
     with pytest.raises(ImageError, match=r"a\.tif: broken picture: 65535 tags"):
         open_picture(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("offset", [2**62, 2**63 - 1, 2**63, 2**64 - 1])
+def test_a_directory_beyond_any_file_is_refused(tmp_path: Path, offset: int) -> None:
+    """By both ways of reading: seek() refuses these by two exceptions."""
+    (tmp_path / "a.tif").write_bytes(b"II+\0\x08\0\0\0" + struct.pack("<Q", offset) + bytes(100))
+    for read_it in (open_picture, open_rows):
+        with pytest.raises(ImageError, match=r"a\.tif: broken picture: "):
+            read_it(tmp_path / "a.tif")

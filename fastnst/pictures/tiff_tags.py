@@ -138,9 +138,10 @@ def read_tags(file: BinaryIO) -> tuple[str, Tags] | None:
 
 
 def _seek(file: BinaryIO, offset: int) -> None:
-    if offset >= 1 << 63:
-        raise ValueError("an offset beyond any file")
-    file.seek(offset)
+    try:
+        file.seek(offset)
+    except (OSError, OverflowError):
+        raise ValueError("an offset beyond any file") from None
 
 
 def layout(order: str, tags: Tags) -> Layout:
