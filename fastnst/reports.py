@@ -88,11 +88,3 @@ class VideoReport:
             "working_memory": self.working_memory,
             "peak_memory": self.peak_memory,
         }
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One picture or video that could not be done; ``reason`` names the file and says why."""
-
-    task: Task
-    reason: str
