@@ -33,7 +33,11 @@ READ_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM", pam.PamFile.format)
 READ_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".pam")
 )
-VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".y4m"))
+VIDEO_SUFFIXES = frozenset(
+    (".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m1v", ".m2v", ".vob", ".ts", ".mts", ".m2ts",
+     ".3gp", ".3g2", ".ogv", ".ogm", ".wmv", ".asf", ".flv", ".f4v", ".mxf", ".nut", ".ivf", ".dv", ".rm", ".rmvb", ".h264",
+     ".264", ".avc", ".h265", ".265", ".hevc", ".obu", ".y4m")
+)  # fmt: skip
 _DEEP_MODES = frozenset(("I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
 _GREY_MODES = frozenset(("1", "L", "LA", "La"))
 

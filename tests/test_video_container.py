@@ -7,7 +7,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
-from clips import Pixels, moving_square, write_y4m
+from clips import BASE, TIMES, Pixels, frames, moving_square, packets, pictures_of, write_clip, write_y4m
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -29,9 +28,6 @@ from fastnst.video.remux import ContainerTarget
 
 av = pytest.importorskip("av", reason="PyAV reads and writes these: pip install 'fastnst[video]'")
 
-BASE = Fraction(1, 90000)
-TIMES = [3000 * index + 500 * (index % 3) for index in range(30)]  # no constant rate
-
 
 @pytest.fixture
 def work(tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -44,55 +40,6 @@ def work(tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 def run(content: str, *arguments: str) -> int:
     return cli.main(["stylize", content, "style.png", *arguments, "--model", "model.fnst", "--quiet"])
-
-
-def write_clip(
-    path: Path,
-    pictures: list[Pixels],
-    *,
-    codec: str = "libx264",
-    pixels: str = "yuv420p",
-    sound: str | None = None,
-    prepare: Callable[[Any], None] = lambda _stream: None,
-) -> Path:
-    """A clip with irregular times and, with ``sound``, a tone."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=30)
-        stream.width, stream.height = pictures[0].shape[1], pictures[0].shape[0]
-        stream.pix_fmt = pixels
-        stream.codec_context.time_base = stream.time_base = BASE
-        prepare(stream)
-        tone = container.add_stream(sound, rate=48000) if sound else None
-        container.metadata["title"] = "a clip"
-        for time, picture in zip(TIMES, pictures, strict=False):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixels)
-            frame.pts, frame.time_base = time, BASE
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-        if tone is not None:
-            samples = np.sin(np.arange(48000, dtype=np.float32) / 20)[None]
-            for start in range(0, 48000, 960):
-                frame = av.AudioFrame.from_ndarray(samples[:, start : start + 960], format="fltp", layout="mono")
-                frame.sample_rate, frame.pts = 48000, start
-                container.mux(tone.encode(frame))
-            container.mux(tone.encode())
-    return path
-
-
-def packets(path: Path, kind: str) -> list[tuple[Fraction, Fraction, bytes]]:
-    """Time, length and content of each packet of the first stream of a kind."""
-    with av.open(str(path)) as container:
-        found = container.demux(**{kind: 0})
-        return [(p.pts * p.time_base, p.duration * p.time_base, bytes(p)) for p in found if p.pts is not None]
-
-
-def frames(path: Path) -> list[Any]:
-    with av.open(str(path)) as container:
-        return list(container.decode(video=0))
-
-
-def pictures_of(path: Path) -> list[NDArray[np.uint8]]:
-    return [frame.to_ndarray(format="rgb24") for frame in frames(path)]
 
 
 def psnr(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastnst.cli.errors import DONE, FAILED, USAGE, fail, quiet_libraries
+from fastnst.cli.errors import DONE, FAILED, USAGE, fail, quiet_libraries, warn
 from fastnst.progress import Progress
 
 if TYPE_CHECKING:
@@ -50,6 +50,9 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
     reports, failures = _follow(plan, stylizer, settings, arguments)
     if content.is_dir() and not (arguments.json or arguments.quiet):
         print(_summary(plan, reports, failures, time.perf_counter() - start))
+    for report in reports:
+        for line in report.warnings:
+            warn(line)
     for failure in failures:
         fail(failure.reason)
     return FAILED if failures else DONE
@@ -82,7 +85,7 @@ def _follow(
     reports: list[Report | VideoReport] = []
     failures: list[Failure] = []
     folder = arguments.content.is_dir()
-    moving = folder or is_video(arguments.content)
+    moving = folder or is_video(arguments.content, arguments.output)
     out = sys.stderr if arguments.output == PIPE else sys.stdout
     with Progress(len(plan.tasks), shown=not arguments.quiet and sys.stderr.isatty(), at_once=moving) as progress:
         on_frame = progress.within if folder else progress.reach
@@ -94,7 +97,9 @@ def _follow(
                 if arguments.json:
                     print(json.dumps(result.as_json()), file=out, flush=True)
                 elif not (folder or arguments.quiet):
-                    print(f"{result.task.output}  {result.width}x{result.height}  {result.pace}", file=out)
+                    print(f"{result.task.output}  {result.width}x{result.height}  {result.pace}{result.losses}", file=out)
+                elif folder and not arguments.quiet and result.losses:
+                    print(f"{result.task.output}{result.losses}")
             if folder:
                 progress.advance()
     return reports, failures
