@@ -78,11 +78,12 @@ def write_clip(
     times: Sequence[int] = TIMES,
     more: Callable[[Any], None] = lambda _container: None,
     kind: str | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
     """A clip with irregular times and, with ``sound``, a tone; in PyAV, as are the functions below."""
     import av
 
-    with av.open(str(path), "w", format=kind) as container:
+    with av.open(str(path), "w", format=kind, options=options or {}) as container:
         stream = container.add_stream(codec, rate=30)
         stream.width, stream.height = pictures[0].shape[1], pictures[0].shape[0]
         stream.pix_fmt = pixels

@@ -99,7 +99,13 @@ def test_the_message_about_a_suffix_speaks_of_the_output(tmp_path: Path) -> None
 def test_a_folder_takes_videos_by_suffix_and_treats_them_by_content(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
-    for name, data in {"a.ts": TS, "b.wmv": VIDEOS["asf"], "c.png": VIDEOS["mp4"], "song.ogg": b"OggS", "d.txt": b"hello"}.items():
+    for name, data in {
+        "a.ts": TS,
+        "b.wmv": VIDEOS["asf"],
+        "c.png": VIDEOS["mp4"],
+        "song.ogg": b"OggS",
+        "d.txt": b"hello",
+    }.items():
         (folder / name).write_bytes(data)
     made = plan(folder, tmp_path / "out", overwrite=False)
     assert [task.output.name for task in made.tasks] == ["a.mkv", "b.mkv", "c.mkv"]

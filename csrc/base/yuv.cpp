@@ -19,7 +19,7 @@ void interpolate_row(const uint8_t* plane, int64_t row, int64_t rows, int64_t wi
   if (sampling.down == 2) far = std::clamp<int64_t>(row % 2 ? near + 1 : near - 1, 0, rows - 1);
   const uint8_t *a = plane + near * count, *b = plane + far * count;
   const int of_far = !sampling.top ? 1 : row % 2 ? 2 : 0;  // quarters
-  int16_t* v = blend + 1;  // times 4
+  int16_t* v = blend + 1;                                  // times 4
   for (int64_t i = 0; i < count; i++) v[i] = int16_t((4 - of_far) * a[i] + of_far * b[i]);
   v[-1] = v[0], v[count] = v[count - 1];
   if (sampling.across == 1) {

@@ -28,8 +28,8 @@ struct ToYuv {
 
 // Linear interpolation of chroma, then the matrix: with Y at its place, and C = 16 times the interpolated chroma - 2048,
 //   R = clamp((16 * y * (Y - y_zero) + red_cr * Cr + 2^19) >> 20), and likewise green and blue.
-// Interpolation takes 3/4 of the nearer and 1/4 of the farther sample between two, the mean halfway, and the sample itself at its
-// place; at the edge the last sample is repeated. Planes have no gaps between rows. `cb` and `cr` are null for grey.
+// Interpolation takes 3/4 of the nearer and 1/4 of the farther sample between two, the mean halfway, and the sample itself at
+// its place; at the edge the last sample is repeated. Planes have no gaps between rows. `cb` and `cr` are null for grey.
 void yuv_to_rgb(const uint8_t* y, const uint8_t* cb, const uint8_t* cr, int64_t height, int64_t width, Subsampling sampling,
                 const FromYuv& matrix, uint8_t* pixels);
 

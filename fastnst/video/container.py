@@ -146,7 +146,8 @@ class ContainerSource:
             shape = (frame.width, frame.height, frame.format.name)
             if shape != self._shape:
                 self.ends_early = True
-                self.warnings.append(f"{self.path}: changes from {_described(self._shape)} to {_described(shape)} at frame {number}; it ends there")
+                change = f"changes from {_described(self._shape)} to {_described(shape)}"
+                self.warnings.append(f"{self.path}: {change} at frame {number}; the output ends there")
                 return
             expected = self._first_time if time is None else time + self._period
             given = frame.pts
@@ -232,13 +233,13 @@ class ContainerSource:
         return frame
 
     def _counted_back(self) -> int:
-        """The time of the first frame where the container gives none: from the first packets that have one."""
+        """The time of the first frame where the container gives none: before the first one that has one by as many frames."""
         with open_container(self.path) as container:
             packets = container.demux(container.streams[self.index])
-            times = [packet.pts for packet in itertools.islice(packets, _TIMES_LOOKED_AT)]
-        # In the order of decoding some are ahead of their turn; the earliest is taken, for times only move on.
-        guesses = (time - number * self._period for number, time in enumerate(times) if time is not None)
-        return min(itertools.islice(guesses, 16), default=0)
+            times = [packet.pts for packet in itertools.islice(packets, _TIMES_LOOKED_AT) if packet.size]
+        known = [time for time in times if time is not None]
+        # Packets come in the order of decoding, in which the first one shown is not far behind.
+        return min(known[:16]) - (len(times) - len(known)) * self._period if known else 0
 
     def _format(self, frame: av.VideoFrame) -> Format:
         width, height = frame.width, frame.height

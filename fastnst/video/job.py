@@ -148,7 +148,9 @@ def _open_target(
     codec, level = choose(output, quality)
     video = encoded_format(source.format, outcome.width, outcome.height, codec)
     if video.width * video.height > MAX_PIXELS:
-        raise VideoError(f"{output}: {video.width} x {video.height} of square pixels is more than {MAX_PIXELS // 10**6} megapixels")
+        raise VideoError(
+            f"{output}: {video.width} x {video.height} of square pixels is more than {MAX_PIXELS // 10**6} megapixels"
+        )
     outcome.width, outcome.height = video.width, video.height
     versions = [codec.name, level, pyav().__version__]
     others = companions(container, output) if container else Companions()

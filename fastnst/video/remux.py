@@ -157,10 +157,10 @@ class _Others:
                 packet.pts = packet.dts = 0
             if packet.dts is None and packet.pts is None:
                 continue
-            if end is not None and _seconds(packet) > end:
-                continue
             if packet.stream.type in ("audio", "video") and packet.dts is not None:
                 _go_on(packet, ends, shifts, index)
+            if end is not None and _seconds(packet) > end:
+                continue
             packet.stream = self._made[index]
             yield packet
 

@@ -20,8 +20,8 @@ _ABOUT_THE_FILE = frozenset(
 _SOUND_ENCODERS = {".webm": "libopus"}
 _COVER_TYPES = {"png": "image/png", "mjpeg": "image/jpeg", "bmp": "image/bmp", "gif": "image/gif", "webp": "image/webp"}
 _OLD_LANGUAGES = {
-    "bod": "tib", "deu": "ger", "ell": "gre", "hye": "arm", "isl": "ice", "kat": "geo", "mkd": "mac", "msa": "may", "mya": "bur",
-    "nld": "dut", "sqi": "alb", "zho": "chi",
+    "bod": "tib", "deu": "ger", "ell": "gre", "hye": "arm", "isl": "ice", "kat": "geo", "mkd": "mac", "msa": "may",
+    "mya": "bur", "nld": "dut", "sqi": "alb", "zho": "chi",
 }  # fmt: skip
 """MOV has numbers for languages, and FFmpeg knows them by the bibliographic codes of ISO 639-2 where there are two."""
 _TRIED = 2000  # packets, among which the first one of each stream is looked for
