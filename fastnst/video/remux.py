@@ -124,6 +124,7 @@ class _Others:
         self._source = source
         self._made: dict[int, Any] = {}
         self._resamplers: dict[int, Any] = {}
+        self._sounded: dict[int, int] = {}  # samples until the end of what was encoded
         for index in sorted([*companions.copied, *companions.encoded]):
             stream = source.streams[index]
             if index in companions.encoded:
@@ -177,6 +178,9 @@ class _Others:
             if frame is not None and end is not None and frame.time is not None and frame.time > end:
                 continue
             for sound in self._resamplers[index].resample(frame):
+                if sound.pts is None or sound.time_base is None:  # it goes on where the sound before it ended
+                    sound.pts, sound.time_base = self._sounded.get(index, 0), Fraction(1, sound.sample_rate)
+                self._sounded[index] = round(sound.pts * sound.time_base * sound.sample_rate) + sound.samples
                 yield from self._made[index].encode(sound)
             if frame is None:
                 yield from self._made[index].encode(None)
