@@ -71,7 +71,8 @@ def companions(source: ContainerSource, output: Path) -> Companions:
             if stream.codec_context is None:
                 found.left_out.append(kind)
             else:
-                found.encoded[stream.index] = _SOUND_ENCODERS.get(suffix, "aac")
+                found.encoded[stream.index] = made = _SOUND_ENCODERS.get(suffix, "aac")
+                source.warnings.append(f"{source.path}: its sound ({codec}) fits into no output and was encoded anew as {made}")
         else:
             found.left_out.append(kind)
     return found
@@ -142,7 +143,9 @@ def _facts(container: Any, indices: Iterable[int]) -> set[tuple[str, str]]:
         if is_cover(stream):  # a picture has no more than a name
             continue
         of = f" of {stream.type} {place}" if place else ""
-        found |= {(k.lower(), of) for k, v in own_tags(stream.metadata).items() if (k.lower(), v) != ("language", "und")}
+        tags = {(name.lower(), value) for name, value in own_tags(stream.metadata).items()}
+        # The time of creation is that of the file.
+        found |= {(name, of) for name, value in tags if (name, value) != ("language", "und") and name != "creation_time"}
     return found
 
 
