@@ -326,7 +326,7 @@ const uint8_t* plane(const Pixels& array, std::array<py::ssize_t, 2> shape) {
 
 // The planes are Y alone, or Y, Cb and Cr.
 void bind_yuv(py::module_& module) {
-  py::class_<Subsampling>(module, "Subsampling").def(py::init<int, int, bool>());
+  py::class_<Subsampling>(module, "Subsampling").def(py::init<int, int, bool, bool>());
   py::class_<FromYuv>(module, "FromYuv").def(py::init<int32_t, int32_t, int32_t, int32_t, int32_t, int32_t>());
   using Row = std::array<int32_t, 3>;
   py::class_<ToYuv>(module, "ToYuv").def(py::init<int32_t, Row, Row, Row>());

@@ -101,7 +101,7 @@ def run(
         for task in tasks:
             report: Report | VideoReport
             try:
-                if video.is_video(task.content):
+                if video.is_video(task.content, task.output):
                     report = _do_video(task, stylizer, look, settings, on_frame)
                 else:
                     report = _do(task, stylizer, look, settings, worker, on_part)
@@ -282,6 +282,7 @@ def _do_video(
         resumed_frames=outcome.resumed,
         repeated_frames=outcome.repeated,
         left_out=outcome.left_out,
+        warnings=outcome.warnings,
         seconds={"style": 0.0, "total": outcome.seconds},
         working_memory=stylizer.engine.working_bytes(outcome.height, outcome.width, settings.levels),
         peak_memory=peak_memory(),

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastnst import video
-from fastnst.images import OTHER_SUFFIXES, READ_SUFFIXES, WRITE_SUFFIXES, ImageError, can_write, require_file
+from fastnst.images import (
+    OTHER_SUFFIXES,
+    READ_SUFFIXES,
+    VIDEO_SUFFIXES,
+    WRITE_SUFFIXES,
+    ImageError,
+    can_write,
+    require_file,
+)
 
-_PICTURE_SUFFIXES = READ_SUFFIXES | OTHER_SUFFIXES  # the content decides which of the latter cannot be read, and says so
+_SUFFIXES = READ_SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES  # the content decides which of the latter cannot be read, and says so
 
 
 class UsageError(ValueError):
@@ -59,7 +67,7 @@ def plan(content: Path, output: Path, overwrite: bool) -> Plan:
 
 
 def _plan_file(content: Path, output: Path, overwrite: bool) -> Plan:
-    kind = "video" if video.is_video(content) else "picture"
+    kind = "video" if video.is_video(content, output) else "picture"
     if content != video.PIPE:
         require_file(content, kind)
     if output.is_dir():
@@ -70,7 +78,7 @@ def _plan_file(content: Path, output: Path, overwrite: bool) -> Plan:
         )
     if not _fits(content, output):
         suffixes = video.WRITE_SUFFIXES if kind == "video" else WRITE_SUFFIXES
-        raise UsageError(f"{output}: the suffix of an output is one of {' '.join(suffixes)}")
+        raise UsageError(f"{output}: the suffix of an output is one of {' '.join(suffixes)}, for {content} is a {kind}")
     if output == video.PIPE:
         return Plan([Task(content, output)])
     if not output.parent.is_dir():
@@ -84,7 +92,7 @@ def _plan_file(content: Path, output: Path, overwrite: bool) -> Plan:
 
 def _fits(content: Path, output: Path) -> bool:
     """Whether the output's name says that it can hold the content."""
-    if video.is_video(content):
+    if video.is_video(content, output):
         return output == video.PIPE or output.suffix.lower() in video.WRITE_SUFFIXES
     return can_write(output)
 
@@ -93,7 +101,7 @@ def _output_in_folder(content: Path, output: Path) -> Path:
     """Where a file of a folder goes: the same name, with a suffix that can be written."""
     if _fits(content, output):
         return output
-    return output.with_suffix(".mkv" if video.is_video(content) else ".png")
+    return output.with_suffix(".mkv" if video.is_video(content, output) else ".png")
 
 
 def _plan_folder(content: Path, output: Path, overwrite: bool) -> Plan:
@@ -103,7 +111,7 @@ def _plan_folder(content: Path, output: Path, overwrite: bool) -> Plan:
     if in_place and not overwrite:
         raise UsageError(f"{output}: is the folder of the contents; only --overwrite would replace them")
     files = list(_visible_files(content, None if in_place else output.resolve()))
-    pictures = [path for path in files if path.suffix.lower() in _PICTURE_SUFFIXES or video.is_video(path)]
+    pictures = [path for path in files if path.suffix.lower() in _SUFFIXES]
     if not pictures:
         raise ImageError(f"{content}: no pictures or videos in this folder")
     sources: dict[Path, list[Path]] = {}

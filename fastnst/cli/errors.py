@@ -18,10 +18,18 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 def fail(message: str, code: int = FAILED) -> int:
     """Print a failure as one line; the exit code."""
-    # A file name may hold anything, line ends and the terminal's control sequences included.
-    visible = re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", message)
-    print(f"fastnst: error: {visible}", file=sys.stderr)
+    print(f"fastnst: error: {_visible(message)}", file=sys.stderr)
     return code
+
+
+def warn(message: str) -> None:
+    """Print as one line what a user should know of an output that was made."""
+    print(f"fastnst: warning: {_visible(message)}", file=sys.stderr)
+
+
+def _visible(message: str) -> str:
+    """One line: a file name may hold anything, line ends and the terminal's control sequences included."""
+    return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", message)
 
 
 def one_line(error: Exception) -> str:

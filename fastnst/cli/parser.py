@@ -155,7 +155,11 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--camera", type=at_least(0), nargs="?", const=0, metavar="N", help=camera)
     add("--overwrite", action="store_true", help="replace existing outputs; without it a folder run does what is missing")
     add("--quiet", action="store_true", help="print nothing but errors")
-    add("--json", action="store_true", help="one JSON line per picture or video: size, seconds, bytes of memory, or its error")
+    add(
+        "--json",
+        action="store_true",
+        help="one JSON line per picture or video: size, seconds, bytes of memory, what was left out, or its error",
+    )
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastnst.cli.errors import DONE, FAILED, USAGE, fail, quiet_libraries
+from fastnst.cli.errors import DONE, FAILED, USAGE, fail, quiet_libraries, warn
 from fastnst.progress import Progress
 
 if TYPE_CHECKING:
@@ -59,6 +59,9 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
         if content.is_dir() and not (arguments.json or arguments.quiet):
             print(_summary(plan, reports, failures, time.perf_counter() - start))
     finally:  # those of a run that is interrupted, too
+        for report in reports:
+            for line in report.warnings:
+                warn(line)
         for failure in failures:
             fail(failure.reason)
     return FAILED if failures else DONE
@@ -90,7 +93,7 @@ def _results(
     from fastnst.video import PIPE, is_video
 
     folder = arguments.content.is_dir()
-    moving = folder or is_video(arguments.content)
+    moving = folder or is_video(arguments.content, arguments.output)
     out = sys.stderr if arguments.output == PIPE else sys.stdout
     with Progress(
         len(plan.failures) + len(plan.tasks), shown=not arguments.quiet and sys.stderr.isatty(), at_once=moving
@@ -99,8 +102,11 @@ def _results(
         for result in chain(plan.failures, jobs.run(plan.tasks, stylizer, settings, on_frame, progress.part)):
             if arguments.json:
                 print(json.dumps(result.as_json()), file=out, flush=True)
-            elif not (folder or arguments.quiet or isinstance(result, Failure)):
-                print(f"{result.task.output}  {result.width}x{result.height}  {result.pace}", file=out)
+            elif not (arguments.quiet or isinstance(result, Failure)):
+                if not folder:
+                    print(f"{result.task.output}  {result.width}x{result.height}  {result.pace}{result.losses}", file=out)
+                elif result.losses:
+                    print(f"{result.task.output}{result.losses}")
             yield result
             if folder:
                 progress.advance()

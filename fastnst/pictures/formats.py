@@ -25,7 +25,11 @@ OTHER_SUFFIXES = frozenset(
      ".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".ndpi", ".hif", ".avifs", ".qoi")
 )  # fmt: skip
 """Of pictures that are not read here: a folder run says so, and reads those whose content is another."""
-VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".y4m"))
+VIDEO_SUFFIXES = frozenset(
+    (".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m1v", ".m2v", ".vob", ".ts", ".mts", ".m2ts",
+     ".3gp", ".3g2", ".ogv", ".ogm", ".wmv", ".asf", ".flv", ".f4v", ".mxf", ".nut", ".ivf", ".dv", ".rm", ".rmvb", ".h264",
+     ".264", ".avc", ".h265", ".265", ".hevc", ".obu", ".y4m")
+)  # fmt: skip
 
 FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, PPM or PAM"
 _HEAD_BYTES = 64
