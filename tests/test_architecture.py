@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "fastnst.cli": {"fastnst", "fastnst.cli", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images",
                     "fastnst.convert", "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine",
                     "fastnst.progress", "fastnst.plans", "fastnst.reports", "fastnst.memory", "fastnst.video",
-                    "fastnst.verify"},
+                    "fastnst.threads", "fastnst.verify"},
     "fastnst.verify": {"fastnst.stylize", "fastnst.engine", "fastnst"},
     "fastnst.info": {"fastnst", "fastnst.engine"},
     "fastnst.progress": set(),
@@ -56,7 +56,8 @@ MAY_IMPORT = {
     "fastnst.evaluate": {"fastnst.evaluate", "fastnst.stylize", "fastnst.engine", "fastnst.images", "fastnst.info",
                          "fastnst.plans", "fastnst.networks", "fastnst.metrics", "fastnst.ops"},
     "fastnst.train": {"fastnst", "fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops",
-                      "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.winograd", "fastnst.images"},
+                      "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.winograd", "fastnst.images",
+                      "fastnst.threads"},
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.graphfile", "fastnst.huffman",
               "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
