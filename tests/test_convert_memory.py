@@ -20,7 +20,7 @@ from fastnst.convert.quantisation import Fit, quantise, windows
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SIDE, WIDTH = 64, 12
+SIDE, WIDTH = 128, 12
 
 
 class LiveTensors(TorchDispatchMode):
