@@ -42,7 +42,7 @@ ADAIN = {**SMALL, "finish_batch": 2, "finish_size": 40, "pool": 16, "distil_step
     ("cpuinfo", "native"),
     [
         ("flags : fpu avx512f avx512_bf16 pku\n", True),
-        ("flags : fpu avx2 avx512bw\n", False),
+        ("flags : avx2 avx512bw\n", False),
         ("Features : asimd bf16\n", True),
     ],
 )
