@@ -12,8 +12,9 @@ PACKAGE := pyproject.toml setup.py $(shell find bench csrc fastnst kernels train
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py demo
 
+# Two processes, each a file of tests at a time: many tests compute with one thread. tests/conftest.py has the long files first.
 test: $(VENV)/.test
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The full figures of the checks in tests/torture, of which `make test` runs quick ones. Takes hours.
 torture: $(VENV)/.test

@@ -18,7 +18,7 @@ from fastnst.images import (
     require_file,
 )
 
-_SUFFIXES = READ_SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES  # the content decides which of the latter cannot be read, and says so
+_SUFFIXES = READ_SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES  # a file that cannot be read fails by name
 
 
 class UsageError(ValueError):

@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "fastnst.cli": {"fastnst", "fastnst.cli", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images",
                     "fastnst.convert", "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine",
                     "fastnst.progress", "fastnst.plans", "fastnst.reports", "fastnst.memory", "fastnst.video",
-                    "fastnst.verify"},
+                    "fastnst.threads", "fastnst.verify"},
     "fastnst.verify": {"fastnst.stylize", "fastnst.engine", "fastnst", "fastnst.child"},
     "fastnst.child": set(),
     "fastnst.info": {"fastnst", "fastnst.engine"},
@@ -62,12 +62,13 @@ MAY_IMPORT = {
                          "fastnst.plans", "fastnst.networks", "fastnst.metrics", "fastnst.ops", "fastnst.filekinds"},
     "fastnst.train": {"fastnst", "fastnst.train", "fastnst.filekinds", "fastnst.networks", "fastnst.metrics", "fastnst.nn",
                       "fastnst.ops", "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.winograd",
-                      "fastnst.images"},
+                      "fastnst.images", "fastnst.threads"},
 }  # fmt: skip
 DEPLOYMENT = ("fastnst", "fastnst.child", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.filekinds",
               "fastnst.graphfile", "fastnst.huffman", "fastnst.images",
               "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
-              "fastnst.memory", "fastnst.palette", "fastnst.reports", "fastnst.streams", "fastnst.stylize", "fastnst.threads", "fastnst.tiled",
+              "fastnst.memory", "fastnst.palette", "fastnst.reports", "fastnst.streams", "fastnst.stylize", "fastnst.threads",
+              "fastnst.tiled",
               "fastnst.verify", "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
 
 

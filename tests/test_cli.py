@@ -683,6 +683,35 @@ sys.exit(main({list(arguments)!r}))
     assert done.stderr == f"fastnst: error: fastnst {arguments[0]} needs torch: pip install 'fastnst[{extra}]'\n"
 
 
+@pytest.mark.parametrize("chosen", [None, "ACTIVE"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("convert", "in.safetensors", "-o", "out.fnst", "--calibrate", "."),
+        ("train", "adain"),
+        ("evaluate", "adain-16x", "--content", ".", "--style", ".", "--weights", ".", "-o", "evaluation"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_threads_of_commands_with_torch_sleep_while_they_wait(arguments: tuple[str, ...], chosen: str | None) -> None:
+    """Spinning beside two others, `convert` was not done in 26 minutes; asleep in 10. OpenMP reads the variable as it loads."""
+    script = f"""
+import os, sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, NoTorch())
+from fastnst.cli import main
+sys.exit(main({list(arguments)!r}))
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
+    environment |= {"OMP_WAIT_POLICY": chosen} if chosen else {}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout.split()) == (1, [chosen or "PASSIVE"])
+
+
 @pytest.mark.usefixtures("work")
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
 def test_streams_that_are_closed_are_no_failure(closed: str) -> None:

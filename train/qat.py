@@ -101,7 +101,7 @@ class QatRecipe:
         self.pair, self.dead = load_pair(Path(settings.start)), 0
         if not settings.keep_dead:
             self.pair, self.dead = without_dead(self.pair, *pictures)
-        chooser = Chooser(iter(choices(self.pair, settings.winograd)), [])
+        chooser = Chooser(iter(choices(self.pair, settings.winograd)))
         self.fake = FakePair(quantise(self.pair, *pictures, choose=chooser)).to(world.device)
         self.networks: nn.Module = self.fake
         self.calibration = 2 * len(pictures[0])

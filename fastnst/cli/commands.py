@@ -72,6 +72,9 @@ def _print_table(rows: Iterable[Sequence[str]]) -> None:
 def run_convert(arguments: argparse.Namespace) -> int:
     if arguments.output.suffix != ".fnst":
         return fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
+    from fastnst.threads import sleep_while_waiting
+
+    sleep_while_waiting()
     try:
         from fastnst.convert import convert
     except ModuleNotFoundError as error:
@@ -116,6 +119,9 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         return fail("give either --testset, or --content and --style", USAGE)
     if (arguments.content is None) != (arguments.style is None):
         return fail("--content and --style go together", USAGE)
+    from fastnst.threads import sleep_while_waiting
+
+    sleep_while_waiting()
     try:
         from fastnst.evaluate import evaluate, report, steps
         from fastnst.evaluate.pictures import pair_folders, read_testset

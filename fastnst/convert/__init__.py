@@ -236,10 +236,11 @@ def convert_pairs(
         dead = 0
         if dead_share is not None:
             trained, dead = without_dead(trained, contents, styles, dead_share)
-        chooser = Chooser(iter(choices(trained, winograd, timed=report is not None)), [])
+        reports: list[LayerReport] | None = [] if report else None
+        chooser = Chooser(iter(choices(trained, winograd, timed=report is not None)), reports)
         model = replace(quantise(trained, contents, styles, ranges, chooser), card=card_of(trained, name, count, dead))
-        if report:
-            report(chooser.reports)
+        if report and reports is not None:
+            report(reports)
         return model
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
