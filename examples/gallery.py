@@ -55,7 +55,9 @@ def sheets() -> dict[str, Image.Image]:
     looks = [default.encode_style(style) for style in (swirls, glass)]
     generator = fastnst.Stylizer(GENERATOR)
     return {
-        "models": sheet([[photos[name], *(stylize(photos[name], style) for stylize in stylizers.values())] for name, style in pairs]),
+        "models": sheet(
+            [[photos[name], *(stylize(photos[name], style) for stylize in stylizers.values())] for name, style in pairs]
+        ),
         "alpha": sheet([[default(photos["temple"], looks[0], alpha=alpha) for alpha in (0.0, 0.25, 0.5, 0.75, 1.0)]]),
         "mixture": sheet([[default(photos["cat"], looks, weights=(1 - part, part)) for part in (0.0, 0.25, 0.5, 0.75, 1.0)]]),
         "color": sheet(

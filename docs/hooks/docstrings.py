@@ -29,7 +29,7 @@ def _reference_docstrings() -> dict[str, str]:
 
 def readable(text: str) -> str:
     """A docstring as Markdown."""
-    text = re.sub(r"^\.\. math:: (.*)$", lambda match: f'<p>{convert(match[1], display="block")}</p>', text, flags=re.MULTILINE)
+    text = re.sub(r"^\.\. math:: (.*)$", lambda match: f"<p>{convert(match[1], display='block')}</p>", text, flags=re.MULTILINE)
     return re.sub(r":(?:mod|class|func|meth):`~?([^`]+)`", r"`\1`", text).replace("``", "`")
 
 
@@ -39,13 +39,11 @@ class Docstrings(griffe.Extension):
     def __init__(self) -> None:
         self.reference = _reference_docstrings()
 
-    def on_function(self, *, func: griffe.Function, **_: Any) -> None:
-        for decorator in func.decorators:
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        for decorator in obj.decorators if isinstance(obj, griffe.Function) else ():
             value = str(decorator.value)
             if value.startswith("documented("):
                 name = value.removeprefix("documented(").removesuffix(")").removeprefix("reference.")
-                func.docstring = griffe.Docstring(self.reference[name], parent=func)
-
-    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+                obj.docstring = griffe.Docstring(self.reference[name], parent=obj, parser="google")
         if obj.docstring:
             obj.docstring.value = readable(obj.docstring.value)
