@@ -86,7 +86,7 @@ def _in_one_call(operator: Callable[..., Any], count: int, axes: tuple[int | Non
 
     results = operator(*(folded(x, axis) for x, axis in zip(arguments, axes, strict=True)))
     if isinstance(results, Tensor):
-        return results.unflatten(0, (count, -1)), 0
+        return results.unflatten(0, (count, -1)), 0  # type: ignore[no-untyped-call]
     return tuple(each.unflatten(0, (count, -1)) for each in results), (0,) * len(results)
 
 

@@ -98,17 +98,17 @@ class _Slope(Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        direction, matrix, *spectrum = ctx.saved_tensors
-        curved = _Last.apply(_curvature(direction, gradient, *spectrum, ctx.inverse), matrix)  # type: ignore[no-untyped-call]
-        return _slope(gradient, matrix, *spectrum, ctx.inverse), curved, None, None, None, None
+        direction, matrix, *spectrum = (*ctx.saved_tensors, ctx.inverse)
+        curved = _Last.apply(_curvature(direction, gradient, *spectrum), matrix)  # type: ignore[no-untyped-call]
+        return _slope(gradient, matrix, *spectrum), curved, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, of_direction: Tensor | None, of_matrix: Tensor | None, *_: None) -> Tensor:
-        direction, matrix, *spectrum = ctx.saved_tensors
+        direction, matrix, *spectrum = (*ctx.saved_tensors, ctx.inverse)
         along = torch.zeros_like(direction) if of_direction is None else of_direction
         across = torch.zeros_like(matrix) if of_matrix is None else of_matrix
-        curved: Tensor = _curvature(direction, across, *spectrum, ctx.inverse)
-        return _slope(along, matrix, *spectrum, ctx.inverse) + curved
+        curved: Tensor = _curvature(direction, across, *spectrum)
+        return _slope(along, matrix, *spectrum) + curved
 
 
 class _Last(Function):
