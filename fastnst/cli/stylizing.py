@@ -39,12 +39,9 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
         return fail(f"--weights needs one number for each style: {len(arguments.style)}", USAGE)
     try:
         plan = plans.plan(content, arguments.output, arguments.overwrite)
-    except plans.UsageError as error:
-        return fail(str(error), USAGE)
-    start = time.perf_counter()
-    stylizer = Stylizer(arguments.model, arguments.threads, arguments.max_memory)
-    settings = _settings(arguments, arguments.style)
-    try:
+        start = time.perf_counter()
+        stylizer = Stylizer(arguments.model, arguments.threads, arguments.max_memory)
+        settings = _settings(arguments, arguments.style)
         jobs.check(stylizer, settings)
     except plans.UsageError as error:
         return fail(str(error), USAGE)

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from fastnst._engine import png_filter
+from fastnst import _engine
 from fastnst.pictures.png import SIGNATURE
 from fastnst.streams.base import CHUNK_BYTES, RowWriter, Samples
 
