@@ -98,13 +98,15 @@ class _Slope(Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        direction, matrix, *spectrum = (*ctx.saved_tensors, ctx.inverse)
+        direction, matrix, *rest = ctx.saved_tensors
+        spectrum: tuple[Any, ...] = (*rest, ctx.inverse)
         curved = _Last.apply(_curvature(direction, gradient, *spectrum), matrix)  # type: ignore[no-untyped-call]
         return _slope(gradient, matrix, *spectrum), curved, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, of_direction: Tensor | None, of_matrix: Tensor | None, *_: None) -> Tensor:
-        direction, matrix, *spectrum = (*ctx.saved_tensors, ctx.inverse)
+        direction, matrix, *rest = ctx.saved_tensors
+        spectrum: tuple[Any, ...] = (*rest, ctx.inverse)
         along = torch.zeros_like(direction) if of_direction is None else of_direction
         across = torch.zeros_like(matrix) if of_matrix is None else of_matrix
         curved: Tensor = _curvature(direction, across, *spectrum)
