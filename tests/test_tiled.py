@@ -21,7 +21,7 @@ from fastnst.engine import Engine
 
 SIZE = (261, 333)  # height, width
 LITTLE = "1600K"
-FOR_ALPHA = "2500K"  # whose hidden pixels are filled in bands
+FOR_ALPHA = "3400K"  # whose hidden pixels are filled in bands
 
 
 @pytest.fixture
