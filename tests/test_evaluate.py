@@ -18,16 +18,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fastnst import Stylizer, cli
-from fastnst.evaluate import evaluate, report, timing
+from fastnst.evaluate import BASELINES, evaluate, report, timing
 from fastnst.evaluate.loading import load_model, named
 from fastnst.evaluate.networks import FloatModel
 from fastnst.evaluate.pictures import Pixels, load, pair_folders, read_testset, to_tensor
 from fastnst.evaluate.scoring import Scorer
 from fastnst.evaluate.sheet import HEIGHT, chosen
+from fastnst.metrics.color import color_distance
 from fastnst.networks.files import ADAIN, WCT, read_networks
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
 from fastnst.networks.vgg_files import load_normalised_vgg19
 from fastnst.networks.wct import STAGES, Stage, stylize, widths_of
+from fastnst.palette import Palette, colors_of
 from fastnst.plans import UsageError
 from fastnst.reference.adain import adaptive_instance_normalization, calc_mean_std
 
@@ -312,6 +314,7 @@ def test_every_number_is_what_it_says(
         content, style = load(each.content, size), load(each.style, size)
         assert min(content.shape[:2]) == SIZE
         results = {own.name: engine(content, style), other.name: floats(content, style)}
+        Palette(colors_of(style)).apply(results[other.name], 1)
         wanted = skimage.metrics.peak_signal_noise_ratio(results["int8"], results["pair"])
         assert own.psnr[i] == pytest.approx(wanted, abs=1e-3)
         for model in done.models:
@@ -324,6 +327,7 @@ def test_every_number_is_what_it_says(
             terms = [(a - b).square().mean((1, 2, 3, 4)).sum().item() for a, b in zip(*statistics, strict=True)]
             assert scores["style"] == pytest.approx(sum(terms), rel=1e-3)
             assert scores["adain_loss"] == pytest.approx(scores["content"] + 10 * scores["style"])
+            assert scores["colors"] == pytest.approx(255 * color_distance(image, to_tensor(style)))
             grams = [x[4].flatten(2) @ x[4].flatten(2).mT / x[4][0, 0].numel() for x in (seen, aims)]
             assert scores["style_distance_5"] == pytest.approx((grams[0] - grams[1]).norm().item(), rel=1e-3)
             assert scores["lpips"] == pytest.approx(lpips(image, photograph).item(), rel=1e-3)
@@ -364,7 +368,7 @@ def test_measures_without_their_networks_are_left_out(
     file = str(saved(pair, tmp_path / "pair.safetensors"))
     pairs, size = read_testset(testset)
     done = evaluate([file], pairs[:1], size, threads=1)
-    assert set(done.models[0].scores[0]) == {"ssim"}
+    assert set(done.models[0].scores[0]) == {"colors", "ssim"}
     assert [line.partition(":")[0] for line in done.left_out] == ["AdaIN loss and style distances", "LPIPS"]
     page = report.markdown(done, {})
     assert "* Left out: LPIPS: it needs lpips_alex" in page
@@ -372,7 +376,7 @@ def test_measures_without_their_networks_are_left_out(
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / "lpips_alex.safetensors").symlink_to(weights / "lpips_alex_random.safetensors")
     done = evaluate([file], pairs[:1], size, weights=tmp_path / "some", threads=1)
-    assert set(done.models[0].scores[0]) == {"ssim", "lpips"}
+    assert set(done.models[0].scores[0]) == {"colors", "ssim", "lpips"}
 
 
 def test_scoring_networks_that_are_none_are_refused(weights: Path, tmp_path: Path) -> None:
@@ -474,3 +478,13 @@ def test_the_shipped_model_on_the_test_set() -> None:
     pairs, _ = read_testset(Path(DATA) / "testset.json")
     (model,) = evaluate(["adain-16x"], pairs[:1], 128, weights=Path(DATA) / "weights", threads=1).models
     assert model.means() == pytest.approx(SHIPPED, rel=1e-2)
+
+
+def test_baselines_are_the_photograph_and_its_palette(testset: Path, model_path: Path) -> None:
+    pairs, size = read_testset(testset)
+    done = evaluate([str(model_path)], pairs, size, threads=1, palette=0.5)
+    assert done.palette == 0.5
+    untouched, alone = (done.baselines[name] for name in BASELINES)
+    assert [score["ssim"] for score in untouched] == pytest.approx([1.0] * len(pairs))
+    assert all(moved["colors"] < 0.5 * still["colors"] for still, moved in zip(untouched, alone, strict=True))
+    assert "| palette alone |" in report.markdown(done, {})

@@ -143,6 +143,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
                 weights=arguments.weights,
                 against=dict(arguments.against),
                 threads=arguments.threads,
+                palette=arguments.palette,
                 advance=progress.advance,
             )
     except UsageError as error:

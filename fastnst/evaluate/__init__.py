@@ -20,6 +20,7 @@ from fastnst.engine import default_threads
 from fastnst.metrics.pictures import psnr
 from fastnst.networks.vgg import Encoder
 from fastnst.networks.vgg_files import load_normalised_vgg19
+from fastnst.palette import Palette, colors_of
 from fastnst.plans import UsageError
 
 from . import sheet
@@ -29,7 +30,9 @@ from .pictures import Pair, Pixels, load, square, to_tensor
 from .scoring import Scorer, Target
 from .timing import in_turn
 
-__all__ = ["Evaluation", "ModelResult", "evaluate"]
+__all__ = ["BASELINES", "Evaluation", "ModelResult", "evaluate"]
+
+BASELINES = ("untouched", "palette alone")
 
 
 @dataclass
@@ -90,6 +93,9 @@ class Evaluation:
         left_out: a line for each measure that could not be taken.
         models: in the order given.
         sheet: the contact sheet.
+        palette: strength of the palette step behind every model.
+        baselines: scores of each pair, as of a model, of what needs none: the untouched photograph, and this with the style's
+            colours by the palette step alone.
     """
 
     size: int
@@ -99,6 +105,15 @@ class Evaluation:
     left_out: list[str]
     models: list[ModelResult]
     sheet: Image.Image
+    palette: float
+    baselines: dict[str, list[dict[str, float]]]
+
+    def baseline_means(self) -> dict[str, dict[str, float]]:
+        """Each measure's mean over the pairs."""
+        return {
+            name: {key: statistics.fmean(score[key] for score in scores) for key in scores[0]}
+            for name, scores in self.baselines.items()
+        }
 
 
 def evaluate(
@@ -109,6 +124,7 @@ def evaluate(
     weights: Path | None = None,
     against: Mapping[str, str] | None = None,
     threads: int | None = None,
+    palette: float = 1.0,
     advance: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Compare models on pairs of pictures.
@@ -120,6 +136,7 @@ def evaluate(
         weights: folder of the scoring networks, see :class:`.scoring.Scorer`.
         against: for rows whose pictures are to be compared with another row's (int8 with its float networks): that row's name.
         threads: of models and scores; without it the cores this process may use.
+        palette: strength of the palette step behind every model, 0 to 1 (:mod:`fastnst.palette`).
         advance: called after each of the :func:`steps`.
 
     Raises:
@@ -143,7 +160,8 @@ def evaluate(
 
         loaded = [load_model(name, path, threads, vgg) for name, path in rows.items()]
         results = [_result(model, against.get(model.name)) for model in loaded]
-        thumbnails = _stylize_pairs(loaded, results, pairs, size, scorer, advance)
+        baselines: dict[str, list[dict[str, float]]] = {name: [] for name in BASELINES}
+        thumbnails = _stylize_pairs(loaded, results, baselines, pairs, size, scorer, palette, advance)
         photographs = list(dict.fromkeys(pair.content for pair in pairs))
         _reconstruct(loaded, results, photographs, size, advance)
         _time(loaded, results, pairs[0], size, advance)
@@ -155,6 +173,8 @@ def evaluate(
         left_out=scorer.left_out,
         models=results,
         sheet=sheet.contact_sheet(["content", "style", *rows], thumbnails),
+        palette=palette,
+        baselines=baselines,
     )
 
 
@@ -190,22 +210,30 @@ def _result(model: Model, against: str | None) -> ModelResult:
 def _stylize_pairs(
     models: Sequence[Model],
     results: Sequence[ModelResult],
+    baselines: dict[str, list[dict[str, float]]],
     pairs: Sequence[Pair],
     size: int,
     scorer: Scorer,
+    palette: float,
     advance: Callable[[], None],
 ) -> list[list[Image.Image]]:
-    """Fill in scores, PSNR and live parameters; the rows of the sheet."""
+    """Fill in scores, PSNR, live parameters and baselines; the rows of the sheet."""
     thumbnails = []
     shown = sheet.chosen(len(pairs))
     for index, pair in enumerate(pairs):
         content, style = load(pair.content, size), load(pair.style, size)
         target = Target(scorer, content, style)
+        step = Palette(colors_of(style), palette)
         pictures: dict[str, Pixels] = {}
         for model, result in zip(models, results, strict=True):
             with model.watched():
                 pictures[model.name] = model(content, style)
+            step.apply(pictures[model.name], 1)
             result.scores.append(target.score(pictures[model.name]))
+        recolored = content.copy()
+        Palette(step.colors).apply(recolored, 1)
+        for name, picture in zip(BASELINES, (content, recolored), strict=True):
+            baselines[name].append(target.score(picture))
         for result in results:
             if result.against is not None:
                 result.psnr.append(_psnr(pictures[result.name], pictures[result.against]))

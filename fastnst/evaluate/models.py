@@ -33,7 +33,7 @@ class Model(ABC):
 
     @abstractmethod
     def __call__(self, content: Pixels, style: Pixels) -> Pixels:
-        """``content`` in the style of ``style``, of the content's size."""
+        """``content`` in the style of ``style``, of the content's size, as the network makes it: without the palette step."""
 
     @abstractmethod
     def reconstructions(self, content: Pixels) -> dict[int, Pixels]:
@@ -65,7 +65,7 @@ class EngineModel(Model):
         self.macs = SIDE**2 * sum(2 * pair["encoder"] + pair["decoder"] for pair in pairs) if pairs else None
 
     def __call__(self, content: Pixels, style: Pixels) -> Pixels:
-        return self.stylizer(content, style)
+        return self.stylizer(content, style, palette=0.0)
 
     def reconstructions(self, content: Pixels) -> dict[int, Pixels]:
         levels = self.stylizer.engine.levels

@@ -36,6 +36,9 @@ picture before it is scored. Means are over all pairs.
   round down). Content: mean squared error of relu4_1 from AdaIN of the content's by the style's. Style: squared error of the
   channels' means plus that of their deviations (unbiased variance + 1e-5), summed over the four levels. AdaIN loss: content +
   10 x style.
+* **colours**: sliced 2-Wasserstein distance of the RGB colours of result and style, in levels of 8 bits.
+* **untouched**: the photograph itself. **palette alone**: the photograph with the mean and covariance of the style's colours,
+  by the palette step and no network. Behind every model the palette step has strength {palette:g}.
 * **SSIM**, **LPIPS**: between result and content; SSIM with its Gaussian window of 11 pixels, LPIPS v0.1 on AlexNet. They say
   how much of the photograph is left, not how good the style is.
 * **style distance**: Frobenius norm of the difference of result's and style's Gram matrices F F^T / HW, by stage of the VGG-19.
@@ -81,6 +84,8 @@ def as_json(evaluation: Evaluation, machine: dict[str, str]) -> dict[str, Any]:
         "pairs": [{"content": content, "style": style} for content, style in evaluation.pairs],
         "photographs": evaluation.photographs,
         "left_out": evaluation.left_out,
+        "palette": evaluation.palette,
+        "baselines": _finite(evaluation.baseline_means()),
         "models": [_finite(asdict(model) | {"mean": summary(model)}) for model in evaluation.models],
     }
 
@@ -129,7 +134,7 @@ def _page(evaluation: Evaluation, machine: dict[str, str]) -> Iterator[str]:
     for line in evaluation.left_out:
         yield f"* Left out: {line}"
     yield "\n## Quality\n"
-    yield from _measures(models)
+    yield from _measures(evaluation)
     yield from _reconstruction(models)
     yield from _against(models)
     yield "## Cost\n"
@@ -142,14 +147,24 @@ def _page(evaluation: Evaluation, machine: dict[str, str]) -> Iterator[str]:
     yield "## Protocol\n"
     square = size // 8 * 8
     photographs = len(evaluation.photographs)
-    yield PROTOCOL.format(size=size, square=square, side=SIDE, photographs=photographs, threads=threads, rounds=ROUNDS)
+    yield PROTOCOL.format(
+        size=size,
+        square=square,
+        side=SIDE,
+        photographs=photographs,
+        threads=threads,
+        rounds=ROUNDS,
+        palette=evaluation.palette,
+    )
 
 
-def _measures(models: Sequence[ModelResult]) -> Iterator[str]:
-    columns = {"content": ".3f", "style": ".3f", "adain_loss": ".2f", "ssim": ".3f", "lpips": ".3f"}
-    titles = {"adain_loss": "AdaIN loss", "ssim": "SSIM", "lpips": "LPIPS"}
+def _measures(evaluation: Evaluation) -> Iterator[str]:
+    models = evaluation.models
+    columns = {"content": ".3f", "style": ".3f", "adain_loss": ".2f", "colors": ".1f", "ssim": ".3f", "lpips": ".3f"}
+    titles = {"adain_loss": "AdaIN loss", "colors": "colours", "ssim": "SSIM", "lpips": "LPIPS"}
     shown = [key for key in columns if key in models[0].scores[0]]
-    rows = ([model.name, *(f"{model.means()[key]:{columns[key]}}" for key in shown)] for model in models)
+    means = {model.name: model.means() for model in models} | evaluation.baseline_means()
+    rows = ([name, *(f"{mean[key]:{columns[key]}}" for key in shown)] for name, mean in means.items())
     yield from _table(["model", *(titles.get(key, key) for key in shown)], rows)
     if STYLE_DISTANCES[0] in models[0].scores[0]:
         yield "Style distance by stage of VGG-19, lower is closer:\n"

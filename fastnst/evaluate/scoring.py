@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from fastnst.metrics.adain import AdainTarget
+from fastnst.metrics.color import color_distance
 from fastnst.metrics.lpips import Lpips
 from fastnst.metrics.pictures import ssim
 from fastnst.metrics.style import gram_matrices, style_distances
@@ -67,17 +68,17 @@ class Target:
     @torch.no_grad()
     def __init__(self, scorer: Scorer, content: Pixels, style: Pixels) -> None:
         self.scorer = scorer
-        self.content = to_tensor(content)
+        self.content, self.style = to_tensor(content), to_tensor(style)
         if scorer.vgg is not None:
-            levels = scorer.vgg.features(to_tensor(style))
+            levels = scorer.vgg.features(self.style)
             self.adain = AdainTarget(scorer.vgg.features(self.content, 4), levels)
             self.grams = gram_matrices(levels)
 
     @torch.no_grad()
     def score(self, result: Pixels) -> dict[str, float]:
-        """By name: ``content``, ``style``, ``adain_loss``, ``style_distance_1`` to ``_5``, ``ssim`` and ``lpips``.
+        """By name: ``content``, ``style``, ``adain_loss``, ``style_distance_1`` to ``_5``, ``colors``, ``ssim`` and ``lpips``.
 
-        The last two compare the result with its content.
+        ``colors`` compares the result's with the style's, the last two the result with its content.
         """
         image = to_tensor(result)
         scores: dict[str, float] = {}
@@ -86,6 +87,7 @@ class Target:
             terms = self.adain.score(levels)
             scores |= {"content": terms.content, "style": terms.style, "adain_loss": terms.loss}
             scores |= dict(zip(STYLE_DISTANCES, style_distances(gram_matrices(levels), self.grams), strict=True))
+        scores["colors"] = 255 * color_distance(image, self.style)
         scores["ssim"] = ssim(image, self.content)
         if self.scorer.lpips is not None:
             scores["lpips"] = float(self.scorer.lpips(image, self.content))
