@@ -10,8 +10,8 @@ class Failures:
         self.config = config
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
-            reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and reporter is not None:
             reporter.ensure_newline()
             reporter.write_line(report.longreprtext)
 

@@ -130,7 +130,7 @@ class Run:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     cwd=self.cwd,
-                    env=self.environment | stage.environment,
+                    env={**self.environment, **stage.environment},
                     start_new_session=True,
                 )
             except OSError as error:
