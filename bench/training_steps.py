@@ -159,15 +159,17 @@ def collab_losses(case: Case, place: Place, world: World, batch: int, size: int)
 
 
 def adain_losses(case: Case, place: Place, world: World, batch: int, size: int) -> Losses:
-    """The pair of `adain`, and the loss of one batch of its second phase."""
-    settings = adain.AdainSettings(precision=case.precision, batch=batch, size=size)
+    """The pair of `adain`, and the loss of one batch of its second phase, as published: without palette and flicker."""
+    published = {"palette": 0.0, "color_weight": 0.0, "stability_weight": 0.0}
+    settings = adain.AdainSettings(precision=case.precision, batch=batch, size=size, **published)
     recipe = adain.AdainRecipe(settings, place, world)
     counters = range(batch)
     content, style = (to_float(source.batch(counters)).to(world.device) for source in (recipe.contents, recipe.styles))
     with torch.no_grad():
         features = recipe.vgg(content)
         statistics = [published_calc_mean_std(level) for level in recipe.vgg.features(style)]
-    return recipe.networks, lambda: recipe.style_losses(content, style, features, statistics)["loss"]
+    frames = torch.Generator()
+    return recipe.networks, lambda: recipe.style_losses(content, style, features, statistics, frames)["loss"]
 
 
 def crd_losses(case: Case, place: Place, world: World, batch: int, size: int) -> Losses:
