@@ -171,7 +171,8 @@ def test_size_resizes_the_content_and_its_alpha(run: Run, photos: dict[str, Pixe
     small = content.resize((round(content.width * 100 / content.height), 100), Image.Resampling.LANCZOS)
     with Image.open("out.png") as out:
         assert out.size == small.size
-        assert np.array_equal(np.asarray(out.getchannel("A")), np.asarray(small.getchannel("A")))
+        difference = np.asarray(out.getchannel("A"), int) - np.asarray(small.getchannel("A"), int)
+        assert np.abs(difference).max() <= 1  # Pillow rounds to 8 bits between rows and columns
 
 
 @pytest.mark.usefixtures("work")
@@ -234,7 +235,7 @@ def test_output_in_place_of_the_content_needs_overwrite(run: Run, photos: dict[s
         (("content.png", "empty.png", "-o", "out.png"), ("empty.png: is empty",)),
         (("text.png", "style.png", "-o", "out.png"), ("text.png: not a picture",)),
         (("cut.jpg", "style.png", "-o", "out.png"), ("cut.jpg: ", "truncated")),
-        (("cut.png", "style.png", "-o", "out.png"), ("cut.png: ", "truncated")),
+        (("cut.png", "style.png", "-o", "out.png"), ("cut.png: ", "cut short")),
         (("content.png", "cut.jpg", "-o", "out.png"), ("cut.jpg: ", "truncated")),
         (("content.png", "folder", "-o", "out.png"), ("folder: is a folder, not a picture",)),
         (("content.png", "clip.mp4", "-o", "out.png"), ("clip.mp4: is a video, not a picture",)),
@@ -744,12 +745,15 @@ def test_convert_passes_its_arguments_on(run: Run, monkeypatch: pytest.MonkeyPat
     assert run(*arguments, "out.fnst") == (0, "out.fnst  5,678 parameters  1,234 bytes\n", "")
     assert run(*arguments, "out.fnst", "--name", "small", "--overwrite", "--keep-dead").code == 0
     assert run(*arguments, "out.fnst", "--nearly-dead", "0.1").code == 0
+    assert run(*arguments, "out.fnst", "--source", "a paper", "--licence", "CC0").code == 0
     paths = (Path("in.safetensors"), Path("photos"), Path("out.fnst"))
-    plain = {"name": None, "overwrite": False, "winograd": "never", "keep_dead": False, "nearly_dead": 0.0, "report": None}
+    plain = {"name": None, "origin": None, "licence": None, "overwrite": False, "winograd": "never", "keep_dead": False}
+    plain |= {"nearly_dead": 0.0, "report": None}
     assert calls == [
         (*paths, plain),
         (*paths, plain | {"name": "small", "overwrite": True, "keep_dead": True}),
         (*paths, plain | {"nearly_dead": 0.1}),
+        (*paths, plain | {"origin": "a paper", "licence": "CC0"}),
     ]
     assert failed(run(*arguments, "out.fnst", "--keep-dead", "--nearly-dead", "0.1"), "not allowed with", code=2)
     assert failed(run(*arguments, "out.onnx"), "out.onnx: the suffix of a model is .fnst", code=2)

@@ -236,7 +236,7 @@ class AdainRecipe:
             "content": ops.perceptual_loss(levels[-1:], [target]),
             "style": torch.stack([ops.statistics_loss(x, *aim) for x, aim in zip(levels, statistics, strict=True)]).sum(),
             "excess": out_of_range(image),
-            "color": ops.style_statistics_loss(image, style),
+            "color": ops.style_statistics_loss(image, style) if settings.color_weight else image.new_zeros(()),
             "flicker": self.flicker(content, style, seen, generator) if settings.stability_weight else image.new_zeros(()),
         }
         weights = (
