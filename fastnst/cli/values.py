@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
+OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")
 STEMS = (*OPERATIONS, "stylize", "training", "video", "translate", "large")
 
 
