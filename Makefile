@@ -1,4 +1,4 @@
-# Two commands matter: `make demo` (pictures in a minute, no torch) and `make test` (everything is checked).
+# `make demo` makes pictures in a minute, without torch; `make test` checks everything; `make docs` builds the documentation.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -7,13 +7,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Everything whose change means a new build. Tests and results of benchmarks are not installed.
 PACKAGE := pyproject.toml setup.py $(shell find bench csrc fastnst kernels train -type f -not -name '*.pyc' -not -name '*.so' -not -path 'bench/results/*')
 
-.PHONY: demo test torture asan tsan fuzz bench gpu lint clean
+.PHONY: demo test torture asan tsan fuzz bench gpu lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py demo
 
+# Two processes, each a file of tests at a time: many tests compute with one thread. tests/conftest.py has the long files first.
 test: $(VENV)/.test
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 # The full figures of the checks in tests/torture, of which `make test` runs quick ones. Takes hours.
 torture: $(VENV)/.test
@@ -41,6 +42,10 @@ lint: $(VENV)/.test
 	$(BIN)/mypy
 	git ls-files 'csrc/*.h' 'csrc/*.cpp' 'kernels/*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
 
+# The pages are in build/docs. Broken links fail.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 clean:
 	rm -rf build demo *.egg-info fastnst/*.so
 
@@ -54,6 +59,10 @@ $(VENV)/.demo: $(PACKAGE) | $(BIN)/python
 
 $(VENV)/.test: $(PACKAGE) constraints.txt | $(BIN)/python
 	$(PIP) -c constraints.txt -e '.[test]'
+	touch $@
+
+$(VENV)/.docs: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -c constraints.txt -e '.[docs]'
 	touch $@
 
 $(VENV)/.bench: $(VENV)/.test

@@ -41,7 +41,7 @@ VARIANTS["amd64"] = VARIANTS["x86_64"]
 SMALL = ["-Os", "-ffunction-sections"]
 """For what is never hot: glue, readers of files, what hands rows on, and the baseline where every processor of ten years has a
 better variant."""
-COLD = {"adain", "codec", "fields", "graph", "model", "palette", "pnm", "spool", "tiles", "wct"}
+COLD = {"adain", "codec", "fields", "graph", "memory", "model", "palette", "pnm", "spool", "tiles", "wct"}
 SHORT = ["-O2"]
 """For what calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster."""
 # Kernels: exceptions begin and end outside of them.

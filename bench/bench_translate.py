@@ -15,6 +15,7 @@ from . import translate
 from .clock import Clock
 from .conftest import show
 from .interleave import Case, Result
+from .translators import RUNTIMES
 
 CLOCK = Clock()
 RESULTS = pytest.StashKey[dict[Case, dict[str, Result]]]()
@@ -24,7 +25,7 @@ pytestmark = [pytest.mark.timeout(0), pytest.mark.benchmark(timer=CLOCK)]
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases = translate.cases(metafunc.config.option.quick)
-    metafunc.parametrize(("case", "runtime"), [(case, name) for case in cases for name in translate.RUNTIMES], ids=str)
+    metafunc.parametrize(("case", "runtime"), [(case, name) for case in cases for name in RUNTIMES], ids=str)
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +39,7 @@ def test_translate(request: pytest.FixtureRequest, folder: Path, benchmark: Benc
         rounds = options.rounds or (translate.LESS_ROUNDS if options.quick else translate.ROUNDS)
         measured[case] = translate.measure(case, folder, rounds, options.patience, lambda line: show(request.config, line))
     if runtime not in measured[case]:
-        pytest.skip(f"not installed: {', '.join(translate.RUNTIMES[runtime].needs)}")
+        pytest.skip(f"not installed: {', '.join(RUNTIMES[runtime].needs)}")
     result = measured[case][runtime]
     if result.error:
         pytest.fail(f"{runtime}: {result.error}", pytrace=False)
@@ -47,4 +48,4 @@ def test_translate(request: pytest.FixtureRequest, folder: Path, benchmark: Benc
     visits = iter(result.seconds)
     benchmark.pedantic(lambda: CLOCK.advance(next(visits)), rounds=len(result.seconds))
     if result.psnr is not None:
-        assert result.psnr >= translate.RUNTIMES[runtime].floor, f"{runtime} computes something else than PyTorch"
+        assert result.psnr >= RUNTIMES[runtime].floor, f"{runtime} computes something else than PyTorch"

@@ -86,9 +86,9 @@ def session_of(config: pytest.Config) -> Session:
 def show(config: pytest.Config, line: str) -> None:
     """Progress, past pytest's capture: a case takes minutes."""
     capture, reporter = (config.pluginmanager.get_plugin(name) for name in ("capturemanager", "terminalreporter"))
-    with capture.global_and_fixture_disabled():
-        reporter.ensure_newline()
-        reporter.write_line(line)
+    with capture.global_and_fixture_disabled():  # type: ignore[union-attr]
+        reporter.ensure_newline()  # type: ignore[union-attr]
+        reporter.write_line(line)  # type: ignore[union-attr]
 
 
 @pytest.fixture(scope="session")

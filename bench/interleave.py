@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from fastnst.child import python_module
 
 from . import peers
 
@@ -85,7 +86,7 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", f"{PACKAGE}.worker", *map(str, arguments)]
+    return python_module(f"{PACKAGE}.worker", *map(str, arguments))
 
 
 def tail(log: Path, lines: int = 12) -> str:
@@ -244,11 +245,11 @@ def run_case(
     try:
         for runtime, result in results.items():
             log(f"{case}: loading {runtime}")
-            guarded(result, lambda runtime=runtime: workers.update({runtime: start(runtime, folder, case)}))
+            guarded(result, lambda runtime=runtime: workers.update({runtime: start(runtime, folder, case)}))  # type: ignore[misc]
         for round_number in range(rounds + 1):
             for runtime, worker in workers.items():
                 result = results[runtime]
-                guarded(result, lambda w=worker, r=result: r.seconds.append(visit(w, r, patience, message)))
+                guarded(result, lambda w=worker, r=result: r.seconds.append(visit(w, r, patience, message)))  # type: ignore[misc]
             log(f"{case}: round {round_number} of {rounds}")
         pictures = {runtime: finish(worker, results[runtime], folder) for runtime, worker in workers.items()}
     finally:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from fastnst.child import python_module
 
 from . import pictures
 from .interleave import busy_seconds, wait_until_quiet
@@ -59,8 +60,8 @@ def cases(quick: bool, asked: str | None = None) -> list[Case]:
 
 def visit(case: Case, folder: Path) -> dict[str, Any]:
     """The report of one run of the command, PPM to PPM."""
-    content, style, out = (folder / name for name in ("content.ppm", "style.png", "out.ppm"))
-    command = [sys.executable, "-m", "fastnst", "stylize", content, style, "-o", out, "--overwrite", "--json"]
+    content, style, out = (str(folder / name) for name in ("content.ppm", "style.png", "out.ppm"))
+    command = python_module("fastnst", "stylize", content, style, "-o", out, "--overwrite", "--json")
     options = ["--model", case.model, "--max-memory", case.budget]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
     report: dict[str, Any] = json.loads(done.stdout)

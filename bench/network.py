@@ -66,7 +66,7 @@ class Network:
         for name, conv in self.named():
             arrays[f"{name}.weights"], arrays[f"{name}.bias"] = conv.weights, conv.bias
             arrays[f"{name}.flags"] = np.array([conv.relu, conv.upsample, conv.pool])
-        np.savez(path, **arrays)
+        np.savez(path, **arrays)  # type: ignore[arg-type]
 
 
 def load(path: Path) -> Network:
@@ -146,9 +146,9 @@ def from_fnst(data: bytes) -> Network:
     decoder_steps = [model.decoder_scale, *[MAP_STEP] * (len(model.decoder) - 1), pixel]
     encoder_zeros = [0, *(layer.zero for layer in model.encoder)]
     decoder_zeros = [model.decoder_zero, *(layer.zero for layer in model.decoder)]
-    encoder = [_real(layer, *encoder_steps[i : i + 2], encoder_zeros[i], last=False) for i, layer in enumerate(model.encoder)]
+    encoder = [_real(layer, *encoder_steps[i : i + 2], encoder_zeros[i], last=False) for i, layer in enumerate(model.encoder)]  # type: ignore[arg-type, call-arg, misc]
     decoder = [
-        _real(layer, *decoder_steps[i : i + 2], decoder_zeros[i], last=i == len(model.decoder) - 1)
+        _real(layer, *decoder_steps[i : i + 2], decoder_zeros[i], last=i == len(model.decoder) - 1)  # type: ignore[arg-type, call-arg, misc]
         for i, layer in enumerate(model.decoder)
     ]
     return Network(encoder, decoder)

@@ -95,7 +95,7 @@ def build(network: Network, style: str, twin: bool = False) -> ModelProto:
         mean, _, std = graph.statistics(graph.encoder("style", network, "twin" if twin else "encoder"))
     else:
         vector = [1, network.channels, 1, 1]
-        inputs = {"content": picture, "mean": vector, "std": vector}
+        inputs = {"content": picture, "mean": vector, "std": vector}  # type: ignore[dict-item]
         content = graph.encoder("content", network)
         mean, std = "mean", "std"
     x = graph.adain(content, mean, std)

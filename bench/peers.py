@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnst.child import python_module
+
 from . import network, pictures
 
 Array = NDArray[Any]
@@ -70,7 +72,7 @@ def prepare_inputs(folder: Path, size: int) -> None:
     content, style = pictures.to_floats(content_pixels), pictures.to_floats(style_pixels)
     mean, std = style_statistics(folder, [style])[0]
     arrays = {"content": content, "style": style, "mean": mean, "std": std}
-    np.savez(target, **arrays, content_pixels=content_pixels, style_pixels=style_pixels)
+    np.savez(target, **arrays, content_pixels=content_pixels, style_pixels=style_pixels)  # type: ignore[arg-type]
 
 
 def style_statistics(folder: Path, styles: list[Array]) -> list[tuple[Array, Array]]:
@@ -152,14 +154,14 @@ def load_command(job: Job, program: list[str], suffix: str) -> Run:
     options = ["-o", files[2], "--overwrite", "--threads", str(job.threads)]
 
     def run() -> Any:
-        subprocess.run([*program, *files[:2], *options], check=True, capture_output=True)
+        subprocess.run([*program, *files[:2], *options], check=True, capture_output=True)  # type: ignore[list-item]
         return np.asarray(Image.open(files[2]))
 
     return run
 
 
 def load_fastnst_command(job: Job) -> Run:
-    return load_command(job, [sys.executable, "-m", "fastnst", "stylize", "--model", str(job.folder / "source.fnst")], ".png")
+    return load_command(job, python_module("fastnst", "stylize", "--model", str(job.folder / "source.fnst")), ".png")
 
 
 def load_fastnst_executable(job: Job) -> Run:
@@ -178,7 +180,7 @@ def torch_pair(folder: Path) -> Any:
     def module(conv: network.Conv) -> nn.Sequential:
         outputs, inputs, kernel, _ = conv.weights.shape
         layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, padding_mode="reflect")
-        layer.weight.data, layer.bias.data = torch.from_numpy(conv.weights), torch.from_numpy(conv.bias)
+        layer.weight.data, layer.bias.data = torch.from_numpy(conv.weights), torch.from_numpy(conv.bias)  # type: ignore[union-attr]
         steps = [nn.Upsample(scale_factor=2.0, mode="nearest")] if conv.upsample else []
         return nn.Sequential(*steps, layer, *([nn.ReLU()] if conv.relu else []), *([nn.MaxPool2d(2)] if conv.pool else []))
 

@@ -98,7 +98,7 @@ def build_probe(folder: Path) -> Path:
         raise FileNotFoundError(f"{SOURCE.name} is not installed")
     program = folder / "peak"
     command = [compiler, "-O3", "-std=c++17", "-pthread", SOURCE, "-o", program]
-    subprocess.run(command, check=True, capture_output=True, text=True)
+    subprocess.run(command, check=True, capture_output=True, text=True)  # type: ignore[arg-type]
     return program
 
 

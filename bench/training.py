@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from fastnst.child import python_module
 from fastnst.train.settings import Place
 from fastnst.train.world import World
 
@@ -87,7 +88,7 @@ def memory(case: Case, folder: Path, batch: int, size: int) -> dict[str, int | N
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(THRESHOLD)}
     found: dict[str, int | None] = {}
     for name in LABELS:
-        command = [sys.executable, "-m", __name__, case.recipe, case.precision, name, str(folder), str(batch), str(size)]
+        command = python_module(__name__, case.recipe, case.precision, name, str(folder), str(batch), str(size))
         done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
         found[name] = None if done.returncode else json.loads(done.stdout)
     return found

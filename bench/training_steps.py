@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from fastnst.networks.perceptual import VGG16_LAYERS
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder, layers_of
 from fastnst.networks.vgg_files import normalise, probe
-from fastnst.train import adain, collab, crd, decoder, distillation, scoring
+from fastnst.train import adain, collab, crd, crd_weights, decoder, distillation, scoring
 from fastnst.train.crd_settings import CrdSettings
 from fastnst.train.data import to_float
 from fastnst.train.settings import Place
@@ -134,7 +134,7 @@ def write_data(folder: Path) -> Path:
     save_file({f"decoder.{name}": value for name, value in teacher.state_dict().items()}, folder / "teacher.safetensors")
     vgg16 = {f"{name}.weight": torch.randn(b, a, 3, 3) / (3 * a**0.5) for name, (a, b) in VGG16_LAYERS.items()}
     vgg16 |= {f"{name}.bias": torch.zeros(b) for name, (_, b) in VGG16_LAYERS.items()}
-    save_file(vgg16, folder / "weights" / crd.VGG16_FILE)
+    save_file(vgg16, folder / "weights" / crd_weights.VGG16_FILE)
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
     for name in ("content-train", "style-train", *(f"{PICTURES}/{split}" for split in ("trainA", "trainB"))):
         (folder / name).mkdir(parents=True)

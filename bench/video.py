@@ -94,7 +94,7 @@ def visit(stylizer: Stylizer, style: Pixels, data: bytes) -> float:
     start = time.perf_counter()
     source = Y4mSource(io.BytesIO(data), "clip")
     video = output_format(source.format, source.format.width, source.format.height)
-    target = Y4mPipe(Forgetful(), video)
+    target = Y4mPipe(Forgetful(), video)  # type: ignore[arg-type]
     count = 0
     size = (video.width, video.height)
     for done in Pipeline(stylizer, recipe, source.format.coding, video.coding, size).run(source):

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <tuple>
 
+#include "base/memory.h"
 #include "base/png.h"
 #include "base/sha256.h"
 #include "base/yuv.h"
@@ -325,7 +326,7 @@ const uint8_t* plane(const Pixels& array, std::array<py::ssize_t, 2> shape) {
 
 // The planes are Y alone, or Y, Cb and Cr.
 void bind_yuv(py::module_& module) {
-  py::class_<Subsampling>(module, "Subsampling").def(py::init<int, int, bool>());
+  py::class_<Subsampling>(module, "Subsampling").def(py::init<int, int, bool, bool>());
   py::class_<FromYuv>(module, "FromYuv").def(py::init<int32_t, int32_t, int32_t, int32_t, int32_t, int32_t>());
   using Row = std::array<int32_t, 3>;
   py::class_<ToYuv>(module, "ToYuv").def(py::init<int32_t, Row, Row, Row>());
@@ -391,6 +392,9 @@ PYBIND11_MODULE(_engine, module) {
     }
     return paths;
   });
+  module.def("parse_bytes", &parse_bytes, py::arg("text"));
+  module.def("machine_memory", &machine_memory, py::arg("root") = "");
+  module.def("default_budget", &default_budget, py::arg("pixels"), py::arg("machine"));
   module.def("instruction_set", [] { return std::string(kernels().name); });
   module.def("kernel_calls", [] {
     py::dict calls;

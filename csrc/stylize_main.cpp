@@ -4,18 +4,19 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/memory.h"
 #include "base/pnm.h"
 #include "base/spool.h"
 #include "engine/adain.h"
@@ -77,15 +78,12 @@ std::vector<int> parse_levels(const std::string& flag, const std::string& text) 
   return levels;
 }
 
-uint64_t parse_bytes(const std::string& flag, const std::string& text) {
-  static const std::string units = "KMGT";
-  char* end = nullptr;
-  const unsigned long long number = std::strtoull(text.c_str(), &end, 10);
-  const size_t unit = *end == 0 ? 0 : units.find(*end) + 1;  // 0 where it is none of them
-  const bool whole = *end == 0 || (unit > 0 && end[1] == 0);
-  if (text.empty() || !std::isdigit(uint8_t(text[0])) || !whole || number == 0 || number > UINT64_MAX >> 40)
-    throw Usage{flag + " takes a number of bytes such as 512M or 2G, not '" + text + "'"};
-  return number << 10 * unit;
+uint64_t bytes_of(const std::string& flag, const std::string& text) {
+  try {
+    return parse_bytes(text);
+  } catch (const std::invalid_argument& error) {
+    throw Usage{flag + ": " + error.what()};
+  }
 }
 
 Options parse(int count, char** arguments) {
@@ -109,7 +107,7 @@ Options parse(int count, char** arguments) {
     else if (argument == "--threads")
       options.threads = int(parse_number(argument, value(), 1, 1024));
     else if (argument == "--max-memory")
-      options.max_memory = parse_bytes(argument, value());
+      options.max_memory = bytes_of(argument, value());
     else if (argument == "--overwrite")
       options.overwrite = true;
     else if (argument.size() > 1 && argument[0] == '-')
@@ -246,10 +244,7 @@ Model load_model(const std::string& path) {
 
 // Bytes for a picture of so many pixels.
 uint64_t budget(const Options& options, uint64_t pixels) {
-  constexpr uint64_t kLeast = uint64_t(64) << 20, kPerPixel = 12;
-  if (options.max_memory > 0) return options.max_memory;
-  const uint64_t machine = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGESIZE));
-  return std::max(kLeast, std::min(kPerPixel * pixels, machine / 4));
+  return options.max_memory > 0 ? options.max_memory : default_budget(pixels, machine_memory());
 }
 
 // Where what does not fit into memory goes.

@@ -7,6 +7,8 @@ package works where the engine is not built.
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +20,14 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
+    if name == "_engine":  # `from fastnst import _engine` asks here first
+        try:
+            return importlib.import_module("fastnst._engine")
+        except ModuleNotFoundError:
+            raise ImportError(
+                f"fastnst's engine is not built in {Path(__file__).parent}, where Python found the package: build it there by "
+                "`python setup.py build_ext --inplace`, or run Python from another folder, where it finds an installed fastnst"
+            ) from None
     if name not in __all__:
         raise AttributeError(f"module 'fastnst' has no attribute {name!r}")
     from fastnst import stylize

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fastnst import _engine
 from fastnst._engine import AdainFeatures, AdainModel, ColorSums, GeneratorModel, Passage, Tiling, WctFeatures, WctModel
+from fastnst.filekinds import described, require_weights
 from fastnst.palette import Colors, Palette, colors_of
 
 Image = NDArray[np.uint8]
@@ -141,6 +142,17 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _what_else(path: Path, error: Exception) -> str:
+    """Of a file that the engine refused with ``error``: what it is, if it is no model at all."""
+    if "not a fastnst model" not in str(error):
+        return str(error)
+    try:
+        require_weights(path)
+    except ValueError as told:
+        return str(told).removeprefix(f"{path}: ")
+    return described(path, "a fastnst model")
+
+
 class Engine:
     """A model ready to run. One engine may be used from many threads at once; every method releases the GIL.
 
@@ -165,7 +177,7 @@ class Engine:
             self._model = _engine.load(data)
             card = json.loads(self._model.card)
         except (ValueError, RecursionError) as error:
-            raise ModelError(f"{name}: {error}") from None
+            raise ModelError(f"{name}: {error if isinstance(model, bytes) else _what_else(Path(model), error)}") from None
         if not isinstance(card, dict):
             raise ModelError(f"{name}: the model card is no JSON object")
         self.card: dict[str, Any] = card

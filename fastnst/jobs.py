@@ -21,15 +21,16 @@ from fastnst.images import (
     MAX_PIXELS,
     ImageError,
     Picture,
+    filled,
     open_picture,
     remove_stale_partials,
     resize_short_side,
     save_picture,
 )
 from fastnst.memory import held_memory, peak_memory
-from fastnst.plans import Task, UsageError
-from fastnst.reports import Failure, Report, VideoReport
-from fastnst.streams import PictureRows, Rows, open_rows
+from fastnst.plans import Failure, Task, UsageError
+from fastnst.reports import Report, VideoReport
+from fastnst.streams import FilledRows, PictureRows, Rows, filling_of, open_rows
 from fastnst.stylize import NO_STYLE, Stylizer
 from fastnst.threads import awaited, room_for_threads
 from fastnst.tiled import Manner, look_rows, stylize_rows
@@ -100,7 +101,7 @@ def run(
         for task in tasks:
             report: Report | VideoReport
             try:
-                if video.is_video(task.content):
+                if video.is_video(task.content, task.output):
                     report = _do_video(task, stylizer, look, settings, on_frame)
                 else:
                     report = _do(task, stylizer, look, settings, worker, on_part)
@@ -137,13 +138,15 @@ def _encode_style(path: Path, stylizer: Stylizer, settings: Settings) -> AnyLook
         with closing(rows):
             beside = _beside(rows.height, rows.width)
             if _too_large(rows) or stylizer.needs_tiles(rows.height, rows.width, levels, beside):
-                return look_rows(rows, stylizer, levels, stylizer.budget(rows.height, rows.width))
+                filling = filling_of(rows)
+                style = FilledRows(rows, filling) if filling else rows
+                return look_rows(style, stylizer, levels, stylizer.budget(rows.height, rows.width))
     picture = open_picture(path)
     size = min(DEFAULT_STYLE_SIZE, *picture.rgb.size) if settings.style_size is None else settings.style_size
-    style = _resized(picture, size, path).flattened()
-    tiled = stylizer.needs_tiles(style.height, style.width, levels)
+    image = filled(_resized(picture, size, path)).rgb
+    tiled = stylizer.needs_tiles(image.height, image.width, levels)
     try:
-        return stylizer.encode_style(style, levels)
+        return stylizer.encode_style(image, levels)
     except ValueError as error:
         raise ImageError(f"{path}: {error}") from None if tiled else error
 
@@ -167,19 +170,28 @@ def _do(
         with closing(rows):
             if _too_large(rows) or _needs_tiles(rows.height, rows.width, stylizer, settings):
                 with closing(open_rows(task.content) or rows) as again:
-                    return _do_tiled(task, rows, again, stylizer, look, settings, worker, on_part)
-    picture = _resized(open_picture(task.content), settings.size, task.content)
+                    filling = filling_of(rows)
+                    read = time.perf_counter() - start
+                    pair = (FilledRows(rows, filling), FilledRows(again, filling)) if filling else (rows, again)
+                    report = _do_tiled(task, *pair, stylizer, look, settings, worker, on_part)
+                    return _with_reading(report, read)
+    picture = filled(_resized(open_picture(task.content), settings.size, task.content))
     width, height = picture.rgb.size
     if look is not None and _needs_tiles(height, width, stylizer, settings):
         decoded = PictureRows(task.content, picture)
         read = time.perf_counter() - start
         report = _do_tiled(task, decoded, decoded, stylizer, look, settings, worker, on_part)
-        report.seconds["read"] += read
-        report.seconds["total"] += read
-        return report
+        return _with_reading(report, read)
     pixels, alpha = np.asarray(picture.rgb), picture.alpha
     del picture  # its pixels have been copied
     return _do_whole(task, pixels, alpha, stylizer, look, settings, worker, start)
+
+
+def _with_reading(report: Report, seconds: float) -> Report:
+    """``report`` with the time that reading took before the picture went on its way."""
+    report.seconds["read"] += seconds
+    report.seconds["total"] += seconds
+    return report
 
 
 def _needs_tiles(height: int, width: int, stylizer: Stylizer, settings: Settings) -> bool:
@@ -270,6 +282,7 @@ def _do_video(
         resumed_frames=outcome.resumed,
         repeated_frames=outcome.repeated,
         left_out=outcome.left_out,
+        warnings=outcome.warnings,
         seconds={"style": 0.0, "total": outcome.seconds},
         working_memory=stylizer.engine.working_bytes(outcome.height, outcome.width, settings.levels),
         peak_memory=peak_memory(),

@@ -20,6 +20,8 @@ class Report:
     planned_memory: int  # bytes this process should hold at most, with what it held before the first picture
     peak_memory: int | None  # bytes this process has held at most so far, where the system says
     levels: Sequence[int] = ()  # of a WCT model, in the order in which they ran
+    warnings: Sequence[str] = ()
+    losses: str = ""  # for the end of a line of text
 
     @property
     def pace(self) -> str:
@@ -57,7 +59,8 @@ class VideoReport:
     frames: int
     resumed_frames: int  # of these, done by an earlier run
     repeated_frames: int  # done without the engine, for their source did not change
-    left_out: Sequence[str]  # kinds of streams that the output cannot hold
+    left_out: Sequence[str]  # what the output does not hold of the content: streams by kind, tags by name, transparency
+    warnings: Sequence[str]  # lines about what was met while reading: damage, or another size in the middle
     seconds: dict[str, float]  # style, total
     working_memory: int  # bytes that the engine's plan needs for one frame, without weights
     peak_memory: int | None  # as for pictures
@@ -66,6 +69,11 @@ class VideoReport:
     def pace(self) -> str:
         """For a line of text."""
         return f"{self.frames} frames  {self.frames_per_second:.1f} a second"
+
+    @property
+    def losses(self) -> str:
+        """For the end of a line of text; empty where nothing was left out."""
+        return f"  left out: {', '.join(self.left_out)}" if self.left_out else ""
 
     @property
     def frames_per_second(self) -> float:
@@ -84,15 +92,8 @@ class VideoReport:
             "repeated_frames": self.repeated_frames,
             "frames_per_second": round(self.frames_per_second, 3),
             "left_out": list(self.left_out),
+            "warnings": list(self.warnings),
             "seconds": {step: round(seconds, 6) for step, seconds in self.seconds.items()},
             "working_memory": self.working_memory,
             "peak_memory": self.peak_memory,
         }
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One picture or video that could not be done; ``reason`` names the file and says why."""
-
-    task: Task
-    reason: str

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst.engine import AnyLook, Engine, Look, ModelError, WctLook, default_threads
-from fastnst.images import Picture, to_srgb
+from fastnst.images import Picture, filled, to_srgb
 from fastnst.memory import default_budget, parse_bytes
 from fastnst.palette import Palette
 
@@ -82,7 +82,7 @@ def _find_model(model: str | Path) -> Path:
     if path.is_dir():
         raise ModelError(f"{path}: is a folder, not a model")
     if isinstance(model, Path) or path.suffix or len(path.parts) > 1:
-        raise FileNotFoundError(f"{path}: no such model file")
+        raise FileNotFoundError(f"{model}: no such model file")
     raise ModelError(f"no model is named {model!r}; the package has {', '.join(shipped) or 'none'}")
 
 
@@ -167,9 +167,10 @@ class Stylizer:
 
         Args:
             content: a PIL image, or uint8 [H, W, 3]. An image with transparency keeps it and comes out as ``RGBA``, any other
-                as ``RGB``. An embedded colour profile is converted to sRGB; EXIF orientation is left alone, for the result
-                has the size of the input (``PIL.ImageOps.exif_transpose`` applies it).
-            style: a PIL image (as seen on white, if it has transparency), uint8 [H, W, 3], what :meth:`encode_style`
+                as ``RGB``. Fully transparent pixels take the colours around them first, so that nothing depends on what nobody
+                sees (:mod:`fastnst.pictures.hidden`). An embedded colour profile is converted to sRGB; EXIF orientation is left
+                alone, for the result has the size of the input (``PIL.ImageOps.exif_transpose`` applies it).
+            style: a PIL image, whose transparent pixels are filled likewise, uint8 [H, W, 3], what :meth:`encode_style`
                 made of one, or a sequence of these to mix. A generator takes none, nor the next two arguments and ``levels``.
             alpha: 0 = content, as the model reconstructs it; 1 = full style.
             weights: one number >= 0 for each style of a sequence, taken relative to their sum; without it, equal parts.
@@ -193,7 +194,7 @@ class Stylizer:
             raise ValueError(NO_STYLE)
         if not isinstance(content, Image.Image):
             return self.run(_checked(content, "content"), look, alpha, preserve_color, levels, palette).pixels
-        picture = to_srgb(content)
+        picture = filled(to_srgb(content))
         pixels = self.run(np.asarray(picture.rgb), look, alpha, preserve_color, levels, palette).pixels
         return Picture(Image.fromarray(pixels), picture.alpha).image()
 
@@ -203,7 +204,7 @@ class Stylizer:
         Raises:
             ValueError: wrong dtype, shape, size or ``levels``.
         """
-        pixels = np.asarray(to_srgb(style).flattened()) if isinstance(style, Image.Image) else _checked(style, "style")
+        pixels = np.asarray(filled(to_srgb(style)).rgb) if isinstance(style, Image.Image) else _checked(style, "style")
         size = pixels.shape[0], pixels.shape[1]
         if self.engine.translates or not self.needs_tiles(*size, levels):
             return self.engine.look(pixels, self.threads, levels)

@@ -1,8 +1,9 @@
-"""Threads beside the first one: whether there is room for them, and waiting for them so that Ctrl-C is heard."""
+"""Threads beside the first one: whether there is room for them, and how they and the first one wait for one another."""
 
 from __future__ import annotations
 
 import mmap
+import os
 from concurrent.futures import Future, wait
 from typing import TypeVar
 
@@ -34,3 +35,13 @@ def awaited(job: Future[T]) -> T:
     while not wait([job], _SECONDS).done:
         pass
     return job.result()
+
+
+def sleep_while_waiting() -> None:
+    """Have OpenMP's threads, which PyTorch computes with, sleep while they wait for one another; to be called before torch is
+    imported, and only for commands: the whole process and its children are meant.
+
+    Otherwise they spin for milliseconds at the end of every loop, which helps nobody who has the cores to himself by much, and
+    takes the very core that the last thread is waiting for where others work too. What the user has set stands.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -105,7 +105,7 @@ def stylize_rows(
 
 
 def look_rows(style: Rows, stylizer: Stylizer, levels: tuple[int, ...] | None, budget: int) -> AnyLook:
-    """The look of a style of any size, as seen on white paper.
+    """The look of a style of any size.
 
     Raises:
         ImageError: it cannot be read, or the budget is too small.
@@ -115,7 +115,7 @@ def look_rows(style: Rows, stylizer: Stylizer, levels: tuple[int, ...] | None, b
         tiling = stylizer.engine.tiling(size, max(0, budget - style.memory), stylizer.threads, levels, decodes=False)
     except ValueError as error:
         raise ImageError(f"{style.path}: {error}") from None
-    return stylizer.engine.look_tiled(size, style.read_flat, tiling, stylizer.threads, levels)
+    return stylizer.engine.look_tiled(size, style.read, tiling, stylizer.threads, levels)
 
 
 @contextmanager

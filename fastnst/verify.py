@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst import engine
+from fastnst.child import python_module
 from fastnst.stylize import Stylizer, models
 
 GOLDENS = Path(__file__).parent / "models" / "goldens.json"
@@ -80,8 +81,8 @@ def verify() -> Iterator[PathResult]:
 
 
 def _verify_path(path: str, wanted: dict[str, str]) -> Iterator[PathResult]:
-    command = [sys.executable, "-m", "fastnst.verify"]
-    done = subprocess.run(command, env=os.environ | {"FASTNST_ISA": path}, capture_output=True, text=True, check=False)
+    environment = os.environ | {"FASTNST_ISA": path}
+    done = subprocess.run(python_module("fastnst.verify"), env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         said = done.stderr.strip().splitlines()
         yield PathResult(path, 0, 0, [said[-1] if said else f"ended with {done.returncode}"])

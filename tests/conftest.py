@@ -27,6 +27,19 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHIPPED = sorted((Path(fastnst.__file__).parent / "models").glob("*.fnst"))
 
+# Tests of these files take longest: the checks of tests/torture, training, Triton's interpreter, conversion, kernels.
+LONGEST = ("test_quick", "test_train_", "test_triton_", "test_bench_", "test_convert", "test_kernels_", "test_evaluate")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first, so that processes that share the tests end together; within a file everything stays as it is."""
+
+    def rank(item: pytest.Item) -> int:
+        return next((i for i, start in enumerate(LONGEST) if item.path.stem.startswith(start)), len(LONGEST))
+
+    items.sort(key=rank)
+
+
 # The shape of the AdaIN pair with few channels: outputs of each layer, and where maps shrink and grow.
 ENCODER = (8, 8, 16, 16, 16, 16, 16, 16, 24)
 DECODER = (16, 16, 16, 16, 16, 8, 8, 8, 3)

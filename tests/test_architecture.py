@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,14 @@ FOLDERS = {"fastnst": ROOT / "fastnst", "fastnst.kernels": ROOT / "kernels", "fa
 
 # What each part may import of the project: the two chains, which meet in `convert` and `evaluate` alone. Longest name wins.
 MAY_IMPORT = {
-    "fastnst": {"fastnst.stylize", "fastnst.engine"},
+    "fastnst": {"fastnst.stylize", "fastnst.engine", "fastnst._engine"},
     "fastnst.__main__": {"fastnst.cli"},
     "fastnst.cli": {"fastnst", "fastnst.cli", "fastnst.jobs", "fastnst.info", "fastnst.stylize", "fastnst.images",
                     "fastnst.convert", "fastnst.evaluate", "fastnst.train", "fastnst.bench", "fastnst.engine",
                     "fastnst.progress", "fastnst.plans", "fastnst.reports", "fastnst.memory", "fastnst.video",
-                    "fastnst.verify"},
-    "fastnst.verify": {"fastnst.stylize", "fastnst.engine", "fastnst"},
+                    "fastnst.threads", "fastnst.verify"},
+    "fastnst.verify": {"fastnst.stylize", "fastnst.engine", "fastnst", "fastnst.child"},
+    "fastnst.child": set(),
     "fastnst.info": {"fastnst", "fastnst.engine"},
     "fastnst.progress": set(),
     "fastnst.plans": {"fastnst.images", "fastnst.video"},
@@ -27,15 +30,16 @@ MAY_IMPORT = {
                      "fastnst.images", "fastnst.engine", "fastnst.memory", "fastnst.threads", "fastnst.video"},
     "fastnst.palette": {"fastnst._engine"},
     "fastnst.tiled": {"fastnst.stylize", "fastnst.streams", "fastnst.images", "fastnst.engine", "fastnst.threads"},
-    "fastnst.streams": {"fastnst", "fastnst.streams", "fastnst.images", "fastnst.pam", "fastnst._engine"},
-    "fastnst.pam": set(),
-    "fastnst.memory": set(),
+    "fastnst.streams": {"fastnst", "fastnst.streams", "fastnst.images", "fastnst.pictures", "fastnst._engine"},
+    "fastnst.memory": {"fastnst._engine"},
     "fastnst.threads": set(),
     "fastnst.video": {"fastnst", "fastnst.video", "fastnst.stylize", "fastnst.images", "fastnst.engine", "fastnst.threads",
                       "fastnst.palette", "fastnst._engine"},
     "fastnst.stylize": {"fastnst.engine", "fastnst.images", "fastnst.memory", "fastnst.palette"},
-    "fastnst.images": {"fastnst", "fastnst.pam"},
-    "fastnst.engine": {"fastnst", "fastnst.palette", "fastnst._engine"},
+    "fastnst.images": {"fastnst.pictures"},
+    "fastnst.pictures": {"fastnst", "fastnst.pictures", "fastnst._engine"},
+    "fastnst.engine": {"fastnst", "fastnst._engine", "fastnst.filekinds", "fastnst.palette"},
+    "fastnst.filekinds": set(),
     "fastnst._engine": set(),
     "fastnst.modelfile": {"fastnst.graphfile", "fastnst.fields"},
     "fastnst.winograd": {"fastnst.modelfile"},
@@ -52,20 +56,23 @@ MAY_IMPORT = {
     "fastnst.dispatch": {"fastnst.kernels", "fastnst.reference"},
     "fastnst.ops": {"fastnst.ops", "fastnst.dispatch", "fastnst.reference"},
     "fastnst.nn": {"fastnst.ops"},
-    "fastnst.networks": {"fastnst.networks", "fastnst.nn", "fastnst.ops", "fastnst.reference"},
+    "fastnst.networks": {"fastnst.networks", "fastnst.filekinds", "fastnst.nn", "fastnst.ops", "fastnst.reference"},
     "fastnst.metrics": {"fastnst.metrics", "fastnst.networks", "fastnst.ops", "fastnst.reference"},
     "fastnst.evaluate": {"fastnst.evaluate", "fastnst.stylize", "fastnst.engine", "fastnst.images", "fastnst.info",
-                         "fastnst.plans", "fastnst.networks", "fastnst.metrics", "fastnst.ops"},
-    "fastnst.train": {"fastnst", "fastnst.train", "fastnst.networks", "fastnst.metrics", "fastnst.nn", "fastnst.ops",
-                      "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.winograd", "fastnst.images"},
+                         "fastnst.plans", "fastnst.networks", "fastnst.metrics", "fastnst.ops", "fastnst.filekinds"},
+    "fastnst.train": {"fastnst", "fastnst.train", "fastnst.filekinds", "fastnst.networks", "fastnst.metrics", "fastnst.nn",
+                      "fastnst.ops", "fastnst.reference", "fastnst.convert", "fastnst.modelfile", "fastnst.winograd",
+                      "fastnst.images", "fastnst.threads"},
 }  # fmt: skip
-DEPLOYMENT = ("fastnst", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.graphfile", "fastnst.huffman",
-              "fastnst.images", "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
+DEPLOYMENT = ("fastnst", "fastnst.child", "fastnst.cli", "fastnst.engine", "fastnst.fields", "fastnst.filekinds",
+              "fastnst.graphfile", "fastnst.huffman", "fastnst.images",
+              "fastnst.info", "fastnst.jobs", "fastnst.modelfile", "fastnst.plans", "fastnst.progress",
               "fastnst.memory", "fastnst.palette", "fastnst.reports", "fastnst.streams", "fastnst.stylize", "fastnst.threads",
               "fastnst.tiled",
               "fastnst.verify", "fastnst.video.job", "fastnst.video.camera")  # fmt: skip
 
 
+@cache
 def modules() -> dict[str, Path]:
     found = {}
     for package, folder in FOLDERS.items():
@@ -102,6 +109,35 @@ def test_imports_point_one_way(name: str) -> None:
     ours = {each for each in imports(name, modules()[name]) if each.split(".")[0] == "fastnst"}
     wrong = {each for each in ours if not any(each == ok or each.startswith(ok + ".") for ok in allowed - {"fastnst"})}
     assert wrong - (allowed & {"fastnst"}) == set()
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Modules that import one another, directly or by way of others, wherever in the file the imports stand."""
+    reached: dict[str, set[str]] = {}
+    for name in graph:
+        seen: set[str] = set()
+        left = [name]
+        while left:
+            new = graph.get(left.pop(), set()) - seen
+            seen |= new
+            left += new
+        reached[name] = seen
+    found = {tuple(sorted(other for other in reached[name] if name in reached.get(other, ()))) for name in graph}
+    return [list(circle) for circle in sorted(found) if circle]
+
+
+def test_circles_are_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"e"}}
+    assert circles(graph) == [["b", "c"], ["e"]]
+
+
+def test_no_modules_import_one_another() -> None:
+    """Neither at the top nor later, nor for types alone."""
+    known = modules()
+    graph = {name: imports(name, path) & known.keys() for name, path in known.items()}
+    # The package itself imports what it offers on first use, and everything may ask it for its version.
+    del graph["fastnst"]
+    assert circles(graph) == []
 
 
 @pytest.mark.parametrize("name", DEPLOYMENT)

@@ -21,27 +21,124 @@ ITEMS, OUT, WORK = torch.ones(2, 1, 3, 4), torch.zeros(2, 3, 3), torch.zeros(1 <
 WIDE = torch.zeros(2, 3, 3, dtype=torch.float64)
 
 BAD: list[tuple[str, Any, type[Exception], str]] = [
-    ("another type", lambda: _engine.perceptual_gram(X, G.double(), 1), TypeError, "gram: expected float32, got float64 [2, 3, 3] on the CPU"),
-    ("a map of another type", lambda: _engine.perceptual_gram(X.double(), G, 1), TypeError, "x: expected float32, bfloat16 or float16, got float64"),
-    ("maps of two types", lambda: _engine.perceptual_error(X, X.half(), True, 1), TypeError, "y: expected float32, got float16"),
-    ("another device", lambda: _engine.perceptual_gram(X, G.to("meta"), 1), ValueError, "gram: expected at least 18 values side by side on the CPU, got float32 [2, 3, 3] on meta"),
-    ("a map elsewhere", lambda: _engine.perceptual_gram(X.to("meta"), G, 1), ValueError, "x: expected a dense map on the CPU, got float32 [2, 3, 4, 5] on meta"),
-    ("too few elements", lambda: _engine.perceptual_gram(X, G[:1], 1), ValueError, "gram: expected at least 18 values side by side on the CPU, got float32 [1, 3, 3]"),
-    ("gaps", lambda: _engine.perceptual_gram(X[..., ::2], G, 1), ValueError, "x: expected a dense map on the CPU, got float32 [2, 3, 4, 3] of strides [60, 20, 5, 2]"),
-    ("a transposed result", lambda: _engine.perceptual_gram(X, torch.zeros(3, 3, 2).mT, 1), ValueError, "gram: expected at least 18 values side by side"),
-    ("another layout", lambda: _engine.perceptual_error(X, X.contiguous(memory_format=torch.channels_last), True, 1), ValueError, "y: expected a map on the CPU that lies as float32 [2, 3, 4, 5] on the CPU does, got float32 [2, 3, 4, 5] in channels_last"),
-    ("another size", lambda: _engine.perceptual_error(X, X[:1], True, 1), ValueError, "y: expected a map on the CPU that lies as"),
-    ("statistics", lambda: _engine.adain_channel_stats(X, 0.0, S, S[:, :2].contiguous(), 1), ValueError, "std: expected at least 6 values"),
-    ("an output of another type", lambda: _engine.adain_apply(X, S, S, 0.0, X.bfloat16(), S, S, 1), TypeError, "out: expected float32, got bfloat16"),
-    ("a set of few", lambda: _engine.relation_pairwise(ITEMS[:1], SIZES, False, 1e-12, OUT, 1, WORK), ValueError, "student: expected at least 24 values"),
-    ("little scratch", lambda: _engine.relation_pairwise(ITEMS, SIZES, False, 1e-12, OUT, 1, WORK[:8]), ValueError, "scratch: expected at least"),
-    ("little room", lambda: _engine.relation_pairwise(ITEMS, SIZES, False, 1e-12, OUT[:1], 1, WORK), ValueError, "out: expected at least 18 values"),
-    ("a narrow matrix", lambda: _engine.perceptual_mix(torch.zeros(2, 3, 2), X, X, 1), ValueError, "matrix: expected rows that are long enough"),
-    ("means in float32", lambda: _engine.wct_means(X.flatten(2), torch.zeros(2, 3), 1), TypeError, "mean: expected float64, got float32"),
-    ("products", lambda: _engine.wct_products(X.flatten(2), None, None, None, 1.0, WIDE[:1], 1), ValueError, "product: expected at least 18 values"),
-    ("gradients of float64", lambda: _engine.embedding_loss(X, X, torch.zeros(3, 8), torch.zeros(3), (X, torch.zeros(3, 3).double(), torch.zeros(3)), 1), TypeError, "weight_gradient: expected float32, got float64"),
+    (
+        "another type",
+        lambda: _engine.perceptual_gram(X, G.double(), 1),
+        TypeError,
+        "gram: expected float32, got float64 [2, 3, 3] on the CPU",
+    ),
+    (
+        "a map of another type",
+        lambda: _engine.perceptual_gram(X.double(), G, 1),
+        TypeError,
+        "x: expected float32, bfloat16 or float16, got float64",
+    ),
+    (
+        "maps of two types",
+        lambda: _engine.perceptual_error(X, X.half(), True, 1),
+        TypeError,
+        "y: expected float32, got float16",
+    ),
+    (
+        "another device",
+        lambda: _engine.perceptual_gram(X, G.to("meta"), 1),
+        ValueError,
+        "gram: expected at least 18 values side by side on the CPU, got float32 [2, 3, 3] on meta",
+    ),
+    (
+        "a map elsewhere",
+        lambda: _engine.perceptual_gram(X.to("meta"), G, 1),
+        ValueError,
+        "x: expected a dense map on the CPU, got float32 [2, 3, 4, 5] on meta",
+    ),
+    (
+        "too few elements",
+        lambda: _engine.perceptual_gram(X, G[:1], 1),
+        ValueError,
+        "gram: expected at least 18 values side by side on the CPU, got float32 [1, 3, 3]",
+    ),
+    (
+        "gaps",
+        lambda: _engine.perceptual_gram(X[..., ::2], G, 1),
+        ValueError,
+        "x: expected a dense map on the CPU, got float32 [2, 3, 4, 3] of strides [60, 20, 5, 2]",
+    ),
+    (
+        "a transposed result",
+        lambda: _engine.perceptual_gram(X, torch.zeros(3, 3, 2).mT, 1),
+        ValueError,
+        "gram: expected at least 18 values side by side",
+    ),
+    (
+        "another layout",
+        lambda: _engine.perceptual_error(X, X.contiguous(memory_format=torch.channels_last), True, 1),
+        ValueError,
+        "that lies as float32 [2, 3, 4, 5] on the CPU does, got float32 [2, 3, 4, 5] in channels_last",
+    ),
+    (
+        "another size",
+        lambda: _engine.perceptual_error(X, X[:1], True, 1),
+        ValueError,
+        "y: expected a map on the CPU that lies as",
+    ),
+    (
+        "statistics",
+        lambda: _engine.adain_channel_stats(X, 0.0, S, S[:, :2].contiguous(), 1),
+        ValueError,
+        "std: expected at least 6 values",
+    ),
+    (
+        "an output of another type",
+        lambda: _engine.adain_apply(X, S, S, 0.0, X.bfloat16(), S, S, 1),
+        TypeError,
+        "out: expected float32, got bfloat16",
+    ),
+    (
+        "a set of few",
+        lambda: _engine.relation_pairwise(ITEMS[:1], SIZES, False, 1e-12, OUT, 1, WORK),
+        ValueError,
+        "student: expected at least 24 values",
+    ),
+    (
+        "little scratch",
+        lambda: _engine.relation_pairwise(ITEMS, SIZES, False, 1e-12, OUT, 1, WORK[:8]),
+        ValueError,
+        "scratch: expected at least",
+    ),
+    (
+        "little room",
+        lambda: _engine.relation_pairwise(ITEMS, SIZES, False, 1e-12, OUT[:1], 1, WORK),
+        ValueError,
+        "out: expected at least 18 values",
+    ),
+    (
+        "a narrow matrix",
+        lambda: _engine.perceptual_mix(torch.zeros(2, 3, 2), X, X, 1),
+        ValueError,
+        "matrix: expected rows that are long enough",
+    ),
+    (
+        "means in float32",
+        lambda: _engine.wct_means(X.flatten(2), torch.zeros(2, 3), 1),
+        TypeError,
+        "mean: expected float64, got float32",
+    ),
+    (
+        "products",
+        lambda: _engine.wct_products(X.flatten(2), None, None, None, 1.0, WIDE[:1], 1),
+        ValueError,
+        "product: expected at least 18 values",
+    ),
+    (
+        "gradients of float64",
+        lambda: _engine.embedding_loss(
+            X, X, torch.zeros(3, 8), torch.zeros(3), (X, torch.zeros(3, 3).double(), torch.zeros(3)), 1
+        ),
+        TypeError,
+        "weight_gradient: expected float32, got float64",
+    ),
     ("no tensor", lambda: _engine.perceptual_gram(X.data_ptr(), G, 1), TypeError, "incompatible function arguments"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("call", "error", "message"), [pytest.param(*each[1:], id=each[0]) for each in BAD])

@@ -24,6 +24,7 @@ from PIL import Image
 import fastnst
 from fastnst import Stylizer, cli, stylize, verify
 from fastnst.images import open_picture
+from fastnst.pictures import atomic
 
 Pixels = NDArray[np.uint8]
 
@@ -355,13 +356,29 @@ def test_closed_output_pipe_is_not_a_traceback(work: Path, option: str) -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@pytest.mark.usefixtures("work")
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_an_address_is_shown_whole(run: Run, place: int) -> None:
+    words = ["content.png", "style.png", "-o", "out.png"]
+    words[place] = "https://example.org/a.jpg"
+    assert failed(run("stylize", *words, *MODEL), "https://example.org/a.jpg: is an address", code=2)
+
+
+@pytest.mark.usefixtures("work")
+def test_pipes_are_for_videos(run: Run) -> None:
+    for content, output in (("-", "out.jpg"), ("content.png", "-")):
+        said = "-: standard input and output carry y4m videos; a picture is read from a file, into a file"
+        assert failed(run("stylize", content, "style.png", "-o", output, *MODEL), said, code=2)
+
+
 # ---- folders ----------------------------------------------------------------------------------------------------------------
 
 
 def test_folder_run_does_all_it_can_and_names_what_failed(run: Run, folder: Path, photos: dict[str, Pixels]) -> None:
     result = run("stylize", folder, "style.png", "-o", "out", *MODEL)
     assert result.code == 1
-    assert result.err == f"fastnst: error: {folder}/bad.jpg: not a picture in JPEG, PNG, WebP, TIFF, BMP, PPM or PAM format\n"
+    reason = "not a picture in JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, PPM or PAM format"
+    assert result.err == f"fastnst: error: {folder}/bad.jpg: {reason}\n"
     assert result.out.startswith("7 stylized, 1 failed, 1 other files left alone, ")
     assert result.out.count("\n") == 1
     assert files_in(Path("out")) == GOOD_OUTPUTS
@@ -390,8 +407,10 @@ def test_folder_run_in_json_has_a_line_for_each_picture(run: Run, folder: Path) 
     result = run("stylize", folder, "style.png", "-o", "out", "--json", *MODEL)
     assert result.code == 1
     reports = [json.loads(line) for line in result.out.splitlines()]
-    assert {report["output"] for report in reports} == {f"out/{name}" for name in GOOD_OUTPUTS}
-    assert [report["seconds"]["style"] > 0 for report in reports] == [True] + [False] * 6
+    assert {report["output"] for report in reports} == {f"out/{name}" for name in GOOD_OUTPUTS | {"bad.jpg"}}
+    (broken,) = (report for report in reports if "error" in report)
+    assert broken["content"].endswith("bad.jpg") and f"{broken['error']}\n" in result.err
+    assert [report["seconds"]["style"] > 0 for report in reports if report is not broken] == [True] + [False] * 6
 
 
 def test_quiet_folder_run_prints_failures_only(run: Run, folder: Path) -> None:
@@ -405,10 +424,30 @@ def test_output_folder_inside_the_content_folder_is_not_content(run: Run, folder
     assert files_in(folder / "styled") == GOOD_OUTPUTS
 
 
-def test_two_pictures_for_one_output_are_refused_before_any_work(run: Run, folder: Path) -> None:
+def test_two_pictures_for_one_output_stop_each_other_and_nothing_else(run: Run, folder: Path) -> None:
     Image.new("L", (9, 9)).save(folder / "cat.pgm")
-    assert failed(run("stylize", folder, "style.png", "-o", "out", *MODEL), "cat.pgm", "cat.png", code=2)
-    assert not Path("out").exists()
+    (folder / "bad.jpg").unlink()
+    result = run("stylize", folder, "style.png", "-o", "out", "--json", *MODEL)
+    reasons = [
+        f"{folder}/cat.{one}: its output out/cat.png is also that of {folder}/cat.{other}; rename one of them"
+        for one, other in (("pgm", "png"), ("png", "pgm"))
+    ]
+    assert (result.code, result.err.splitlines()) == (1, [f"fastnst: error: {reason}" for reason in reasons])
+    assert [json.loads(line)["error"] for line in result.out.splitlines() if "error" in json.loads(line)] == reasons
+    assert files_in(Path("out")) == GOOD_OUTPUTS - {"cat.png"}
+
+
+def test_pictures_of_kinds_that_are_not_read_are_named(run: Run, folder: Path) -> None:
+    """Not counted among the files that are no pictures; one that is another kind than its name says is read."""
+    (folder / "bad.jpg").unlink()
+    Image.new("RGB", (16, 16)).save(folder / "photo.jp2")
+    Image.new("RGB", (16, 16)).save(folder / "really-png.tga", format="PNG")
+    (folder / "phone.hif").write_bytes(b"\0\0\0\x18ftypnone" + bytes(50))
+    result = run("stylize", folder, "style.png", "-o", "out", *MODEL)
+    assert result.code == 1 and result.out.startswith("8 stylized, 2 failed, 1 other files left alone, ")
+    assert [line.split(": ")[2] for line in result.err.splitlines()] == [f"{folder}/phone.hif", f"{folder}/photo.jp2"]
+    assert "is a JPEG 2000 picture, which is not read here" in result.err
+    assert files_in(Path("out")) == GOOD_OUTPUTS | {"really-png.png"}
 
 
 def test_output_that_cannot_be_written_is_a_failure_of_its_picture(run: Run, folder: Path) -> None:
@@ -475,7 +514,7 @@ def test_folder_run_killed_several_times_ends_as_one_that_was_not(run: Run, many
         for path in Path("out").glob("*.png"):
             assert pixels(path).shape == pixels(many / path.name).shape
     # Whether the signal met a write is chance; this is what it leaves then.
-    stale = Path("out") / f"{fastnst.images._PARTIAL_PREFIX}{process.pid}-0.partial"
+    stale = Path("out") / f"{atomic._PARTIAL_PREFIX}{process.pid}-0.partial"
     stale.touch()
     there = len(list(Path("out").glob("*.png")))
     result = run("stylize", many, "style.png", "-o", "out", *MODEL)
@@ -498,6 +537,16 @@ def test_interrupted_folder_run_exits_130_without_partial_files(many: Path, numb
         for path in Path("out").iterdir():
             assert pixels(path).shape == pixels(many / path.name).shape
     assert len(files_in(Path("out"))) < 60
+
+
+def test_interrupted_folder_run_lists_what_failed_before(many: Path) -> None:
+    (many / "00-bad.png").write_text("not a picture")
+    process = start_and_wait_for_outputs(many, 2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    first, last = err.splitlines()
+    assert first.startswith("fastnst: error: many/00-bad.png: not a picture") and last == "fastnst: interrupted"
 
 
 def test_interrupt_does_not_wait_for_a_busy_engine(work: Path) -> None:
@@ -632,6 +681,35 @@ sys.exit(main({list(arguments)!r}))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == f"fastnst: error: fastnst {arguments[0]} needs torch: pip install 'fastnst[{extra}]'\n"
+
+
+@pytest.mark.parametrize("chosen", [None, "ACTIVE"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("convert", "in.safetensors", "-o", "out.fnst", "--calibrate", "."),
+        ("train", "adain"),
+        ("evaluate", "adain-16x", "--content", ".", "--style", ".", "--weights", ".", "-o", "evaluation"),
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_threads_of_commands_with_torch_sleep_while_they_wait(arguments: tuple[str, ...], chosen: str | None) -> None:
+    """Spinning beside two others, `convert` was not done in 26 minutes; asleep in 10. OpenMP reads the variable as it loads."""
+    script = f"""
+import os, sys
+class NoTorch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            print(os.environ.get("OMP_WAIT_POLICY"))
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, NoTorch())
+from fastnst.cli import main
+sys.exit(main({list(arguments)!r}))
+"""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OMP_")}
+    environment |= {"OMP_WAIT_POLICY": chosen} if chosen else {}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stdout.split()) == (1, [chosen or "PASSIVE"])
 
 
 @pytest.mark.usefixtures("work")

@@ -28,13 +28,11 @@ from fastnst.convert.pair import Conv, Pair, engine_form, load_pair, phases_of
 from fastnst.convert.pictures import LONGEST, PICTURES, SHORT_SIDE, STRIDE, calibration_pairs, read_picture
 from fastnst.convert.quantisation import (
     SAMPLES,
+    Fit,
     Moments,
-    Stream,
     best_grid,
-    gather,
     grid_of,
     prove_safe,
-    quantise_layer,
     quantise_weights,
 )
 from fastnst.engine import Engine
@@ -215,7 +213,9 @@ def test_the_bias_makes_the_means_equal() -> None:
     real = torch.rand((1, 5, 32, 32), generator=generator) * 12.5 - 3.8
     q = (real / inputs.scale + inputs.zero).round().clamp(0, 255).to(torch.uint8)
     sums = float_sums(real, conv)
-    layer = quantise_layer(conv, gather([Stream(real, q)], [sums], conv, inputs), inputs, outputs)
+    fit = Fit(conv, inputs)
+    fit.add(q, sums)
+    layer = fit.layer(outputs)
     out = (simulate_layer(q, layer).double() - outputs.zero) * outputs.scale
     assert (out.mean((0, 2, 3)) - sums.mean((0, 2, 3))).abs().max() < 0.05 * outputs.scale
     assert (out - sums).square().mean().sqrt() < outputs.scale

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fastnst import Stylizer, cli
 from fastnst.evaluate import evaluate, report, timing
-from fastnst.evaluate.models import load_model, named
+from fastnst.evaluate.loading import load_model, named
 from fastnst.evaluate.networks import FloatModel
 from fastnst.evaluate.pictures import Pixels, load, pair_folders, read_testset, to_tensor
 from fastnst.evaluate.scoring import Scorer
@@ -224,8 +224,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.safetensors").write_text("not a model at all")
     with pytest.raises(ValueError, match="not a safetensors file"):
         load_model("t", tmp_path / "text.safetensors", 1, no_vgg)
-    (tmp_path / "model.onnx").touch()
-    with pytest.raises(ValueError, match="expected a shipped model's name"):
+    (tmp_path / "model.onnx").write_bytes(bytes(range(64)))
+    with pytest.raises(ValueError, match=r"model.onnx: is an ONNX graph, which fastnst does not read"):
         load_model("o", tmp_path / "model.onnx", 1, no_vgg)
     with pytest.raises(FileNotFoundError, match="no such model"):
         load_model("n", tmp_path / "absent.fnst", 1, no_vgg)

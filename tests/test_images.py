@@ -18,10 +18,12 @@ from PIL import Image, ImageCms
 
 from fastnst import images
 from fastnst.images import ImageError, Picture, open_picture, save_picture
+from fastnst.pictures import picture as limits
 
 Pixels = NDArray[np.uint8]
 LOSSLESS = ("png", "tiff", "bmp", "ppm")
 LOSSY = ("jpg", "webp")
+ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]  # ISO 15948, 8.2
 
 
 def rgb_of(picture: Picture) -> Pixels:
@@ -118,14 +120,14 @@ def test_deep_grey_is_scaled_and_rounded_not_clipped(tmp_path: Path, kind: str) 
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
-def test_deep_color_keeps_its_high_byte(tmp_path: Path, photos: dict[str, Pixels], suffix: str) -> None:
-    deep = photos["cat"][:20, :30].astype(np.uint16) * 256 + 99
+def test_deep_color_is_rounded_as_deep_grey_is(tmp_path: Path, photos: dict[str, Pixels], suffix: str) -> None:
+    deep = photos["cat"][:20, :30].astype(np.uint16) * 256 + 199
     path = tmp_path / f"deep.{suffix}"
     if suffix == "tiff":
         tifffile.imwrite(path, deep, photometric="rgb")
     else:
         path.write_bytes(png(30, 20, 16, 2, rows=b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)))
-    assert np.array_equal(rgb_of(open_picture(path)), photos["cat"][:20, :30])
+    assert np.array_equal(rgb_of(open_picture(path)), np.rint(deep / 257))
 
 
 @pytest.mark.parametrize("values", [[[-1, 5]], [[0, 70000]]])
@@ -225,6 +227,38 @@ def test_palette_with_a_transparent_entry(tmp_path: Path) -> None:
         picture = open_picture(tmp_path / name)
         assert rgb_of(picture).tolist() == [[[255, 0, 0], [0, 255, 0], [0, 0, 255]]]
         assert alpha_of(picture).tolist() == alpha
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+@pytest.mark.parametrize("color_type", [0, 2, 3])
+@pytest.mark.parametrize("interlaced", [False, True])
+def test_transparency_keys_of_every_color_and_depth(tmp_path: Path, depth: int, color_type: int, interlaced: bool) -> None:
+    if (color_type == 2 and depth < 8) or (color_type == 3 and depth > 8):
+        pytest.skip("not in the format")
+    top, channels = (1 << depth) - 1, 3 if color_type == 2 else 1
+    values = (np.arange(9 * 11 * channels).reshape(9, 11, channels) * 37) & top
+    key = values[3, 4].copy()
+    values[:, 7] = key
+    rows = b""
+    for y, x, down, across in ADAM7 if interlaced else [(0, 0, 1, 1)]:
+        part = values[y::down, x::across]
+        if part.size:
+            bits = (part.reshape(len(part), -1, 1) >> np.arange(depth - 1, -1, -1)) & 1
+            rows += b"".join(b"\0" + np.packbits(row.ravel()).tobytes() for row in bits.astype(np.uint8))
+    if color_type == 3:
+        palette = bytes(i * 50 % 256 for i in range(3 * (top + 1)))
+        extra = chunk(b"PLTE", palette) + chunk(b"tRNS", bytes(0 if i == key[0] else 255 for i in range(top + 1)))
+        shown = np.frombuffer(palette, np.uint8).reshape(-1, 3)[values[..., 0]]
+    else:
+        extra = chunk(b"tRNS", (key if channels == 3 else key[:1]).astype(">u2").tobytes())
+        shown = np.broadcast_to(np.rint(values * (255 / top)), (9, 11, 3))
+    data = bytearray(png(11, 9, depth, color_type, rows=rows, extra=extra))
+    data[28] = interlaced
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    (tmp_path / "key.png").write_bytes(data)
+    picture = open_picture(tmp_path / "key.png")
+    assert np.array_equal(alpha_of(picture) == 0, (values == key).all(axis=2))
+    assert np.array_equal(rgb_of(picture), shown)
 
 
 def test_one_color_marked_as_transparent(tmp_path: Path) -> None:
@@ -400,7 +434,66 @@ def test_other_kinds_of_file_are_refused(tmp_path: Path) -> None:
     Image.new("RGB", (4, 4)).save(tmp_path / "picture.gif")
     assert "not a picture in JPEG, PNG" in refusal(tmp_path / "text.png")
     assert "is a video" in refusal(tmp_path / "clip.mp4")
-    assert "not a picture in JPEG, PNG" in refusal(tmp_path / "picture.gif")
+    assert "is a GIF picture, which is not read here" in refusal(tmp_path / "picture.gif")
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "photo.jp2")
+    assert "is a JPEG 2000 picture, which is not read here" in refusal(tmp_path / "photo.jp2")
+    (tmp_path / "photo.cr3").write_bytes(b"\0\0\0\x18ftypcrx " + bytes(100))
+    assert "is a raw Canon picture, which is not read here" in refusal(tmp_path / "photo.cr3")
+
+
+def test_what_pillow_lacks_is_not_called_broken(tmp_path: Path) -> None:
+    Image.new("RGB", (16, 16), "red").save(tmp_path / "a.bmp")
+    data = bytearray((tmp_path / "a.bmp").read_bytes())
+    data[30:34] = struct.pack("<I", 4)  # compression: JPEG
+    (tmp_path / "a.bmp").write_bytes(data)
+    assert "a BMP of a kind that is not read here" in refusal(tmp_path / "a.bmp")
+
+
+@pytest.mark.parametrize(("suffix", "alike"), [("jfif", "jpg"), ("jpe", "jpg"), ("dib", "bmp")])
+def test_other_names_of_formats(tmp_path: Path, photos: dict[str, Pixels], suffix: str, alike: str) -> None:
+    for name in (suffix, alike):
+        save_picture(Picture(Image.fromarray(photos["cat"])), tmp_path / f"a.{name}")
+    assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"a.{alike}").read_bytes()
+    assert mean_error(rgb_of(open_picture(tmp_path / f"a.{suffix}")), photos["cat"]) < 3
+
+
+def test_a_dib_without_the_header_of_files(tmp_path: Path, photos: dict[str, Pixels]) -> None:
+    Image.fromarray(photos["cat"]).save(tmp_path / "a.dib")
+    assert not (tmp_path / "a.dib").read_bytes().startswith(b"BM")
+    assert np.array_equal(rgb_of(open_picture(tmp_path / "a.dib")), photos["cat"])
+
+
+def test_the_first_picture_of_an_mpo(tmp_path: Path, photos: dict[str, Pixels]) -> None:
+    first, second = Image.fromarray(photos["cat"]), Image.new("RGB", (30, 20), "lime")
+    first.save(tmp_path / "a.mpo", save_all=True, append_images=[second], quality=95)
+    assert mean_error(rgb_of(open_picture(tmp_path / "a.mpo")), photos["cat"]) < 3
+
+
+def test_avif_in_and_out(tmp_path: Path, photos: dict[str, Pixels]) -> None:
+    alpha = gradient_alpha(*photos["cat"].shape[:2])
+    Image.fromarray(np.dstack([photos["cat"], alpha])).save(tmp_path / "in.avif", quality=100, subsampling="4:4:4")
+    picture = open_picture(tmp_path / "in.avif")
+    assert mean_error(rgb_of(picture), photos["cat"]) < 3
+    assert np.array_equal(alpha_of(picture), alpha)
+    save_picture(picture, tmp_path / "out.avif")
+    assert mean_error(rgb_of(open_picture(tmp_path / "out.avif")), photos["cat"]) < 4
+
+
+def test_heic_and_its_orientation(tmp_path: Path, photos: dict[str, Pixels]) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="reads these: pip install 'fastnst[heif]'")
+    heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    Image.fromarray(photos["cat"]).save(tmp_path / "a.heic", format="HEIF", quality=95)
+    Image.fromarray(photos["cat"]).save(tmp_path / "turned.heic", format="HEIF", quality=95, exif=exif.tobytes())
+    assert mean_error(rgb_of(open_picture(tmp_path / "a.heic")), photos["cat"]) < 6
+    assert mean_error(rgb_of(open_picture(tmp_path / "turned.heic")), np.rot90(photos["cat"], -1)) < 6
+
+
+def test_heic_without_its_extra_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    assert "HEIC pictures need the extra heif: pip install 'fastnst[heif]'" in refusal(tmp_path / "a.heic")
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "bmp", "ppm"])
@@ -422,7 +515,7 @@ def test_too_many_pixels_are_refused_before_decoding(tmp_path: Path, size: tuple
 def test_damaged_bytes_give_a_picture_or_an_image_error(
     tmp_path: Path, photos: dict[str, Pixels], suffix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 10**6)  # damage that only makes the picture large would take its time
+    monkeypatch.setattr(limits, "MAX_PIXELS", 10**6)  # damage that only makes the picture large would take its time
     path = tmp_path / f"damaged.{suffix}"
     Image.fromarray(photos["cat"][:16, :16]).save(path)
     intact = path.read_bytes()

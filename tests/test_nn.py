@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastnst import nn, ops
+from fastnst import nn, ops, reference
 
 
 def features(*shape: int, seed: int = 0) -> Tensor:
@@ -47,6 +47,42 @@ def test_module_is_its_operation(module: torch.nn.Module, inputs: tuple[Any, ...
     torch.testing.assert_close(module(*inputs), wanted)
     torch.testing.assert_close(copy.deepcopy(module)(*inputs), wanted)
     assert shown in repr(module)
+
+
+CRD_WEIGHTS = {"w_d": 1.0, "w_a": 2.0}
+
+
+def test_published_spellings_of_rkd_are_taken() -> None:
+    wanted = ops.rkd_loss(*ITEMS, 1.0, 2.0)
+    for loss in (nn.RKDLoss(**CRD_WEIGHTS), nn.RKDLoss(1.0, 2.0), nn.RKDLoss(1.0, w_a=2.0)):
+        assert torch.equal(loss(*ITEMS), wanted)
+        assert (loss.w_d, loss.w_a) == (1.0, 2.0)
+    assert (nn.RKDLoss().w_d, nn.RKDLoss().w_a) == (25.0, 50.0)  # RepDistiller's
+    assert torch.equal(nn.RkdDistance()(*ITEMS), ops.rkd_distance_loss(*ITEMS))
+    assert torch.equal(nn.RKdAngle()(*ITEMS), ops.rkd_angle_loss(*ITEMS))
+    with pytest.raises(TypeError, match="distance_weight and w_d are the same weight"):
+        nn.RKDLoss(1.0, w_d=1.0)
+
+
+@pytest.mark.parametrize("shape", [(7,), (7, 6), (7, 2, 3), (7, 2, 3, 1), (7, 1, 2, 1, 3)])
+def test_the_published_class_flattens_every_rank(shape: tuple[int, ...]) -> None:
+    student, teacher = features(*shape), features(7, 4, 2, seed=1)
+    loss = nn.RKDLoss(**CRD_WEIGHTS)(student, teacher)
+    assert loss.shape == ()
+    torch.testing.assert_close(loss, ops.rkd_loss(student.view(7, -1), teacher.view(7, -1), 1.0, 2.0))
+
+
+def test_three_axes_are_sets_for_the_function() -> None:
+    student, teacher = features(3, 7, 6), features(3, 7, 4, seed=1)
+    losses = ops.rkd_loss(student, teacher)
+    assert losses.shape == (3,)
+    torch.testing.assert_close(losses[1], ops.rkd_loss(student[1], teacher[1]))
+
+
+@pytest.mark.parametrize("module", [ops, reference])
+def test_the_positional_order_of_mdistiller_is_refused(module: Any) -> None:
+    with pytest.raises(TypeError, match="expected two weights after student and teacher, got a bool"):
+        module.rkd_loss(*ITEMS, False, 1e-12)
 
 
 def test_perceptual_loss_runs_its_network_on_images() -> None:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from numpy_engine import Lcg
 from PIL import Image, ImageCms
 
-from fastnst.images import ImageError, open_picture
+from fastnst.images import ImageError, open_picture, to_srgb
+from fastnst.pictures.tiff_codecs import directory
 from fastnst.streams import Rows, open_rows, open_writer
-from fastnst.streams.tiff import _header
 
 Samples = NDArray[np.uint8]
 MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
@@ -28,10 +28,10 @@ def smooth(height: int, width: int, channels: int) -> Samples:
     return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))[..., :channels].copy()
 
 
-def read_all(rows: Rows, step: int, flat: bool = False) -> Samples:
+def read_all(rows: Rows, step: int) -> Samples:
     out = np.empty((rows.height, rows.width, 3), np.uint8)
     for top in range(0, rows.height, step):
-        (rows.read_flat if flat else rows.read)(top, out[top : top + step])
+        rows.read(top, out[top : top + step])
     return out
 
 
@@ -43,16 +43,23 @@ def opened(path: Path) -> Iterator[Rows]:
         yield rows
 
 
-def check_as_pillow(path: Path) -> None:
+def check_as_whole(path: Path) -> None:
     with opened(path) as rows:
         check_rows(rows, path)
 
 
 def check_rows(rows: Rows, path: Path) -> None:
+    """The rows are those of the picture when it is read whole, and of Pillow where that is not of 16 bits."""
     picture = open_picture(path)
+    with Image.open(path) as image:
+        if image.mode != "I;16":
+            theirs = to_srgb(image)
+            np.testing.assert_array_equal(np.asarray(picture.rgb), np.asarray(theirs.rgb))
+            assert (picture.alpha is None) == (theirs.alpha is None)
+            if picture.alpha is not None:
+                np.testing.assert_array_equal(np.asarray(picture.alpha), np.asarray(theirs.alpha))
     for step in (37, rows.height, 50):  # each begins at the first row again
         np.testing.assert_array_equal(read_all(rows, step), np.asarray(picture.rgb), str(path))
-    np.testing.assert_array_equal(read_all(rows, 41, flat=True), np.asarray(picture.flattened()), str(path))
     assert rows.alpha == (picture.alpha is not None)
     if picture.alpha is not None:
         seen = np.concatenate([np.asarray(part.alpha) for part in rows.pictures(3, 15)])
@@ -62,14 +69,14 @@ def check_rows(rows: Rows, path: Path) -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm", ".pam"])
 @pytest.mark.parametrize("profile", [False, True])
-def test_files_read_in_rows_are_those_that_pillow_reads(tmp_path: Path, mode: str, suffix: str, profile: bool) -> None:
+def test_rows_are_those_of_the_whole_picture_and_of_pillow(tmp_path: Path, mode: str, suffix: str, profile: bool) -> None:
     if (suffix == ".ppm" and "A" in mode) or (suffix in (".ppm", ".pam") and profile) or (suffix == ".pam" and "L" in mode):
         pytest.skip("not what is written in this format")
     path = tmp_path / f"picture{suffix}"
     options = {"icc_profile": lab_like_profile()} if profile else {}
     image = Image.fromarray(smooth(103, 151, 4)).convert(mode)
     image.save(path, **options)
-    check_as_pillow(path)
+    check_as_whole(path)
 
 
 def lab_like_profile() -> bytes:
@@ -111,28 +118,33 @@ def png(pixels: Samples, *extra: bytes, data: bytes | None = None) -> bytes:
 def test_every_filter_of_png(tmp_path: Path, channels: int) -> None:
     path = tmp_path / "all.png"
     path.write_bytes(png(smooth(64, 21, channels)))
-    check_as_pillow(path)
+    check_as_whole(path)
 
 
-def test_what_is_not_plain_is_left_to_pillow(tmp_path: Path) -> None:
+def test_what_is_not_upright_or_not_in_rows_is_decoded_whole(tmp_path: Path) -> None:
     image = Image.fromarray(smooth(20, 30, 4))
     turned = Image.Exif()
     turned[0x0112] = 6
     odd = {
-        "palette.png": (image.convert("P"), {}),
         "turned.png": (image, {"exif": turned.tobytes()}),
         "turned.tif": (image, {"exif": turned}),
-        "packed.tif": (image, {"compression": "tiff_lzw"}),
-        "deep.png": (Image.fromarray(np.zeros((4, 4), np.uint16)), {}),
         "photo.jpg": (image.convert("RGB"), {}),
     }
     for name, (picture, options) in odd.items():
         picture.save(tmp_path / name, **options)
         assert open_rows(tmp_path / name) is None, name
+    rows = {
+        "palette.png": (image.convert("P"), {}),
+        "packed.tif": (image, {"compression": "tiff_lzw"}),
+        "deep.png": (Image.fromarray(np.zeros((4, 4), np.uint16)), {}),
+    }
+    for name, (picture, options) in rows.items():
+        picture.save(tmp_path / name, **options)
+        check_as_whole(tmp_path / name)
     upright = Image.Exif()
     upright[0x0112] = 1
     image.save(tmp_path / "upright.png", exif=upright.tobytes())
-    check_as_pillow(tmp_path / "upright.png")
+    check_as_whole(tmp_path / "upright.png")
 
 
 @pytest.mark.parametrize("big", [False, True])
@@ -144,11 +156,11 @@ def test_tiled_tiff(tmp_path: Path, big: bool) -> None:
     data = [blocks[y : y + 32, x : x + 48].tobytes() for y in range(0, down * 32, 32) for x in range(0, across * 48, 48)]
     tags = {256: [90], 257: [70], 258: [8, 8, 8], 259: [1], 262: [2], 277: [3], 284: [1], 322: [tile[1]], 323: [tile[0]]}
     tags |= {324: [0] * len(data), 325: [len(data[0])] * len(data)}
-    start = len(_header(tags, big))
+    start = len(directory(tags, big))
     tags[324] = [start + index * len(data[0]) for index in range(len(data))]
     path = tmp_path / "tiled.tif"
-    path.write_bytes(_header(tags, big) + b"".join(data))
-    check_as_pillow(path)
+    path.write_bytes(directory(tags, big) + b"".join(data))
+    check_as_whole(path)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".ppm", ".pam"])
@@ -232,6 +244,6 @@ def test_an_offset_beyond_any_file_is_one_line(tmp_path: Path) -> None:
     pixels = smooth(20, 30, 3)
     tags = {256: [30], 257: [20], 258: [8, 8, 8], 259: [1], 262: [2], 273: [2**63 + 1], 277: [3], 278: [20], 279: [1800]}
     path = tmp_path / "far.tif"
-    path.write_bytes(_header(tags, True) + pixels.tobytes())
+    path.write_bytes(directory(tags, True) + pixels.tobytes())
     with pytest.raises(ImageError, match=r"far.tif: broken picture: the file is cut short"):
         read_file(path)

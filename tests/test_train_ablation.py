@@ -71,7 +71,7 @@ def test_scores_by_their_definitions() -> None:
     [
         ({"variants": "both,other"}, "variants: expected some of both, embedding, .* got other"),
         ({"stage": 1}, "variants: decoder: the decoder of stage 1 is one layer"),
-        ({"seeds": 0}, "seeds and pairs: expected at least 1"),
+        ({"seeds": 0}, "seeds: expected at least 1, got 0"),
     ],
 )
 def test_settings_that_cannot_be_meant(settings: dict[str, object], message: str) -> None:
@@ -79,8 +79,9 @@ def test_settings_that_cannot_be_meant(settings: dict[str, object], message: str
         ablation.AblationSettings(**settings)  # type: ignore[arg-type]
 
 
-def test_missing_inputs_get_one_line(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="teacher: expected the big decoder of this stage"):
+def test_missing_inputs_get_one_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
         run(ablation, data, tmp_path, **STEPS)
+    assert "--teacher is required: the big decoder of stage " in capsys.readouterr().err
     with pytest.raises(ValueError, match="content: 2 pictures, expected 3"):
         run(ablation, data, tmp_path, **{**STEPS, "pairs": 3}, teacher=data / "big.safetensors")

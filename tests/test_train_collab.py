@@ -79,9 +79,10 @@ def test_each_loss_works_alone(weights: dict[str, float], terms: set[str], data:
     assert {"encoder.conv1_1.weight", "heads.conv1_1.weight"} <= grads
 
 
-def test_collab_needs_its_teacher(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="teacher: the collaboration loss needs the big decoder"):
+def test_collab_needs_its_teacher(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
         run(collab, data, tmp_path, **SMALL, stage=1)
+    assert "--teacher is required: the losses need the big decoder of stage 1" in capsys.readouterr().err
 
 
 @torch.no_grad()

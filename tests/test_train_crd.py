@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fastnst.networks.perceptual import VGG16_LAYERS, PerceptualNetwork
-from fastnst.train import crd
+from fastnst.train import crd, crd_weights
 from fastnst.train.checkpoints import save_checkpoint
 from fastnst.train.crd_settings import CrdSettings
 from fastnst.train.gan_losses import deceives, passes
@@ -52,11 +52,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             parts = [pixels[40 * i : 40 * i + 40, :40] for pixels in photographs.values()]
             Image.fromarray(np.concatenate(parts, 1)).save(folder / "paired" / split / f"{i}.png")
     (folder / "weights").mkdir()
-    inception_file.write(folder / "weights" / crd.INCEPTION_FILE)
+    inception_file.write(folder / "weights" / crd_weights.INCEPTION_FILE)
     torch.manual_seed(0)
     vgg16 = {f"{name}.weight": torch.randn(b, a, 3, 3) / (3 * a**0.5) for name, (a, b) in VGG16_LAYERS.items()}
     vgg16 |= {f"{name}.bias": torch.zeros(b) for name, (_, b) in VGG16_LAYERS.items()}
-    save_file(vgg16, folder / "weights" / crd.VGG16_FILE)
+    save_file(vgg16, folder / "weights" / crd_weights.VGG16_FILE)
     return folder
 
 
@@ -377,7 +377,7 @@ def test_held_out_pictures_train_nothing(data: Path, tmp_path: Path) -> None:
 
 def test_deeper_levels_are_vgg19s(tmp_path: Path, data: Path) -> None:
     save_file(as_file(random_vgg19(5), "caffe"), tmp_path / "vgg19.safetensors")
-    network = PerceptualNetwork(data / "weights" / crd.VGG16_FILE, tmp_path / "vgg19.safetensors")
+    network = PerceptualNetwork(data / "weights" / crd_weights.VGG16_FILE, tmp_path / "vgg19.safetensors")
     image = torch.rand(1, 3, 32, 32) * 2 - 1
     levels = network(image)
     assert [tuple(level.shape[1:]) for level in levels] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
@@ -394,7 +394,7 @@ def test_deeper_levels_are_vgg19s(tmp_path: Path, data: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda _: given("pared"), "task: expected unpaired, paired, got 'pared'"),
+        (lambda _: given("pared"), "task: expected unpaired or paired, got 'pared'"),
         (
             lambda _: given("unpaired", granularities="row,diagonal"),
             "granularities: expected some of row, column, patch, got diag",
@@ -403,9 +403,9 @@ def test_deeper_levels_are_vgg19s(tmp_path: Path, data: Path) -> None:
         (lambda _: given("unpaired", perceptual_levels=3), "perceptual_levels: expected 2 or 4, got 3"),
         (lambda _: given("unpaired", as_published=True, direction="BtoA"), "as_published: the published code keeps no teacher"),
         (lambda _: given("paired", teacher="last.safetensors", distil=False), "teacher: it is that of a student"),
-        (lambda _: given("unpaired", interval=0), "interval: at least 1"),
+        (lambda _: given("unpaired", interval=0), "interval: expected at least 1"),
         (lambda data: started(data, data, "unpaired", held_out=4), "held_out: .* has too few pictures to set 4 aside"),
-        (lambda data: started(data, data, "unpaired", pictures=""), "pictures: expected a folder in DATA"),
+        (lambda data: started(data, data, "unpaired", pictures=""), "--pictures is required: the folder in DATA"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(call: Callable[[Path], object], message: str, data: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from random_vgg import as_file, random_vgg19
-from recipe_runs import SMALL, run, write_data
+from recipe_runs import SMALL, multiplies_bfloat16, run, write_data
 from safetensors.torch import load_file
 
 from fastnst.cli.commands import RECIPES as COMMANDS
@@ -38,8 +38,20 @@ CONFIGS = Path(adain.__file__).parent / "recipes"
 ADAIN = {**SMALL, "finish_batch": 2, "finish_size": 40, "pool": 16, "distil_steps": 2, "style_steps": 2, "finish_steps": 2}
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "native"),
+    [
+        ("flags : fpu avx512f avx512_bf16 pku\n", True),
+        ("flags : avx2 avx512bw\n", False),
+        ("Features : asimd bf16\n", True),
+    ],
+)
+def test_runs_are_in_bfloat16_where_the_processor_multiplies_it(cpuinfo: str, native: bool) -> None:
+    assert multiplies_bfloat16(cpuinfo) is native
+
+
 def test_decoder_undoes_vgg(data: Path, tmp_path: Path) -> None:
-    final = run(decoder, data, tmp_path, **SMALL, stage=3, steps=3)
+    final = run(decoder, data, tmp_path, **SMALL, stage=3, steps=3, precision="bfloat16")
     assert {name: value.shape[1] for name, value in final.items() if name.endswith("weight")} == {
         f"decoder.{name}.weight": width for name, width in zip(ALL_LAYERS, VGG19[:5], strict=False)
     }
@@ -47,7 +59,7 @@ def test_decoder_undoes_vgg(data: Path, tmp_path: Path) -> None:
 
 
 def test_adain_leaves_a_pair_to_convert(data: Path, tmp_path: Path) -> None:
-    run(adain, data, tmp_path, **ADAIN)
+    run(adain, data, tmp_path, **ADAIN, precision="bfloat16")
     assert load_pair(tmp_path / "final.safetensors").widths == list(WIDTHS["16x"])
 
 

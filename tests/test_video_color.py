@@ -12,8 +12,11 @@ from fastnst.video.color import SUBSAMPLING, Coding, usual_matrix
 
 PARTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 CODINGS = [
-    Coding(subsampling, centred, matrix, full)
-    for subsampling, centred, matrix, full in itertools.product(SUBSAMPLING, (False, True), PARTS, (False, True))
+    Coding(subsampling, centred, matrix, full, top)
+    for subsampling, centred, matrix, full, top in itertools.product(
+        SUBSAMPLING, (False, True), PARTS, (False, True), (False, True)
+    )
+    if subsampling == "420" or not top
 ]
 SIZES = [(6, 8), (5, 7), (1, 1), (1, 6), (7, 1), (2, 3)]
 
@@ -43,7 +46,7 @@ def to_rgb_by_the_standard(coding: Coding, planes: Planes, height: int, width: i
     y = (planes[0] - float(zero)) / luma
     if len(planes) == 1:
         return np.repeat(255 * y[..., None], 3, 2)
-    whole = [between((plane - 128.0) / chroma, 0, down, height, True) for plane in planes[1:]]
+    whole = [between((plane - 128.0) / chroma, 0, down, height, not coding.top) for plane in planes[1:]]
     cb, cr = (between(plane, 1, across, width, coding.centred) for plane in whole)
     r, b = y + 2 * (1 - red) * cr, y + 2 * (1 - blue) * cb
     return 255 * np.stack((r, (y - red * r - blue * b) / (1 - red - blue), b), 2)
@@ -58,11 +61,11 @@ def from_rgb_by_the_standard(coding: Coding, pixels: NDArray[np.uint8]) -> list[
         return colors @ np.array([red, 1 - red - blue, blue])
 
     rows, columns = -(-pixels.shape[0] // down), -(-pixels.shape[1] // across)
-    padded = np.pad(pixels / 255.0, ((0, 2), (2, 2), (0, 0)), "edge")
+    padded = np.pad(pixels / 255.0, ((2, 2), (2, 2), (0, 0)), "edge")
     weights = {(1, True): [0, 1, 0], (1, False): [0, 1, 0], (2, True): [0, 0.5, 0.5], (2, False): [0.25, 0.5, 0.25]}
-    left = 2 + across * np.arange(columns)
+    left, above = 2 + across * np.arange(columns), 2 + down * np.arange(rows)
     mean = sum(w * padded[:, left + k - 1] for k, w in enumerate(weights[across, coding.centred]))
-    mean = sum(mean[down * np.arange(rows) + k] for k in range(down)) / down
+    mean = sum(w * mean[above + k - 1] for k, w in enumerate(weights[down, not coding.top]))
     y = light(mean)
     cb, cr = (mean[..., 2] - y) / (2 * (1 - blue)), (mean[..., 0] - y) / (2 * (1 - red))
     return [zero + luma * light(pixels / 255.0), 128 + chroma * cb, 128 + chroma * cr]

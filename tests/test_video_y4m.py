@@ -14,7 +14,7 @@ from clips import moving_square, y4m_bytes, y4m_format
 from fastnst.video.color import SUBSAMPLING, Coding
 from fastnst.video.frames import VideoError
 from fastnst.video.parts import Parts
-from fastnst.video.y4m import Y4mSource, Y4mTarget, output_format, parse_header
+from fastnst.video.y4m import Y4mSource, Y4mTarget, header, output_format, parse_header
 
 
 class Pipe(io.BytesIO):
@@ -38,6 +38,7 @@ def source(data: bytes) -> Y4mSource:
         (" C420", Coding("420", True, "bt601")),
         (" C420jpeg XCOLORRANGE=FULL", Coding("420", True, "bt601", full=True)),
         (" C420mpeg2 XYSCSS=420MPEG2 XCOLORRANGE=LIMITED", Coding("420", False, "bt601")),
+        (" C420paldv XYSCSS=420PALDV", Coding("420", False, "bt601", top=True)),
         (" C422", Coding("422", False, "bt601")),
         (" C444", Coding("444", False, "bt601")),
         (" Cmono", Coding("mono", False, "bt601")),
@@ -93,6 +94,12 @@ def test_frames_are_read_as_they_were_written(subsampling: str) -> None:
     for frame, picture in zip(frames, pictures, strict=True):
         planes = video.coding.from_rgb(picture)[: len(frame.planes)]
         assert all(np.array_equal(a, b) for a, b in zip(frame.planes, planes, strict=True))
+
+
+@pytest.mark.parametrize("chroma", ["420jpeg", "420mpeg2", "420paldv", "422", "444"])
+def test_the_output_is_of_the_same_kind(chroma: str) -> None:
+    video = parse_header(f"YUV4MPEG2 W64 H48 F25:1 C{chroma}\n")
+    assert f" C{chroma} " in header(output_format(video, 32, 24)).decode()
 
 
 def test_tags_of_a_frame_are_passed_over() -> None:

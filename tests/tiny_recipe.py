@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from fastnst.train.limits import AT_LEAST_0, setting
 from fastnst.train.loop import train
 from fastnst.train.settings import Phase, Place, Settings, parse
 from fastnst.train.world import World, joined
@@ -17,10 +18,10 @@ from fastnst.train.world import World, joined
 
 @dataclass(frozen=True)
 class TinySettings(Settings):
-    first: int = 5
-    second: int = 7
+    first: int = setting(5, "steps of the first phase", AT_LEAST_0, may_change=True)
+    second: int = setting(7, "steps of the second phase", AT_LEAST_0, may_change=True)
     batch: int = 4
-    dies_at: int = -1
+    dies_at: int = setting(-1, "batch at which the process kills itself", may_change=True)
 
 
 class TinyRecipe:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -27,12 +27,14 @@ from fastnst.metrics.pictures import psnr
 from fastnst.metrics.style import gram_matrices, style_distances
 from fastnst.networks.vgg import Encoder
 
+from .checkpoints import load_checkpoint
 from .collab import CollabRecipe, CollabSettings
 from .command import start
-from .data import SUFFIXES, as_tensor, to_float
+from .data import as_tensor, opened, picture_files, to_float
+from .limits import AT_LEAST_1, CROP, setting
 from .loop import train
 from .scoring import scoring_vgg
-from .settings import Place
+from .settings import Place, same_run
 from .student import student_from, teacher_from
 from .world import World
 
@@ -60,10 +62,10 @@ Network = Callable[[Tensor], Tensor]
 class AblationSettings(CollabSettings):
     """What decides the result: ``collab``'s settings serve every variant, but for what it changes."""
 
-    variants: str = field(default=",".join(VARIANTS), metadata={"help": "some of these, separated by commas"})
-    seeds: int = field(default=1, metadata={"help": "runs of each variant, from --seed on"})
-    pairs: int = field(default=12, metadata={"help": "test pictures of each kind"})
-    test_size: int = field(default=256, metadata={"help": "side of the test pictures' centre in pixels"})
+    variants: str = setting(",".join(VARIANTS), "some of these, separated by commas")
+    seeds: int = setting(1, "runs of each variant, from --seed on", AT_LEAST_1)
+    pairs: int = setting(12, "test pictures of each kind", AT_LEAST_1)
+    test_size: int = setting(256, "side of the test pictures' centre in pixels", CROP)
     encoder_steps: int = 1000
     decoder_steps: int = 1000
 
@@ -79,8 +81,9 @@ class AblationSettings(CollabSettings):
             raise ValueError(f"variants: expected some of {', '.join(VARIANTS)}, got {', '.join(sorted(unknown))}")
         if "decoder" in self.names and self.stage == 1:
             raise ValueError("variants: decoder: the decoder of stage 1 is one layer, it has no blocks to embed")
-        if self.seeds < 1 or self.pairs < 1:
-            raise ValueError("seeds and pairs: expected at least 1")
+
+    def lacking(self) -> dict[str, str]:
+        return {} if self.teacher else {"teacher": f"the big decoder of stage {self.stage}, of recipe decoder or WCT's own"}
 
     @property
     def names(self) -> list[str]:
@@ -113,10 +116,10 @@ def held_out(folder: Path, count: int, side: int) -> list[Tensor]:
         OSError: no such folder, or a picture cannot be read.
         ValueError: it holds too few pictures.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    paths = picture_files(folder)
     if len(paths) < count:
         raise ValueError(f"{folder}: {len(paths)} pictures, expected {count}")
-    pictures = (Image.open(path).convert("RGB") for path in paths[:count])
+    pictures = map(opened, paths[:count])
     return [to_float(as_tensor(ImageOps.fit(x, (side, side), Image.Resampling.BICUBIC))[None]) for x in pictures]
 
 
@@ -139,8 +142,7 @@ def run(settings: AblationSettings, place: Place, world: World) -> None:
     Raises:
         OSError, ValueError: a file is missing or is not what it should be.
     """
-    if not settings.teacher:
-        raise ValueError("teacher: expected the big decoder of this stage (recipe decoder, or WCT's own)")
+    settings.require()
     folders = place.data / "test" / "content", place.data / "test" / "style"
     contents, styles = (held_out(folder, settings.pairs, settings.test_size) for folder in folders)
     vgg = scoring_vgg(settings, place, settings.stage)
@@ -150,7 +152,9 @@ def run(settings: AblationSettings, place: Place, world: World) -> None:
             out = place.out / f"{variant}-{seed}"
             mine, there = settings.of(variant, seed), replace(place, out=out)
             final = out / "final.safetensors"
-            if not final.exists():
+            if final.exists():
+                same_run(out, mine, load_checkpoint(final)[1]["settings"])
+            else:
                 train(CollabRecipe(mine, there, world), mine, there, world)
             student = student_from(final, settings.stage, relu_heads=False, decoder_heads=False).eval()
             scores.setdefault(variant, []).append(score(vgg, student.encoder, student.decoder, contents, styles))

@@ -16,7 +16,7 @@ renewed slowly, and paired anew at every step, which halves the cost of a step.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,7 @@ from fastnst.networks.wct import load_published_decoder
 from .command import start
 from .data import CropSource, to_float
 from .decoder import channels_last, initialise, load_part
+from .limits import ABOVE_0, AT_LEAST_0, AT_LEAST_1, CROP, SHARE, Words, setting
 from .loop import train
 from .pool import FeaturePool, Statistics
 from .scoring import ScoredSettings, scoring_vgg
@@ -48,37 +49,31 @@ ENCODERS = ("vgg", "mobilenet")
 class AdainSettings(ScoredSettings):
     """What decides the result."""
 
-    widths: str = field(default="16x", metadata={"help": " or ".join(WIDTHS) + ", or start: those of that file"})
-    encoder: str = field(default="vgg", metadata={"help": " or ".join(ENCODERS) + ": its shape; the decoder is VGG's mirror"})
-    start: str = field(
-        default="", metadata={"help": "safetensors file with decoder.*, and encoder.* unless original, to start from"}
-    )
-    wct_decoder: bool = field(
-        default=False, metadata={"help": "start the last layers of an original decoder from WCT's of stage 3"}
-    )
-    distil_steps: int = 900
-    style_steps: int = 2700
-    finish_steps: int = 6000
-    batch: int = 8
-    size: int = 128
-    finish_batch: int = 4
-    finish_size: int = 256
-    content_weight: float = 10.0
-    style_weight: float = 10.0
-    embedding_weight: float = 10.0
-    perceptual_weight: float = 1.0
-    pixel_weight: float = 10.0
-    range_weight: float = field(default=50.0, metadata={"help": "of values beyond 0..1"})
-    palette: float = field(default=1.0, metadata={"help": "strength of the palette step that follows the decoder, 0 to 1"})
-    color_weight: float = field(
-        default=10.0, metadata={"help": "of the decoder's own colours, before the palette step, from the style's"}
-    )
-    stability_weight: float = field(default=300.0, metadata={"help": "of what changes between two frames of a video"})
-    zoom_low: float = 0.95
-    zoom_high: float = 1.15
-    pool: int = field(default=1024, metadata={"help": "crops kept with their targets, at the first size"})
-    renewed: float = field(default=1.0, metadata={"help": "crops of each kind renewed per step"})
-    held_out: int = field(default=24, metadata={"help": "pictures of each kind that are kept for validation, at most a tenth"})
+    widths: str = setting("16x", " or ".join(WIDTHS) + ", or start: those of that file", Words((*WIDTHS, "start")))
+    encoder: str = setting("vgg", " or ".join(ENCODERS) + ": its shape; the decoder is VGG's mirror", Words(ENCODERS))
+    start: str = setting("", "safetensors file with decoder.*, and encoder.* unless original, to start from")
+    wct_decoder: bool = setting(False, "start the last layers of an original decoder from WCT's of stage 3")
+    distil_steps: int = setting(900, "steps of the first phase", AT_LEAST_0, may_change=True)
+    style_steps: int = setting(2700, "steps of the second phase, on small crops", AT_LEAST_0, may_change=True)
+    finish_steps: int = setting(6000, "steps of the last phase, on large crops", AT_LEAST_0, may_change=True)
+    batch: int = setting(8, "crops of each step, in the last phase finish_batch", AT_LEAST_1)
+    size: int = setting(128, "side of the crops in pixels, in the last phase finish_size", CROP)
+    finish_batch: int = setting(4, "crops of each step of the last phase", AT_LEAST_1)
+    finish_size: int = setting(256, "side of the last phase's crops in pixels", CROP)
+    content_weight: float = setting(10.0, "of the content loss", AT_LEAST_0)
+    style_weight: float = setting(10.0, "of the style loss", AT_LEAST_0)
+    embedding_weight: float = setting(10.0, "of the linear embeddings in the first phase", AT_LEAST_0)
+    perceptual_weight: float = setting(1.0, "of VGG-19's features of rebuilt photographs in the first phase", AT_LEAST_0)
+    pixel_weight: float = setting(10.0, "of their pixels", AT_LEAST_0)
+    range_weight: float = setting(50.0, "of values beyond 0..1", AT_LEAST_0)
+    palette: float = setting(1.0, "strength of the palette step that follows the decoder", SHARE)
+    color_weight: float = setting(10.0, "of the decoder's own colours, before the palette step, from the style's", AT_LEAST_0)
+    stability_weight: float = setting(300.0, "of what changes between two frames of a video", AT_LEAST_0)
+    zoom_low: float = setting(0.95, "least magnification of the crops", ABOVE_0)
+    zoom_high: float = setting(1.15, "largest magnification of the crops", ABOVE_0)
+    pool: int = setting(1024, "crops kept with their targets, at the first size", AT_LEAST_1)
+    renewed: float = setting(1.0, "crops of each kind renewed per step", AT_LEAST_0)
+    held_out: int = setting(24, "pictures of each kind that are kept for validation, at most a tenth", AT_LEAST_0)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant.
@@ -87,14 +82,15 @@ class AdainSettings(ScoredSettings):
             ValueError: one line.
         """
         super().__post_init__()
-        if self.widths not in {*WIDTHS, "start"}:
-            raise ValueError(f"widths: expected {', '.join(WIDTHS)} or start, got {self.widths!r}")
-        if self.encoder not in ENCODERS:
-            raise ValueError(f"encoder: expected {' or '.join(ENCODERS)}, got {self.encoder!r}")
         if self.wct_decoder and self.widths != "original":
             raise ValueError("wct_decoder: it has the original widths")
         if self.size % 8 or self.finish_size % 8:
             raise ValueError("size and finish_size: expected multiples of 8")
+        if self.zoom_low > self.zoom_high:
+            raise ValueError(f"zoom_low: expected at most zoom_high, {self.zoom_high:g}, got {self.zoom_low:g}")
+
+    def lacking(self) -> dict[str, str]:
+        return {"start": "the file that --widths start takes them from"} if self.widths == "start" and not self.start else {}
 
 
 class Pair(nn.Module):
@@ -156,6 +152,7 @@ class AdainRecipe:
     name = "adain"
 
     def __init__(self, settings: AdainSettings, place: Place, world: World) -> None:
+        settings.require()
         self.settings, self.world = settings, world
         self.vgg = scoring_vgg(settings, place)
         channels_last(self.vgg, world)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
 from fastnst.images import atomic_output, remove_stale_partials
+from fastnst.networks.weights import opened
 
 
 class CheckpointError(ValueError):
@@ -37,11 +37,12 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         CheckpointError: it is something else, or a single bit of it has changed.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with opened(path) as file:
             names = file.keys()
             tensors, metadata = {name: file.get_tensor(name) for name in names}, file.metadata()
-    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: {error}") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        told = str(error)
+        raise CheckpointError(told if told.startswith(str(path)) else f"{path}: {told}") from None
     metadata = metadata or {}
     if "sha256" not in metadata:
         raise CheckpointError(f"{path}: has no checksum: not a checkpoint, or one of an earlier version")

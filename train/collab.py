@@ -11,7 +11,7 @@ What the paper compares it with are settings: one loss alone (the other's weight
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from fastnst.networks.vgg import Decoder
 from .command import start
 from .data import CropSource, to_float
 from .decoder import channels_last, reconstruction
+from .limits import AT_LEAST_0, AT_LEAST_1, CROP, STAGE, Words, setting
 from .loop import train
 from .scoring import ScoredSettings, scoring_vgg
 from .settings import Phase, Place
@@ -37,29 +38,29 @@ NORMALISED_ON = 32
 class CollabSettings(ScoredSettings):
     """What decides the result."""
 
-    stage: int = field(default=4, metadata={"help": "1 to 5"})
-    teacher: str = field(default="", metadata={"help": "file with this stage's big decoder: of recipe decoder, or WCT's own"})
-    start: str = field(default="", metadata={"help": "file with encoder.* (decoder.*, heads.*) to go on from, of any widths"})
-    initial: str = field(
-        default="pruned",
-        metadata={"help": "without a start: pruned (VGG-19's filters of largest L1 norm, as published) or random"},
+    stage: int = setting(4, "1 to 5: the encoder ends with relu{stage}_1", STAGE)
+    teacher: str = setting("", "file with this stage's big decoder: of recipe decoder, or WCT's own")
+    start: str = setting("", "file with encoder.* (decoder.*, heads.*) to go on from, of any widths")
+    initial: str = setting(
+        "pruned", "without a start: pruned (VGG-19's filters of largest L1 norm, as published) or random", Words(INITIAL)
     )
-    encoder_steps: int = field(default=3000, metadata={"help": "0: the encoder stays as it starts"})
-    decoder_steps: int = 3000
-    batch: int = 8
-    size: int = 128
-    embedding_weight: float = field(default=10.0, metadata={"help": "0: collaboration loss alone"})
-    pixel_weight: float = field(default=1.0, metadata={"help": "of the big decoder's picture; both 0: embedding alone"})
-    perceptual_weight: float = 1.0
-    relu_heads: bool = field(default=False, metadata={"help": "a ReLU behind the embeddings"})
-    decoder_pixel_weight: float = 1.0
-    decoder_perceptual_weight: float = field(default=0.01, metadata={"help": "the authors' command line; the paper says 1"})
-    decoder_embedding_weight: float = field(
-        default=0.0, metadata={"help": "of the small decoder's blocks, lifted, in the big one's; the authors found it harmful"}
+    encoder_steps: int = setting(3000, "0: the encoder stays as it starts", AT_LEAST_0, may_change=True)
+    decoder_steps: int = setting(3000, "how long the small decoder is trained", AT_LEAST_0, may_change=True)
+    batch: int = setting(8, "crops of each step", AT_LEAST_1)
+    size: int = setting(128, "side of the crops in pixels", CROP)
+    embedding_weight: float = setting(10.0, "of the encoder's linear embeddings; 0: collaboration loss alone", AT_LEAST_0)
+    pixel_weight: float = setting(1.0, "of the big decoder's picture; this and the next both 0: embedding alone", AT_LEAST_0)
+    perceptual_weight: float = setting(1.0, "of VGG-19's features of that picture", AT_LEAST_0)
+    relu_heads: bool = setting(False, "a ReLU behind the embeddings")
+    decoder_pixel_weight: float = setting(1.0, "of the small decoder's picture", AT_LEAST_0)
+    decoder_perceptual_weight: float = setting(
+        0.01, "of its VGG-19 features: the authors' command line; the paper says 1", AT_LEAST_0
     )
-    decoder_style_weight: float = field(
-        default=0.0,
-        metadata={"help": "of the Gram matrices of what the decoder makes of stylized features; not published"},
+    decoder_embedding_weight: float = setting(
+        0.0, "of the small decoder's blocks, lifted, in the big one's; the authors found it harmful", AT_LEAST_0
+    )
+    decoder_style_weight: float = setting(
+        0.0, "of the Gram matrices of what the decoder makes of stylized features; not published", AT_LEAST_0
     )
 
     def __post_init__(self) -> None:
@@ -69,12 +70,15 @@ class CollabSettings(ScoredSettings):
             ValueError: one line.
         """
         super().__post_init__()
-        if self.initial not in INITIAL:
-            raise ValueError(f"initial: expected {' or '.join(INITIAL)}, got {self.initial!r}")
         if self.encoder_steps and not (self.embedding_weight or self.collaborates):
             raise ValueError("embedding_weight, pixel_weight and perceptual_weight: all 0, nothing teaches the encoder")
         if self.decoder_embedding_weight and self.stage == 1:
             raise ValueError("decoder_embedding_weight: the decoder of stage 1 is one layer, it has no blocks to embed")
+
+    def lacking(self) -> dict[str, str]:
+        if not self.needs_teacher or self.teacher:
+            return {}
+        return {"teacher": f"the losses need the big decoder of stage {self.stage}, of recipe decoder or WCT's own"}
 
     @property
     def collaborates(self) -> bool:
@@ -94,8 +98,7 @@ class CollabRecipe:
 
     def __init__(self, settings: CollabSettings, place: Place, world: World) -> None:
         self.settings, self.world = settings, world
-        if settings.needs_teacher and not settings.teacher:
-            raise ValueError("teacher: the collaboration loss needs the big decoder of this stage (recipe decoder)")
+        settings.require()
         self.vgg = scoring_vgg(settings, place, settings.stage)
         self.teacher: Decoder | None = teacher_from(settings.teacher, settings.stage) if settings.needs_teacher else None
         self.crops = CropSource(place.data / "content-train", settings.size, (0.9, 1.2), settings.seed)

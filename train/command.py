@@ -16,6 +16,7 @@ def start(
     defaults: SettingsT,
     run: Callable[[SettingsT, Place, World], object],
     argv: Sequence[str] | None,
+    epilog: str = "",
 ) -> None:
     """Parse ``argv``, ``sys.argv`` by default, join the other processes, and ``run``.
 
@@ -23,8 +24,9 @@ def start(
         recipe: its name.
         description: a module's text, whose first line is shown.
         defaults: of the settings.
+        epilog: what ``--help`` says below them.
     """
-    settings, place = parse(recipe, (description or "").splitlines()[0], defaults, argv)
+    settings, place = parse(recipe, (description or "").splitlines()[0], defaults, argv, epilog)
     if place.threads:
         torch.set_num_threads(place.threads)
     with joined(place.device) as world:

@@ -26,6 +26,7 @@ from .command import start
 from .crd_quality import write_quality
 from .crd_settings import CrdSettings, schedule
 from .crd_teacher import load_teacher
+from .crd_weights import EPILOG, INCEPTION_FILE, VGG16_FILE, files_of, require_files
 from .distillation import Adaptors, StudentLoss
 from .gan_losses import Step, cycle_step, deceives, paired_step, passes, sum_of, tells_apart
 from .image_pool import ImagePool
@@ -35,9 +36,6 @@ from .scoring import VGG_FILE
 from .settings import Phase, Place
 from .translation import Pictures
 from .world import World
-
-VGG16_FILE = "vgg16_relu2_2_partial_f16.safetensors"
-INCEPTION_FILE = "inception2015_fid_to_mixed7a_f16.safetensors"
 
 
 class Best(nn.Module):
@@ -62,8 +60,7 @@ class CrdRecipe:
     name = "crd"
 
     def __init__(self, settings: CrdSettings, place: Place, world: World) -> None:
-        if not settings.pictures:
-            raise ValueError("pictures: expected a folder in DATA with the pictures of both domains")
+        settings.require()
         self.settings, self.world = settings, world
         self.weights = place.data / "weights"
         self.pictures_of = Pictures(place.data / settings.pictures, settings)
@@ -103,8 +100,9 @@ class CrdRecipe:
         if not settings.together:
             networks["best"] = self.best = Best(teacher, self.judges["B"])
         network = None
-        if settings.perceptual_weight and (settings.style_weight or settings.feature_weight):
-            deep = self.weights / VGG_FILE if settings.perceptual_levels == 4 else None
+        needed = files_of(settings)
+        if VGG16_FILE in needed:
+            deep = self.weights / VGG_FILE if VGG_FILE in needed else None
             network = PerceptualNetwork(self.weights / VGG16_FILE, deep).to(self.world.device)
         as_published_pairs = settings.as_published and settings.task == "paired"
         self.compare = StudentLoss(settings.student_weights(), network, adaptors, as_published_pairs)
@@ -116,6 +114,13 @@ class CrdRecipe:
     def result(self) -> Generator:
         """The small generator."""
         return self.student if self.settings.distil else self.teachers["AtoB"]
+
+    @property
+    def results(self) -> dict[str, nn.Module]:
+        """The small generator, ``student``, and the ``teacher`` that it learnt from last, where it had one."""
+        if not self.settings.distil:
+            return {"student": self.result}
+        return {"student": self.result, "teacher": self.teachers["AtoB"] if self.settings.together else self.best.generator}
 
     @property
     def latest_judge(self) -> bool:
@@ -221,6 +226,8 @@ class CrdRecipe:
 def run(settings: CrdSettings, place: Place, world: World) -> CrdRecipe:
     """Train, or go on, and measure what came of it."""
     settings = settings.completed()
+    settings.require()
+    require_files(settings, place.data / "weights")
     recipe = CrdRecipe(settings, place, world)
     train(recipe, settings, place, world)
     if world.leads:
@@ -230,7 +237,7 @@ def run(settings: CrdSettings, place: Place, world: World) -> CrdRecipe:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """``fastnst train crd``; see ``--help``."""
-    start("crd", __doc__, CrdSettings(), run, argv)
+    start("crd", __doc__, CrdSettings(), run, argv, EPILOG)
 
 
 if __name__ == "__main__":

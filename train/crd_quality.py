@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -16,11 +17,28 @@ from fastnst.convert import without_folders
 from fastnst.images import atomic_output
 from fastnst.metrics.cost import macs, parameters
 
-if TYPE_CHECKING:
-    from .crd import CrdRecipe
+from .crd_settings import CrdSettings
+from .jury import Jury
+from .settings import Phase
+from .world import World
 
 VISITS = 5
 """Timed passes."""
+
+
+class Judged(Protocol):
+    """A finished run, as far as it is judged."""
+
+    settings: CrdSettings
+    world: World
+    phases: Sequence[Phase]
+
+    @property
+    def results(self) -> dict[str, nn.Module]:
+        """What is judged: ``student``, and ``teacher`` where there was one."""
+
+    def jury(self, split: str) -> Jury:
+        """Judges generators on the pictures of ``split``."""
 
 
 @torch.no_grad()
@@ -38,15 +56,13 @@ def cost(network: nn.Module, size: int, device: torch.device) -> dict[str, float
     return {"parameters": parameters(network), **counts, "milliseconds": 1000 * median(times)}
 
 
-def quality(recipe: CrdRecipe) -> dict[str, Any]:
+def quality(recipe: Judged) -> dict[str, Any]:
     """Of the small generator as it is at the end and, where it had one, of the teacher that it learnt from last."""
     settings, device = recipe.settings, recipe.world.device
-    networks: dict[str, nn.Module] = {"student": recipe.result}
-    if settings.distil:
-        networks["teacher"] = recipe.teachers["AtoB"] if settings.together else recipe.best.generator
     jury = recipe.jury("test")
     figures = {
-        name: {**jury.realism(network).as_dict(), **cost(network, settings.size, device)} for name, network in networks.items()
+        name: {**jury.realism(network).as_dict(), **cost(network, settings.size, device)}
+        for name, network in recipe.results.items()
     }
     steps = {each: sum(phase.steps for phase in recipe.phases if each in phase.trains) for each in ("teacher", "student")}
     return {
@@ -60,7 +76,7 @@ def quality(recipe: CrdRecipe) -> dict[str, Any]:
     }
 
 
-def write_quality(recipe: CrdRecipe, path: Path) -> None:
+def write_quality(recipe: Judged, path: Path) -> None:
     """:func:`quality` as JSON, complete or absent."""
     with atomic_output(path) as file:
         file.write(json.dumps(quality(recipe), indent=1).encode())

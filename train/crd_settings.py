@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from fastnst.networks.gan import KINDS
+from fastnst.networks.inception import DIMENSIONS
 from fastnst.reference.relation import GRANULARITIES
 
 from .distillation import StudentWeights
+from .limits import ABOVE_0, AT_LEAST_0, AT_LEAST_1, CROP, Numbers, Words, setting
 from .settings import Phase, Settings
 
-CHOICES = {
-    "task": ("unpaired", "paired"),
-    "direction": ("AtoB", "BtoA"),
-    "discriminator": ("online", "always", "pretrained-frozen", "pretrained-updated", "none"),
-    "relation": ("content", "instance", "none"),
-    "select": ("held-out", "test", "last"),
-    "generator": ("", *KINDS),
-}
+DISCRIMINATORS = ("online", "always", "pretrained-frozen", "pretrained-updated", "none")
 BY_TASK = {
     "unpaired": {"generator": "mobile_resnet", "batch": 1, "judge_width": 64, "ratio": 4, "relation_weight": 25.0},
     "paired": {"generator": "unet", "batch": 4, "judge_width": 128, "ratio": 1, "relation_weight": 2.5},
@@ -31,50 +26,54 @@ LEFT = "0: as published for the task"
 class CrdSettings(Settings):
     """What decides the result. Figures are the published ones unless said otherwise."""
 
-    task: str = field(default="unpaired", metadata={"help": "unpaired (CycleGAN) or paired (pix2pix)"})
-    pictures: str = field(
-        default="", metadata={"help": "folder in DATA: trainA, trainB, testA, testB; or train, test with A and B side by side"}
+    task: str = setting("unpaired", "unpaired (CycleGAN) or paired (pix2pix)", Words(("unpaired", "paired")))
+    pictures: str = setting("", "folder in DATA: trainA, trainB, testA, testB; or train, test with A and B side by side")
+    direction: str = setting("AtoB", "of the student: AtoB or BtoA", Words(("AtoB", "BtoA")))
+    generator: str = setting("", " or ".join(KINDS) + "; empty: as published for the task", Words(("", *KINDS)))
+    teacher_width: int = setting(64, "channels of the teacher's first layer", AT_LEAST_1)
+    student_width: int = setting(16, "channels of the student's first layer", AT_LEAST_1)
+    judge_width: int = setting(0, f"of the discriminators; {LEFT}: 64 or 128", AT_LEAST_0)
+    size: int = setting(256, "of the crops in pixels", CROP)
+    batch: int = setting(0, f"{LEFT}: 1 or 4", AT_LEAST_0)
+    student_batch: int = setting(0, "where the student is trained by itself; 0: as batch", AT_LEAST_0)
+    epochs: int = setting(100, "of the teacher at the full learning rate", AT_LEAST_0)
+    decay_epochs: int = setting(100, "of the teacher while it falls to zero", AT_LEAST_0)
+    interval: int = setting(10, "epochs of an unpaired teacher between those of its student", AT_LEAST_1)
+    ratio: int = setting(0, f"epochs of the student for one of the teacher; {LEFT}: 4 or 1", AT_LEAST_0)
+    epoch_steps: int = setting(0, "steps of an epoch; 0: as many as give each picture once", AT_LEAST_0)
+    teacher: str = setting("", "last.safetensors of a run: its teacher is learnt from, none trained")
+    distil: bool = setting(True, "otherwise the small generator is trained as teachers are")
+    discriminator: str = setting("online", "of the student: " + ", ".join(DISCRIMINATORS), Words(DISCRIMINATORS))
+    relation: str = setting(
+        "content", "among parts of pictures, or instance: among pictures, or none", Words(("content", "instance", "none"))
     )
-    direction: str = field(default="AtoB", metadata={"help": "of the student: AtoB or BtoA"})
-    generator: str = field(default="", metadata={"help": " or ".join(KINDS) + "; empty: as published for the task"})
-    teacher_width: int = 64
-    student_width: int = 16
-    judge_width: int = field(default=0, metadata={"help": f"of the discriminators; {LEFT}: 64 or 128"})
-    size: int = field(default=256, metadata={"help": "of the crops in pixels"})
-    batch: int = field(default=0, metadata={"help": f"{LEFT}: 1 or 4"})
-    student_batch: int = field(default=0, metadata={"help": "where the student is trained by itself; 0: as batch"})
-    epochs: int = field(default=100, metadata={"help": "of the teacher at the full learning rate"})
-    decay_epochs: int = field(default=100, metadata={"help": "of the teacher while it falls to zero"})
-    interval: int = field(default=10, metadata={"help": "epochs of an unpaired teacher between those of its student"})
-    ratio: int = field(default=0, metadata={"help": f"epochs of the student for one of the teacher; {LEFT}: 4 or 1"})
-    epoch_steps: int = field(default=0, metadata={"help": "steps of an epoch; 0: as many as give each picture once"})
-    teacher: str = field(default="", metadata={"help": "last.safetensors of a run: its teacher is learnt from, none trained"})
-    distil: bool = field(default=True, metadata={"help": "otherwise the small generator is trained as teachers are"})
-    discriminator: str = field(default="online", metadata={"help": "of the student: " + ", ".join(CHOICES["discriminator"])})
-    relation: str = field(default="content", metadata={"help": "among parts of pictures, or instance: among pictures, or none"})
-    relation_weight: float = field(default=0.0, metadata={"help": f"alpha; {LEFT}: 25 or 2.5"})
-    granularities: str = field(default=",".join(GRANULARITIES), metadata={"help": "parts that are related"})
-    patch: int = 32
-    angle_weight: float = field(default=2.0, metadata={"help": "beta: of angles, where distances have 1"})
-    perceptual_weight: float = field(default=1.0, metadata={"help": "gamma: of style and feature term together"})
-    feature_weight: float = 10.0
-    style_weight: float = 1e4
-    perceptual_levels: int = field(default=4, metadata={"help": "2: VGG-16 alone; 4: and two of VGG-19's"})
-    adversarial_weight: float = 1.0
-    copy_weight: float = field(default=0.0, metadata={"help": "of the absolute error of the teacher's pixels; not published"})
-    ssim_weight: float = field(default=0.0, metadata={"help": "OMGD: 10"})
-    variation_weight: float = field(default=0.0, metadata={"help": "OMGD: 1e-5"})
-    channel_weight: float = field(default=0.0, metadata={"help": "OMGD: 500, 100 or 10"})
-    cycle_weight: float = 10.0
-    identity_weight: float = field(default=0.5, metadata={"help": "in parts of the cycle's"})
-    pixel_weight: float = field(default=100.0, metadata={"help": "of paired teachers"})
-    pool: int = field(default=50, metadata={"help": "earlier pictures that discriminators of unpaired teachers see"})
-    select: str = field(default="held-out", metadata={"help": "pictures that choose the best teacher: held-out, test; or last"})
-    held_out: int = field(default=50, metadata={"help": "training pictures of a domain set aside to choose by"})
-    dimension: int = field(default=192, metadata={"help": "of the features for FID and KID: 64, 192 or 768"})
-    as_published: bool = field(default=False, metadata={"help": "as the published code where it differs from the paper"})
+    relation_weight: float = setting(0.0, f"alpha; {LEFT}: 25 or 2.5", AT_LEAST_0)
+    granularities: str = setting(",".join(GRANULARITIES), "parts that are related")
+    patch: int = setting(32, "side of the patches in pixels", AT_LEAST_1)
+    angle_weight: float = setting(2.0, "beta: of angles, where distances have 1", AT_LEAST_0)
+    perceptual_weight: float = setting(1.0, "gamma: of style and feature term together", AT_LEAST_0)
+    feature_weight: float = setting(10.0, "of the feature term within that", AT_LEAST_0)
+    style_weight: float = setting(1e4, "of the style term within that", AT_LEAST_0)
+    perceptual_levels: int = setting(4, "2: VGG-16 alone; 4: and two of VGG-19's", Numbers((2, 4)))
+    adversarial_weight: float = setting(1.0, "of the student's discriminator", AT_LEAST_0)
+    copy_weight: float = setting(0.0, "of the absolute error of the teacher's pixels; not published", AT_LEAST_0)
+    ssim_weight: float = setting(0.0, "of structural similarity to the teacher's pictures; OMGD: 10", AT_LEAST_0)
+    variation_weight: float = setting(0.0, "of the total variation; OMGD: 1e-5", AT_LEAST_0)
+    channel_weight: float = setting(0.0, "of the channels of the teacher's maps; OMGD: 500, 100 or 10", AT_LEAST_0)
+    cycle_weight: float = setting(10.0, "of the way there and back of unpaired teachers", AT_LEAST_0)
+    identity_weight: float = setting(
+        0.5, "of pictures that are of the target domain already, in parts of the cycle's", AT_LEAST_0
+    )
+    pixel_weight: float = setting(100.0, "of paired teachers", AT_LEAST_0)
+    pool: int = setting(50, "earlier pictures that discriminators of unpaired teachers see", AT_LEAST_0)
+    select: str = setting(
+        "held-out", "pictures that choose the best teacher: held-out, test; or last", Words(("held-out", "test", "last"))
+    )
+    held_out: int = setting(50, "training pictures of a domain set aside to choose by", AT_LEAST_0)
+    dimension: int = setting(192, "of the features for FID and KID: 64, 192 or 768", Numbers(DIMENSIONS))
+    as_published: bool = setting(False, "as the published code where it differs from the paper")
     learning_rate: float = 2e-4
-    student_rate: float = field(default=1.0, metadata={"help": "factor of the student's learning rate; 5 for few steps"})
+    student_rate: float = setting(1.0, "factor of the student's learning rate; 5 for few steps", ABOVE_0)
     warm_up: int = 0
     momentum: float = 0.5
     clip: float = 1e9
@@ -89,26 +88,19 @@ class CrdSettings(Settings):
             ValueError: one line.
         """
         super().__post_init__()
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                expected = ", ".join(filter(None, choices))
-                raise ValueError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
         if unknown := [each for each in self.granularity_names if each not in GRANULARITIES]:
             raise ValueError(f"granularities: expected some of {', '.join(GRANULARITIES)}, got {', '.join(unknown)}")
         if self.relation == "content" and not self.granularity_names:
             raise ValueError("granularities: expected at least one; without relations use --relation none")
         if self.teacher and (not self.distil or self.discriminator.startswith("pretrained")):
             raise ValueError("teacher: it is that of a student, with the discriminator that was trained beside it")
-        if self.student_rate <= 0:
-            raise ValueError(f"student_rate: expected above 0, got {self.student_rate:g}")
-        if self.perceptual_levels not in {2, 4}:
-            raise ValueError(f"perceptual_levels: expected 2 or 4, got {self.perceptual_levels}")
-        if min(self.epochs, self.decay_epochs) < 0 or self.epochs + self.decay_epochs < 1 or self.interval < 1:
-            raise ValueError("epochs and decay_epochs: expected at least one together; interval: at least 1")
-        if min(self.teacher_width, self.student_width) < 1 or min(self.ratio, self.batch, self.student_batch) < 0:
-            raise ValueError("widths must be above 0; ratio, batch and student_batch 0 or more")
+        if self.epochs + self.decay_epochs < 1:
+            raise ValueError("epochs and decay_epochs: expected at least one together")
         if self.as_published and self.task == "unpaired" and self.direction == "BtoA":
             raise ValueError("as_published: the published code keeps no teacher of direction BtoA")
+
+    def lacking(self) -> dict[str, str]:
+        return {} if self.pictures else {"pictures": "the folder in DATA with the pictures of both domains"}
 
     @property
     def granularity_names(self) -> tuple[str, ...]:

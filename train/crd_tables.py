@@ -20,7 +20,8 @@ from fastnst.images import atomic_output
 from .command import start
 from .crd import run
 from .crd_settings import CrdSettings
-from .settings import Place, filled
+from .crd_weights import EPILOG
+from .settings import Place, filled, same_run
 from .world import World
 
 
@@ -176,6 +177,7 @@ def make(settings: CrdSettings, place: Place, world: World, names: Sequence[str]
                 run(mine, replace(place, out=folder), world)
             world.wait()
             found[name, seed] = json.loads((folder / "quality.json").read_text())
+            same_run(folder, mine, found[name, seed].get("settings", {}))
             if world.leads:
                 write_tables(place.out, settings.task, found)
     return found
@@ -200,7 +202,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         names = own.variants.split(",") if own.variants else list(variants(settings.task))
         make(settings, place, world, names, own.seeds)
 
-    start("crd-tables", told, CrdSettings(), make_all, rest)
+    start("crd-tables", told, CrdSettings(), make_all, rest, EPILOG)
 
 
 if __name__ == "__main__":

@@ -2,22 +2,85 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
-SUFFIXES = frozenset({".webp", ".jpg", ".jpeg", ".png"})
+from fastnst.images import READ_SUFFIXES, ImageError, open_picture
+
+T = TypeVar("T")
+
+
+def warn(text: str) -> None:
+    """One line on standard error, from the leading process alone, above a progress bar."""
+    if os.environ.get("RANK", "0") == "0":
+        tqdm.write(f"warning: {text}", file=sys.stderr)
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures in a folder, not in folders within it, by name.
+
+    Raises:
+        FileNotFoundError: none, or no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder; pictures to train on are expected there")
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in READ_SUFFIXES)
+    if not paths:
+        raise FileNotFoundError(f"{folder}: no pictures ({', '.join(sorted(READ_SUFFIXES))})")
+    return paths
+
+
+def opened(path: Path) -> Image.Image:
+    """A picture as stylizing sees it: mode RGB, upright, in sRGB, what is transparent on white.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    return open_picture(path).flattened()
+
+
+def read_all(paths: Sequence[Path], prepare: Callable[[Image.Image], T]) -> list[T]:
+    """What ``prepare`` makes of each picture that can be read. The others are named in warnings, and counted.
+
+    Raises:
+        ImageError: none of them can be read.
+    """
+
+    def one(path: Path) -> T | ImageError:
+        try:
+            return prepare(opened(path))
+        except ImageError as error:
+            return error
+        except ValueError as error:  # of a kind that cannot be prepared
+            return ImageError(f"{path}: {error}")
+
+    with ThreadPoolExecutor() as pool:
+        results = list(pool.map(one, paths))
+    broken = [each for each in results if isinstance(each, ImageError)]
+    if len(broken) == len(paths):
+        raise ImageError(f"{broken[0]}; none of the {len(paths)} pictures in {paths[0].parent} can be read")
+    for error in broken:
+        warn(f"{error}; skipped")
+    if broken:
+        warn(f"{paths[0].parent}: {len(broken)} of {len(paths)} pictures skipped")
+    return [each for each in results if not isinstance(each, ImageError)]
 
 
 class CropSource:
-    """All pictures of a folder, decoded once to RGB, 8 bits.
+    """All pictures of a folder that can be read, decoded once to RGB, 8 bits.
 
     Args:
-        folder: searched one level deep.
+        folder: not searched in depth.
         size: side of the square crops in pixels.
         zoom: range of the magnification; a crop covers ``size / zoom`` pixels of the picture. Drawn log-uniformly. Well
             above 1 crops are blurred, and a network trained on them lays too little fine texture.
@@ -30,14 +93,11 @@ class CropSource:
 
     Raises:
         FileNotFoundError: no picture in ``folder``.
+        ImageError: none of them can be read.
     """
 
     def __init__(self, folder: str | Path, size: int, zoom: tuple[float, float], seed: int = 0, held_out: int = 0) -> None:
-        paths = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in SUFFIXES)
-        if not paths:
-            raise FileNotFoundError(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))})")
-        with ThreadPoolExecutor() as pool:
-            pictures = list(pool.map(lambda path: Image.open(path).convert("RGB"), paths))
+        pictures = read_all(picture_files(Path(folder)), lambda picture: picture)
         held_out = min(held_out, len(pictures) // 10)
         apart = {(2 * i + 1) * len(pictures) // (2 * held_out) for i in range(held_out)}
         self.pictures = [picture for i, picture in enumerate(pictures) if i not in apart]

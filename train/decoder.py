@@ -7,7 +7,7 @@ small one that ``collab`` made; it is frozen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from fastnst import ops
 from fastnst.networks.state import decoder_widths, encoder_widths, fill, part_of
 from fastnst.networks.vgg import ALL_LAYERS, Decoder, Encoder
-from fastnst.networks.vgg_files import read_tensors
+from fastnst.networks.weights import read_any
 
 from .command import start
 from .data import CropSource, to_float
+from .limits import AT_LEAST_0, AT_LEAST_1, CROP, STAGE, setting
 from .loop import train
 from .scoring import ScoredSettings, scoring_vgg
 from .settings import Phase, Place
@@ -31,14 +32,14 @@ from .world import World
 class DecoderSettings(ScoredSettings):
     """What decides the result."""
 
-    stage: int = field(default=4, metadata={"help": "1 to 5: the encoder ends with relu{stage}_1"})
-    steps: int = 4000
-    batch: int = 8
-    size: int = 128
-    pixel_weight: float = 1.0
-    perceptual_weight: float = 1.0
-    encoder: str = field(default="", metadata={"help": "safetensors file with encoder.*; without it VGG-19"})
-    last_relu: bool = field(default=True, metadata={"help": "a ReLU behind the last layer, as in Collaborative Distillation"})
+    stage: int = setting(4, "1 to 5: the encoder ends with relu{stage}_1", STAGE)
+    steps: int = setting(4000, "how long the decoder is trained", AT_LEAST_0, may_change=True)
+    batch: int = setting(8, "crops of each step", AT_LEAST_1)
+    size: int = setting(128, "side of the crops in pixels", CROP)
+    pixel_weight: float = setting(1.0, "of the squared error of pixels", AT_LEAST_0)
+    perceptual_weight: float = setting(1.0, "of the squared error of VGG-19's features", AT_LEAST_0)
+    encoder: str = setting("", "safetensors file with encoder.*; without it VGG-19")
+    last_relu: bool = setting(True, "a ReLU behind the last layer, as in Collaborative Distillation")
 
 
 def load_part(path: str | Path, part: str) -> dict[str, Tensor]:
@@ -48,7 +49,7 @@ def load_part(path: str | Path, part: str) -> dict[str, Tensor]:
         OSError: the file cannot be read.
         ValueError: it holds no tensors, or none of these.
     """
-    tensors = part_of(read_tensors(Path(path)), part)
+    tensors = part_of(read_any(path), part)
     if not tensors:
         raise ValueError(f"{path}: no tensors {part}.*")
     return tensors

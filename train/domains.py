@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,37 +10,25 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .data import SUFFIXES
+from .data import read_all
 
 MARGIN = 286 / 256
 """Side that pictures are resized to, in sides of the crop, as CycleGAN and pix2pix do."""
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures in a folder, by name.
-
-    Raises:
-        FileNotFoundError: none, or no such folder.
-    """
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES) if folder.is_dir() else []
-    if not paths:
-        raise FileNotFoundError(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))})")
-    return paths
-
-
 def resized(paths: Sequence[Path], side: int, paired: bool) -> Tensor:
-    """Whole pictures, bicubically resized to squares: uint8 [N, 3, side, side]; pairs [N, 6, side, side], left half first."""
+    """Whole pictures, bicubically resized to squares: uint8 [N, 3, side, side]; pairs [N, 6, side, side], left half first.
+    Those that cannot be read are left out, with a warning."""
 
-    def one(path: Path) -> Tensor:
-        with Image.open(path) as file:
-            picture = file.convert("RGB")
+    def prepared(picture: Image.Image) -> Tensor:
         width, height = picture.size
+        if paired and width < 2:
+            raise ValueError("too narrow for two pictures side by side")
         halves = [(0, 0, width // 2, height), (width // 2, 0, width, height)] if paired else [(0, 0, width, height)]
         parts = [np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box)) for box in halves]
         return torch.from_numpy(np.concatenate(parts, 2).transpose(2, 0, 1).copy())
 
-    with ThreadPoolExecutor() as pool:
-        return torch.stack(list(pool.map(one, paths)))
+    return torch.stack(read_all(paths, prepared))
 
 
 def signed(pixels: Tensor) -> Tensor:
@@ -65,7 +52,7 @@ class Domain:
     def __init__(self, paths: Sequence[Path], size: int, seed: int, paired: bool = False) -> None:
         self.size, self.seed = size, seed
         self.pictures = resized(paths, round(size * MARGIN), paired)
-        self._epoch, self._order = -1, np.arange(len(paths))
+        self._epoch, self._order = -1, np.arange(len(self.pictures))
 
     def __len__(self) -> int:
         return len(self.pictures)

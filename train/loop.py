@@ -24,7 +24,7 @@ from tqdm import tqdm
 from fastnst import __version__
 
 from .checkpoints import CheckpointError, flatten_adam, link_over, load_checkpoint, restore_adam, save_checkpoint
-from .settings import Phase, Place, Settings, to_toml
+from .settings import Phase, Place, Settings, same_run, to_toml
 from .world import World
 
 
@@ -145,12 +145,13 @@ class Run:
         """Go on from what :meth:`save` wrote.
 
         Raises:
-            ValueError: it is another recipe's, or of other settings but for the number of steps.
+            ValueError: it is another recipe's, or of other settings (:func:`.settings.same_run`).
         """
         tensors, facts = load_checkpoint(path)
         now = self.facts()
         if facts["recipe"] != now["recipe"]:
             raise ValueError(f"{path}: a checkpoint of recipe {facts['recipe']}, not {now['recipe']}")
+        same_run(path.parent, self.settings, facts["settings"])
         self.recipe.networks.load_state_dict(
             {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
         )

@@ -10,24 +10,24 @@ Each round lies in a folder of its own, ``round-1`` and so on, and is a run of t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from safetensors.torch import load_file
-
 from fastnst.convert.pair import read_tensors
+from fastnst.networks import weights
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.pruning import State, cut_outputs, readers_of
 from fastnst.networks.state import encoder_widths, part_of
 
 from .adain import AdainRecipe, AdainSettings
-from .checkpoints import save_checkpoint
+from .checkpoints import load_checkpoint, save_checkpoint
 from .command import start
 from .filters import kept_channels
+from .limits import AT_LEAST_0, AT_LEAST_1, SHARE_BELOW_ONE, Words, setting
 from .live import live_networks
 from .loop import train
 from .scoring import scoring_vgg
-from .settings import Place
+from .settings import Place, same_run
 from .world import World
 
 
@@ -35,16 +35,17 @@ from .world import World
 class PruneSettings(AdainSettings):
     """What decides the result: ``adain``'s settings serve every round, but for the steps."""
 
-    widths: str = field(default="start", metadata={"help": "those of the file that a round starts from"})
-    target: str = field(
-        default="pruned",
-        metadata={"help": " or ".join(WIDTHS) + ": the widths to come to; live: no dead channels"},
+    widths: str = "start"
+    target: str = setting(
+        "pruned", " or ".join(WIDTHS) + ": the widths to come to; live: no dead channels", Words((*WIDTHS, "live"))
     )
-    live_pictures: int = field(default=100, metadata={"help": "photographs and paintings that tell whether a channel is dead"})
-    live_share: float = field(default=0.0, metadata={"help": "dead too: never above this share of its layer's largest output"})
-    rounds: int = field(default=6, metadata={"help": "cuts, each of about the same share of what must go"})
-    round_steps: int = field(default=500, metadata={"help": "steps after each cut, on small crops"})
-    last_steps: int = field(default=2000, metadata={"help": "steps after the last round, on large crops, to a rate of zero"})
+    live_pictures: int = setting(100, "photographs and paintings that tell whether a channel is dead", AT_LEAST_1)
+    live_share: float = setting(0.0, "dead too: never above this share of its layer's largest output", SHARE_BELOW_ONE)
+    rounds: int = setting(6, "cuts, each of about the same share of what must go", AT_LEAST_1)
+    round_steps: int = setting(500, "steps after each cut, on small crops", AT_LEAST_0, may_change=True)
+    last_steps: int = setting(
+        2000, "steps after the last round, on large crops, to a rate of zero", AT_LEAST_0, may_change=True
+    )
     learning_rate: float = 2e-4
 
     def __post_init__(self) -> None:
@@ -56,6 +57,9 @@ class PruneSettings(AdainSettings):
         super().__post_init__()
         if self.encoder != "vgg":
             raise ValueError(f"encoder: only that of VGG's shape can be pruned, got {self.encoder!r}")
+
+    def lacking(self) -> dict[str, str]:
+        return {} if self.start else {"start": "a trained pair, or the decoder of recipe adain --widths original"}
 
 
 def prune(pair: State, widths: Sequence[int]) -> State:
@@ -91,9 +95,7 @@ def schedule(present: Sequence[int], target: Sequence[int], rounds: int) -> list
 
 def original_pair(settings: PruneSettings, place: Place) -> State:
     """What is pruned: ``settings.start``; where that holds a decoder alone, VGG-19 is its encoder."""
-    if not settings.start:
-        raise ValueError("start: expected a trained pair, or the decoder of recipe adain --widths original")
-    pair = dict(load_file(settings.start))
+    pair = weights.read(settings.start)
     if not any(name.startswith("encoder.") for name in pair):
         vgg = scoring_vgg(settings, place)
         pair |= {f"encoder.{name}": value for name, value in vgg.state_dict().items()}
@@ -103,11 +105,13 @@ def original_pair(settings: PruneSettings, place: Place) -> State:
 def remove_dead(settings: PruneSettings, place: Place, world: World) -> Path:
     """``settings.start``, an AdaIN pair or stages of WCT, without its dead channels; see :mod:`.live`. What the file says
     of its training goes on saying so."""
-    final = place.out / "final.safetensors"
-    if world.leads and not final.exists():
-        source = Path(settings.start)
-        given = settings.live_pictures, settings.live_share, settings.seed
-        cut = dict(zip(("pictures", "share", "seed"), given, strict=True))
+    final, source = place.out / "final.safetensors", Path(settings.start)
+    given = settings.live_pictures, settings.live_share, settings.seed
+    cut = dict(zip(("pictures", "share", "seed"), given, strict=True))
+    if final.exists():
+        if (done := load_checkpoint(final)[1].get("dead_channels_removed")) != cut:
+            raise ValueError(f"{place.out}: this run was done with {done}, not {cut}; another --out begins a new one")
+    elif world.leads:
         history = {"recipe": "prune", "training_data": place.described} | read_tensors(source)[1]
         save_checkpoint(final, live_networks(source, place.data, *given), history | {"dead_channels_removed": cut})
     world.wait()
@@ -120,6 +124,7 @@ def run(settings: PruneSettings, place: Place, world: World) -> Path:
     Returns:
         The last round's ``final.safetensors``.
     """
+    settings.require()
     if settings.target == "live":
         return remove_dead(settings, place, world)
     pair = original_pair(settings, place)
@@ -128,17 +133,19 @@ def run(settings: PruneSettings, place: Place, world: World) -> Path:
     for number, widths in enumerate(plan, 1):
         folder = place.out / f"round-{number}"
         if number > 1:
-            pair = load_file(final)
-        final = folder / "final.safetensors"
-        if final.exists():
-            continue
-        start = folder / "start.safetensors"
-        if world.leads:
-            save_checkpoint(start, prune(pair, widths), {"widths": widths})
-        world.wait()
+            pair = weights.read(final)
+        final, start = folder / "final.safetensors", folder / "start.safetensors"
         last = number == len(plan)
         steps = {"distil_steps": 0, "style_steps": settings.round_steps, "finish_steps": settings.last_steps if last else 0}
         mine = replace(settings, start=str(start), **steps)  # type: ignore[arg-type]
+        if start.exists():
+            same_run(folder, settings, load_checkpoint(start)[1].get("settings", {}))
+        if final.exists():
+            continue
+        world.wait()  # until all have looked at it
+        if world.leads:
+            save_checkpoint(start, prune(pair, widths), {"widths": widths, "settings": asdict(settings)})
+        world.wait()
         recipe = AdainRecipe(mine, replace(place, out=folder), world)
         train(recipe, mine, replace(place, out=folder), world, recipe.validate)
     return final

@@ -10,7 +10,7 @@ Beside what every recipe leaves, ``model.fnst``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -31,6 +31,7 @@ from fastnst.modelfile import to_bytes
 from .command import start
 from .data import CropSource
 from .fake import FakePair
+from .limits import AT_LEAST_0, AT_LEAST_1, CROP, setting
 from .loop import train
 from .settings import Phase, Place, Settings
 from .world import World
@@ -40,13 +41,13 @@ from .world import World
 class QatSettings(Settings):
     """What decides the result."""
 
-    start: str = field(default="", metadata={"help": "final.safetensors of a trained pair"})
-    calibrate: str = field(default="", metadata={"help": "folder of pictures that ranges are chosen with"})
-    winograd: str = field(default="never", metadata={"help": "layers in Winograd's form: never, always or numbers such as 3,4"})
-    keep_dead: bool = field(default=False, metadata={"help": "keep channels that stay zero by a margin in every picture"})
-    steps: int = 600
-    batch: int = 2
-    size: int = 256
+    start: str = setting("", "final.safetensors of a trained pair")
+    calibrate: str = setting("", "folder of pictures that ranges are chosen with")
+    winograd: str = setting("never", "layers in Winograd's form: never, always or numbers such as 3,4")
+    keep_dead: bool = setting(False, "keep channels that stay zero by a margin in every picture")
+    steps: int = setting(600, "how long the network is retrained", AT_LEAST_0, may_change=True)
+    batch: int = setting(2, "crops of each step", AT_LEAST_1)
+    size: int = setting(256, "side of the crops in pixels", CROP)
     learning_rate: float = 0.03
     warm_up: int = 30
     clip: float = 1e9
@@ -64,6 +65,10 @@ class QatSettings(Settings):
             raise ValueError("precision: whole numbers up to 2^24 need float32")
         if self.winograd == "auto":
             raise ValueError("winograd: a run goes on on any machine, so name the layers that fastnst convert --report chooses")
+
+    def lacking(self) -> dict[str, str]:
+        wanted = {"start": "a trained pair", "calibrate": "a folder of pictures that ranges are chosen with"}
+        return {name: why for name, why in wanted.items() if not getattr(self, name)}
 
 
 @torch.no_grad()
@@ -90,14 +95,13 @@ class QatRecipe:
     name = "qat"
 
     def __init__(self, settings: QatSettings, place: Place, world: World) -> None:
-        if not settings.start or not settings.calibrate:
-            raise ValueError("start and calibrate: expected a trained pair and a folder of pictures")
+        settings.require()
         self.settings, self.world = settings, world
         pictures = calibration_pairs(Path(settings.calibrate))
         self.pair, self.dead = load_pair(Path(settings.start)), 0
         if not settings.keep_dead:
             self.pair, self.dead = without_dead(self.pair, *pictures)
-        chooser = Chooser(iter(choices(self.pair, settings.winograd)), [])
+        chooser = Chooser(iter(choices(self.pair, settings.winograd)))
         self.fake = FakePair(quantise(self.pair, *pictures, choose=chooser)).to(world.device)
         self.networks: nn.Module = self.fake
         self.calibration = 2 * len(pictures[0])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastnst.networks.vgg import Encoder
 from fastnst.networks.vgg_files import load_vgg19, normalise
 
 from .data import CropSource, to_float
+from .limits import setting
 from .settings import Place, Settings
 
 VGG_FILE = "vgg19_relu5_1_f16.safetensors"
@@ -22,7 +23,7 @@ CROP = 128
 class ScoredSettings(Settings):
     """What every recipe has that needs VGG-19."""
 
-    vgg: str = field(default="", metadata={"help": f"VGG-19, a file of any known variant; default: DATA/weights/{VGG_FILE}"})
+    vgg: str = setting("", f"VGG-19, a file of any known variant; default: DATA/weights/{VGG_FILE}")
 
 
 def scoring_vgg(settings: ScoredSettings, place: Place, stage: int = 4) -> Encoder:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
+
+from .limits import ABOVE_0, AT_LEAST_0, AT_LEAST_1, SHARE_BELOW_ONE, Range, Words, check, metadata_of, setting
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -50,44 +52,57 @@ class Phase:
 class Settings:
     """What every recipe has; everything that decides the result, recorded in each checkpoint."""
 
-    accumulate: int = field(default=1, metadata={"help": "batches whose gradients make one step"})
-    learning_rate: float = 1e-3
-    warm_up: int = field(default=100, metadata={"help": "steps until the learning rate is reached"})
-    momentum: float = field(default=0.9, metadata={"help": "of Adam, its first beta"})
-    clip: float = field(default=20.0, metadata={"help": "largest norm of the gradient"})
-    average: float = field(default=0.998, metadata={"help": "share that the running average of the weights keeps per step"})
-    precision: str = field(default="bfloat16", metadata={"help": "bfloat16 (autocast) or float32"})
-    compile: bool = field(default=False, metadata={"help": "torch.compile the networks"})
-    seed: int = 1
+    accumulate: int = setting(1, "batches whose gradients make one step", AT_LEAST_1)
+    learning_rate: float = setting(1e-3, "of Adam", ABOVE_0)
+    warm_up: int = setting(100, "steps until the learning rate is reached", AT_LEAST_0)
+    momentum: float = setting(0.9, "of Adam, its first beta", SHARE_BELOW_ONE)
+    clip: float = setting(20.0, "largest norm of the gradient", ABOVE_0)
+    average: float = setting(0.998, "share that the running average of the weights keeps per step", SHARE_BELOW_ONE)
+    precision: str = setting("bfloat16", "bfloat16 (autocast) or float32", Words(PRECISIONS))
+    compile: bool = setting(False, "torch.compile the networks")
+    seed: int = setting(1, "of all that is drawn at random", Range(0, 10**9))
 
     @property
     def autocast(self) -> bool:
         return self.precision != "float32"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Refuse what cannot be meant; what this class does not know of, subclasses refuse.
 
         Raises:
             ValueError: one line.
         """
-        if self.accumulate < 1:
-            raise ValueError(f"accumulate: expected at least 1, got {self.accumulate}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"precision: expected {' or '.join(PRECISIONS)}, got {self.precision!r}")
-        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.average < 1 and 0 <= self.momentum < 1):
-            raise ValueError("learning_rate and clip must be above 0, average and momentum in 0 to 1")
+        check(self)
+
+    def lacking(self) -> dict[str, str]:
+        """Settings that have to be given and are not, and what they are needed for."""
+        return {}
+
+    def require(self) -> None:
+        """Raise ValueError, one line, if anything is :meth:`lacking`."""
+        if missing := self.lacking():
+            raise ValueError("; ".join(f"{option(name)} is required: {why}" for name, why in missing.items()))
 
 
 @dataclass(frozen=True)
 class Place:
     """Where a run reads and writes, and on what it runs; none of it decides the result."""
 
-    data: Path
-    out: Path
-    threads: int = 0
-    device: str = "cpu"
-    every: int = 200
-    described: str = "not described"
+    data: Path = field(metadata={"help": "folder with pictures to train on, and weights/"})
+    out: Path = field(metadata={"help": "folder for checkpoints, logs and pictures; a run there goes on"})
+    threads: int = setting(0, "0: as many as PyTorch chooses", Range(0, 1024))
+    device: str = setting("cpu", "cpu or cuda; under torchrun each process takes its own", Words(("cpu", "cuda")))
+    every: int = setting(200, "steps between checkpoints", AT_LEAST_1)
+    described: str = setting("not described", "what the pictures are and their licence, for the card")
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant; ValueError, one line."""
+        check(self)
+
+
+def option(name: str) -> str:
+    """What a setting is called on the command line."""
+    return f"--{name.replace('_', '-')}"
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
@@ -127,35 +142,67 @@ def filled(defaults: SettingsT, given: dict[str, Any], source: str) -> SettingsT
     return replace(defaults, **converted)
 
 
-def parse(recipe: str, description: str, defaults: SettingsT, argv: Sequence[str] | None) -> tuple[SettingsT, Place]:
-    """The command line of ``fastnst train RECIPE``; exits with usage and status 2 on what it cannot take."""
-    parser = argparse.ArgumentParser(prog=f"fastnst train {recipe}", description=description)
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())} (see '{self.prog} --help')\n")
+
+
+def parse(
+    recipe: str, description: str, defaults: SettingsT, argv: Sequence[str] | None, epilog: str = ""
+) -> tuple[SettingsT, Place]:
+    """The command line of ``fastnst train RECIPE``; exits with one line and status 2 on what it cannot take.
+
+    Args:
+        epilog: shown below the settings.
+    """
+    parser = Parser(prog=f"fastnst train {recipe}", description=description, epilog=epilog, allow_abbrev=False)
     parser.add_argument("--config", type=Path, help="TOML file with settings; those below override it")
-    parser.add_argument("--data", type=Path, required=True, help="folder with pictures to train on, and weights/")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for checkpoints, logs and pictures; a run there goes on"
-    )
-    parser.add_argument("--threads", type=int, default=Place.threads, help="0: as many as PyTorch chooses")
-    parser.add_argument("--device", default=Place.device, help="cpu or cuda; under torchrun each process takes its own")
-    parser.add_argument("--every", type=int, default=Place.every, help="steps between checkpoints")
-    parser.add_argument("--described", default=Place.described, help="what the pictures are and their licence, for the card")
+    for each in fields(Place):
+        named: dict[str, Any] = {"required": True} if each.default is MISSING else {"default": each.default}
+        kind = Path if each.default is MISSING else type(each.default)
+        parser.add_argument(option(each.name), type=kind, help=each.metadata["help"], **named)
     group = parser.add_argument_group("settings")
     for each in fields(defaults):
         default = getattr(defaults, each.name)
         action: dict[str, Any] = {"type": type(default)}
         if isinstance(default, bool):
             action = {"action": argparse.BooleanOptionalAction}
-        name = f"--{each.name.replace('_', '-')}"
-        shown = f"{each.metadata.get('help', '')} ({default})".strip()
-        group.add_argument(name, dest=each.name, default=argparse.SUPPRESS, help=shown, **action)
+        shown = f"{metadata_of(defaults, each.name).get('help', '')} ({default})".replace("%", "%%").strip()
+        group.add_argument(option(each.name), dest=each.name, default=argparse.SUPPRESS, help=shown, **action)
     given = vars(parser.parse_args(argv))
-    place = Place(**{each.name: given.pop(each.name) for each in fields(Place)})
     config = given.pop("config")
     try:
+        place = Place(**{each.name: given.pop(each.name) for each in fields(Place)})
         settings = filled(defaults, read(config), str(config)) if config else defaults
-        return filled(settings, given, "command line"), place
-    except (ValueError, OSError) as error:
+        settings = filled(settings, given, "command line")
+        settings.require()
+        return settings, place
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}")
+    except ValueError as error:
         parser.error(str(error))
+
+
+def same_run(run: Path, settings: Settings, begun: Mapping[str, Any]) -> None:
+    """Whether a run may go on with ``settings``: with more or fewer steps, and with files that lie elsewhere now.
+
+    Args:
+        run: its folder.
+        begun: the settings that it has had so far, as its checkpoint has them.
+
+    Raises:
+        ValueError: other settings differ; one line that names them and the run.
+    """
+    changed = []
+    for name, value in asdict(settings).items():
+        was = begun.get(name, value)  # a checkpoint of an earlier version may lack some
+        moved = isinstance(was, str) and isinstance(value, str) and Path(was).name == Path(value).name
+        if was != value and not moved and not metadata_of(settings, name).get("may_change"):
+            changed.append(f"{option(name)} {was!r}, not {value!r}")
+    if changed:
+        raise ValueError(f"{run}: this run was begun with {'; '.join(changed)}; another --out begins a new one")
 
 
 def to_toml(settings: Settings) -> str:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from fastnst.networks.state import decoder_widths, encoder_widths, fill
 from fastnst.networks.vgg import ALL_LAYERS, TAPS, VGG19, Decoder, Encoder
-from fastnst.networks.vgg_files import normalise, read_tensors
+from fastnst.networks.vgg_files import normalise
 from fastnst.networks.wct import Stage, load_published_decoder, widths_of
+from fastnst.networks.weights import read_any
 
 from .decoder import decoder_from, initialise, load_part
 from .filters import pruned_encoder
@@ -78,7 +79,7 @@ def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: 
     Raises:
         ValueError: no encoder of this stage, or tensors that do not fit one another.
     """
-    parts = {name.split(".")[0] for name in read_tensors(Path(path))} & {"encoder", "decoder", "heads"}
+    parts = {name.split(".")[0] for name in read_any(path)} & {"encoder", "decoder", "heads"}
     states = {part: load_part(path, part) for part in {"encoder", *parts}}
     back = decoder_widths(states["decoder"]) if "decoder" in states else None
     student = Student(encoder_widths(states["encoder"]), back, relu_heads, decoder_heads)
@@ -99,7 +100,7 @@ def teacher_from(path: str | Path, stage: int) -> Decoder:
     Raises:
         ValueError: none of this stage, or not of VGG-19's widths.
     """
-    if any(name.startswith("invertor") for name in read_tensors(Path(path))):
+    if any(name.startswith("invertor") for name in read_any(path)):
         return load_published_decoder(path, stage)
     decoder = decoder_from(path, last_relu=True)
     if decoder.stage != stage or decoder_widths(decoder.state_dict()) != widths_of(stage, small=False):

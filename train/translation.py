@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from .crd_settings import CrdSettings
-from .domains import Domain, picture_files, resized, signed
+from .data import picture_files
+from .domains import Domain, resized, signed
 
 
 class Pictures:

@@ -120,7 +120,7 @@ def ceilings(device: str) -> Ceilings:
     rates = []
     for dtype, side in ((torch.float32, 8192 if large else 2048), (torch.float64, 4096 if large else 1024)):
         first, second = torch.rand((2, side, side), dtype=dtype, device=device)
-        rates.append(2 * side**3 / best_seconds(lambda a=first, b=second: torch.mm(a, b), device))
+        rates.append(2 * side**3 / best_seconds(lambda a=first, b=second: torch.mm(a, b), device))  # type: ignore[misc]
     return Ceilings(2 * source.numel() * FLOAT / copy, *rates)
 
 

@@ -57,7 +57,8 @@ def prepared(function: Function, contender: str) -> Function:
         return function
     # Its limit of recompilations is per function, and every workload counts.
     torch._dynamo.reset()
-    torch._logging.set_logs(dynamo=logging.ERROR)  # code that cannot be one graph is still measured
+    # Code that cannot be one graph is still measured.
+    torch._logging.set_logs(dynamo=logging.ERROR)  # type: ignore[attr-defined]
     compiled: Function = torch.compile(function, dynamic=False)
     return compiled
 

@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Callable
 
 from fastnst import ops
+from fastnst.child import python_module
 
 from ..interleave import ROOT
 from ..worker import peak_memory, reset_peak_memory
@@ -33,7 +34,7 @@ Memory = dict[str, dict[str, dict[str, "int | None"]]]
 
 def by_child(stem: str, quick: bool) -> Memory:
     """Measured in a child process; empty if that fails, which its standard error then says."""
-    command = [sys.executable, "-m", __name__, stem, *(["--quick"] if quick else [])]
+    command = python_module(__name__, stem, *(["--quick"] if quick else []))
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(THRESHOLD)}
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     memory: Memory = {} if done.returncode else json.loads(done.stdout)

@@ -150,7 +150,7 @@ def row_cells(row: Row, members: Iterable[Row]) -> list[str]:
         f"{strong}{row['label']}{strong}",
         row["mode"],
         f"{strong}{times[0]}{strong} ({times[1]}-{times[2]}){disturbed}",
-        number(own and row["median_seconds"] / own["median_seconds"], ".2f"),
+        number(own and row["median_seconds"] / own["median_seconds"], ".2f"),  # type: ignore[arg-type]
         number(100 * row["floor"]["seconds"] / row["median_seconds"], ".1f"),
         number(None if row["extra_memory"] is None else row["extra_memory"] / 1e6, ".1f"),
         number(row["error"], ".1e"),

@@ -18,8 +18,9 @@ void interpolate_row(const uint8_t* plane, int64_t row, int64_t rows, int64_t wi
   int64_t far = near;
   if (sampling.down == 2) far = std::clamp<int64_t>(row % 2 ? near + 1 : near - 1, 0, rows - 1);
   const uint8_t *a = plane + near * count, *b = plane + far * count;
-  int16_t* v = blend + 1;  // times 4
-  for (int64_t i = 0; i < count; i++) v[i] = int16_t(3 * a[i] + b[i]);
+  const int of_far = !sampling.top ? 1 : row % 2 ? 2 : 0;  // quarters
+  int16_t* v = blend + 1;                                  // times 4
+  for (int64_t i = 0; i < count; i++) v[i] = int16_t((4 - of_far) * a[i] + of_far * b[i]);
   v[-1] = v[0], v[count] = v[count - 1];
   if (sampling.across == 1) {
     for (int64_t x = 0; x < width; x++) out[x] = int16_t(4 * v[x] - 2048);
@@ -33,14 +34,19 @@ void interpolate_row(const uint8_t* plane, int64_t row, int64_t rows, int64_t wi
   }
 }
 
-// The sum of colours under each sample of a row of chroma, of weight 8. `column` has room for a pixel more on each side.
+// The sum of colours under each sample of a row of chroma, of weight 16. `column` has room for a pixel more on each side.
 void sum_colors(const uint8_t* pixels, int64_t row, int64_t height, int64_t width, Subsampling sampling, uint16_t* column,
                 uint16_t* sums) {
   const int64_t top = row * sampling.down;
   const uint8_t* a = pixels + top * width * 3;
   const uint8_t* b = pixels + std::min(top + sampling.down - 1, height - 1) * width * 3;
-  uint16_t* v = column + 3;
-  for (int64_t i = 0; i < width * 3; i++) v[i] = uint16_t(a[i] + b[i]);
+  uint16_t* v = column + 3;  // of weight 4
+  if (sampling.top) {
+    const uint8_t* before = pixels + std::max<int64_t>(top - 1, 0) * width * 3;
+    for (int64_t i = 0; i < width * 3; i++) v[i] = uint16_t(before[i] + 2 * a[i] + b[i]);
+  } else {
+    for (int64_t i = 0; i < width * 3; i++) v[i] = uint16_t(2 * (a[i] + b[i]));
+  }
   for (int c = 0; c < 3; c++) v[c - 3] = v[c], v[width * 3 + c] = v[width * 3 - 3 + c];
   const int64_t count = halved(width, sampling.across);
   for (int64_t i = 0; i < count; i++)
@@ -88,13 +94,13 @@ void rgb_to_yuv(const uint8_t* pixels, int64_t height, int64_t width, Subsamplin
   }
   const int64_t rows = halved(height, sampling.down), count = halved(width, sampling.across);
   std::vector<uint16_t> column(size_t(width + 2) * 3), sums(size_t(count) * 3);
-  constexpr int32_t kMiddle = (128 << 19) + (1 << 18);
+  constexpr int32_t kMiddle = (128 << 20) + (1 << 19);
   for (int64_t row = 0; row < rows; row++) {
     sum_colors(pixels, row, height, width, sampling, column.data(), sums.data());
     for (int64_t i = 0; i < count; i++) {
       const int32_t red = sums[size_t(3 * i)], green = sums[size_t(3 * i + 1)], blue = sums[size_t(3 * i + 2)];
-      cb[row * count + i] = clamp((dot(matrix.cb, red, green, blue) + kMiddle) >> 19);
-      cr[row * count + i] = clamp((dot(matrix.cr, red, green, blue) + kMiddle) >> 19);
+      cb[row * count + i] = clamp((dot(matrix.cb, red, green, blue) + kMiddle) >> 20);
+      cr[row * count + i] = clamp((dot(matrix.cr, red, green, blue) + kMiddle) >> 20);
     }
   }
 }

@@ -10,7 +10,8 @@ namespace fastnst {
 // How planes of chroma lie under those of luma. Chroma is ceil(width / across) x ceil(height / down).
 struct Subsampling {
   int across, down;  // 1 or 2
-  bool centred;      // between two columns (JPEG, MPEG-1), or else on the left one (MPEG-2 and later); always between two rows
+  bool centred;      // between two columns (JPEG, MPEG-1), or else on the left one (MPEG-2 and later)
+  bool top;          // on the upper one of two rows (PAL DV), or else between them
 };
 
 // In units of 1/65536. Chroma is counted from 128.
@@ -27,15 +28,16 @@ struct ToYuv {
 
 // Linear interpolation of chroma, then the matrix: with Y at its place, and C = 16 times the interpolated chroma - 2048,
 //   R = clamp((16 * y * (Y - y_zero) + red_cr * Cr + 2^19) >> 20), and likewise green and blue.
-// Interpolation takes 3/4 of the nearer and 1/4 of the farther sample between two, and the mean halfway; at the edge the last
-// sample is repeated. Planes have no gaps between rows. `cb` and `cr` are null for grey.
+// Interpolation takes 3/4 of the nearer and 1/4 of the farther sample between two, the mean halfway, and the sample itself at
+// its place; at the edge the last sample is repeated. Planes have no gaps between rows. `cb` and `cr` are null for grey.
 void yuv_to_rgb(const uint8_t* y, const uint8_t* cb, const uint8_t* cr, int64_t height, int64_t width, Subsampling sampling,
                 const FromYuv& matrix, uint8_t* pixels);
 
-// Y = clamp((y . RGB + 65536 y_zero + 2^15) >> 16). Chroma of the mean colour under a sample, its sum S of weight 8:
-//   Cb = clamp((cb . S + 128 * 2^19 + 2^18) >> 19), and likewise Cr.
-// The mean is over `down` rows, and over `across` columns where chroma is centred or whole; else of the column at the sample
-// with weight 1/2 and its neighbours with 1/4 each. At the edge the last pixel is repeated.
+// Y = clamp((y . RGB + 65536 y_zero + 2^15) >> 16). Chroma of the mean colour under a sample, its sum S of weight 16:
+//   Cb = clamp((cb . S + 128 * 2^20 + 2^19) >> 20), and likewise Cr.
+// The mean is over `down` rows where chroma is between them or whole, and over `across` columns where it is centred or whole;
+// else of the row or column at the sample with weight 1/2 and its neighbours with 1/4 each. At the edge the last pixel is
+// repeated.
 void rgb_to_yuv(const uint8_t* pixels, int64_t height, int64_t width, Subsampling sampling, const ToYuv& matrix, uint8_t* y,
                 uint8_t* cb, uint8_t* cr);
 

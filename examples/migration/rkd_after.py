@@ -1,7 +1,7 @@
 """A training step of relational knowledge distillation on embeddings (after).
 
-The weights are written out, because publications differ in what they are without: RepDistiller has 25 and 50, and so has fastnst;
-CRD, whose class has the same name, has 1 and 2. Its modules become ``fastnst.nn.RKDLoss(w_d=1, w_a=2)``.
+The weights are written out, because the defaults of publications differ: RepDistiller has 25 and 50, and so has fastnst; CRD,
+whose class has the same name, has 1 and 2. CRD's ``RKDLoss()`` becomes ``fastnst.nn.RKDLoss(w_d=1, w_a=2)``.
 """
 
 from __future__ import annotations

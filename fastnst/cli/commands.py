@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 import fastnst
-from fastnst.cli.errors import DONE, FAILED, INTERRUPTED, USAGE, fail
+from fastnst.cli.errors import DONE, FAILED, INTERRUPTED, USAGE, fail, missing
 from fastnst.progress import Progress
 
 if TYPE_CHECKING:
@@ -72,15 +72,20 @@ def _print_table(rows: Iterable[Sequence[str]]) -> None:
 def run_convert(arguments: argparse.Namespace) -> int:
     if arguments.output.suffix != ".fnst":
         return fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
+    from fastnst.threads import sleep_while_waiting
+
+    sleep_while_waiting()
     try:
         from fastnst.convert import convert
     except ModuleNotFoundError as error:
-        return fail(f"fastnst convert needs {error.name}: pip install 'fastnst[torch]'")
+        return missing("convert", "torch", error)
     card = convert(
         arguments.source,
         arguments.calibrate,
         arguments.output,
         name=arguments.name,
+        origin=arguments.origin,
+        licence=arguments.licence,
         overwrite=arguments.overwrite,
         winograd=arguments.winograd,
         keep_dead=arguments.keep_dead,
@@ -102,7 +107,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     try:
         recipe = import_module(f"fastnst.train.{arguments.recipe.replace('-', '_')}")
     except ModuleNotFoundError as error:
-        return fail(f"fastnst train needs {error.name}: pip install 'fastnst[train]'")
+        return missing("train", "train", error)
     recipe.main(arguments.arguments)
     return DONE
 
@@ -114,11 +119,14 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         return fail("give either --testset, or --content and --style", USAGE)
     if (arguments.content is None) != (arguments.style is None):
         return fail("--content and --style go together", USAGE)
+    from fastnst.threads import sleep_while_waiting
+
+    sleep_while_waiting()
     try:
         from fastnst.evaluate import evaluate, report, steps
         from fastnst.evaluate.pictures import pair_folders, read_testset
     except ModuleNotFoundError as error:
-        return fail(f"fastnst evaluate needs {error.name}: pip install 'fastnst[torch]'")
+        return missing("evaluate", "torch", error)
     if not arguments.overwrite and (taken := report.taken(arguments.output)):
         return fail(f"{taken}: exists already; --overwrite replaces it")
     if arguments.testset:
@@ -165,5 +173,5 @@ def run_bench(arguments: argparse.Namespace) -> int:
             folder=arguments.output,
         )
     except ModuleNotFoundError as error:
-        return fail(f"fastnst bench needs {error.name}: pip install 'fastnst[bench]'")
+        return missing("bench", "bench", error)
     return {0: DONE, 2: INTERRUPTED}.get(status, FAILED)  # pytest's numbers

@@ -18,10 +18,18 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 def fail(message: str, code: int = FAILED) -> int:
     """Print a failure as one line; the exit code."""
-    # A file name may hold anything, line ends and the terminal's control sequences included.
-    visible = re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", message)
-    print(f"fastnst: error: {visible}", file=sys.stderr)
+    print(f"fastnst: error: {_visible(message)}", file=sys.stderr)
     return code
+
+
+def warn(message: str) -> None:
+    """Print as one line what a user should know of an output that was made."""
+    print(f"fastnst: warning: {_visible(message)}", file=sys.stderr)
+
+
+def _visible(message: str) -> str:
+    """One line: a file name may hold anything, line ends and the terminal's control sequences included."""
+    return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", message)
 
 
 def one_line(error: Exception) -> str:
@@ -30,9 +38,20 @@ def one_line(error: Exception) -> str:
         return "not enough memory"
     if isinstance(error, OSError) and error.filename:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    if isinstance(error, ValueError | OSError | RuntimeError):
+    if isinstance(error, ValueError | OSError | RuntimeError | ImportError):
         return str(error)
     return f"{type(error).__name__}: {error}"
+
+
+def missing(command: str, extra: str, error: ModuleNotFoundError) -> int:
+    """Print what a command lacks that could not be imported; the exit code."""
+    module = error.name or ""
+    if module.split(".")[0] != "fastnst":
+        return fail(f"fastnst {command} needs {module}: pip install 'fastnst[{extra}]'")
+    return fail(
+        f"{module} is not part of the package in {Path(__file__).parents[1]}: install fastnst from its source tree by "
+        "`pip install .`, and run it from another folder"
+    )
 
 
 def open_closed_streams() -> None:

@@ -31,10 +31,12 @@ from fastnst.cli.values import (
     row_pair,
     share,
     stem,
+    text,
     weight_list,
 )
 
 EXIT_CODES = "Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."
+ON_CARD = "for the model's card; default: what the file says of itself, or unknown"
 STYLE_HELP = "a picture, or several to mix; none for a model that translates pictures by itself"
 
 
@@ -71,6 +73,8 @@ def build_parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--calibrate", type=path, metavar="FOLDER", required=True, help="pictures that the value ranges are measured on"
     )
+    convert.add_argument("--source", dest="origin", type=text, metavar="TEXT", help=f"where the weights come from, {ON_CARD}")
+    convert.add_argument("--licence", "--license", type=text, metavar="TEXT", help=f"that of the weights, {ON_CARD}")
     convert.add_argument("--name", help="name on the model's card; default: that of the file")
     forms = (
         "layers in Winograd's form: never (default), always, auto: those faster by it here that lose little, or numbers: 3,4"
@@ -151,7 +155,11 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--camera", type=at_least(0), nargs="?", const=0, metavar="N", help=camera)
     add("--overwrite", action="store_true", help="replace existing outputs; without it a folder run does what is missing")
     add("--quiet", action="store_true", help="print nothing but errors")
-    add("--json", action="store_true", help="one JSON line per picture or video: size, seconds, bytes of memory")
+    add(
+        "--json",
+        action="store_true",
+        help="one JSON line per picture or video: size, seconds, bytes of memory, what was left out, or its error",
+    )
 
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,17 +6,18 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastnst.cli.errors import DONE, FAILED, USAGE, fail, quiet_libraries
+from fastnst.cli.errors import DONE, FAILED, USAGE, fail, quiet_libraries, warn
 from fastnst.progress import Progress
 
 if TYPE_CHECKING:
     from fastnst.jobs import Settings
-    from fastnst.plans import Plan
-    from fastnst.reports import Failure, Report, VideoReport
+    from fastnst.plans import Failure, Plan
+    from fastnst.reports import Report, VideoReport
     from fastnst.stylize import Stylizer
 
 
@@ -38,20 +39,28 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
         return fail(f"--weights needs one number for each style: {len(arguments.style)}", USAGE)
     try:
         plan = plans.plan(content, arguments.output, arguments.overwrite)
-    except plans.UsageError as error:
-        return fail(str(error), USAGE)
-    start = time.perf_counter()
-    stylizer = Stylizer(arguments.model, arguments.threads, arguments.max_memory)
-    settings = _settings(arguments, arguments.style)
-    try:
+        start = time.perf_counter()
+        stylizer = Stylizer(arguments.model, arguments.threads, arguments.max_memory)
+        settings = _settings(arguments, arguments.style)
         jobs.check(stylizer, settings)
     except plans.UsageError as error:
         return fail(str(error), USAGE)
-    reports, failures = _follow(plan, stylizer, settings, arguments)
-    if content.is_dir() and not (arguments.json or arguments.quiet):
-        print(_summary(plan, reports, failures, time.perf_counter() - start))
-    for failure in failures:
-        fail(failure.reason)
+    reports: list[Report | VideoReport] = []
+    failures: list[Failure] = []
+    try:
+        for result in _results(plan, stylizer, settings, arguments):
+            if isinstance(result, plans.Failure):
+                failures.append(result)
+            else:
+                reports.append(result)
+        if content.is_dir() and not (arguments.json or arguments.quiet):
+            print(_summary(plan, reports, failures, time.perf_counter() - start))
+    finally:  # those of a run that is interrupted, too
+        for report in reports:
+            for line in report.warnings:
+                warn(line)
+        for failure in failures:
+            fail(failure.reason)
     return FAILED if failures else DONE
 
 
@@ -72,33 +81,32 @@ def _settings(arguments: argparse.Namespace, styles: Sequence[Path]) -> Settings
     )
 
 
-def _follow(
+def _results(
     plan: Plan, stylizer: Stylizer, settings: Settings, arguments: argparse.Namespace
-) -> tuple[list[Report | VideoReport], list[Failure]]:
-    """Do all, and print each result as it comes."""
+) -> Iterator[Report | VideoReport | Failure]:
+    """Do all, and print each result as it comes; failures are for the end, but for their lines of JSON."""
     from fastnst import jobs
-    from fastnst.reports import Failure
+    from fastnst.plans import Failure
     from fastnst.video import PIPE, is_video
 
-    reports: list[Report | VideoReport] = []
-    failures: list[Failure] = []
     folder = arguments.content.is_dir()
-    moving = folder or is_video(arguments.content)
+    moving = folder or is_video(arguments.content, arguments.output)
     out = sys.stderr if arguments.output == PIPE else sys.stdout
-    with Progress(len(plan.tasks), shown=not arguments.quiet and sys.stderr.isatty(), at_once=moving) as progress:
+    with Progress(
+        len(plan.failures) + len(plan.tasks), shown=not arguments.quiet and sys.stderr.isatty(), at_once=moving
+    ) as progress:
         on_frame = progress.within if folder else progress.reach
-        for result in jobs.run(plan.tasks, stylizer, settings, on_frame, progress.part):
-            if isinstance(result, Failure):
-                failures.append(result)
-            else:
-                reports.append(result)
-                if arguments.json:
-                    print(json.dumps(result.as_json()), file=out, flush=True)
-                elif not (folder or arguments.quiet):
-                    print(f"{result.task.output}  {result.width}x{result.height}  {result.pace}", file=out)
+        for result in chain(plan.failures, jobs.run(plan.tasks, stylizer, settings, on_frame, progress.part)):
+            if arguments.json:
+                print(json.dumps(result.as_json()), file=out, flush=True)
+            elif not (arguments.quiet or isinstance(result, Failure)):
+                if not folder:
+                    print(f"{result.task.output}  {result.width}x{result.height}  {result.pace}{result.losses}", file=out)
+                elif result.losses:
+                    print(f"{result.task.output}{result.losses}")
+            yield result
             if folder:
                 progress.advance()
-    return reports, failures
 
 
 def _summary(plan: Plan, reports: list[Report | VideoReport], failures: list[Failure], seconds: float) -> str:

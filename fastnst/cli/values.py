@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")
+_ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 STEMS = (*OPERATIONS, "stylize", "training", "video", "translate", "large")
 
 
@@ -21,7 +23,15 @@ def row_pair(text: str) -> tuple[str, str]:
 def path(text: str) -> Path:
     if not text:  # Path("") would be the current folder
         raise argparse.ArgumentTypeError("a file name is empty")
+    if _ADDRESS.match(text):  # a Path would lose one of its slashes
+        raise argparse.ArgumentTypeError(f"{text}: is an address, and nothing is fetched from a network: give a file")
     return Path(text)
+
+
+def text(words: str) -> str:
+    if not words.strip():
+        raise argparse.ArgumentTypeError("is empty")
+    return words.strip()
 
 
 def share(text: str) -> float:

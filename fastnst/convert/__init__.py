@@ -34,6 +34,8 @@ from fastnst.graphfile import GeneratorModel
 from fastnst.images import atomic_output
 from fastnst.modelfile import Model, WctModel, to_bytes
 
+UNKNOWN = "unknown"
+
 
 def macs_of(convs: Sequence[Conv], area: float = 1.0) -> float:
     """Multiply-accumulates of trained layers for one pixel of the picture, whose features begin as ``area`` positions."""
@@ -69,8 +71,6 @@ def card_of(pair: Pair, name: str, pictures: int, dead: int = 0) -> dict[str, An
         "bits": {"weights": 8, "activations": 8},
         "calibration": pictures,
         **({"dead_channels_removed": dead} if dead else {}),
-        "source": "trained by fastnst's own recipe `adain`",
-        "licence": "MIT",
         **told(pair.facts),
     }
 
@@ -89,8 +89,6 @@ def wct_card_of(stages: Stages, name: str, pictures: int) -> dict[str, Any]:
         "macs_per_pixel_by_part": macs,
         "bits": {"weights": 8, "activations": 8, "transform": 16},
         "calibration": pictures,
-        "source": "trained by fastnst's own recipe `collab`",
-        "licence": "MIT",
         **told(stages.facts),
     }
 
@@ -107,16 +105,18 @@ def generator_card_of(trained: TrainedGenerator, name: str, pictures: int, fidel
         "bits": {"weights": 8, "activations": 8, "sums": 16},
         "calibration": pictures,
         "psnr": round(fidelity, 2),
-        "source": "trained by fastnst's own recipe `crd`",
-        "licence": "MIT",
         **told(trained.facts),
     }
 
 
 def told(facts: dict[str, Any]) -> dict[str, Any]:
-    """What the trained file's ``facts`` add to the card; they may name another source and licence."""
+    """What the trained file's ``facts`` add to the card. Where weights come from and under which licence, is unknown unless the
+    file says so; of those of our own recipes we know the recipe."""
+    recipe = facts.get("recipe")
+    ours = isinstance(recipe, str) and "fastnst" in (facts.get("versions") or {})
     names = ("source", "licence", "distilled_from", "training_data")
-    own = {key: facts[key] for key in names if isinstance(facts.get(key), str)}
+    own = {"source": f"trained by fastnst's own recipe `{recipe}`" if ours else UNKNOWN, "licence": UNKNOWN}
+    own |= {key: facts[key] for key in names if isinstance(facts.get(key), str)}
     training = {key: facts[key] for key in ("step", "seconds", "settings", "dead_channels_removed") if key in facts}
     if isinstance(settings := training.get("settings"), dict):
         training["settings"] = without_folders(settings)
@@ -149,6 +149,8 @@ def convert(
     output: Path,
     *,
     name: str | None = None,
+    origin: str | None = None,
+    licence: str | None = None,
     overwrite: bool = False,
     ranges: Ranges = "mse",
     winograd: str = "never",
@@ -165,6 +167,8 @@ def convert(
         calibration: folder of pictures, or of two folders ``content`` and ``style``; for a generator of what it translates.
         output: complete or absent, whatever happens.
         name: for the card; without it the file's.
+        origin: where the weights come from, and
+        licence: theirs, for the card; without them what ``source`` says of itself, or that they are unknown.
         ranges: see :func:`best_grid`.
         winograd: which layers of an AdaIN pair take Winograd's form; see :func:`~fastnst.convert.forms.choices`.
         keep_dead: leave channels of an AdaIN pair that stay zero by a margin in every calibration picture; they are
@@ -195,6 +199,8 @@ def convert(
     else:
         dead_share = None if keep_dead else nearly_dead
         model = convert_pairs(trained, source, calibration, named, ranges, winograd, dead_share, report)
+    given = {"source": origin, "licence": licence}
+    model = replace(model, card=model.card | {key: value for key, value in given.items() if value is not None})
     with atomic_output(output) as file:
         file.write(to_bytes(model))
     return model.card
@@ -230,10 +236,11 @@ def convert_pairs(
         dead = 0
         if dead_share is not None:
             trained, dead = without_dead(trained, contents, styles, dead_share)
-        chooser = Chooser(iter(choices(trained, winograd, timed=report is not None)), [])
+        reports: list[LayerReport] | None = [] if report else None
+        chooser = Chooser(iter(choices(trained, winograd, timed=report is not None)), reports)
         model = replace(quantise(trained, contents, styles, ranges, chooser), card=card_of(trained, name, count, dead))
-        if report:
-            report(chooser.reports)
+        if report and reports is not None:
+            report(reports)
         return model
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None

@@ -63,6 +63,12 @@ def float_sums(x: Tensor, conv: Conv) -> Tensor:
     return convolve(x, weight, bias.expand(len(weight), -1), conv.upsample)
 
 
+def behind(sums: Tensor, conv: Conv) -> Tensor:
+    """What the float network makes of a layer's sums: ReLU and pool."""
+    x = pooled(sums, conv.pool)  # first, for it leaves less to do and the same numbers
+    return F.relu(x) if conv.relu else x
+
+
 def file_to_torch(layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
     """A layer's weights [P, O, I, k, k], bias and multiplier [P, O] as float64."""
     weights = layer.weights if layer.upsample else layer.weights[None]
@@ -94,8 +100,8 @@ def simulate_layer(q: Tensor, layer: Layer) -> Tensor:
     # Whole numbers below 2^24 are exact in float32 in any order of summation, those below 2^53 in float64.
     exact = torch.float32 if layer_bound(layer).max() < 2**24 else torch.float64
     acc = convolve(q.to(exact), weight.to(exact), bias.to(exact), layer.upsample).float()
-    out = (acc * spread(multiplier.float(), layer.upsample, acc.shape)).round() + layer.zero
-    return pooled(out.clamp(0, 255), layer.pool).to(torch.uint8)
+    out = acc.mul_(spread(multiplier.float(), layer.upsample, acc.shape)).round_().add_(layer.zero).clamp_(0, 255)
+    return pooled(out, layer.pool).to(torch.uint8)
 
 
 def simulate_statistics(q: Tensor, scale: float) -> tuple[Tensor, Tensor]:

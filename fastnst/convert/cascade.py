@@ -8,7 +8,7 @@ engine nothing: its matrix has to be scaled to these grids in any case.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +17,9 @@ from torch import Tensor
 
 from fastnst.convert.arithmetic import Grid, simulate_layer, simulate_look, simulate_wct, wct_transform
 from fastnst.convert.equalisation import channel_peaks, equalise_chain, float_layer, rescaled
+from fastnst.convert.maps import Maps
 from fastnst.convert.pair import Conv
-from fastnst.convert.quantisation import PIXEL, Ranges, Stream, quantise_chain
+from fastnst.convert.quantisation import PIXEL, Ranges, quantise_chain
 from fastnst.convert.stages import Stages
 from fastnst.modelfile import Layer, Stage, WctModel
 
@@ -33,34 +34,34 @@ RECONSTRUCTIONS = 4
 """One in so many of the pictures that a decoder is fitted to is a plain reconstruction, alpha 0."""
 
 
-def streams_of(pictures: Sequence[Tensor]) -> list[Stream]:
-    return [Stream(picture.float() / 255, picture) for picture in pictures]
-
-
 def run_layers(picture: Tensor, layers: Sequence[Layer]) -> Tensor:
     for layer in layers:
         picture = simulate_layer(picture, layer)
     return picture
 
 
-def float_maps(convs: Sequence[Conv], pictures: Sequence[Tensor]) -> list[Tensor]:
-    maps = [picture.float() / 255 for picture in pictures]
+def units(pictures: Sequence[Tensor]) -> list[Tensor]:
+    """8-bit pictures as the float networks take them, 0..1."""
+    return [picture.float() / 255 for picture in pictures]
+
+
+def float_map(x: Tensor, convs: Sequence[Conv]) -> Tensor:
     for conv in convs:
-        maps = [float_layer(x, conv) for x in maps]
-    return maps
+        x = float_layer(x, conv)
+    return x
 
 
 def quantise_encoder(convs: Sequence[Conv], pictures: Sequence[Tensor], ranges: Ranges) -> tuple[list[Layer], Tensor]:
     """The layers, and the real value of a step of each output channel, float64 [C]."""
-    chain = equalise_chain(convs, [picture.float() / 255 for picture in pictures])
-    peaks = channel_peaks(float_maps(chain, pictures))
+    chain = equalise_chain(convs, units(pictures))
+    peaks = channel_peaks(float_map(x, chain) for x in units(pictures))
     peaks = peaks.clamp(min=1e-3 * peaks.max())  # a channel that is all but dead must not be blown up without limit
     chain[-1] = rescaled(chain[-1], torch.ones(chain[-1].weight.shape[2], dtype=torch.float64), peaks)
-    layers, grid = quantise_chain(chain, streams_of(pictures), Grid(PIXEL), ranges)
+    layers, grid = quantise_chain(chain, Maps(units(pictures)), Maps(pictures), Grid(PIXEL), ranges)
     return layers, peaks * grid.scale
 
 
-def input_ranges(maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def input_ranges(maps: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
     """Where the values of each channel of real ``maps`` [1, C, H, W] begin, and how far they reach: float64 [C] each."""
     values = torch.cat([x[0].flatten(1)[:, :: x[0, 0].numel() // SAMPLES + 1] for x in maps], 1).numpy()
     low, high = (torch.from_numpy(np.quantile(values, share, 1)) for share in (TAIL, 1 - TAIL))  # torch's takes few values
@@ -90,17 +91,21 @@ def quantise_decoder(convs: Sequence[Conv], maps: Sequence[tuple[Tensor, Tensor]
         for (content, style), alpha in zip(maps, alphas(len(maps)), strict=True)
     ]
     contents = [content for content, _ in maps]
-    real = [move(q * scale[:, None, None]) for q, move in zip(contents, transforms, strict=True)]
-    low, size = input_ranges(real)
-    inputs = [((x - low[:, None, None]) / size[:, None, None]).float() for x in real]
+
+    def real() -> Iterator[Tensor]:
+        """What the features become, in float64: made twice rather than held."""
+        for q, move in zip(contents, transforms, strict=True):
+            yield move(q * scale[:, None, None])
+
+    low, size = input_ranges(real())
+    inputs = [((x - low[:, None, None]) / size[:, None, None]).float() for x in real()]
     chain = equalise_chain([shifted(convs[0], low, size), *convs[1:]], inputs)
     taken = size * PIXEL  # bytes run from 0 to 1 on this scale, as those of pictures do
     stage = replace(
         stage, decoder_scale=taken.numpy().astype(np.float32), decoder_zero=(-low / taken).numpy().astype(np.float32)
     )
     rounded = [simulate_wct(q, move, stage).round().to(torch.uint8) for q, move in zip(contents, transforms, strict=True)]
-    streams = [Stream(x, q) for x, q in zip(inputs, rounded, strict=True)]
-    decoder, _ = quantise_chain(chain, streams, Grid(PIXEL), ranges, last=Grid(PIXEL))
+    decoder, _ = quantise_chain(chain, Maps(inputs), Maps(rounded), Grid(PIXEL), ranges, last=Grid(PIXEL))
     return replace(stage, decoder=decoder)
 
 

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from fastnst.convert.arithmetic import float_sums, pooled
+from fastnst.convert.arithmetic import behind, float_sums
 from fastnst.convert.equalisation import float_adain, paired
+from fastnst.convert.maps import Maps
 from fastnst.convert.pair import Conv, Pair
 
 MARGIN = 4.0
@@ -34,18 +35,25 @@ def without_dead(pair: Pair, contents: Sequence[Tensor], styles: Sequence[Tensor
     """
     chain: list[Conv] = []
     removed, meeting = 0, len(pair.encoder)
-    kept, maps = torch.arange(3), [picture.float() / 255 for picture in (*contents, *styles)]
+    kept, maps = torch.arange(3), Maps([picture.float() / 255 for picture in (*contents, *styles)])
     for i, whole in enumerate([*pair.encoder, *pair.decoder]):
         conv = replace(whole, weight=whole.weight[:, :, kept])
         if i == meeting:
-            maps += [float_adain(content, style) for content, style in paired(maps)]
-        maps = [float_sums(x, conv) for x in maps]
-        kept = alive(maps, share) if i + 1 < meeting + len(pair.decoder) else torch.arange(3)  # the picture's
+            maps = Maps([*maps, *(float_adain(content, style) for content, style in paired(maps))])
+        sums = partial(sums_of, kept=kept, conv=conv)
+        if i + 2 < meeting + len(pair.decoder):
+            kept = alive(maps.through(sums, partial(behind, conv=conv)), share)
+        else:  # the picture's layer is not looked at, so nobody reads the maps before it
+            kept = alive(map(sums, maps), share) if i + 1 < meeting + len(pair.decoder) else torch.arange(3)
         removed += len(conv.bias) - len(kept)
         chain.append(replace(conv, weight=conv.weight[:, kept], bias=conv.bias[kept]))
-        maps = [pooled(F.relu(x[:, kept]) if conv.relu else x[:, kept], conv.pool) for x in maps]
     cut = replace(pair, encoder=chain[:meeting], decoder=chain[meeting:])
     return replace(cut, parameters=pair.parameters - weights_of(pair) + weights_of(cut)), removed
+
+
+def sums_of(x: Tensor, kept: Tensor, conv: Conv) -> Tensor:
+    """The sums of ``conv``, which reads the channels ``kept`` of ``x``."""
+    return float_sums(x if len(kept) == x.shape[1] else x[:, kept], conv)
 
 
 def alive(sums: Iterable[Tensor], share: float) -> Tensor:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import pairwise
 from typing import TypeVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from fastnst.convert.arithmetic import float_sums, pooled
+from fastnst.convert.arithmetic import behind, float_sums
+from fastnst.convert.maps import Maps
 from fastnst.convert.pair import Conv, Pair
 from fastnst.reference.adain import calc_mean_std, renormalize
 
@@ -29,8 +31,7 @@ def float_adain(content: Tensor, style: Tensor) -> Tensor:
 
 def float_layer(x: Tensor, conv: Conv) -> Tensor:
     """One layer of the float network with its ReLU and pool."""
-    sums = float_sums(x, conv)
-    return pooled(F.relu(sums) if conv.relu else sums, conv.pool)
+    return behind(float_sums(x, conv), conv)
 
 
 def channel_peaks(maps: Iterable[Tensor]) -> Tensor:
@@ -76,20 +77,23 @@ def equalise_chain(chain: Sequence[Conv], maps: Sequence[Tensor], adain_after: i
         maps: inputs [1, C, H, W].
         adain_after: after so many layers each map of the first half takes on the statistics of its partner in the second.
     """
-    maps = list(maps)
+    seen = Maps(maps)
     balanced, before = [], torch.ones(chain[0].weight.shape[2], dtype=torch.float64)
-    for i, conv in enumerate(chain):
-        maps = [float_layer(x, conv) for x in maps]
-        ranged = maps
+    for i, (conv, following) in enumerate(pairwise(chain)):
+        layer = partial(float_layer, conv=conv)
         if i + 1 == adain_after:
-            maps = [float_adain(content, style) for content, style in paired(maps)]
-            ranged = [*ranged, *maps]  # the factors serve both sides of AdaIN
-        after = torch.ones(conv.weight.shape[1], dtype=torch.float64)
-        if i + 1 < len(chain):
-            after = balancing_factors(channel_peaks(ranged), chain[i + 1])
+            seen.advance(layer)
+            mixed = Maps([float_adain(content, style) for content, style in paired(seen)])
+            peaks = channel_peaks([*seen, *mixed])  # the factors serve both sides of AdaIN
+            seen = mixed
+        elif i + 2 == len(chain):
+            peaks = channel_peaks(layer(x) for x in seen)
+        else:
+            peaks = channel_peaks(seen.through(layer))
+        after = balancing_factors(peaks, following)
         balanced.append(rescaled(conv, before, after))
         before = after
-    return balanced
+    return [*balanced, rescaled(chain[-1], before, torch.ones(chain[-1].weight.shape[1], dtype=torch.float64))]
 
 
 def rescaled(conv: Conv, before: Tensor, after: Tensor) -> Conv:

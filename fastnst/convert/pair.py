@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fastnst.networks.adain import LAYERS
 from fastnst.networks.vgg import POOL_AFTER
+from fastnst.networks.weights import metadata, opened
 
 
 @dataclass(frozen=True)
@@ -67,16 +65,6 @@ def expected_shapes(layers: Sequence[str], tensors: Mapping[str, Tensor]) -> dic
     return shapes
 
 
-@contextmanager
-def opened(source: Path) -> Iterator[Any]:
-    """A safetensors file; what shows it to be none raises ValueError."""
-    try:
-        with safe_open(source, framework="pt") as file:
-            yield file
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{source}: not a safetensors file: {error}") from None
-
-
 def tensor_names(source: Path) -> list[str]:
     """The names of a safetensors file's tensors; errors as for :func:`read_tensors`."""
     with opened(source) as file:
@@ -84,7 +72,7 @@ def tensor_names(source: Path) -> list[str]:
 
 
 def read_tensors(source: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a safetensors file in float64, and its ``facts``.
+    """The tensors of a safetensors file in float64, and what it says of itself.
 
     Raises:
         FileNotFoundError: no such file.
@@ -92,11 +80,11 @@ def read_tensors(source: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """
     with opened(source) as file:
         tensors = {name: file.get_tensor(name).double() for name in file.keys()}  # noqa: SIM118 - not a dict
-        facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+        facts = metadata(file)
     for name in sorted(tensors):
         if not tensors[name].isfinite().all():
             raise ValueError(f"{source}: {name} holds NaN or infinity")
-    return tensors, facts if isinstance(facts, dict) else {}
+    return tensors, facts
 
 
 def check_shapes(source: Path | str, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from fastnst.images import READ_SUFFIXES, open_picture
 
 PICTURES = 32
-"""Content and style pictures used at most, of each: about a minute and 1.6 GB for the small pair."""
+"""Content and style pictures used at most, of each. Of every one a map or two are held: :mod:`fastnst.convert.maps`."""
 SHORT_SIDE = 256
 LONGEST = 512
 STRIDE = 8

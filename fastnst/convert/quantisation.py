@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from fastnst.convert.arithmetic import (
     Grid,
+    behind,
     float_sums,
     layer_bound,
-    pooled,
     simulate_adain,
     simulate_layer,
     simulate_statistics,
     views,
 )
 from fastnst.convert.equalisation import equalise, float_adain, paired
+from fastnst.convert.maps import Maps
 from fastnst.convert.pair import Conv, Pair
 from fastnst.modelfile import Layer, Model
 from fastnst.winograd import positions_of
@@ -38,16 +38,11 @@ DAMPING = 0.01
 """Share of the mean input energy by which a fit is held to the trained weights; 0.01 as in Frantar et al., ICLR 2023."""
 ROUNDED_TOGETHER = 64
 """Weights after which the errors are handed on to all the rest, in one product of matrices."""
+NOTHING_TO_FIT = (
+    "the inputs of a layer hardly vary in any calibration picture: the network is all but dead, and nothing can be fitted"
+)
 SHRINKS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6)
 """Weight ranges to try, relative to the largest weight."""
-
-
-@dataclass
-class Stream:
-    """One calibration picture on its way through both networks: its float map, and its 8-bit map."""
-
-    real: Tensor
-    q: Tensor
 
 
 def grid_of(low: float, high: float) -> Grid:
@@ -56,28 +51,47 @@ def grid_of(low: float, high: float) -> Grid:
     return Grid(scale, int(np.clip(round(-low / scale), 0, 255)))
 
 
-def best_grid(maps: Sequence[Tensor], relu: bool, ranges: Ranges) -> Grid:
-    """The 8-bit grid for values of ``maps`` [1, C, H, W], after a ReLU if ``relu``.
+class Range:
+    """The least, the largest and some of the values of maps, from which the grid of all of them is chosen."""
 
-    ``mse`` takes, among many shrinkings of the whole range, the one with the least squared error relative to each picture's
-    energy, averaged over pictures. Without the division a single picture with a few huge values would set the range: measured
-    on a pair of our own, 28.5 dB instead of 35.8. ``percentile`` leaves out one value in 10,000 at each end.
-    """
-    maps = [x.clamp(min=0) for x in maps] if relu else maps
-    low = min(0.0, *(x.min().item() for x in maps))
-    high = max(1e-6, *(x.max().item() for x in maps))
-    values = torch.stack([x.flatten()[torch.linspace(0, x.numel() - 1, SAMPLES).long()] for x in maps])
-    if ranges == "percentile":
-        ends = np.quantile(values.numpy(), (1e-4, 1 - 1e-4))
-        return grid_of(min(0.0, float(ends[0])), max(1e-6, float(ends[1])))
-    energy = (values - (0.0 if relu else values.mean(1, keepdim=True))).square().mean(1) + 1e-12 * high**2
+    def __init__(self) -> None:
+        self.low, self.high = 0.0, 1e-6
+        self.values: list[Tensor] = []
 
-    def loss(grid: Grid) -> float:
-        q = (values / grid.scale).round().add(grid.zero).clamp(0, 255)
-        return ((grid.real(q) - values).square().mean(1) / energy).mean().item()
+    def add(self, x: Tensor) -> None:
+        """Count the map ``x`` [1, C, H, W] in."""
+        self.low, self.high = min(self.low, x.min().item()), max(self.high, x.max().item())
+        self.values.append(x.flatten()[torch.linspace(0, x.numel() - 1, SAMPLES).long()])
 
-    shrinks = np.geomspace(0.01, 1, 40 if low == 0 else 24)
-    return min((grid_of(a * low, b * high) for a in (shrinks if low < 0 else [1.0]) for b in shrinks), key=loss)
+    def best(self, relu: bool, ranges: Ranges) -> Grid:
+        """The 8-bit grid for the values, after a ReLU if ``relu``.
+
+        ``mse`` takes, among many shrinkings of the whole range, the one with the least squared error relative to each picture's
+        energy, averaged over pictures. Without the division a single picture with a few huge values would set the range:
+        measured on a pair of our own, 28.5 dB instead of 35.8. ``percentile`` leaves out one value in 10,000 at each end.
+        """
+        values, low, high = torch.stack(self.values), self.low, self.high
+        if relu:
+            values, low = values.clamp(min=0), 0.0
+        if ranges == "percentile":
+            ends = np.quantile(values.numpy(), (1e-4, 1 - 1e-4))
+            return grid_of(min(0.0, float(ends[0])), max(1e-6, float(ends[1])))
+        energy = (values - (0.0 if relu else values.mean(1, keepdim=True))).square().mean(1) + 1e-12 * high**2
+
+        def loss(grid: Grid) -> float:
+            q = (values / grid.scale).round_().add_(grid.zero).clamp_(0, 255)
+            return (grid.real(q).sub_(values).square_().mean(1) / energy).mean().item()
+
+        shrinks = np.geomspace(0.01, 1, 40 if low == 0 else 24)
+        return min((grid_of(a * low, b * high) for a in (shrinks if low < 0 else [1.0]) for b in shrinks), key=loss)
+
+
+def best_grid(maps: Iterable[Tensor], relu: bool, ranges: Ranges) -> Grid:
+    """The 8-bit grid for the values of ``maps`` [1, C, H, W]; see :meth:`Range.best`."""
+    seen = Range()
+    for x in maps:
+        seen.add(x)
+    return seen.best(relu, ranges)
 
 
 class Moments:
@@ -95,9 +109,11 @@ class Moments:
 
     def add(self, x: Tensor, y: Tensor) -> None:
         """Count ``x`` [..., K, n] and ``y`` [..., O, n] in."""
+        # In float64 from the start: what is left of a sum of squares once the mean is taken off may be a millionth of it.
+        x, y = x.double(), y.double()
         self.count += x.shape[-1]
-        self.x, self.y = self.x + x.sum(-1).double(), self.y + y.sum(-1).double()
-        self.xx, self.xy = self.xx + (x @ x.mT).double(), self.xy + (x @ y.mT).double()
+        self.x, self.y = self.x + x.sum(-1), self.y + y.sum(-1)
+        self.xx, self.xy = self.xx + x @ x.mT, self.xy + x @ y.mT
 
     def means(self) -> tuple[Tensor, Tensor]:
         return self.x / self.count, self.y / self.count
@@ -107,17 +123,32 @@ class Moments:
         return self.xx / self.count - x[..., None] * x[..., None, :], self.xy / self.count - x[..., None] * y[..., None, :]
 
 
-def gather(streams: Sequence[Stream], sums: Sequence[Tensor], conv: Conv, grid: Grid) -> list[Moments]:
-    """The moments of each phase of ``conv`` over samples of all pictures; ``sums`` are the float network's."""
-    kernel = conv.weight.shape[-1]
-    result = [Moments() for _ in conv.weight]
-    for stream, y in zip(streams, sums, strict=True):
-        parts = [y[..., p // 2 :: 2, p % 2 :: 2] for p in range(4)] if conv.upsample else [y]
-        seen = views(grid.real(stream.q.float()), kernel, conv.upsample)
-        for moments, view, part in zip(result, seen, parts, strict=True):
+def windows(view: Tensor, kernel: int, step: int) -> Tensor:
+    """Every ``step``-th of the places of ``view`` [1, I, H, W] over which a kernel slides: [I x kernel x kernel, n]."""
+    width = view.shape[3] - kernel + 1
+    places, taps = torch.arange(0, (view.shape[2] - kernel + 1) * width, step), torch.arange(kernel)
+    rows, columns = places // width + taps[:, None, None], places % width + taps[:, None]
+    return view[0][:, rows, columns].flatten(0, 2)
+
+
+class Fit:
+    """What a layer is fitted to, counted picture by picture: the moments of every phase over samples."""
+
+    def __init__(self, conv: Conv, inputs: Grid) -> None:
+        self.conv, self.inputs = conv, inputs
+        self.moments = [Moments() for _ in conv.weight]
+
+    def add(self, q: Tensor, y: Tensor) -> None:
+        """Count in what the 8-bit network reads of a picture, ``q`` [1, I, h, w], and the float network's sums ``y``."""
+        upsample, kernel = self.conv.upsample, self.conv.weight.shape[-1]
+        parts = [y[..., p // 2 :: 2, p % 2 :: 2] for p in range(4)] if upsample else [y]
+        for moments, view, part in zip(self.moments, views(q.float(), kernel, upsample), parts, strict=True):
             step = part[0, 0].numel() // POSITIONS | 1  # odd, so that all columns of the picture are met
-            moments.add(F.unfold(view, kernel)[0, :, ::step], part[0].flatten(1)[:, ::step])
-    return result
+            moments.add(self.inputs.real(windows(view, kernel, step)), part[0].flatten(1)[:, ::step])
+
+    def layer(self, outputs: Grid) -> Layer:
+        """The layer that writes 8-bit maps of grid ``outputs``; ValueError if it could overflow the engine's arithmetic."""
+        return quantise_layer(self.conv, self.moments, self.inputs, outputs)
 
 
 def ridge(xx: Tensor) -> Tensor:
@@ -128,15 +159,29 @@ def ridge(xx: Tensor) -> Tensor:
 
 def refit(weight: Tensor, xx: Tensor, xy: Tensor) -> Tensor:
     """``weight`` [..., O, K] moved to where the quantised inputs predict the float network's sums best (ridge regression)."""
-    fitted: Tensor = torch.linalg.solve(xx + ridge(xx), xy + ridge(xx) @ weight.mT)
+    fitted: Tensor
+    fitted, failed = torch.linalg.solve_ex(xx + ridge(xx), xy + ridge(xx) @ weight.mT)
+    require_regular(failed)
     return fitted.mT
+
+
+def require_regular(failed: Tensor) -> None:
+    """Raise ValueError if a factorization ``failed``: anything but zeros."""
+    if failed.any():
+        raise ValueError(NOTHING_TO_FIT)
+
+
+def cholesky(matrix: Tensor, upper: bool = False) -> Tensor:
+    """The factor of ``matrix`` [..., K, K]; ValueError, one line, if it has none."""
+    factor: Tensor
+    factor, failed = torch.linalg.cholesky_ex(matrix, upper=upper)
+    require_regular(failed)
+    return factor
 
 
 def feedback(xx: Tensor) -> Tensor:
     """Upper triangle [..., K, K]: how later weights make up for the rounding of earlier ones (Frantar et al., 2023)."""
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(xx + ridge(xx)))
-    upper: Tensor = torch.linalg.cholesky(inverse, upper=True)
-    return upper
+    return cholesky(torch.cholesky_inverse(cholesky(xx + ridge(xx))), upper=True)
 
 
 def round_weights(weight: Tensor, scale: Tensor, upper: Tensor) -> Tensor:
@@ -226,36 +271,60 @@ def prove_safe(layer: Layer) -> None:
         raise ValueError("a multiplier that could overflow the output")
 
 
-Choose: TypeAlias = Callable[[Conv, Sequence[Stream], Sequence[Tensor], tuple[Grid, Grid], Layer], Layer]
-"""Takes a layer, the calibration pictures before it, the float network's sums, the grids of its input and output, and the layer
-as it is when direct; returns the layer in the form that it shall have."""
+class Choose(Protocol):
+    """Decides the form of one layer after another."""
+
+    def begin(self, conv: Conv, inputs: Grid) -> None:
+        """The next layer is ``conv``, which reads maps of grid ``inputs``."""
+
+    def add(self, q: Tensor, y: Tensor) -> None:
+        """As :meth:`Fit.add`, of every picture."""
+
+    def choose(self, direct: Layer, qs: Maps, reals: Maps, outputs: Grid) -> Layer:
+        """The layer in the form that it shall have.
+
+        Args:
+            direct: as it is when direct.
+            qs: the 8-bit maps that it reads.
+            reals: what the float network makes of the layer, ReLU and pool included.
+            outputs: the grid of what it writes.
+        """
 
 
 def quantise_chain(
     convs: Sequence[Conv],
-    streams: Sequence[Stream],
+    reals: Maps,
+    qs: Maps,
     grid: Grid,
     ranges: Ranges,
     last: Grid | None = None,
     choose: Choose | None = None,
 ) -> tuple[list[Layer], Grid]:
-    """Quantise layer after layer, taking ``streams`` along; returns the layers and the grid of their output.
+    """Quantise layer after layer, taking the maps along; returns the layers and the grid of their output.
 
     Args:
-        grid: of the 8-bit maps that the first layer reads.
-        last: the grid that the last layer must write, if it may not be chosen.
+        reals, qs: what the float network and the 8-bit one have made of every picture so far.
+        grid: of ``qs``.
+        last: the grid that the last layer must write, if it may not be chosen; its own maps are then left out, nobody reads a
+            picture further.
         choose: the layers' forms; without it all are direct.
     """
     layers = []
     for i, conv in enumerate(convs):
-        sums = [float_sums(stream.real, conv) for stream in streams]
         fixed = last if i + 1 == len(convs) else None
-        output = fixed or best_grid(sums, conv.relu, ranges)
-        direct = quantise_layer(conv, gather(streams, sums, conv, grid), grid, output)
-        layers.append(choose(conv, streams, sums, (grid, output), direct) if choose else direct)
-        for stream, y in zip(streams, sums, strict=True):
-            stream.real = pooled(F.relu(y) if conv.relu else y, conv.pool)
-            stream.q = simulate_layer(stream.q, layers[-1])
+        fit, values = Fit(conv, grid), Range()
+        if choose:
+            choose.begin(conv, grid)
+        for q, y in zip(qs, reals.through(partial(float_sums, conv=conv), partial(behind, conv=conv)), strict=True):
+            fit.add(q, y)
+            values.add(y)
+            if choose:
+                choose.add(q, y)
+        output = fixed or values.best(conv.relu, ranges)
+        direct = fit.layer(output)
+        layers.append(choose.choose(direct, qs, reals, output) if choose else direct)
+        if not fixed:
+            qs.advance(partial(simulate_layer, layer=layers[-1]))
         grid = output
     return layers, grid
 
@@ -272,13 +341,11 @@ def quantise(
     pictures = [*contents, *styles]
     unit = [picture.float() / 255 for picture in pictures]
     pair = equalise(pair, unit[: len(contents)], unit[len(contents) :])
-    streams = [Stream(real, q) for real, q in zip(unit, pictures, strict=True)]
-    encoder, features = quantise_chain(pair.encoder, streams, Grid(PIXEL), ranges, choose=choose)
-    mixed = [float_adain(content.real, style.real) for content, style in paired(streams)]
+    reals, qs = Maps(unit), Maps(pictures)
+    encoder, features = quantise_chain(pair.encoder, reals, qs, Grid(PIXEL), ranges, choose=choose)
+    mixed = Maps([float_adain(content, style) for content, style in paired(reals)])
     middle = best_grid(mixed, False, ranges)
-    stylised = []
-    for real, (content, style) in zip(mixed, paired(streams), strict=True):
-        q = simulate_adain(content.q, simulate_statistics(style.q, features.scale), features.scale, middle)
-        stylised.append(Stream(real, q.round().to(torch.uint8)))
-    decoder, _ = quantise_chain(pair.decoder, stylised, middle, ranges, last=Grid(PIXEL), choose=choose)
+    looks = ((q, simulate_statistics(style, features.scale)) for q, style in paired(qs))
+    stylised = Maps([simulate_adain(q, look, features.scale, middle).round().to(torch.uint8) for q, look in looks])
+    decoder, _ = quantise_chain(pair.decoder, mixed, stylised, middle, ranges, last=Grid(PIXEL), choose=choose)
     return Model({}, encoder, decoder, features.scale, middle.scale, middle.zero)

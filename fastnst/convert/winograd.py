@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -90,11 +90,11 @@ def winograd_sums(frame: Tensor, layer: Layer) -> Tensor:
     return outputs_of(torch.stack(products), layer.upsample, grown * (frame.shape[2] - 2), grown * (frame.shape[3] - 2))
 
 
-def choose_scales(frames: Sequence[Tensor], upsample: bool) -> NDArray[np.int16]:
+def choose_scales(frames: Iterable[Tensor], upsample: bool) -> NDArray[np.int16]:
     """For every position the scale with the least squared error over framed maps of bytes [1, I, H + 2, W + 2]."""
     low, high = limits(upsample)
-    samples = [windows_of(frame, upsample)[:, 0].flatten(2) for frame in frames]
-    values = torch.cat([x[..., :: x.shape[2] // SAMPLES | 1].flatten(1) for x in samples], 1)
+    windows = (windows_of(frame, upsample)[:, 0].flatten(2) for frame in frames)
+    values = torch.cat([x[..., :: x.shape[2] // SAMPLES | 1].flatten(1) for x in windows], 1)
     chosen = []
     for p, numbers in enumerate(values):
         most = max(numbers.abs().max().item(), 1.0)

@@ -23,7 +23,8 @@ from fastnst.networks.vgg_files import load_normalised_vgg19
 from fastnst.plans import UsageError
 
 from . import sheet
-from .models import Model, load_model, named
+from .loading import load_model, named
+from .models import Model
 from .pictures import Pair, Pixels, load, square, to_tensor
 from .scoring import Scorer, Target
 from .timing import in_turn

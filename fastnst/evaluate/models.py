@@ -1,15 +1,12 @@
-"""The models that are compared: which file an argument means, and models of the engine."""
+"""The models that are compared, and those of the engine."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from fastnst.networks.vgg import Encoder
-from fastnst.plans import UsageError
-from fastnst.stylize import Stylizer, models
+from fastnst.stylize import Stylizer
 
 from .pictures import Pixels
 
@@ -75,46 +72,3 @@ class EngineModel(Model):
         if not levels:
             return {4: self.stylizer(content, content, alpha=0.0)}
         return {level: self.stylizer(content, content, alpha=0.0, levels=(level,)) for level in sorted(levels)}
-
-
-def named(arguments: Sequence[str]) -> dict[str, Path]:
-    """Rows and their files, from ``MODEL`` or ``NAME=MODEL``; a model is a shipped one's name, or a file.
-
-    Raises:
-        UsageError: two rows of one name.
-    """
-    shipped = {model.name: model.path for model in models()}
-    rows: dict[str, Path] = {}
-    for argument in arguments:
-        name, _, model = argument.rpartition("=") if not Path(argument).exists() else ("", "", argument)
-        name = name or (model if model in shipped else Path(model).stem)
-        if name in rows:
-            raise UsageError(f"{argument}: another model is named {name!r}; NAME={model} gives it a name of its own")
-        rows[name] = shipped.get(model, Path(model))
-    return rows
-
-
-def load_model(name: str, path: Path, threads: int, vgg: Callable[[int], Encoder]) -> Model:
-    """The model in a file.
-
-    Args:
-        name: of its row.
-        path: ``.fnst``, or a trained ``.safetensors`` (see :func:`.networks.read_networks`).
-        threads: that the engine uses.
-        vgg: VGG-19 up to a stage, for decoders that come without an encoder.
-
-    Raises:
-        ValueError: one line that names the file and says what is wrong.
-        FileNotFoundError: no such file.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such model")
-    if path.suffix == ".fnst":
-        return EngineModel(name, path, threads)
-    if path.suffix == ".safetensors":
-        from fastnst.networks.files import read_networks
-
-        from .networks import FloatModel
-
-        return FloatModel(name, path, read_networks(path, vgg))
-    raise ValueError(f"{path}: expected a shipped model's name, a .fnst or a .safetensors file")

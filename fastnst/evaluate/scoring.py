@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 
 from fastnst.metrics.adain import AdainTarget
 from fastnst.metrics.lpips import Lpips
@@ -58,7 +57,7 @@ class Scorer:
 def _lpips(path: Path) -> Lpips:
     try:
         return Lpips(path)
-    except (RuntimeError, SafetensorError) as error:
+    except RuntimeError as error:
         raise ValueError(f"{path}: not LPIPS on AlexNet: {' '.join(str(error).split())}") from None
 
 

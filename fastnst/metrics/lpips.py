@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from fastnst.networks import weights
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 """What takes RGB -1..1 to the inputs that the backbone was trained on."""
@@ -34,7 +35,7 @@ class Lpips(nn.Module):
         )  # fmt: skip
         for i, channels in enumerate((64, 192, 384, 256, 256)):
             self.add_module(f"lin{i}", nn.Conv2d(channels, 1, 1, bias=False))
-        self.load_state_dict({name: value.float() for name, value in load_file(path).items()})
+        self.load_state_dict({name: value.float() for name, value in weights.read(path).items()})
         self.eval().requires_grad_(False)
 
     def levels(self, image: Tensor) -> list[Tensor]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fastnst.networks.state import decoder_widths, encoder_widths, fill
 from fastnst.networks.vgg import Decoder, Encoder
 from fastnst.networks.wct import Stage, load_published
+from fastnst.networks.weights import metadata, opened
 
 ADAIN, WCT = "AdaIN", "WCT"
 WCT_RECIPES = ("decoder", "collab")
@@ -75,16 +74,13 @@ def read_networks(path: Path, vgg: Vgg) -> Networks:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
-            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not a safetensors file: {error}") from None
+    with opened(path) as file:
+        tensors = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - not a dict
+        facts = metadata(file)
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise ValueError(f"{path}: {name} holds NaN or infinity")
-    return tensors, facts if isinstance(facts, dict) else {}
+    return tensors, facts
 
 
 def _stage(parts: Mapping[str, Tensors], vgg: Vgg, last_relu: bool) -> Stage:

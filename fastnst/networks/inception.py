@@ -6,8 +6,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
+
+from fastnst.networks import weights
 
 DIMENSIONS = (64, 192, 768)
 """Channels of the maps that features are taken from: behind the two maximum pools, and Mixed_6e."""
@@ -37,7 +38,7 @@ class Inception(nn.Module):
 
     def __init__(self, path: str | Path) -> None:
         super().__init__()
-        tensors = load_file(path)
+        tensors = weights.read(path)
         self.convs = nn.ModuleDict()
         for name in (each.removesuffix(".weight") for each in tensors if each.endswith(".weight")):
             weight, bias = tensors[f"{name}.weight"], tensors.get(f"{name}.bias")

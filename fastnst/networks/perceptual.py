@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from fastnst.networks import weights
 from fastnst.networks.vgg import ALL_LAYERS, POOL_AFTER, reflected
 from fastnst.networks.vgg_files import load_normalised_vgg19
 
@@ -33,7 +33,7 @@ class PerceptualNetwork(nn.Module):
 
     def __init__(self, vgg16: str | Path, vgg19: str | Path | None = None) -> None:
         super().__init__()
-        tensors = load_file(vgg16)
+        tensors = weights.read(vgg16)
         self.shallow = nn.ModuleList()
         for name, (inputs, outputs) in VGG16_LAYERS.items():
             conv = nn.Conv2d(inputs, outputs, 3, padding=1)

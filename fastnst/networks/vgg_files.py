@@ -23,11 +23,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from fastnst.networks.vgg import ALL_LAYERS, CAFFE_MEANS, POOL_AFTER, VGG19, Encoder, input_layer, layers_of, reflected
+from fastnst.networks.weights import read_any
 
 SEQUENTIAL = (2, 5, 9, 12, 16, 19, 22, 25, 29, 32, 35, 38, 42)
 """Places of the convolutions among padding, ReLU and pools."""
@@ -72,7 +71,7 @@ def load_vgg19(path: str | Path, stage: int = 4, ceil_pooling: bool = False) -> 
         OSError: the file cannot be read.
         ValueError: no known variant, or values that are not those of the variant that the names speak of; one line.
     """
-    tensors = read_tensors(Path(path))
+    tensors = read_any(path)
     variant = next((each for each, names in NAMES.items() if f"{names['conv1_1']}.weight" in tensors), None)
     if variant is None:
         found = ", ".join(sorted(tensors)[:4]) or "none"
@@ -137,31 +136,6 @@ def normalise(encoder: Encoder, images: Sequence[Tensor], per_channel: bool = Tr
         if name in POOL_AFTER:
             maps = [F.max_pool2d(x, 2, 2, ceil_mode=encoder.ceil_pooling) for x in maps]
     return scaled.eval().requires_grad_(False)
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file, in float32; of a training checkpoint, those of its ``model`` or ``state_dict``.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it holds something else.
-    """
-    if path.suffix == ".safetensors":
-        try:
-            return {name: value.float() for name, value in load_file(path).items()}
-        except SafetensorError as error:
-            raise ValueError(f"{path}: not a safetensors file: {error}") from None
-    with path.open("rb") as file:
-        try:
-            content = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception:  # PyTorch's readers have no error in common, and say more than a line
-            raise ValueError(f"{path}: not a PyTorch file of plain tensors") from None
-    for key in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path}: not a PyTorch file of named tensors")
-    return {str(name): value.float() for name, value in content.items()}
 
 
 def probe() -> Tensor:

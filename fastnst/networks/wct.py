@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fastnst import ops
+from fastnst.networks import weights
 from fastnst.networks.vgg import ALL_LAYERS, TAPS, VGG19, Decoder, Encoder, layers_of
 
 STAGES = (1, 2, 3, 4, 5)
@@ -80,7 +80,7 @@ def load_published(path: str | Path) -> dict[int, Stage]:
     Raises:
         RuntimeError: tensors are missing, left over or of other shapes.
     """
-    tensors = {name: value.float() for name, value in load_file(path).items()}
+    tensors = {name: value.float() for name, value in weights.read(path).items()}
     stages = {}
     for number in STAGES:
         stage = Stage(widths_of(number, small=True), heads=True)
@@ -103,7 +103,7 @@ def load_published_decoder(path: str | Path, stage: int) -> Decoder:
         RuntimeError: tensors are missing or of other shapes.
     """
     prefix = f"invertor{stage}."
-    found = {name.removeprefix(prefix): x.float() for name, x in load_file(path).items() if name.startswith(prefix)}
+    found = {name.removeprefix(prefix): x.float() for name, x in weights.read(path).items() if name.startswith(prefix)}
     if not found:
         raise ValueError(f"{path}: no decoder of stage {stage}")
     decoder = Decoder(VGG19[: len(layers_of(stage))])

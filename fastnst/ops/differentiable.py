@@ -103,7 +103,7 @@ def differentiable(
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:
-            _, pull = torch.func.vjp(gradients_of(ctx), *ctx.saved_tensors)
+            _, pull, *_ = torch.func.vjp(gradients_of(ctx), *ctx.saved_tensors)
             found = pull(grads)
             return None, None, None, *found[:results], *[None] * ctx.held, *found[results:]
 
@@ -116,14 +116,14 @@ def differentiable(
         """The formula's gradients that are wanted, as a function of what ``Gradient`` saves."""
 
         def gradients(*given: Tensor) -> tuple[Tensor, ...]:
-            _, pull = torch.func.vjp(plain(ctx.settings), *given[results:])
+            _, pull, *_ = torch.func.vjp(plain(ctx.settings), *given[results:])
             return tuple(x for x, each in zip(pull(given[:results]), ctx.wanted, strict=True) if each)
 
         return gradients
 
     # Dynamo traces no function with a forward mode of its own.
-    traced = type(name, (Operation,), {"jvp": Function.jvp})
-    eager = type(name, (Operation,), {})
+    traced: Any = type(name, (Operation,), {"jvp": Function.jvp})
+    eager: Any = type(name, (Operation,), {})
     Gradient.__name__ = f"{name}Gradient"
 
     def operation(backend: str, tensors: Tensors, *settings: Any) -> Any:
@@ -147,7 +147,7 @@ def _forward_mode(
 ) -> tuple[Tensor, ...]:
     """The derivative along ``tangents``, by two reversals: forward modes cannot be nested."""
     directions = tuple(torch.zeros_like(x) if t is None else t for x, t in zip(primals, tangents, strict=True))
-    outputs, pull = torch.func.vjp(function, *primals)
-    _, push = torch.func.vjp(lambda *grads: pull(grads), *(torch.zeros_like(each) for each in outputs))
+    outputs, pull, *_ = torch.func.vjp(function, *primals)
+    _, push, *_ = torch.func.vjp(lambda *grads: pull(grads), *(torch.zeros_like(each) for each in outputs))
     pushed: tuple[Tensor, ...] = push(directions)
     return pushed

@@ -35,9 +35,14 @@ _linear_embedding_teacher = define(
 
 
 def _gradients(
-    backend: str, wanted: Sequence[bool], grads: Sequence[Tensor], kept: Sequence[Tensor], tensors: Sequence[Tensor], _early: bool
+    backend: str,
+    wanted: Sequence[bool],
+    grads: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    tensors: Sequence[Tensor],
+    _early: bool,
 ) -> tuple[Tensor | None, ...]:
-    """The loss is a scalar: its gradients were computed with it, while the error of each tile was at hand, and are scaled here."""
+    """The loss is a scalar: its gradients came with it, while each tile of the error was at hand, and are scaled here."""
     (grad,), (of_student, of_weight, of_bias) = grads, kept
     if (wanted[0] or wanted[2] or wanted[3]) and of_student.numel() == 0:  # nothing told then that they would be asked for
         _, of_student, of_weight, of_bias = _linear_embedding(backend, *tensors, True)

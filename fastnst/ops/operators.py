@@ -1,8 +1,8 @@
 """The ``torch.library`` operators: schemas, what compilers and ``vmap`` need to know of them, and the way to a backend.
 
 Forward and backward are operators of their own and know nothing of autograd, which lies outside of them, in
-``fastnst.ops.differentiable``: the cheapest boundary there is. Asked for a derivative themselves, they raise. ``opcheck`` is for
-these, with detached inputs; ``gradcheck`` for the public functions.
+``fastnst.ops.differentiable``: the cheapest boundary there is. Asked for a derivative themselves, they raise. ``opcheck``
+is for these, with detached inputs; ``gradcheck`` for the public functions.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _in_one_call(operator: Callable[..., Any], count: int, axes: tuple[int | Non
 
     results = operator(*(folded(x, axis) for x, axis in zip(arguments, axes, strict=True)))
     if isinstance(results, Tensor):
-        return results.unflatten(0, (count, -1)), 0
+        return results.unflatten(0, (count, -1)), 0  # type: ignore[no-untyped-call]
     return tuple(each.unflatten(0, (count, -1)) for each in results), (0,) * len(results)
 
 

@@ -98,17 +98,19 @@ class _Slope(Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        direction, matrix, *spectrum = ctx.saved_tensors
-        curved = _Last.apply(_curvature(direction, gradient, *spectrum, ctx.inverse), matrix)  # type: ignore[no-untyped-call]
-        return _slope(gradient, matrix, *spectrum, ctx.inverse), curved, None, None, None, None
+        direction, matrix, *rest = ctx.saved_tensors
+        spectrum: tuple[Any, ...] = (*rest, ctx.inverse)
+        curved = _Last.apply(_curvature(direction, gradient, *spectrum), matrix)  # type: ignore[no-untyped-call]
+        return _slope(gradient, matrix, *spectrum), curved, None, None, None, None
 
     @staticmethod
     def jvp(ctx: Any, of_direction: Tensor | None, of_matrix: Tensor | None, *_: None) -> Tensor:
-        direction, matrix, *spectrum = ctx.saved_tensors
+        direction, matrix, *rest = ctx.saved_tensors
+        spectrum: tuple[Any, ...] = (*rest, ctx.inverse)
         along = torch.zeros_like(direction) if of_direction is None else of_direction
         across = torch.zeros_like(matrix) if of_matrix is None else of_matrix
-        curved: Tensor = _curvature(direction, across, *spectrum, ctx.inverse)
-        return _slope(along, matrix, *spectrum, ctx.inverse) + curved
+        curved: Tensor = _curvature(direction, across, *spectrum)
+        return _slope(along, matrix, *spectrum) + curved
 
 
 class _Last(Function):
@@ -196,7 +198,5 @@ def _curvature(first: Tensor, second: Tensor, vectors: Tensor, eigenvalues: Tens
         middle_gap = torch.where(middle, eigenvalues.unsqueeze(-1) - eigenvalues[..., k, None, None], 1)
         by_middle = (pairs - pairs[..., None, k, :]) / middle_gap
         third = torch.where(both & inside, smooth, torch.where(ends, by_ends, torch.where(middle, by_middle, 0)))
-        total = total + third * (
-            a[..., :, k, None] * b[..., None, k, :] + b[..., :, k, None] * a[..., None, k, :]
-        )
+        total = total + third * (a[..., :, k, None] * b[..., None, k, :] + b[..., :, k, None] * a[..., None, k, :])
     return vectors @ total @ vectors.mT

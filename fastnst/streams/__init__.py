@@ -1,10 +1,10 @@
 """Pictures that are read and written in rows, so that no more than a few of them are in memory at once.
 
-Raw PPM and PAM, uncompressed TIFF (BigTIFF, strips, tiles) and PNG are read and written here, pixel for pixel as Pillow reads
-them. With the `big` extra libvips reads large JPEG and compressed TIFF in rows. Everything else Pillow decodes whole.
+Raw PPM and PAM are read here, PNG and TIFF by :mod:`fastnst.pictures`; with the `big` extra libvips reads large JPEG in rows,
+and TIFF of a single strip. Everything else is decoded whole. PPM, PAM, TIFF and PNG are written in rows.
 """
 
-from fastnst.streams.base import PictureRows, Rows, RowWriter, WholeWriter
+from fastnst.streams.base import FilledRows, PictureRows, Rows, RowWriter, WholeWriter, filling_of
 from fastnst.streams.files import open_rows, open_writer
 
-__all__ = ["PictureRows", "RowWriter", "Rows", "WholeWriter", "open_rows", "open_writer"]
+__all__ = ["FilledRows", "PictureRows", "RowWriter", "Rows", "WholeWriter", "filling_of", "open_rows", "open_writer"]

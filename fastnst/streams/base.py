@@ -5,14 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst.images import ImageError, Picture, save_picture, to_srgb
-from fastnst.pam import MODES
+from fastnst.pictures.color import part_to_srgb
+from fastnst.pictures.hidden import CELL, Filling, Sums, cell_sums
+from fastnst.pictures.pam import MODES
+from fastnst.pictures.picture import KindError
+from fastnst.pictures.samples import Part, PictureFile
 
 Samples: TypeAlias = NDArray[np.uint8]
 
@@ -48,13 +52,6 @@ class Rows(ABC):
         top = 0
         for picture in self.pictures(first, len(rgb)):
             rgb[top : top + picture.rgb.height] = np.asarray(picture.rgb)
-            top += picture.rgb.height
-
-    def read_flat(self, first: int, rgb: Samples) -> None:
-        """As :meth:`read`, as seen on white paper."""
-        top = 0
-        for picture in self.pictures(first, len(rgb)):
-            rgb[top : top + picture.rgb.height] = np.asarray(picture.flattened())
             top += picture.rgb.height
 
     @abstractmethod
@@ -113,6 +110,95 @@ class SampleRows(Rows):
         for samples in self._chunks(first, len(rgb)):
             rgb[top : top + len(samples)] = samples[..., :3] if self.channels > 2 else samples[..., :1]
             top += len(samples)
+
+
+class FileRows(Rows):
+    """A file of a kind that has a reader of our own, upright."""
+
+    def __init__(self, path: Path, file: BinaryIO, picture: PictureFile) -> None:
+        super().__init__(path, picture.height, picture.width, picture.alpha, picture.memory + 4 * CHUNK_BYTES)
+        self._file, self._picture = file, picture
+        self._profile: bytes | None = picture.info.get("icc_profile")
+
+    def _parts(self, first: int, count: int) -> Iterator[Part]:
+        step = max(1, CHUNK_BYTES // (4 * self.width))
+        for top in range(first, first + count, step):
+            try:
+                yield self._picture.rows(top, min(step, first + count - top))
+            except KindError as error:
+                raise ImageError(f"{self.path}: {error}") from None
+            except ValueError as error:
+                raise ImageError(f"{self.path}: broken picture: {error}") from None
+
+    def pictures(self, first: int, count: int) -> Iterator[Picture]:
+        for part in self._parts(first, count):
+            yield part_to_srgb(part, self._profile)
+
+    def read(self, first: int, rgb: Samples) -> None:
+        if self._profile:
+            super().read(first, rgb)
+            return
+        top = 0
+        for part in self._parts(first, len(rgb)):
+            rgb[top : top + len(part.color)] = part.rgb()
+            top += len(part.color)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class FilledRows(Rows):
+    """Rows of a picture with transparency whose hidden pixels are filled, see :mod:`fastnst.pictures.hidden`."""
+
+    def __init__(self, rows: Rows, filling: Filling) -> None:
+        bands = 2 * 3 * CELL * rows.width * 4  # as they are read, and side by side
+        super().__init__(rows.path, rows.height, rows.width, True, rows.memory + filling.memory + bands)
+        self._rows, self._filling = rows, filling
+        self._bands: dict[int, tuple[Samples, Samples]] = {}  # as they are read
+        self._last: tuple[int, Samples] | None = None  # filled
+
+    def pictures(self, first: int, count: int) -> Iterator[Picture]:
+        for index in range(first // CELL, -(-(first + count) // CELL)):
+            top = index * CELL
+            kept = slice(max(first - top, 0), first + count - top)
+            if self._last is None or self._last[0] != index:
+                self._last = index, self._filling.band(index, self._read)
+            _, alpha = self._read(top, min(top + CELL, self.height))
+            yield Picture(Image.fromarray(self._last[1][kept]), Image.fromarray(alpha[kept]))
+
+    def _read(self, first: int, last: int) -> tuple[Samples, Samples]:
+        """Colours and transparency of whole bands."""
+        wanted = range(first // CELL, -(-last // CELL))
+        if wanted[0] < min(self._bands, default=0):
+            self._bands.clear()
+        for index in wanted:
+            if index not in self._bands:
+                self._bands[index] = _band(self._rows, index)
+        for index in [index for index in self._bands if index < wanted[-1] - 2]:
+            del self._bands[index]
+        rgb, alpha = zip(*(self._bands[index] for index in wanted), strict=True)
+        return np.concatenate(rgb), np.concatenate(alpha)
+
+    def close(self) -> None:
+        self._rows.close()
+
+
+def filling_of(rows: Rows) -> Filling | None:
+    """How the hidden pixels of a picture are filled, for which it is read once; ``None`` if it has none."""
+    if not rows.alpha:
+        return None
+    cells: list[Sums] = []
+    hidden = False
+    for index in range(-(-rows.height // CELL)):
+        rgb, alpha = _band(rows, index)
+        hidden = hidden or not alpha.all()
+        cells.append(cell_sums(rgb, alpha))
+    return Filling(rows.height, cells) if hidden else None
+
+
+def _band(rows: Rows, index: int) -> tuple[Samples, Samples]:
+    parts = list(rows.pictures(index * CELL, min(CELL, rows.height - index * CELL)))
+    return np.concatenate([np.asarray(part.rgb) for part in parts]), np.concatenate([np.asarray(part.alpha) for part in parts])
 
 
 class RowWriter(ABC):

@@ -5,15 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from fastnst.images import require_file
-from fastnst.streams.base import Rows, RowWriter
-from fastnst.streams.png import PngWriter, open_png
+from fastnst.images import ImageError, require_file
+from fastnst.pictures.picture import KindError
+from fastnst.pictures.reading import open_file
+from fastnst.streams.base import FileRows, Rows, RowWriter
+from fastnst.streams.png import PngWriter
 from fastnst.streams.pnm import PnmWriter, open_pnm
-from fastnst.streams.tiff import TiffWriter, open_tiff
+from fastnst.streams.tiff import TiffWriter
 from fastnst.streams.vips import open_vips
 
 WRITE_SUFFIXES = (".ppm", ".pam", ".png", ".tif", ".tiff")
-_OPENERS = (open_pnm, open_png, open_tiff)
+_MOST_HELD = 256 << 20  # bytes that a reader of our own may hold: of strips side by side, or of what is interlaced
 
 
 def open_rows(path: Path) -> Rows | None:
@@ -23,7 +25,7 @@ def open_rows(path: Path) -> Rows | None:
         ImageError: no picture at all, or one of a kind that is read here and is broken.
     """
     require_file(path)
-    for opener in _OPENERS:
+    for opener in (open_pnm, _open_own):
         file = path.open("rb")
         try:
             rows = opener(path, file)
@@ -34,6 +36,19 @@ def open_rows(path: Path) -> Rows | None:
             return rows
         file.close()
     return open_vips(path)
+
+
+def _open_own(path: Path, file: BinaryIO) -> FileRows | None:
+    """A PNG or TIFF that is upright, and whose rows do not have to be held all at once."""
+    try:
+        found = open_file(file)
+    except KindError as error:
+        raise ImageError(f"{path}: {error}") from None
+    except ValueError as error:
+        raise ImageError(f"{path}: broken picture: {error}") from None
+    if found is None or found.memory > _MOST_HELD or found.orientation != 1:
+        return None
+    return FileRows(path, file, found)
 
 
 def open_writer(path: Path, file: BinaryIO, size: tuple[int, int], alpha: bool, threads: int) -> RowWriter:

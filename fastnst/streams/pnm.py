@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from fastnst import pam
 from fastnst.images import ImageError
+from fastnst.pictures import pam
 from fastnst.streams.base import RowWriter, SampleRows, Samples
 
 _HEADER_BYTES = 1 << 12

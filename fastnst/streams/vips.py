@@ -1,4 +1,4 @@
-"""Pictures whose rows libvips decodes one after the other: JPEG, compressed TIFF, odd PNG. Needs the ``big`` extra."""
+"""Pictures whose rows libvips decodes one after the other: JPEG, TIFF of one compressed strip. Needs the ``big`` extra."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fastnst.images import ImageError
-from fastnst.pam import MODES
+from fastnst.pictures.pam import MODES
 from fastnst.streams.base import CHUNK_BYTES, SampleRows, Samples
 
 MIN_PIXELS = 16_000_000  # smaller ones Pillow decodes whole, without a second library to load
@@ -76,7 +76,7 @@ def _reason(error: Exception) -> str:
 
 
 def open_vips(path: Path) -> VipsRows | None:
-    """The rows of a large JPEG, PNG or TIFF of 8 bits, grey or RGB; ``None`` where Pillow has to decode it whole: other kinds,
+    """The rows of a large JPEG, PNG or TIFF of 8 bits, grey or RGB; ``None`` where it has to be decoded whole: other kinds,
     pictures that lie on their side, those that come in several scans, and all of them where libvips is not installed.
     """
     try:

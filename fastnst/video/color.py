@@ -37,6 +37,7 @@ class Coding:
     Attributes:
         subsampling: a key of ``SUBSAMPLING``; ``mono`` has no planes of chroma.
         centred: chroma of 4:2:0 lies between two columns (JPEG, MPEG-1) and not on the left one (MPEG-2 and later, and 4:2:2).
+        top: chroma of 4:2:0 lies on the upper one of two rows (DV in PAL countries, and HDR) and not between them.
         matrix: ``bt601``, ``bt709`` or ``bt2020``.
         full: luma and chroma take 0..255, not 16..235 and 16..240.
     """
@@ -45,6 +46,7 @@ class Coding:
     centred: bool = False
     matrix: str = "bt709"
     full: bool = False
+    top: bool = False
 
     def shapes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Height and width of each plane of a picture of this size."""
@@ -66,7 +68,7 @@ class Coding:
 
     @cached_property
     def _sampling(self) -> _engine.Subsampling:
-        return _engine.Subsampling(*SUBSAMPLING[self.subsampling], self.centred)
+        return _engine.Subsampling(*SUBSAMPLING[self.subsampling], self.centred, self.top)
 
     @property
     def _scales(self) -> tuple[int, Fraction, Fraction]:

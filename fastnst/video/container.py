@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,22 +13,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnst.images import MAX_PIXELS
-from fastnst.video.color import Coding, Plane, usual_matrix
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame, VideoError
+from fastnst.video.kinds import lacks_index
+from fastnst.video.pixels import Unpacker
 
 if TYPE_CHECKING:
     import av
 
-_DIRECT = {
-    "yuv420p": "420", "yuvj420p": "420", "yuv422p": "422", "yuvj422p": "422", "yuv444p": "444", "yuvj444p": "444",
-    "gray": "mono",
-}  # fmt: skip
-"""Pixel formats whose planes are taken as they are; others are brought to one of them first, by FFmpeg."""
-_MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
-"""By number in ITU-T H.273. 4 is FCC's, whose luma is BT.601's to two digits."""
-_UNSAID, _RGB = 2, 0
-_FULL = 2
 _HDR = {16: "PQ", 18: "HLG"}
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that FFmpeg does not take by itself, for streams whose transparency the usual ones pass over."""
+_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_TIMES_LOOKED_AT = 4096  # packets
+_READERS = (
+    "aiff,apng,asf,avi,dv,flv,gif,gxf,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,rm,vc1,wtv,yuv4mpegpipe,"
+    "mp3,flac,wav,aac"
+)
+"""FFmpeg's readers that are used: of files that hold videos, and of those with nothing but sound, to say so. Playlists and the
+like, which name other files, are not among them."""
 
 
 def pyav() -> Any:
@@ -48,7 +52,30 @@ def named_errors(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except pyav().FFmpegError as error:
-        raise VideoError(f"{path}: {doing}: {error.strerror or error}") from error
+        raise VideoError(f"{path}: {doing}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def open_container(path: Path) -> Any:
+    """A file, opened to read; nothing but this file is read, whatever is in it.
+
+    Raises:
+        VideoError: FFmpeg cannot read it.
+    """
+    # A name with a colon would be taken for an address.
+    options = {"protocol_whitelist": "file", "format_whitelist": _READERS}
+    try:
+        with named_errors(path, "not a video that can be read"):
+            return pyav().open(f"file:{path}", options=options, metadata_errors="replace")
+    except VideoError:
+        if lacks_index(path):
+            raise VideoError(
+                f"{path}: was cut off before its index (moov) was written, without which nothing can be read"
+            ) from None
+        raise
 
 
 @dataclass(frozen=True)
@@ -63,11 +90,15 @@ class Tags:
 class ContainerSource:
     """The video of a file in a container. Rotation is not applied: the output gets the same tag.
 
+    The file is read once, from its beginning, without looking for anything in it: recordings that were cut off have no index.
+
     Attributes:
         path: of the file.
         container: PyAV's.
         index: of the video among the container's streams.
         tags: what its first frame says.
+        ends_early: the video goes on in another size or pixel format, which was not read.
+        damaged: something could not be read, which is known at the end.
 
     Raises:
         VideoError: no video, or one of a kind that is not supported: interlaced, of high dynamic range, or with a matrix other
@@ -75,49 +106,117 @@ class ContainerSource:
     """
 
     def __init__(self, path: Path) -> None:
-        av = pyav()
         self.path = path
-        with named_errors(path, "not a video that can be read"):
-            self.container = av.open(str(path))
+        self.warnings: list[str] = []
+        self.ends_early = False
+        self.damaged = False
+        self.container = open_container(path)
         try:
             self._stream = self._video_stream()
             self.index: int = self._stream.index
-            self._stream.thread_type = "AUTO"
+            self._context = self._decoder()
+            self._broken = 0  # packets
+            self._error: BaseException | None = None
+            self._end = 0.0  # of what was read, in seconds
+            self._decoded = self._decode()
             first = self._first_frame()
+            self._decoded = itertools.chain([first], self._decoded)
             self._shape = (first.width, first.height, first.format.name)
             self.format = self._format(first)
             self.tags = Tags(first.color_primaries, first.color_trc, _display_matrix(first))
+            self._period = max(1, round(1 / ((self.format.rate or UNKNOWN_RATE) * self.format.time_base)))
+            self._first_time = 0 if first.pts is not None else self._counted_back()
         except BaseException:
             self.container.close()
             raise
         self.count: int | None = self._stream.frames or self._expected()
 
+    @property
+    def transparent(self) -> bool:
+        """Whether a frame that was read so far was not opaque."""
+        return self._unpacker.transparent
+
     def frames(self, start: int = 0) -> Iterator[Frame]:
-        """See :class:`fastnst.video.frames.Source`. What comes before ``start`` is decoded, for no index can be relied on."""
-        period = 1 / ((self.format.rate or UNKNOWN_RATE) * self.format.time_base)
+        """See :class:`fastnst.video.frames.Source`. What comes before ``start`` is decoded, for no index can be relied on.
+
+        Where the size or the pixel format changes the frames end; that, and what was damaged, is added to ``warnings``.
+        """
         time = None
-        with named_errors(self.path, "broken video"):
-            self.container.seek(0, backward=True, any_frame=False)
-            for number, frame in enumerate(self.container.decode(self._stream)):
-                if (frame.width, frame.height, frame.format.name) != self._shape:
-                    raise VideoError(f"{self.path}: changes its size or pixel format at frame {number}")
-                expected = 0 if time is None else time + max(1, round(period))
-                given = frame.pts
-                time = expected if given is None or (time is not None and given <= time) else given
+        for number, frame in enumerate(self._decoded):
+            shape = (frame.width, frame.height, frame.format.name)
+            if shape != self._shape:
+                self.ends_early = True
+                change = f"changes from {_described(self._shape)} to {_described(shape)}"
+                self.warnings.append(f"{self.path}: {change} at frame {number}; the output ends there")
+                return
+            expected = self._first_time if time is None else time + self._period
+            given = frame.pts
+            time = expected if given is None or (time is not None and given <= time) else given
+            if number >= start or self._unpacker.may_be_transparent:
+                planes = self._unpacker.planes(frame)
                 if number >= start:
-                    yield Frame(self._planes(frame), time)
+                    yield Frame(planes, time)
+        if damage := self._damage():
+            self.damaged = True
+            self.warnings.append(f"{self.path}: is cut off or damaged: {damage}")
 
     def close(self) -> None:
         """See :class:`fastnst.video.frames.Source`."""
         self.container.close()
 
-    def _video_stream(self) -> Any:
-        from av.stream import Disposition
+    def _damage(self) -> str | None:
+        """In words, when all has been read."""
+        if self._broken:
+            packets = "a packet" if self._broken == 1 else f"{self._broken} packets"
+            return f"{packets} of its video could not be read whole"
+        clock = _CLOCK.fullmatch(self._stream.metadata.get("DURATION", ""))  # Matroska's
+        said = sum(float(part) * unit for part, unit in zip(clock.groups(), (3600, 60, 1), strict=True)) if clock else 0.0
+        if said - self._end > max(0.05 * said, float(2 * self._period * self.format.time_base)):
+            return f"it should go on until {said:.2f} s and ends at {self._end:.2f} s"
+        return None
 
+    def _video_stream(self) -> Any:
         for stream in self.container.streams.video:
-            if not stream.disposition & Disposition.attached_pic:  # the picture of an album
+            if not is_cover(stream):
                 return stream
-        raise VideoError(f"{self.path}: holds no video")
+        kinds = {"a cover picture" if stream.type == "video" else stream.type for stream in self.container.streams}
+        held = [name for kind, name in (("audio", "sound"), ("a cover picture", "a cover picture")) if kind in kinds]
+        raise VideoError(f"{self.path}: holds no video" + (f", only {' and '.join(held)}" if held else ""))
+
+    def _decoder(self) -> Any:
+        context = self._stream.codec_context
+        if context is None:
+            raise VideoError(f"{self.path}: its video is of a kind that this PyAV cannot decode")
+        other = _WITH_ALPHA.get(context.name)
+        if self._stream.metadata.get("alpha_mode") == "1" and other in pyav().codecs_available:
+            return pyav().CodecContext.create(other, "r")
+        self._stream.thread_type = "AUTO"
+        return context
+
+    def _decode(self) -> Iterator[av.VideoFrame]:
+        """All frames that can be decoded; counts the packets that cannot, also where the file ends within one."""
+        error_kind = pyav().FFmpegError
+        packets = self.container.demux(self._stream)
+        ended = False
+        while not ended:
+            try:
+                packet = next(packets, None)
+            except error_kind as error:
+                self._broken, self._error, packet = self._broken + 1, error, None
+            ended = packet is None or (packet.size == 0 and packet.pts is None)  # which is what PyAV puts at the end
+            if packet is not None and packet.pts is not None:
+                self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet is not None and packet.size == 0 and not ended:
+                continue  # stands for a frame like the one before; a decoder would take it for the end
+            damaged = packet is not None and packet.is_corrupt
+            try:
+                decoded = self._context.decode(None if ended else packet)
+            except EOFError:
+                decoded = []
+            except error_kind as error:
+                decoded, damaged, self._error = [], True, error
+            self._broken += damaged
+            yield from decoded
 
     def _expected(self) -> int | None:
         """How many frames the duration has room for."""
@@ -126,11 +225,21 @@ class ContainerSource:
         return None
 
     def _first_frame(self) -> av.VideoFrame:
-        with named_errors(self.path, "broken video"):
-            frame: av.VideoFrame | None = next(self.container.decode(self._stream), None)
+        frame: av.VideoFrame | None = next(self._decoded, None)
+        if frame is None and self._error is not None:
+            raise VideoError(f"{self.path}: broken video: {_reason(self._error)}") from self._error
         if frame is None:
             raise VideoError(f"{self.path}: its video has no frames")
         return frame
+
+    def _counted_back(self) -> int:
+        """The time of the first frame where the container gives none: before the first one that has one by as many frames."""
+        with open_container(self.path) as container:
+            packets = container.demux(container.streams[self.index])
+            times = [packet.pts for packet in itertools.islice(packets, _TIMES_LOOKED_AT) if packet.size]
+        known = [time for time in times if time is not None]
+        # Packets come in the order of decoding, in which the first one shown is not far behind.
+        return min(known[:16]) - (len(times) - len(known)) * self._period if known else 0
 
     def _format(self, frame: av.VideoFrame) -> Format:
         width, height = frame.width, frame.height
@@ -140,38 +249,24 @@ class ContainerSource:
             raise VideoError(f"{self.path}: interlaced video is not supported: deinterlace it first")
         if frame.color_trc in _HDR:
             raise VideoError(f"{self.path}: high dynamic range ({_HDR[frame.color_trc]}) is not supported: map its tones first")
-        matrix = _MATRICES.get(frame.colorspace)
-        if frame.colorspace in (_UNSAID, _RGB):
-            matrix = usual_matrix(height, width)
-        if matrix is None:
-            raise VideoError(f"{self.path}: its colour matrix, number {frame.colorspace} of H.273, is not supported")
-        planes = self._plain(frame)
-        full = planes.color_range == _FULL or planes.format.name.startswith("yuvj")
-        coding = Coding(_DIRECT[planes.format.name], False, matrix, full)
-        aspect = self._stream.sample_aspect_ratio
-        return Format(width, height, coding, self._stream.time_base, self._stream.average_rate, aspect or None)
+        try:
+            self._unpacker = Unpacker(frame, self._stream.codec_context.name)
+        except ValueError as error:
+            raise VideoError(f"{self.path}: {error}") from None
+        aspect, rate = self._stream.sample_aspect_ratio, self._stream.average_rate
+        return Format(width, height, self._unpacker.coding, self._stream.time_base, rate or None, aspect or None)
 
-    def _plain(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """``frame`` as planes of 8 bits."""
-        if frame.format.name in _DIRECT:
-            return frame
-        if frame.format.is_rgb or len(frame.format.components) == 1:
-            matrix = {"bt601": "itu601", "bt709": "itu709"}[usual_matrix(frame.height, frame.width)]
-            return frame.reformat(format="yuv444p", dst_colorspace=matrix, dst_color_range="mpeg")
-        chroma = frame.format.components[1]
-        across, down = round(frame.width / chroma.width), round(frame.height / chroma.height)
-        name = {(2, 2): "yuv420p", (2, 1): "yuv422p", (1, 1): "yuv444p"}.get((across, down))
-        if name is None:
-            raise VideoError(f"{self.path}: pixel format {frame.format.name} is not supported")
-        return frame.reformat(format=name)
 
-    def _planes(self, frame: av.VideoFrame) -> tuple[Plane, ...]:
-        shapes = self.format.coding.shapes(self.format.height, self.format.width)
-        planes = []
-        for plane, (height, width) in zip(self._plain(frame).planes, shapes, strict=True):
-            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-            planes.append(rows[:height, :width].copy())  # the decoder uses its memory again
-        return tuple(planes)
+def is_cover(stream: Any) -> bool:
+    """Whether a stream of video is but the picture of an album or a film."""
+    from av.stream import Disposition
+
+    return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)
+
+
+def _described(shape: tuple[int, int, str]) -> str:
+    width, height, pixels = shape
+    return f"{width}x{height} ({pixels})"
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ class Codec:
         worst: the largest quality number; 0 is the best.
         usual: the number without ``--video-quality``.
         even: needs even sides.
+        square: cannot say that pixels are not square.
     """
 
     name: str
     worst: int
     usual: int
     even: bool
+    square: bool = False
 
     def options(self, quality: int) -> dict[str, str]:
         """FFmpeg's options for constant quality."""
@@ -46,7 +49,7 @@ class Codec:
 
 _H264 = Codec("libx264", 51, 18, even=True)
 _MPEG4 = Codec("mpeg4", 31, 3, even=False)
-_VP9 = Codec("libvpx-vp9", 63, 24, even=False)
+_VP9 = Codec("libvpx-vp9", 63, 24, even=False, square=True)
 CONTAINERS = {
     ".mp4": ("mp4", (_H264, _MPEG4)),
     ".mov": ("mov", (_H264, _MPEG4)),
@@ -71,9 +74,17 @@ def choose(path: Path, quality: int | None) -> tuple[Codec, int]:
     return codec, codec.usual if quality is None else quality
 
 
-def encoded_format(source: Format, width: int, height: int) -> Format:
-    """What is encoded for frames of ``source`` at another size: 4:2:0 with chroma on the left, which all players take."""
-    return replace(source, width=width, height=height, coding=replace(source.coding, subsampling="420", centred=False))
+def encoded_format(source: Format, width: int, height: int, codec: Codec) -> Format:
+    """What is encoded for frames of ``source`` at another size: 4:2:0 with chroma on the left, which all players take.
+
+    Where the codec needs square pixels, frames become wider or higher until they are.
+    """
+    coding = replace(source.coding, subsampling="420", centred=False, top=False)
+    video = replace(source, width=width, height=height, coding=coding)
+    if not codec.square or not source.aspect:
+        return video
+    stretched = round(width * max(source.aspect, Fraction(1))), round(height / min(source.aspect, Fraction(1)))
+    return replace(video, width=stretched[0], height=stretched[1], aspect=Fraction(1))
 
 
 class Segment:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
@@ -49,6 +49,11 @@ class Source(Protocol):
 
     format: Format
     count: int | None  # of frames, where it can be known; a guess
+    warnings: list[str]  # what was met while reading that did not stop it; each is a line that names the video
+
+    @property
+    def transparent(self) -> bool:
+        """Whether a frame so far was not opaque."""
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
         """All frames from number ``start`` on. To be called once.
@@ -67,6 +72,10 @@ class Target(Protocol):
     done: int  # frames that an earlier run left, which need not be written again
     state: Any  # what was handed to the ``checkpoint`` after the last of them; None at the beginning
     interval: int  # frames after which a checkpoint is due
+
+    @property
+    def left_out(self) -> Sequence[str]:
+        """What the output does not hold of the source: streams by kind, tags by name. Complete when it is finished."""
 
     def write(self, frame: Frame) -> None:
         """The next frame."""

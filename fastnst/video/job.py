@@ -16,16 +16,18 @@ import numpy as np
 
 from fastnst import __version__
 from fastnst.engine import Look, WctLook
-from fastnst.images import scaled_size
+from fastnst.images import MAX_PIXELS, scaled_size
 from fastnst.stylize import Stylizer
 from fastnst.video import PIPE
 from fastnst.video.container import ContainerSource, pyav
 from fastnst.video.encoder import choose, encoded_format
 from fastnst.video.frames import Format, Source, Target, VideoError
+from fastnst.video.kinds import is_y4m
 from fastnst.video.parts import Parts
 from fastnst.video.pipeline import Pipeline, Recipe
-from fastnst.video.remux import ContainerTarget, sort_streams
+from fastnst.video.remux import ContainerTarget
 from fastnst.video.stability import Average
+from fastnst.video.streams import Companions, all_kinds, companions
 from fastnst.video.y4m import Y4mPipe, Y4mSource, Y4mTarget, output_format
 
 OnFrame = Callable[[int, int | None], None]
@@ -42,7 +44,8 @@ class Outcome:
     resumed: int = 0  # of these, done by an earlier run
     repeated: int = 0  # done in this run without the engine, for nothing had changed
     seconds: float = 0.0
-    left_out: list[str] = field(default_factory=list)  # streams that the output cannot hold, by kind
+    left_out: list[str] = field(default_factory=list)  # what the output does not hold of the content
+    warnings: list[str] = field(default_factory=list)  # lines about what was met while reading
 
     @property
     def frames_per_second(self) -> float:
@@ -65,7 +68,7 @@ def stylize_video(
     Args:
         content: a file, or ``-`` for a y4m on standard input.
         output: a file, whose suffix says what it becomes, or ``-`` for a y4m on standard output. Sound and all else beside the
-            picture is copied where a container is made of a container.
+            picture is copied where a container is made of a container that can hold it.
         size: short side in pixels; 0 = as it is.
         quality: of the encoder, 0 = best; None = its usual one.
 
@@ -98,6 +101,8 @@ def stylize_video(
         if outcome.frames % target.interval:
             target.checkpoint(average and average.as_json())
         target.finish()
+        outcome.left_out = [*target.left_out, *(["transparency"] if source.transparent else [])]
+        outcome.warnings = source.warnings
     finally:
         target.close()
     outcome.seconds = time.perf_counter() - start
@@ -119,7 +124,7 @@ def open_source(content: Path) -> Source:
     """
     if content == PIPE:
         return Y4mSource(sys.stdin.buffer, "standard input")
-    if content.suffix.lower() == ".y4m":
+    if is_y4m(content):
         file = content.open("rb")
         try:
             return Y4mSource(file, str(content))
@@ -134,19 +139,23 @@ def _open_target(
 ) -> tuple[Target, Format]:
     video = output_format(source.format, outcome.width, outcome.height)
     container = source if isinstance(source, ContainerSource) else None
+    beside_the_picture = all_kinds(container) if container else []
     if output == PIPE:
-        outcome.left_out = _kinds(container)
-        return Y4mPipe(sys.stdout.buffer, video), video
+        return Y4mPipe(sys.stdout.buffer, video, beside_the_picture), video
     content_digest = None if content == PIPE else _digest(content)
     if output.suffix.lower() == ".y4m":
-        outcome.left_out = _kinds(container)
-        return Y4mTarget(_parts(output, content_digest, [fingerprint]), video), video
+        return Y4mTarget(_parts(output, content_digest, [fingerprint]), video, beside_the_picture), video
     codec, level = choose(output, quality)
-    video = encoded_format(source.format, outcome.width, outcome.height)
+    video = encoded_format(source.format, outcome.width, outcome.height, codec)
+    if video.width * video.height > MAX_PIXELS:
+        raise VideoError(
+            f"{output}: {video.width} x {video.height} of square pixels is more than {MAX_PIXELS // 10**6} megapixels"
+        )
+    outcome.width, outcome.height = video.width, video.height
     versions = [codec.name, level, pyav().__version__]
-    copied, outcome.left_out = sort_streams(container, output) if container else ([], [])
+    others = companions(container, output) if container else Companions()
     parts = _parts(output, content_digest, [fingerprint, *versions])
-    return ContainerTarget(parts, video, codec, level, container, copied), video
+    return ContainerTarget(parts, video, codec, level, container, others), video
 
 
 def _parts(output: Path, content_digest: str | None, made_with: Sequence[object]) -> Parts:
@@ -175,10 +184,3 @@ def _digest(path: Path) -> str:
         while block := file.read(1 << 20):
             whole.update(block)
     return whole.hexdigest()
-
-
-def _kinds(source: ContainerSource | None) -> list[str]:
-    """Of all streams but the video: a y4m holds none of them."""
-    if source is None:
-        return []
-    return [stream.type for stream in source.container.streams if stream.index != source.index]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import heapq
-import io
+import itertools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastnst.images import atomic_output
-from fastnst.video.container import ContainerSource, named_errors, pyav
+from fastnst.video.container import ContainerSource, is_cover, named_errors, open_container, pyav
 from fastnst.video.encoder import CONTAINERS, SEGMENT, Codec, Segment
-from fastnst.video.frames import Format, Frame, VideoError
+from fastnst.video.frames import UNKNOWN_RATE, Format, Frame
 from fastnst.video.parts import Parts
+from fastnst.video.streams import Companions, add_cover, copy_facts, lost, own_tags
 
-_ABOUT_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder")
-_OF_A_STREAM = ("language", "title", "handler_name")
+_OWN_CLOCK = frozenset(("mpegts", "mpeg"))
+"""FFmpeg's names of streams whose clock was running long before they begin."""
 
 
 class ContainerTarget:
@@ -25,19 +26,23 @@ class ContainerTarget:
     Args:
         video: what is encoded: 4:2:0.
         source: whose chapters and tags are copied; None where it is no container.
-        copied: indices of its streams that are copied, packet by packet.
+        companions: what becomes of its other streams.
+
+    Attributes:
+        left_out: what the output does not hold of the source, known when it is finished.
     """
 
     interval = SEGMENT
 
     def __init__(
-        self, parts: Parts, video: Format, codec: Codec, quality: int, source: ContainerSource | None, copied: Sequence[int]
+        self, parts: Parts, video: Format, codec: Codec, quality: int, source: ContainerSource | None, companions: Companions
     ) -> None:
         self._parts, self._video, self._codec, self._quality, self._source = parts, video, codec, quality, source
         self._container = CONTAINERS[parts.output.suffix.lower()][0]
         self.done, self.state = parts.frames, parts.state
         self._segment: Segment | None = None
-        self._copied = copied
+        self._companions = companions
+        self.left_out = list(companions.left_out)
 
     def write(self, frame: Frame) -> None:
         """See :class:`fastnst.video.frames.Target`."""
@@ -60,6 +65,9 @@ class ContainerTarget:
         with atomic_output(self._parts.output) as file, named_errors(self._parts.output, "cannot be written"):
             self._join(file)
         self._parts.remove()
+        if self._source is not None:
+            kept = [self._source.index, *sorted([*self._companions.copied, *self._companions.encoded])]
+            self.left_out += lost(self._source.path, kept, self._parts.output)
 
     def close(self) -> None:
         """See :class:`fastnst.video.frames.Target`."""
@@ -70,47 +78,156 @@ class ContainerTarget:
         return [self._parts.folder / f"{index:06}.nut" for index in range(-(-self.done // SEGMENT))]
 
     def _join(self, file: BinaryIO) -> None:
-        av = pyav()
+        av, source = pyav(), self._source
         paths = self._paths()
-        with av.open(file, "w", format=self._container) as output, av.open(str(paths[0])) as first:
-            video = output.add_stream_from_template(first.streams.video[0])
-            if self._source is None:
-                for packet in _video_packets(paths, video, None):
-                    output.mux(packet)
+        with av.open(str(paths[0])) as first:
+            template = first.streams.video[0]
+            times, base = _times(paths), template.time_base
+            rate = _rate(times, base, self._video.rate)
+            if source is None:
+                with av.open(file, "w", format=self._container) as output:
+                    for packet in _video_packets(paths, self._video_stream(output, template, rate), None):
+                        output.mux(packet)
                 return
-            if self._source.tags.display_matrix:
-                video.set_display_matrix(self._source.tags.display_matrix)
-            with av.open(str(self._source.path)) as source:
-                original = source.streams[self._source.index]
-                _copy_facts(original, video)
-                output.metadata.update({k: v for k, v in source.metadata.items() if k not in _ABOUT_THE_FILE})
-                output.set_chapters(source.chapters())
-                others = _other_packets(source, output, self._copied)
-                for packet in heapq.merge(_video_packets(paths, video, _end(original)), others, key=_seconds):
+            with open_container(source.path) as again, _opened(file, self._container, again) as output:
+                video, original = self._video_stream(output, template, rate), again.streams[source.index]
+                if source.tags.display_matrix:
+                    video.set_display_matrix(source.tags.display_matrix)
+                copy_facts(original, video)
+                output.metadata.update(own_tags(again.metadata))
+                output.set_chapters(again.chapters())
+                # What comes after a video that ends early goes with the rest of it.
+                end = None if source.ends_early or source.damaged else _end(original)
+                last = float(times[-1] * base) if source.ends_early else None
+                others = _Others(again, output, self._companions).packets(last)
+                for packet in heapq.merge(_video_packets(paths, video, end), others, key=_seconds):
                     output.mux(packet)
 
+    def _video_stream(self, output: Any, template: Any, rate: Fraction) -> Any:
+        stream = output.add_stream_from_template(template)
+        stream.codec_context.framerate = rate
+        if self._video.aspect:
+            stream.codec_context.sample_aspect_ratio = self._video.aspect
+        return stream
 
-def sort_streams(source: ContainerSource, output: Path) -> tuple[list[int], list[str]]:
-    """Indices of the streams beside the video that ``output`` can hold, and kinds of those that it cannot.
 
-    Raises:
-        VideoError: it cannot hold the sound.
-    """
-    container = CONTAINERS[output.suffix.lower()][0]
-    with pyav().open(io.BytesIO(), "w", format=container) as probe:
-        holds = probe.supported_codecs
-    copied, left_out = [], []
-    for stream in source.container.streams:
-        if stream.index == source.index:
-            continue
-        codec = stream.codec.canonical_name if stream.type in ("audio", "video", "subtitle") and stream.codec else None
-        if codec in holds or (stream.type == "attachment" and container == "matroska"):
-            copied.append(stream.index)
-        elif stream.type == "audio":
-            raise VideoError(f"{output}: {output.suffix.lower()} cannot hold the sound of {source.path} ({codec}): take .mkv")
-        else:
-            left_out.append(stream.type)
-    return copied, left_out
+def _opened(file: BinaryIO, container: str, source: Any) -> Any:
+    """A container to write. A clock that was running before the source begins is set to zero."""
+    start = source.start_time if source.format.name in _OWN_CLOCK else None
+    return pyav().open(file, "w", format=container, options={"output_ts_offset": f"{-start}us"} if start else {})
+
+
+class _Others:
+    """The streams of ``output`` beside its video, made of those of ``source``."""
+
+    def __init__(self, source: Any, output: Any, companions: Companions) -> None:
+        self._source = source
+        self._made: dict[int, Any] = {}
+        self._resamplers: dict[int, Any] = {}
+        self._sounded: dict[int, int] = {}  # samples until the end of what was encoded
+        for index in sorted([*companions.copied, *companions.encoded]):
+            stream = source.streams[index]
+            if index in companions.encoded:
+                self._made[index] = _sound_encoder(output, companions.encoded[index], stream)
+                codec = self._made[index].codec_context
+                codec.open()  # which says how many samples a frame has
+                self._resamplers[index] = pyav().AudioResampler(
+                    codec.format, codec.layout, codec.rate, codec.frame_size or None
+                )
+            else:
+                self._made[index] = output.add_stream_from_template(stream, opaque=True)
+            copy_facts(stream, self._made[index])
+        for index in companions.attached:
+            add_cover(output, source.streams[index], _cover(source, index))
+
+    def packets(self, end: float | None) -> Iterator[Any]:
+        """All packets, in the order of the source.
+
+        Args:
+            end: in seconds; those after it are left out.
+        """
+        wanted = [self._source.streams[index] for index in self._made if self._source.streams[index].type != "attachment"]
+        ends: dict[int, int] = {}
+        shifts: dict[int, int] = {}
+        for packet in self._source.demux(wanted) if wanted else ():
+            index = packet.stream.index
+            if index in self._resamplers:
+                yield from self._encoded(packet, index, end)
+                continue
+            if is_cover(packet.stream) and packet.size:
+                packet.pts = packet.dts = 0
+            if packet.dts is None and packet.pts is None:
+                continue
+            if packet.stream.type in ("audio", "video") and packet.dts is not None:
+                _go_on(packet, ends, shifts, index)
+            if end is not None and _seconds(packet) > end:
+                continue
+            packet.stream = self._made[index]
+            yield packet
+
+    def _encoded(self, packet: Any, index: int, end: float | None) -> Iterator[Any]:
+        """Sound, decoded and encoded again; what cannot be decoded is passed over."""
+        av = pyav()
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            frames = []
+        if packet.size == 0:
+            frames = [*frames, None]  # the end
+        for frame in frames:
+            if frame is not None and end is not None and frame.time is not None and frame.time > end:
+                continue
+            for sound in self._resamplers[index].resample(frame):
+                if sound.pts is None or sound.time_base is None:  # it goes on where the sound before it ended
+                    sound.pts, sound.time_base = self._sounded.get(index, 0), Fraction(1, sound.sample_rate)
+                self._sounded[index] = round(sound.pts * sound.time_base * sound.sample_rate) + sound.samples
+                yield from self._made[index].encode(sound)
+            if frame is None:
+                yield from self._made[index].encode(None)
+
+
+def _sound_encoder(output: Any, codec: str, stream: Any) -> Any:
+    rate = stream.codec_context.sample_rate
+    supported = pyav().Codec(codec, "w").audio_rates or [rate]
+    made = output.add_stream(codec, rate=min(supported, key=lambda each: (each < rate, abs(each - rate))))
+    made.codec_context.layout = "mono" if stream.codec_context.layout.nb_channels == 1 else "stereo"
+    return made
+
+
+def _cover(source: Any, index: int) -> bytes:
+    """The bytes of a cover picture, which come first of all."""
+    with open_container(Path(source.name.removeprefix("file:"))) as again:
+        return next((bytes(packet) for packet in again.demux(again.streams[index]) if packet.size), b"")
+
+
+def _go_on(packet: Any, ends: dict[int, int], shifts: dict[int, int], index: int) -> None:
+    """Where the times of a stream jump back, as in recordings that were strung together, it goes on after what came before."""
+    shift = shifts.setdefault(index, 0)
+    if index in ends and packet.dts + shift < ends[index] - (packet.duration or 0):
+        shift = shifts[index] = ends[index] - packet.dts
+    packet.dts += shift
+    if packet.pts is not None:
+        packet.pts += shift
+    ends[index] = packet.dts + max(1, packet.duration or 1)
+
+
+def _times(paths: Sequence[Path]) -> list[int]:
+    """When the frames of all segments are shown."""
+    times = []
+    for path in paths:
+        with pyav().open(str(path)) as segment:
+            times += [packet.pts for packet in segment.demux(video=0) if packet.pts is not None]
+    return times
+
+
+def _rate(times: Sequence[int], base: Fraction, said: Fraction | None) -> Fraction:
+    """Frames a second, for the header: what the source says, where some frames do come as fast; else how fast they come."""
+    gaps = [b - a for a, b in itertools.pairwise(times)]
+    if not gaps:
+        return said or UNKNOWN_RATE
+    if said and min(gaps) * base * said < 2 and sum(gaps) * base * said > len(gaps) / Fraction(2):
+        return said
+    return (len(gaps) / (sum(gaps) * base)).limit_denominator(1001)
 
 
 def _end(stream: Any) -> Fraction | None:
@@ -120,45 +237,26 @@ def _end(stream: Any) -> Fraction | None:
     return Fraction((stream.start_time + stream.duration) * stream.time_base)
 
 
-def _copy_facts(source: Any, to: Any) -> None:
-    to.metadata.update({key: source.metadata[key] for key in _OF_A_STREAM if key in source.metadata})
-    to.disposition = source.disposition
-
-
 def _video_packets(paths: Sequence[Path], stream: Any, end: Fraction | None) -> Iterator[Any]:
-    """All packets of all segments, each as long as until the next one; the last one until ``end``, or as the encoder thinks."""
-    held = None
+    """All packets of all segments, each as long as until the next one; the last one until ``end``, or as the one before."""
+    held, length = None, None
     for path in paths:
         with pyav().open(str(path)) as segment:
             for packet in segment.demux(video=0):
                 if packet.pts is None:  # stands for the end
                     continue
                 if held is not None:
-                    held.duration = packet.pts - held.pts
+                    held.duration = length = packet.pts - held.pts
                     held.stream = stream
                     yield held
                 held = packet
     if held is not None:
         if end is not None:
             held.duration = max(1, round(end / held.time_base) - held.pts)
+        elif length is not None:
+            held.duration = length
         held.stream = stream
         yield held
-
-
-def _other_packets(source: Any, output: Any, indices: Sequence[int]) -> Iterator[Any]:
-    streams = {}
-    for index in indices:
-        streams[index] = output.add_stream_from_template(source.streams[index])
-        _copy_facts(source.streams[index], streams[index])
-    return _copied_packets(source, streams)
-
-
-def _copied_packets(source: Any, streams: dict[int, Any]) -> Iterator[Any]:
-    wanted = [source.streams[index] for index in streams if source.streams[index].type != "attachment"]
-    for packet in source.demux(wanted) if wanted else ():
-        if packet.dts is not None or packet.pts is not None:
-            packet.stream = streams[packet.stream.index]
-            yield packet
 
 
 def _seconds(packet: Any) -> float:

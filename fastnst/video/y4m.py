@@ -1,14 +1,15 @@
 """Raw video as YUV4MPEG2 (y4m), from and to files and pipes, with nothing but NumPy.
 
 A line of tags, then for each frame the line ``FRAME`` and its planes; see mjpegtools' yuv4mpeg(5). Depth is 8 bits. Chroma of
-``C420`` and ``C420jpeg`` is centred, that of ``C420mpeg2`` and ``C422`` on the left column. ``XCOLORRANGE``, FFmpeg's tag, says
-the range, limited by default; the matrix has no tag and goes by the size (:func:`fastnst.video.color.usual_matrix`).
+``C420`` and ``C420jpeg`` is centred, that of ``C420mpeg2`` and ``C422`` on the left column, that of ``C420paldv`` on the left
+column and the upper row, as FFmpeg reads and writes it. ``XCOLORRANGE``, FFmpeg's tag, says the range, limited by default; the
+matrix has no tag and goes by the size (:func:`fastnst.video.color.usual_matrix`).
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, BinaryIO
@@ -23,8 +24,8 @@ from fastnst.video.parts import Parts
 _MAGIC = b"YUV4MPEG2"
 _LONGEST_LINE = 4096
 _CHROMA = {
-    "420": ("420", True), "420jpeg": ("420", True), "420mpeg2": ("420", False), "422": ("422", False), "444": ("444", False),
-    "mono": ("mono", False),
+    "420": Coding("420", centred=True), "420jpeg": Coding("420", centred=True), "420mpeg2": Coding("420"),
+    "420paldv": Coding("420", top=True), "422": Coding("422"), "444": Coding("444"), "mono": Coding("mono"),
 }  # fmt: skip
 _FRAME = b"FRAME\n"
 
@@ -38,6 +39,8 @@ class Y4mSource:
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
+        self.warnings: list[str] = []
+        self.transparent = False
         line = file.readline(_LONGEST_LINE)
         if line.split(b" ")[0].strip() != _MAGIC or not line.endswith(b"\n"):
             raise VideoError(f"{name}: not a y4m video: it does not begin with the line {_MAGIC.decode()} ...")
@@ -97,8 +100,7 @@ def parse_header(line: str) -> Format:
     chroma = tags.get("C", "420jpeg")
     if chroma not in _CHROMA:
         raise ValueError(f"y4m of kind C{chroma} is not supported, only 8 bits as {', '.join('C' + each for each in _CHROMA)}")
-    subsampling, centred = _CHROMA[chroma]
-    coding = Coding(subsampling, centred, usual_matrix(height, width), "XCOLORRANGE=FULL" in line.split())
+    coding = replace(_CHROMA[chroma], matrix=usual_matrix(height, width), full="XCOLORRANGE=FULL" in line.split())
     rate, aspect = _ratio(tags.get("F", "0:0")), _ratio(tags.get("A", "0:0"))
     return Format(width, height, coding, 1 / (rate or UNKNOWN_RATE), rate, aspect)
 
@@ -126,7 +128,9 @@ def header(video: Format) -> bytes:
         return f"{value.numerator}:{value.denominator}" if value else "0:0"
 
     coding = video.coding
-    chroma = coding.subsampling + ({True: "jpeg", False: "mpeg2"}[coding.centred] if coding.subsampling == "420" else "")
+    chroma = coding.subsampling
+    if chroma == "420":
+        chroma += "jpeg" if coding.centred else "paldv" if coding.top else "mpeg2"
     span = "FULL" if coding.full else "LIMITED"
     tags = f"W{video.width} H{video.height} F{ratio(video.rate)} Ip A{ratio(video.aspect)} C{chroma} XCOLORRANGE={span}"
     return b"%s %s\n" % (_MAGIC, tags.encode())
@@ -144,8 +148,8 @@ class Y4mPipe:
 
     done, state, interval = 0, None, 1
 
-    def __init__(self, file: BinaryIO, video: Format) -> None:
-        self._file = file
+    def __init__(self, file: BinaryIO, video: Format, left_out: Sequence[str] = ()) -> None:
+        self._file, self.left_out = file, left_out
         file.write(header(video))
 
     def write(self, frame: Frame) -> None:
@@ -169,8 +173,8 @@ class Y4mTarget:
 
     interval = 64
 
-    def __init__(self, parts: Parts, video: Format) -> None:
-        self._parts = parts
+    def __init__(self, parts: Parts, video: Format, left_out: Sequence[str] = ()) -> None:
+        self._parts, self.left_out = parts, left_out
         self._path = parts.folder / "frames.y4m"
         if not self._path.exists():
             parts.restart()  # the run before was killed between giving the finished file its name and removing the manifest

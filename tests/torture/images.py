@@ -26,11 +26,14 @@ MODES = {
     "JPEG": ("L", "RGB", "CMYK"),
     "PNG": ("1", "L", "LA", "P", "RGB", "RGBA", "I;16"),
     "WEBP": ("RGB", "RGBA"),
+    "AVIF": ("RGB", "RGBA"),
     "TIFF": ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"),
     "BMP": ("1", "L", "P", "RGB"),
+    "DIB": ("1", "L", "P", "RGB"),
     "PPM": ("1", "L", "RGB"),
 }
 """What each format that is read can hold."""
+LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}, "AVIF": {"quality": 100}}
 
 
 def image(mode: str, height: int = 15, width: int = 22) -> Image.Image:
@@ -96,7 +99,7 @@ def survey(outcome: Outcome, files: Iterable[tuple[str, bytes]], read: Callable[
     return slowest
 
 
-@check("10,000 mutated images over 6 formats and their modes", quick=600, full=10_000)
+@check("10,000 mutated images over 8 formats and their modes", quick=600, full=10_000)
 def mutated_images(count: int) -> Outcome:
     """A damaged picture is read or refused in one line, by ImageError and nothing else."""
     outcome, chance = Outcome(), random.Random(5)
@@ -191,7 +194,7 @@ def kinds_of_pictures(_: int) -> Outcome:
         path = Path(folder) / "picture"
         for form, modes in MODES.items():
             for mode in modes:
-                path.write_bytes(encoded(form, mode, **({"lossless": True, "exact": True} if form == "WEBP" else {})))
+                path.write_bytes(encoded(form, mode, **LOSSLESS.get(form, {})))
                 found = images.open_picture(path)
                 alpha = np.asarray(image(mode).getchannel("A")) if mode in {"LA", "RGBA"} else None
                 same = (found.alpha is None) if alpha is None else bool((np.asarray(found.alpha) == alpha).all())

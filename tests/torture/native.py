@@ -76,10 +76,15 @@ def build(name: str) -> list[str]:
     for tool in (variant.compiler, *variant.runner):
         if shutil.which(tool) is None:
             raise NotHereError(f"{tool} is not installed")
+    import fcntl  # which only some systems have
+
     folder = BUILD / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "build.ninja").write_text(ninja_file(variant, folder))
-    subprocess.run([sys.executable, "-m", "ninja", "--quiet", "-C", str(ROOT), "-f", str(folder / "build.ninja")], check=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # other processes of the same tests build into the same folder
+        (folder / "build.ninja").write_text(ninja_file(variant, folder))
+        command = [sys.executable, "-m", "ninja", "--quiet", "-C", str(ROOT), "-f", str(folder / "build.ninja")]
+        subprocess.run(command, check=True)
     return [*variant.runner, str(folder / variant.program)]
 
 

@@ -1,0 +1,66 @@
+"""Files that are complete or absent."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_PARTIAL_PREFIX = f".fastnst-{platform.node()}-"
+_PARTIAL_SUFFIX = ".partial"
+_serial = itertools.count()
+
+
+@contextmanager
+def atomic_output(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that becomes ``path`` when the block ends, and vanishes if it ends by any exception.
+
+    It is a hidden file of the same folder until then. Its name holds the machine and process, not ``path``, whose own
+    name may already be as long as the file system allows.
+    """
+    partial = path.with_name(f"{_PARTIAL_PREFIX}{os.getpid()}-{next(_serial)}{_PARTIAL_SUFFIX}")
+    try:
+        with partial.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in ``folder`` survive a power cut, where the system offers that."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_stale_partials(folder: Path) -> None:
+    """Delete what processes of this machine that no longer run left half-written in ``folder``."""
+    for partial in folder.glob(f"*{_PARTIAL_SUFFIX}"):
+        process = partial.name.removeprefix(_PARTIAL_PREFIX).split("-")[0]
+        if partial.name.startswith(_PARTIAL_PREFIX) and process.isdecimal() and not _is_running(int(process)):
+            partial.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    if os.name != "posix":
+        return True  # No harmless way to ask; whatever is stale there stays hidden.
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

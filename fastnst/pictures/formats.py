@@ -1,0 +1,119 @@
+"""Which kinds of picture files there are: those that are read, and those that are known by name, to say so."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from PIL import Image
+
+from fastnst.pictures import pam
+from fastnst.pictures.picture import KindError
+
+# Without a handler of the application's own, Pillow's log would go to stderr, beside the one line that a failure is.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+# Decoders are an allow-list: Pillow has dozens more, seldom used and seldom looked after. PNG and TIFF have readers of
+# our own, but for TIFFs with JPEG as it was before their second technical note.
+PILLOW_FORMATS = ("JPEG", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "PPM", pam.PamFile.format)
+READ_SUFFIXES = frozenset(
+    (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff", ".btf",
+     ".svs", ".bmp", ".dib", ".ppm", ".pgm", ".pbm", ".pnm", ".pam")
+)  # fmt: skip
+OTHER_SUFFIXES = frozenset(
+    (".gif", ".jp2", ".j2k", ".jpf", ".jpx", ".jpm", ".jxl", ".jxr", ".wdp", ".tga", ".pcx", ".ico", ".psd", ".psb", ".xcf",
+     ".exr", ".hdr", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".ndpi", ".hif", ".avifs", ".qoi")
+)  # fmt: skip
+"""Of pictures that are not read here: a folder run says so, and reads those whose content is another."""
+VIDEO_SUFFIXES = frozenset(
+    (".mp4", ".m4v", ".mov", ".qt", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".m1v", ".m2v", ".vob", ".ts", ".mts", ".m2ts",
+     ".3gp", ".3g2", ".ogv", ".ogm", ".wmv", ".asf", ".flv", ".f4v", ".mxf", ".nut", ".ivf", ".dv", ".rm", ".rmvb", ".h264",
+     ".264", ".avc", ".h265", ".265", ".hevc", ".obu", ".y4m")
+)  # fmt: skip
+
+FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, PPM or PAM"
+_HEAD_BYTES = 64
+_SIGNATURES = (
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"II\xbc", "JPEG XR"),
+    (b"8BPS", "Photoshop"),
+    (b"\x76\x2f\x31\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"gimp xcf", "GIMP"),
+    (b"\0\0\1\0", "Windows icon"),
+    (b"qoif", "QOI"),
+    (b"FUJIFILM", "raw Fujifilm"),
+    (b"IIRO", "raw Olympus"),
+    (b"IIU\0", "raw Panasonic"),
+    (b"%PDF", "PDF"),
+    (b"<svg", "SVG"),
+)
+"""How files of other kinds begin."""
+_OWN = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG", "PNG"),
+    (b"II*\0", "TIFF"),
+    (b"MM\0*", "TIFF"),
+    (b"II+\0", "TIFF"),
+    (b"MM\0+", "TIFF"),
+    (b"BM", "BMP"),
+    (b"P7\n", "PAM"),
+)
+"""How files of kinds that are read begin."""
+_BRANDS = {
+    "raw Canon": {b"crx "},
+    "AVIF": {b"avif", b"avis"},
+    "HEIC": {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"},
+}
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES)
+
+
+def kind_of(head: bytes) -> str | None:
+    """The kind of picture that begins so, read here or not; ``None`` if it is none that is known."""
+    for start, name in (*_OWN, *_SIGNATURES):
+        if head.startswith(start):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
+        return "PPM"
+    brands: set[bytes] = set()
+    if head[4:8] == b"ftyp":  # ISO base media: a major brand, a version, and the others
+        end = min(len(head), int.from_bytes(head[:4], "big"))
+        brands = {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
+    return next((name for name, its in _BRANDS.items() if its & brands), None)
+
+
+def is_read(kind: str | None) -> bool:
+    """Whether files of this kind are read here, some of them at least."""
+    return kind in (*(name for _, name in _OWN), "WebP", "PPM", "AVIF", "HEIC")
+
+
+def pillow_formats(kind: str | None) -> tuple[str, ...]:
+    """What Pillow may take a file of this kind for.
+
+    Raises:
+        KindError: what reads it is not installed.
+    """
+    if kind == "AVIF":
+        Image.init()
+        if "AVIF" not in Image.OPEN:
+            raise KindError("AVIF pictures need a Pillow that is built with libavif")
+    if kind != "HEIC":
+        return PILLOW_FORMATS
+    try:
+        import pillow_heif
+    except (ImportError, OSError):  # the latter: the Python part is there, its library is not
+        raise KindError("HEIC pictures need the extra heif: pip install 'fastnst[heif]'") from None
+    pillow_heif.register_heif_opener()
+    return ("HEIF",)

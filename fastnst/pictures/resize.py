@@ -1,0 +1,50 @@
+"""Pictures of other sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastnst.pictures.picture import Picture, check_size
+
+
+def scaled_size(width: int, height: int, pixels: int) -> tuple[int, int]:
+    """Width and height with a short side of ``pixels`` and the same proportions, smaller or larger; 0 leaves them as they are.
+
+    Raises:
+        ValueError: they would make more than ``MAX_PIXELS``.
+    """
+    short = min(width, height)
+    if pixels in (0, short):
+        return width, height
+    width, height = (max(1, (side * pixels + short // 2) // short) for side in (width, height))
+    check_size(width, height)
+    return width, height
+
+
+def resize_short_side(picture: Picture, pixels: int) -> Picture:
+    """``picture`` at its :func:`scaled_size`. Each pixel counts as much as it is opaque, so that hidden colours do not show.
+
+    Raises:
+        ValueError: the result would have more than ``MAX_PIXELS``.
+    """
+    size = scaled_size(*picture.rgb.size, pixels)
+    if size == picture.rgb.size:
+        return picture
+    if picture.alpha is None:
+        return Picture(picture.rgb.resize(size, Image.Resampling.LANCZOS))
+    # In floats: the colours of what is nearly transparent would not survive 8 bits.
+    opaque = np.asarray(picture.alpha, np.float32)
+    below = _resized(opaque, size)
+    rgb = np.zeros((size[1], size[0], 3), np.uint8)
+    for channel, image in enumerate(picture.rgb.split()):
+        above = _resized(np.asarray(image, np.float32) * opaque, size)
+        shown = np.divide(above, below, out=np.zeros_like(above), where=below >= 0.5)
+        rgb[..., channel] = np.rint(np.clip(shown, 0, 255))
+    alpha = np.rint(np.clip(below, 0, 255)).astype(np.uint8)
+    return Picture(Image.fromarray(rgb), Image.fromarray(alpha))
+
+
+def _resized(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+    return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.LANCZOS))

@@ -1,0 +1,116 @@
+"""Whether a file is a picture or a video: told by its first bytes, and by its name only where those say nothing."""
+
+from __future__ import annotations
+
+import enum
+from pathlib import Path
+
+from fastnst.images import VIDEO_SUFFIXES
+
+PIPE = Path("-")
+"""Standard input or output, which carry y4m."""
+WRITE_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".y4m")
+Y4M_MAGIC = b"YUV4MPEG2"
+
+_HEAD = 4096  # bytes that are looked at
+_PICTURES = (
+    b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"P1", b"P2", b"P3", b"P4", b"P5",
+    b"P6", b"P7\n", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"8BPS",
+)  # fmt: skip
+_PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif", b"jp2 ", b"crx ")
+_ANIMATION_BRANDS = (b"avis", b"msf1", b"hevc", b"hevx")
+"""Of ISO's base media file format, which carries pictures, sequences of them and videos: ISO/IEC 14496-12, 23008-12."""
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"pnot")
+_VIDEOS = (
+    Y4M_MAGIC,
+    b"\x1aE\xdf\xa3",  # Matroska, WebM
+    b"FLV\x01",
+    b"0&\xb2u\x8ef\xcf\x11",  # ASF: .wmv, .asf
+    b"OggS",
+    b"\0\0\x01\xba",  # MPEG's program stream,
+    b"\0\0\x01\xb3",  # and its bare video
+    b"nut/multimedia container",
+    b".RMF",
+    b"DKIF",  # IVF
+    b"\x06\x0e+4",  # MXF
+)
+_TRANSPORT = ((188, 0), (192, 4), (204, 0))
+"""Length of a packet of MPEG's transport stream, and where in it the byte 0x47 stands: broadcast, .m2ts, with check bytes."""
+
+
+class _Kind(enum.Enum):
+    PICTURE = enum.auto()
+    ANIMATION = enum.auto()  # a picture or a video, as it is asked for
+    VIDEO = enum.auto()
+    UNKNOWN = enum.auto()
+
+
+def is_video(content: Path, output: Path | None = None) -> bool:
+    """Whether a content is treated as a video.
+
+    Args:
+        content: a file, or ``-``.
+        output: what it is to become, where that is known. An animated GIF or PNG is a video only if a video is asked for, and
+            so is a file that nothing else tells anything about.
+    """
+    if content == PIPE:
+        return True
+    kind = _kind(content)
+    if kind in (_Kind.PICTURE, _Kind.VIDEO):
+        return kind is _Kind.VIDEO
+    asked = output is not None and (output == PIPE or output.suffix.lower() in WRITE_SUFFIXES)
+    return asked or (kind is _Kind.UNKNOWN and content.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def is_y4m(content: Path) -> bool:
+    """Whether a file is a y4m video, or says so by its name and is nothing else that is known."""
+    head = _head(content)
+    return head.startswith(Y4M_MAGIC) or (content.suffix.lower() == ".y4m" and _kind_of(head) is _Kind.UNKNOWN)
+
+
+def lacks_index(path: Path) -> bool:
+    """Whether a file is an MP4 or MOV without the box that says where its frames are."""
+    if _head(path)[4:8] not in _BOXES:
+        return False
+    with path.open("rb") as file:
+        at, size = 0, path.stat().st_size
+        while at < size:
+            file.seek(at)
+            box = file.read(16)
+            length = int.from_bytes(box[:4], "big")
+            if length == 1:  # it does not fit into 32 bits
+                length = int.from_bytes(box[8:], "big")
+            if box[4:8] == b"moov":
+                return False
+            if length < 8:
+                break
+            at += length
+    return True
+
+
+def _kind(path: Path) -> _Kind:
+    return _kind_of(_head(path))
+
+
+def _head(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEAD)
+    except OSError:
+        return b""  # whoever opens it in earnest says why
+
+
+def _kind_of(head: bytes) -> _Kind:
+    if head.startswith(b"GIF8") or (head.startswith(b"\x89PNG") and b"acTL" in head.split(b"IDAT")[0]):
+        return _Kind.ANIMATION
+    if head[4:8] == b"ftyp" and head[8:12] in _PICTURE_BRANDS + _ANIMATION_BRANDS:
+        return _Kind.PICTURE if head[8:12] in _PICTURE_BRANDS else _Kind.ANIMATION
+    if head.startswith(_PICTURES) or (head.startswith(b"RIFF") and head[8:12] == b"WEBP"):
+        return _Kind.PICTURE
+    if head.startswith(_VIDEOS) or (head.startswith(b"RIFF") and head[8:12] == b"AVI ") or head[4:8] in _BOXES:
+        return _Kind.VIDEO
+    if any(len(head) > 2 * size + at and all(head[at + i * size] == 0x47 for i in range(3)) for size, at in _TRANSPORT):
+        return _Kind.VIDEO
+    return _Kind.UNKNOWN
