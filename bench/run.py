@@ -17,7 +17,7 @@ REPORTS = {
     "large": "large_report",
 }
 """Modules that write what came of a stem which is no operation."""
-OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
+OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")
 FAILED, INTERRUPTED = 1, 2
 """Statuses, pytest's numbers."""
 

@@ -16,6 +16,7 @@
 #include "engine/kernels.h"
 #include "lock.h"
 #include "ops/adain.h"
+#include "ops/color.h"
 #include "ops/embedding.h"
 #include "ops/perceptual.h"
 #include "ops/relation.h"
@@ -377,6 +378,59 @@ void bind_perceptual(py::module_& module) {
       kReleased);
 }
 
+// --- colours ---
+
+FeatureMap picture(const char* name, const Tensor& x) {
+  x.map(name);
+  check_axes(name, x.axes() == 4 && x.size(1) == 3, "[N, 3, H, W]");
+  return feature_map(name, x);
+}
+
+// A map, matrix [N, 3, 3] and shift [N, 3].
+using Term = std::array<Tensor, 3>;
+
+void bind_color(py::module_& module) {
+  module.def(
+      "color_moments",
+      [](const Tensor& x, const Tensor& mean, const Tensor& covariance, int threads) {
+        const ColorOps& ops = FASTNST_CHOOSE(operations_path(), color);
+        const FeatureMap map = picture("x", x);
+        double* means = mean.doubles("mean", 3 * map.batch);
+        double* covariances = covariance.doubles("covariance", 9 * map.batch);
+        const auto work = scratch(ops.scratch_size(map) * int64_t(sizeof(double)));
+        ops.moments(map, means, covariances, static_cast<double*>(work.get()), threads);
+      },
+      kReleased);
+  module.def(
+      "color_products",
+      [](const Tensor& grad, const Tensor& x, const Tensor& mean, const Tensor& total, const Tensor& products, int threads) {
+        const ColorOps& ops = FASTNST_CHOOSE(operations_path(), color);
+        const FeatureMap map = picture("x", x);
+        grad.map_like("grad", x);
+        const double* means = mean.doubles("mean", 3 * map.batch);
+        double* totals = total.doubles("total", 3 * map.batch);
+        double* sums = products.doubles("products", 9 * map.batch);
+        const auto work = scratch(ops.scratch_size(map) * int64_t(sizeof(double)));
+        ops.products(picture("grad", grad), map, means, totals, sums, static_cast<double*>(work.get()), threads);
+      },
+      kReleased);
+  module.def(
+      "color_sweep",
+      [](const Term& term, const std::optional<Term>& other, const Tensor& offset, const Tensor& out, int threads) {
+        const auto checked = [](const Term& given) {
+          const auto& [x, matrix, shift] = given;
+          const FeatureMap map = picture("x", x);
+          return ColorTerm{map, matrix.floats("matrix", 9 * map.batch), shift.floats("shift", 3 * map.batch)};
+        };
+        std::array<ColorTerm, 2> terms{checked(term)};
+        if (other) (*other)[0].map_like("x", term[0]), terms[1] = checked(*other);
+        FASTNST_CHOOSE(operations_path(), color)
+            .sweep(terms.data(), other ? 2 : 1, offset.floats("offset", 3 * terms[0].x.batch), out.map_like("out", term[0]),
+                   threads);
+      },
+      kReleased);
+}
+
 }  // namespace
 
 void bind_operations(py::module_& module) {
@@ -387,6 +441,7 @@ void bind_operations(py::module_& module) {
   bind_wct(module);
   bind_embedding(module);
   bind_perceptual(module);
+  bind_color(module);
 }
 
 }  // namespace fastnst

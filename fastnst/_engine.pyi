@@ -160,6 +160,15 @@ def adain_apply_backward(
     dstyle_std: Tensor,
     threads: int,
 ) -> None: ...
+def color_moments(x: Tensor, mean: Tensor, covariance: Tensor, threads: int) -> None: ...
+def color_products(grad: Tensor, x: Tensor, mean: Tensor, total: Tensor, products: Tensor, threads: int) -> None: ...
+def color_sweep(
+    term: tuple[Tensor, Tensor, Tensor],
+    other: tuple[Tensor, Tensor, Tensor] | None,
+    offset: Tensor,
+    out: Tensor,
+    threads: int,
+) -> None: ...
 
 _RelationSizes = tuple[int, int, int, int, int, int, int, int]
 

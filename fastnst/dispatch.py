@@ -87,13 +87,24 @@ def _cuda_wct(tensors: tuple[Tensor, ...], _options: Options) -> str | None:
     return reason
 
 
+def _three_channels(unfit: Unfit) -> Unfit:
+    """``unfit``, for kernels of pictures."""
+
+    def checked(tensors: tuple[Tensor, ...], options: Options) -> str | None:
+        if any(x.dim() != 4 or x.shape[1] != 3 for x in tensors):
+            return "it works on pictures of three channels alone, [N, 3, H, W]"
+        return unfit(tensors, options)
+
+    return checked
+
+
 TABLE: dict[str, tuple[tuple[str, Unfit], ...]] = {
     "adain": (("cpu", _cpu), ("triton", _triton), ("reference", _reference)),
     "relation": (("cpu", _cpu), ("triton", _triton), ("reference", _reference)),
     "embedding": (("cpu", _cpu), ("triton", _triton), ("reference", _reference)),
     "perceptual": (("cpu", _cpu), ("triton", _triton), ("reference", _reference)),
     "wct": (("cpu", _cpu), ("triton", _triton_wct), ("cuda", _cuda_wct), ("reference", _reference)),
-    "color": (("reference", _reference),),
+    "color": (("cpu", _three_channels(_cpu)), ("triton", _three_channels(_triton)), ("reference", _reference)),
     # Its matrices are 3 x 3: there is nothing to gain.
     "coral": (("reference", _reference),),
 }

@@ -68,6 +68,20 @@ class WCT(_Configured):
         return ops.wct(content_feat, style_feat, self.alpha, self.preset, self.content_ridge, self.style_ridge, self.cutoff)
 
 
+class ColorTransfer(_Configured):
+    """``color_transfer``; see there for the arguments."""
+
+    _settings = ("strength", "eps")
+
+    def __init__(self, strength: float = 1.0, eps: float = ops.COLOR_EPS) -> None:
+        super().__init__()
+        self.strength, self.eps = strength, eps
+
+    def forward(self, source: Tensor, target: Tensor) -> Tensor:
+        """Pictures [N, 3, H, W] and [N or 1, 3, h, w] to [N, 3, H, W]."""
+        return ops.color_transfer(source, target, self.strength, self.eps)
+
+
 class GramMatrix(nn.Module):
     """``gram_matrix``."""
 

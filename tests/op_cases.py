@@ -47,6 +47,8 @@ CASES = [
     case("statistics_loss", features(2, 5, 7, 9), features(2, 5, 1, 1, seed=1), features(2, 5, 1, 1, seed=2),
          trained=(0, 1, 2)),
     case("coral", features(3, 7, 9), features(3, 6, 8, seed=1)),
+    case("color_transfer", features(2, 3, 7, 9), features(2, 3, 6, 5, seed=1)),
+    case("color_transfer", features(2, 3, 7, 9), features(1, 3, 6, 5, seed=1), strength=0.3, eps=0.1),
     case("gram_matrix", features(2, 5, 7, 9), trained=(0,)),
     case("linear_embedding_loss", features(2, 5, 7, 9), features(2, 11, 7, 9, seed=1), features(11, 5, seed=2),
          features(11, seed=3), trained=(0, 1, 2, 3)),

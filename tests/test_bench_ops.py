@@ -50,6 +50,7 @@ SAME = [
     ("pdist", reference.pdist, ITEMS[:1], (0,)),
     ("content_relation", reference.content_relation_loss, PICTURES, (0,)),
     ("wct", pytorchwct, CORRELATED, (0, 1)),
+    ("color_transfer", reference.color_transfer, PICTURES, (0, 1)),
     ("linear_embedding", reference.linear_embedding_loss, EMBEDDED, (0, 2, 3)),
     ("gram", reference.gram_matrix, MAPS[:1], (0,)),
 ]

@@ -29,6 +29,7 @@ TWINS: list[tuple[torch.nn.Module, tuple[Any, ...], Any, str]] = [
     (nn.MeanVarianceNorm(), MAPS[:1], ops.mean_variance_norm(MAPS[0]), ""),
     (nn.WCT(0.5, "wct2"), MAPS, ops.wct(*MAPS, 0.5, "wct2"), "preset='wct2'"),
     (nn.WCT(cutoff=0.1), MAPS, ops.wct(*MAPS, cutoff=0.1), "cutoff=0.1"),
+    (nn.ColorTransfer(0.5), IMAGES, ops.color_transfer(*IMAGES, 0.5), "strength=0.5, eps=1e-05"),
     (nn.GramMatrix(), MAPS[:1], ops.gram_matrix(MAPS[0]), ""),
     (nn.StyleStatisticsLoss(), MAPS, ops.style_statistics_loss(*MAPS), ""),
     (nn.RKDDistanceLoss(), ITEMS, ops.rkd_distance_loss(*ITEMS), ""),

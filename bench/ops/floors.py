@@ -19,6 +19,7 @@ MODELS = {
     "and 10 for its gradient; 2 N^2 D flops for the items' gradient; images read once, the gradient written once",
     "wct": "in float64: half of each covariance, 14/3 k^3 for an eigendecomposition on the smaller side k, half of each root, "
     "their product; in float32: the product with the features; the backward pass is counted as twice the forward one",
+    "color": "each picture read once and each result written once (3 pictures forward, 3 backward); arithmetic is free",
     "embedding": "2 flops per multiply-add: one product forward, two backward; both maps read once, a gradient written once",
     "perceptual": "maps read and gradients written once; half of a Gram matrix, for it is symmetric, a whole product backward",
 }

@@ -211,6 +211,47 @@ def _moments(feat: Tensor) -> tuple[Tensor, Tensor]:
     return mean, torch.baddbmm(mean.new_zeros(1), centred, centred.mT, beta=0, alpha=1 / (feat.shape[-1] - 1))
 
 
+# ---- colours ----------------------------------------------------------------------------------------------------------------
+
+
+def published_color_transfer(source: Tensor, target: Tensor) -> Tensor:
+    """Picture by picture, the matrices in float64, each root by an ``eigh`` of its own."""
+    pairs = zip(source.flatten(2), target.flatten(2), strict=True)
+    return torch.stack([_published_color_transfer(*pair) for pair in pairs]).view(source.shape)
+
+
+def _published_color_transfer(colors: Tensor, target: Tensor) -> Tensor:
+    ridge = EPS * torch.eye(len(colors), dtype=torch.float64, device=colors.device)
+    covariance, wanted = (torch.cov(each, correction=0).double() + ridge for each in (colors, target))
+    root, inverse = _published_root(covariance, 0.5), _published_root(covariance, -0.5)
+    matrix = inverse @ _published_root(root @ wanted @ root, 0.5) @ inverse
+    return matrix.to(colors.dtype) @ (colors - colors.mean(1, keepdim=True)) + target.mean(1, keepdim=True)
+
+
+def _published_root(matrix: Tensor, power: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors @ torch.diag(values.pow(power)) @ vectors.t()
+
+
+def library_color_transfer(source: Tensor, target: Tensor) -> Tensor:
+    """All pictures at a time, each root and its inverse by one batched ``eigh``, one product with the colours."""
+    (mean, covariance), (target_mean, wanted) = (_moments(each.flatten(2)) for each in (source, target))
+    ridge = EPS * torch.eye(source.shape[1], dtype=torch.float64, device=source.device)
+    a, b = (each.double() * _share(x) + ridge for x, each in ((source, covariance), (target, wanted)))
+    values, vectors = torch.linalg.eigh(a)
+    root = (vectors * values.sqrt().unsqueeze(-2)) @ vectors.mT
+    inverse = (vectors * values.rsqrt().unsqueeze(-2)) @ vectors.mT
+    values, vectors = torch.linalg.eigh(root @ b @ root)
+    matrix = (inverse @ (vectors * values.sqrt().unsqueeze(-2)) @ vectors.mT @ inverse).to(source.dtype)
+    return torch.baddbmm(target_mean - matrix @ mean, matrix, source.flatten(2)).view(source.shape)
+
+
+def _share(image: Tensor) -> float:
+    """What makes a covariance that was divided by n - 1 one that is divided by n."""
+    positions = image.shape[2] * image.shape[3]
+    return (positions - 1) / positions
+
+
 # ---- embedding and Gram -----------------------------------------------------------------------------------------------------
 
 

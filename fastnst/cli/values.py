@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-OPERATIONS = ("adain", "wct", "relation", "embedding", "perceptual")
+OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 STEMS = (*OPERATIONS, "stylize", "training", "video", "translate", "large")
 

@@ -33,12 +33,7 @@ def color_transfer(source: Tensor, target: Tensor, strength: float = 1.0, eps: f
 
     Source: the Monge-Kantorovich solution of Pitie and Kokaram, CVMP 2007, section 2.3.
     """
-    check("source", source, "NCHW", empty_batch=True)
-    check("target", target, "NCHW", empty_batch=True)
-    check_same("channels of source and target", source.shape[1], target.shape[1])
-    if target.shape[0] not in {1, source.shape[0]}:
-        raise ValueError(f"target: expected a batch of {source.shape[0]} or 1, got {target.shape[0]}")
-    check_color_options(strength, eps)
+    check_color(source, target, strength, eps)
     wide, wide_target = widen(source, target)
     mean, covariance = color_moments(wide)
     matrix, offset = color_map(mean, covariance, *color_moments(wide_target), strength, eps)
@@ -47,8 +42,13 @@ def color_transfer(source: Tensor, target: Tensor, strength: float = 1.0, eps: f
     return moved.view_as(wide).to(result_dtype(source, target))
 
 
-def check_color_options(strength: float, eps: float) -> None:
-    """Raise ``ValueError`` unless both are in range."""
+def check_color(source: Tensor, target: Tensor, strength: float, eps: float) -> None:
+    """Raise ``ValueError`` unless these are arguments of ``color_transfer``."""
+    check("source", source, "NCHW", empty_batch=True)
+    check("target", target, "NCHW", empty_batch=True)
+    check_same("channels of source and target", source.shape[1], target.shape[1])
+    if target.shape[0] not in {1, source.shape[0]}:
+        raise ValueError(f"target: expected a batch of 1 or as many as source has, {source.shape[0]}, got {target.shape[0]}")
     if not 0 <= strength <= 1:
         raise ValueError(f"strength: expected 0 to 1, got {strength}")
     if not eps > 0:

@@ -41,6 +41,8 @@ TABLES: dict[str, dict[tuple[int, str], Options]] = {
         (0, "contiguous"): {"NUMBERS": 4096, "TILES": 16, "CHANNELS": 1, "num_warps": 8},
         (0, "channels_last"): {"NUMBERS": 2048, "TILES": 32, "CHANNELS": 64, "num_warps": 8},
     },
+    "color_piece": {(0, "any"): {"POSITIONS": 1024, "TILES": 16, "num_warps": 8}},
+    "color_sweep": {(0, "any"): {"POSITIONS": 1024, "num_warps": 8}},
     # By kind of products.
     "embedding": {
         (0, "ieee"): _embedding(64, 64, 16, 16, 16, 8),
