@@ -1,7 +1,7 @@
 """The passes of colour transfer over pictures, and the eigenvalues of its matrices. The rest: ``fastnst.kernels.color``.
 
-A picture is split into pieces, whose sums are added up in float64 in a fixed order. Eigenvalues are found by Jacobi's method, in
-a program for each matrix: it takes no decision that depends on the numbers, so nothing waits for the GPU.
+A picture is split into pieces, whose sums are added up in float64 in a fixed order. Jacobi's method finds eigenvalues, in a
+program for each matrix: it takes no decision that depends on the numbers, so nothing waits for the GPU.
 """
 
 from __future__ import annotations
