@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fastnst import ops
+from fastnst.reference.color import COLOR_EPS
 
 
 class _Configured(nn.Module):
@@ -73,7 +74,7 @@ class ColorTransfer(_Configured):
 
     _settings = ("strength", "eps")
 
-    def __init__(self, strength: float = 1.0, eps: float = ops.COLOR_EPS) -> None:
+    def __init__(self, strength: float = 1.0, eps: float = COLOR_EPS) -> None:
         super().__init__()
         self.strength, self.eps = strength, eps
 

@@ -1,4 +1,4 @@
-r"""Colour transfer by three passes over pictures that a backend has, and the 3 x 3 matrices between them: those of every backend.
+r"""Colour transfer by passes over pictures, which each backend has, and by 3 x 3 matrices between them, which are for all.
 
 With A and B the two covariances plus eps times the identity, W the inverse square root of A, and
 

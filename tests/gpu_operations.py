@@ -49,6 +49,7 @@ OPERATIONS = {
     "statistics": Operation(ops.calc_mean_std, lambda n: [(2, 3, n, n)]),
     "renormalize": Operation(ops.renormalize, lambda n: [(2, 3, n, n), (2, 3, 1, 1), (2, 3, 1, 1)], (0, 1, 2)),
     "normalize": Operation(ops.mean_variance_norm, lambda n: [(1, 5, n, n)]),
+    "color": Operation(ops.color_transfer, lambda n: [(2, 3, n, n + 1), (1, 3, n + 2, n)], (0, 1)),
     "gram": Operation(ops.gram_matrix, lambda n: [(2, 5, n, n)], products=True),
     "perceptual": Operation(_perceptual, lambda n: [(2, 5, n, n), (2, 5, n, n)], products=True),
     "embedding": Operation(

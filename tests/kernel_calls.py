@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from fastnst.kernels.triton import adain, embedding, perceptual, relation, wct
+from fastnst.kernels.triton import adain, color, embedding, perceptual, relation, wct
 
 
 def _map(*shape: int, last: bool) -> torch.Tensor:
@@ -20,6 +20,14 @@ def call_adain(n: int, last: bool) -> None:
     _, mean, std = adain.adain_apply(x, *statistics[2:], 1e-5)
     adain.adain_apply_backward(x, x, mean, std, std)
     adain.channel_stats_backward(mean, std, x, *adain.channel_stats(x, 1e-5))
+
+
+def call_color(n: int, last: bool) -> None:
+    source, target = _map(2, 3, n, n, last=last), _map(2, 3, n, n + 1, last=last)
+    mean, covariance = color.color_moments(target)
+    _, *kept = color.color_apply(source, mean, covariance, 0.5, 1e-5)
+    _, *of_moments = color.color_apply_backward(source, source, *kept, 0.5)
+    color.color_moments_backward(*of_moments, target, mean)
 
 
 def call_embedding(n: int, last: bool) -> None:
@@ -58,6 +66,7 @@ def call_wct(n: int, last: bool) -> None:  # noqa: ARG001 - features have one la
 
 CALLS: dict[str, Callable[[int, bool], None]] = {
     "adain": call_adain,
+    "color": call_color,
     "embedding": call_embedding,
     "perceptual": call_perceptual,
     "relation": call_relation,

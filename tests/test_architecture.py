@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "fastnst.testing": {"fastnst.kernels"},
     "fastnst.dispatch": {"fastnst.kernels", "fastnst.reference"},
     "fastnst.ops": {"fastnst.ops", "fastnst.dispatch", "fastnst.reference"},
-    "fastnst.nn": {"fastnst.ops"},
+    "fastnst.nn": {"fastnst.ops", "fastnst.reference"},
     "fastnst.networks": {"fastnst.networks", "fastnst.filekinds", "fastnst.nn", "fastnst.ops", "fastnst.reference"},
     "fastnst.metrics": {"fastnst.metrics", "fastnst.networks", "fastnst.ops", "fastnst.reference"},
     "fastnst.evaluate": {"fastnst.evaluate", "fastnst.stylize", "fastnst.engine", "fastnst.images", "fastnst.info",

@@ -137,6 +137,37 @@ BAD: list[tuple[str, Any, type[Exception], str]] = [
         TypeError,
         "weight_gradient: expected float32, got float64",
     ),
+    (
+        "two channels",
+        lambda: _engine.color_moments(X[:, :2].contiguous(), WIDE, WIDE, 1),
+        ValueError,
+        "x: expected [N, 3, H, W]",
+    ),
+    ("moments in float32", lambda: _engine.color_moments(X, S, WIDE, 1), TypeError, "mean: expected float64, got float32"),
+    (
+        "a covariance of one",
+        lambda: _engine.color_moments(X, WIDE, WIDE[:1], 1),
+        ValueError,
+        "covariance: expected at least 18 values",
+    ),
+    (
+        "a gradient of another size",
+        lambda: _engine.color_products(X[:1], X, WIDE, WIDE, WIDE, 1),
+        ValueError,
+        "grad: expected a map on the CPU that lies as",
+    ),
+    (
+        "a term of another type",
+        lambda: _engine.color_sweep((X, G, S), (X.half(), G, S), S, X, 1),
+        TypeError,
+        "x: expected float32, got float16",
+    ),
+    (
+        "a matrix of one",
+        lambda: _engine.color_sweep((X, G[:1], S), None, S, X, 1),
+        ValueError,
+        "matrix: expected at least 18 values",
+    ),
     ("no tensor", lambda: _engine.perceptual_gram(X.data_ptr(), G, 1), TypeError, "incompatible function arguments"),
 ]
 

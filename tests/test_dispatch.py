@@ -24,6 +24,17 @@ def test_float64_and_nothing_go_to_the_reference() -> None:
     assert dispatch.choose("adain", X[:0]) == "reference"
 
 
+def test_colours_of_three_channels_have_kernels_and_others_the_reference() -> None:
+    source, target = torch.ones(2, 3, 4, 4), torch.ones(1, 3, 2, 2)
+    assert dispatch.choose("color", source, target) == "cpu"
+    assert dispatch.choose("color", source.double(), target.double()) == "reference"
+    assert dispatch.choose("color", source[:, :2], target[:, :2]) == "reference"
+    assert "cpu: it works on pictures of three channels alone, [N, 3, H, W]; " in ops.explain("color", source[:, :2])
+    assert ops.color_transfer(source[:, :2], target[:, :2]).shape == (2, 2, 4, 4)
+    with ops.backend("cpu"), pytest.raises(ops.BackendError, match="three channels alone"):
+        ops.color_transfer(source[:, :2], target[:, :2])
+
+
 def test_without_the_library_the_reference_does_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatch, "HAS_LIBRARY", False)
     assert dispatch.choose("adain", X) == "reference"

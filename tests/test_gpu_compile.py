@@ -18,7 +18,7 @@ CALLS = 4
 """For each size: the first warms up, the second captures, the others replay."""
 
 
-@pytest.mark.parametrize("name", ["adain", "content relation", "wct", "embedding", "gram", "relation"])
+@pytest.mark.parametrize("name", ["adain", "content relation", "wct", "color", "embedding", "gram", "relation"])
 def test_compiled_with_graphs_at_several_sizes(name: str) -> None:
     operation = OPERATIONS[name]
     torch._dynamo.reset()

@@ -201,7 +201,7 @@ def test_a_picture_that_is_not_finite_is_an_error_as_in_the_reference() -> None:
     source, target = picture(CPU, 1, 3, 8, 8), picture(CPU, 1, 3, 8, 8, seed=1)
     source[0, 1, 2, 3] = torch.nan
     for transfer in (lambda: color_transfer(source, target), lambda: transferred(CPU, source, target, target)):
-        with pytest.raises(torch.linalg.LinAlgError, match="non-finite"):
+        with pytest.raises(torch.linalg.LinAlgError):
             transfer()
 
 

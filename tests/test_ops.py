@@ -143,6 +143,8 @@ def raw_calls() -> dict[str, tuple[Any, ...]]:
     one, two, square = torch.ones(()), torch.ones(2), features(2, 5, 5, seed=5).float()
     columns, small = features(2, 3, 9).float(), features(2, 3, 3, seed=6)
     root, mean, vectors, values, *_ = torch.ops.fastnst.covariance_roots("cpu", columns, columns, 0.0, 0.0, 1e-5)
+    moments = torch.ops.fastnst.color_moments("cpu", other)
+    transfer = torch.ops.fastnst.color_apply("cpu", image, *moments, 0.5, 0.1)[1:]
     relations = features(2, 8 * 8 + 6 * 6 + 4 * 4, seed=7).float()
     return {
         "channel_stats": (x, 1e-5),
@@ -151,6 +153,10 @@ def raw_calls() -> dict[str, tuple[Any, ...]]:
         "adain_apply_backward": (x, x, *stat[:3]),
         "adain": (x, y, 1e-5),
         "adain_backward": (x, x, y, *stat),
+        "color_moments": (image,),
+        "color_moments_backward": (*moments, other, moments[0]),
+        "color_apply": (image, *moments, 0.5, 0.1),
+        "color_apply_backward": (other, image, *transfer, 0.5),
         "pairwise": (items, False, 1e-12),
         "pairwise_backward": (square, items, False, 1e-12),
         "relation": (items, wanted, 1.0, 2.0),

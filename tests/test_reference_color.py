@@ -31,7 +31,9 @@ def transferred(source: Array, target: Array, strength: float, eps: float) -> Ar
     """One picture [C, H, W], position by position."""
     channels = len(source)
     colors, wanted = source.reshape(channels, -1).T, target.reshape(channels, -1).T
-    a, b = (np.cov(each, rowvar=False, bias=True).reshape(channels, channels) + eps * np.eye(channels) for each in (colors, wanted))
+    a, b = (
+        np.cov(each, rowvar=False, bias=True).reshape(channels, channels) + eps * np.eye(channels) for each in (colors, wanted)
+    )
     root, inverse = power(a, 0.5), power(a, -0.5)
     matrix = inverse @ power(root @ b @ root, 0.5) @ inverse
     moved = [strength * (matrix @ (x - colors.mean(0)) + wanted.mean(0)) + (1 - strength) * x for x in colors]
@@ -89,7 +91,9 @@ def test_an_empty_batch_has_an_empty_result() -> None:
         assert color_transfer(nothing, target).shape == (0, 3, 4, 5)
 
 
-@pytest.mark.parametrize("types", [("float16",) * 2, ("bfloat16",) * 2, ("bfloat16", "float32"), ("float16", "float64")], ids=str)
+@pytest.mark.parametrize(
+    "types", [("float16",) * 2, ("bfloat16",) * 2, ("bfloat16", "float32"), ("float16", "float64")], ids=str
+)
 def test_types_are_widened_and_promoted(types: tuple[str, str]) -> None:
     dtypes = [getattr(torch, each) for each in types]
     source, target = picture(1, 3, 9, 9, dtype=dtypes[0]), picture(1, 3, 8, 8, seed=1, dtype=dtypes[1])

@@ -14,6 +14,7 @@ CONTRACT = {
     "calc_mean_std",
     "adaptive_instance_normalization",
     "mean_variance_norm",
+    "color_transfer",
     "coral",
     "whiten_and_color",
     "wct",

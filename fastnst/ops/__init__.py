@@ -23,10 +23,8 @@ from fastnst.ops.memory import empty_cache
 from fastnst.ops.perceptual import gram_matrix, perceptual_loss
 from fastnst.ops.relation import content_relation_loss, pdist, rkd_angle_loss, rkd_distance_loss, rkd_loss
 from fastnst.ops.wct import wct, whiten_and_color
-from fastnst.reference.color import COLOR_EPS
 
 __all__ = [
-    "COLOR_EPS",
     "BackendError",
     "adaptive_instance_normalization",
     "backend",

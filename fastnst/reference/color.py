@@ -29,7 +29,8 @@ def color_transfer(source: Tensor, target: Tensor, strength: float = 1.0, eps: f
         [N, C, H, W] in the type that PyTorch promotes both to; not clamped to any range. Covariances are means over the
         positions (divided by their number n, not n - 1), in float32 at least, T is computed in float64.
 
-    A constant source becomes the target's mean.
+    A constant source becomes the target's mean. Values that are not finite raise ``torch.linalg.LinAlgError``, or on a GPU,
+    where nothing waits to see them, make all of their picture NaN.
 
     Source: the Monge-Kantorovich solution of Pitie and Kokaram, CVMP 2007, section 2.3.
     """

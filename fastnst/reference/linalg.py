@@ -129,7 +129,9 @@ class _Last(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
         if ctx.needs_input_grad[1]:
-            raise RuntimeError("the roots of covariances (wct, whiten_and_color, coral, color_transfer) have no third derivative")
+            raise RuntimeError(
+                "the roots of covariances (wct, whiten_and_color, coral, color_transfer) have no third derivative"
+            )
         return gradient, None
 
 

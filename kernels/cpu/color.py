@@ -1,4 +1,4 @@
-"""Colour transfer on the CPU, forward and backward (``csrc/ops/color.cpp``); the matrices are those of ``fastnst.kernels.color``.
+"""Colour transfer on the CPU, forward and backward (``csrc/ops/color.cpp``). Matrices: ``fastnst.kernels.color``.
 
 Pictures are dense [N, 3, H, W] of one type per call; everything else is contiguous float64.
 """

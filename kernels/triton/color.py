@@ -1,7 +1,7 @@
-"""The passes of colour transfer over pictures, and the eigenvalues of 3 x 3 matrices, of which ``fastnst.kernels.color`` makes it.
+"""The passes of colour transfer over pictures, and the eigenvalues of its matrices. The rest: ``fastnst.kernels.color``.
 
-A picture is split into pieces, whose sums are added up in float64 in a fixed order. Eigenvalues are found by Jacobi's method in a
-program for each matrix: it needs no decision that depends on the numbers, so nothing waits for the GPU.
+A picture is split into pieces, whose sums are added up in float64 in a fixed order. Jacobi's method finds eigenvalues, in a
+program for each matrix: it takes no decision that depends on the numbers, so nothing waits for the GPU.
 """
 
 from __future__ import annotations
@@ -190,9 +190,9 @@ def sweep_kernel(
 @triton.jit
 def _rotated(app, aqq, apq, arp, arq, v0p, v0q, v1p, v1q, v2p, v2q):
     """A symmetric matrix and its vectors after the rotation of axes p and q that makes ``apq`` 0; r is the third axis."""
-    ratio = (aqq - app) / tl.where(apq == 0, 1.0, 2 * apq)
-    tangent = tl.where(ratio < 0, -1.0, 1.0) / (tl.abs(ratio) + tl.sqrt(ratio * ratio + 1))
-    tangent = tl.where(apq == 0, 0.0, tangent)
+    apart = aqq - app
+    most = tl.abs(apart) + tl.sqrt(apart * apart + 4 * apq * apq)
+    tangent = tl.where(apart < 0, -2 * apq, 2 * apq) / tl.where(most == 0, 1.0, most)
     c = 1 / tl.sqrt(tangent * tangent + 1)
     s = tangent * c
     return (
@@ -211,15 +211,9 @@ def eigenvalues_kernel(matrices, values, vectors):
     one, zero = tl.full([], 1.0, tl.float64), tl.full([], 0.0, tl.float64)
     v00, v01, v02, v10, v11, v12, v20, v21, v22 = one, zero, zero, zero, one, zero, zero, zero, one
     for _ in range(SWEEPS):
-        a00, a11, a01, a02, a12, v00, v01, v10, v11, v20, v21 = _rotated(
-            a00, a11, a01, a02, a12, v00, v01, v10, v11, v20, v21
-        )
-        a00, a22, a02, a01, a12, v00, v02, v10, v12, v20, v22 = _rotated(
-            a00, a22, a02, a01, a12, v00, v02, v10, v12, v20, v22
-        )
-        a11, a22, a12, a01, a02, v01, v02, v11, v12, v21, v22 = _rotated(
-            a11, a22, a12, a01, a02, v01, v02, v11, v12, v21, v22
-        )
+        a00, a11, a01, a02, a12, v00, v01, v10, v11, v20, v21 = _rotated(a00, a11, a01, a02, a12, v00, v01, v10, v11, v20, v21)
+        a00, a22, a02, a01, a12, v00, v02, v10, v12, v20, v22 = _rotated(a00, a22, a02, a01, a12, v00, v02, v10, v12, v20, v22)
+        a11, a22, a12, a01, a02, v01, v02, v11, v12, v21, v22 = _rotated(a11, a22, a12, a01, a02, v01, v02, v11, v12, v21, v22)
     into = values + image * 3
     tl.store(into, a00)
     tl.store(into + 1, a11)
@@ -240,7 +234,7 @@ def eigenvalues_kernel(matrices, values, vectors):
 
 
 class _Pieces:
-    """How pictures like ``x`` are split: into pieces of whole tiles, at most TILES, and enough of them to keep the device busy."""
+    """How pictures like ``x`` are split: into pieces of whole tiles, at most TILES, and enough to keep the device busy."""
 
     def __init__(self, x: Tensor) -> None:
         device = launch.device_of(x)

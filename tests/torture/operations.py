@@ -47,6 +47,11 @@ def _maps(draw: Draw, dtype: torch.dtype, count: int = 2) -> list[Tensor]:
     return [tensor(draw, (images, channels, draw(side), draw(side)), dtype) for _ in range(count)]
 
 
+def _pictures(draw: Draw, dtype: torch.dtype) -> list[Tensor]:
+    images, side = draw(st.integers(1, 3)), st.sampled_from((1, 2, 3, 7))
+    return [tensor(draw, (count, 3, draw(side), draw(side)), dtype) for count in (images, draw(st.sampled_from((1, images))))]
+
+
 def _same_maps(draw: Draw, dtype: torch.dtype) -> list[Tensor]:
     shape = (draw(st.integers(1, 3)), 3, draw(st.sampled_from((4, 8, 13))), draw(st.sampled_from((4, 5, 9))))
     return [tensor(draw, shape, dtype) for _ in range(2)]
@@ -68,6 +73,7 @@ OPERATIONS: dict[str, tuple[Callable[..., list[Tensor]], dict[str, Any]]] = {
     "calc_mean_std": (lambda draw, dtype: _maps(draw, dtype, 1), {}),
     "adaptive_instance_normalization": (_maps, {}),
     "mean_variance_norm": (lambda draw, dtype: _maps(draw, dtype, 1), {}),
+    "color_transfer": (_pictures, {}),
     "style_statistics_loss": (_maps, {}),
     "gram_matrix": (lambda draw, dtype: _maps(draw, dtype, 1), {}),
     "linear_embedding_loss": (_projected, {}),
