@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 import fastnst
 from fastnst import engine
 
-# Model, content, style, alpha, SHA-256 of the result's bytes.
+# Model, content, style, alpha, palette, SHA-256 of the result's bytes.
 GOLDEN = [
-    ("adain-16x", "astronaut", "coffee", 1.0, "9a9809a37b7e68ec256a2a46840a6f8b1d73dca42499b4737127e63a7462c9f1"),
-    ("adain-16x", "coffee", "cat", 1.0, "9b30357b175a287be2330a811703d6b199e87d0dd08f3a652086351a6e90ebfd"),
-    ("adain-16x", "cat", "astronaut", 0.5, "5cdcd0478c28a513c189f2c92e97b0f0af5bab411f144d9ca8580a60ae98931e"),
-    ("adain-nano", "astronaut", "coffee", 1.0, "f136344581a2e25451242c7391f7d5e3ba40c20de645c608be05ec4264cfe9b1"),
-    ("adain-pruned", "astronaut", "coffee", 1.0, "a003a24b69c6f53b63bb2eb3a248ca9c46057bd8a7632c3e74ec0a07e56258cb"),
-    ("wct-16x", "astronaut", "coffee", 1.0, "277e394af135f9a596ce12d1ef529032871c99123cfe1c06383e05c3ca5c4995"),
-    ("wct-16x", "coffee", "cat", 0.5, "8aa9db067bc44dad43c57e00dc3cc575858cb9f9c829f7421c3e727e6d6f3309"),
+    ("adain-16x", "astronaut", "coffee", 1.0, 1.0, "9a9809a37b7e68ec256a2a46840a6f8b1d73dca42499b4737127e63a7462c9f1"),
+    ("adain-16x", "coffee", "cat", 1.0, 1.0, "9b30357b175a287be2330a811703d6b199e87d0dd08f3a652086351a6e90ebfd"),
+    ("adain-16x", "cat", "astronaut", 0.5, 1.0, "5cdcd0478c28a513c189f2c92e97b0f0af5bab411f144d9ca8580a60ae98931e"),
+    ("adain-nano", "astronaut", "coffee", 1.0, 1.0, "f136344581a2e25451242c7391f7d5e3ba40c20de645c608be05ec4264cfe9b1"),
+    ("adain-pruned", "astronaut", "coffee", 1.0, 0.0, "a003a24b69c6f53b63bb2eb3a248ca9c46057bd8a7632c3e74ec0a07e56258cb"),
+    ("adain-pruned", "astronaut", "coffee", 1.0, 1.0, "new"),
+    ("wct-16x", "cat", "coffee", 1.0, 0.5, "new"),
+    ("wct-16x", "astronaut", "coffee", 1.0, 0.0, "277e394af135f9a596ce12d1ef529032871c99123cfe1c06383e05c3ca5c4995"),
+    ("wct-16x", "coffee", "cat", 0.5, 0.0, "8aa9db067bc44dad43c57e00dc3cc575858cb9f9c829f7421c3e727e6d6f3309"),
 ]
 # SHA-256 of the photographs, so that changed ones are not taken for a changed engine.
 SOURCES = "79cd265167d08260d9b91e3a9139f7358a8a051613eaf8ee4d5d52f2e760ef46"
@@ -47,8 +49,10 @@ def digest(*arrays: NDArray[np.uint8]) -> str:
 
 def stylized() -> list[str]:
     pictures, stylizers = photographs(), {name: fastnst.Stylizer(name) for name in BYTES}
-    made = (stylizers[name](pictures[content], pictures[style], alpha=alpha) for name, content, style, alpha, _ in GOLDEN)
-    return [digest(picture) for picture in made]
+    return [
+        digest(stylizers[name](pictures[content], pictures[style], alpha=alpha, palette=palette))
+        for name, content, style, alpha, palette, _ in GOLDEN
+    ]
 
 
 @pytest.mark.parametrize("path", [name for name, supported in engine.instruction_sets() if supported])
