@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import skimage.data
-from paintings import PAINTINGS
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
 import fastnst
+from paintings import PAINTINGS
 
 CELL, GAP = 320, 8
 

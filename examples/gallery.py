@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import skimage.data
-from demo import photographs
 from numpy.typing import NDArray
-from paintings import PAINTINGS
 from PIL import Image
 
 import fastnst
+from demo import photographs
+from paintings import PAINTINGS
 
 SIDE, GAP = 216, 6
 MODELS = ("adain-16x", "adain-pruned", "adain-nano", "wct-16x")
