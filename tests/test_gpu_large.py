@@ -7,7 +7,8 @@ import torch
 from gpu_operations import GPU
 from torch import Tensor
 
-from fastnst.kernels.triton import adain, embedding, perceptual, relation, wct
+from fastnst.kernels.triton import adain, color, embedding, perceptual, relation, wct
+from fastnst.reference import color_transfer
 
 pytestmark = GPU
 CHANNELS, PERIOD, REPEATS = 2, 2**14, 2**16 + 1
@@ -68,6 +69,21 @@ def test_adain(last: bool) -> None:
     along = (above * normal).mean((-2, -1), keepdim=True)
     wanted = exact_style / std * (above - above.mean((-2, -1), keepdim=True) - normal * along)
     assert_repeats(gradient, wanted, 2**-7)
+
+
+@LAYOUTS
+def test_color(last: bool) -> None:
+    """Moments of a repeated picture are its own, and so is the gradient of a repeated gradient."""
+    source, target, above = pattern(0, 3), pattern(1, 3) * 0.5, pattern(2, 3)
+    exact = source.double().requires_grad_()
+    wanted = color_transfer(exact, target.double())
+    (wanted_gradient,) = torch.autograd.grad(wanted, exact, above.double())
+    large = repeated(source, last)
+    out, *kept = color.color_apply(large, *color.color_moments(target), 1.0, 1e-5)
+    assert_repeats(out, wanted.detach(), 2**-7)
+    del out
+    gradient, *_ = color.color_apply_backward(repeated(above, last), large, *kept, 1.0)
+    assert_repeats(gradient, wanted_gradient, 2**-7)
 
 
 @LAYOUTS
