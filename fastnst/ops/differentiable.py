@@ -131,8 +131,10 @@ def differentiable(
             found = eager.apply(backend, settings, *tensors)
         elif torch._C._are_functorch_transforms_active():  # Dynamo would drop the derivative and keep the operator
             return formula(*tensors, *settings)
-        else:
+        elif torch.is_grad_enabled() and any(each.requires_grad for each in tensors):
             found = traced.apply(backend, settings, *tensors)
+        else:  # Dynamo would take a function of any number of tensors for one whose first argument is a context
+            found = _as_tuple(forward(backend, *tensors, *settings))
         return found[0] if results == 1 else found[:results]
 
     return operation
