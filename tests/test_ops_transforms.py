@@ -242,3 +242,14 @@ def test_distances_whose_squares_overflow_are_infinite() -> None:
     distances = ops.pdist(items)
     assert torch.equal(distances, reference.pdist(items))
     assert torch.equal(distances.isinf(), ~torch.eye(4, dtype=torch.bool))
+
+
+# Dynamo itself instantiates the autograd functions that it traces, against PyTorch's own advice.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize("each", CASES)
+def test_a_compiled_call_without_gradients_is_the_eager_one(each: Case) -> None:
+    """Dynamo takes another way where nothing is to be differentiated."""
+    torch.compiler.reset()
+    tensors = [x.float() for x in each.tensors]
+    compiled = torch.compile(lambda *given: each(ops, given), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(*tensors), each(ops, tensors), rtol=1e-5, atol=1e-6)
