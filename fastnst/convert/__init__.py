@@ -117,7 +117,8 @@ def told(facts: dict[str, Any]) -> dict[str, Any]:
     names = ("source", "licence", "distilled_from", "training_data")
     own = {"source": f"trained by fastnst's own recipe `{recipe}`" if ours else UNKNOWN, "licence": UNKNOWN}
     own |= {key: facts[key] for key in names if isinstance(facts.get(key), str)}
-    training = {key: facts[key] for key in ("step", "seconds", "settings", "dead_channels_removed") if key in facts}
+    parts = ("step", "seconds", "settings", "dead_channels_removed", "started_from")
+    training = {key: facts[key] for key in parts if key in facts}
     if isinstance(settings := training.get("settings"), dict):
         training["settings"] = without_folders(settings)
     return own | ({"trained_with": training} if training else {})
