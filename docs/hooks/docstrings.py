@@ -27,9 +27,14 @@ def _reference_docstrings() -> dict[str, str]:
     return found
 
 
+def _formula(directive: re.Match[str]) -> str:
+    """As MathML; a formula goes on in the lines that are indented below it."""
+    return f"<p>{convert(' '.join(directive[1].split()), display='block')}</p>"
+
+
 def readable(text: str) -> str:
     """A docstring as Markdown."""
-    text = re.sub(r"^\.\. math:: (.*)$", lambda match: f"<p>{convert(match[1], display='block')}</p>", text, flags=re.MULTILINE)
+    text = re.sub(r"^\.\. math:: (.*(?:\n[ \t]+\S.*)*)$", _formula, text, flags=re.MULTILINE)
     return re.sub(r":(?:mod|class|func|meth):`~?([^`]+)`", r"`\1`", text).replace("``", "`")
 
 
