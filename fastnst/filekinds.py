@@ -30,6 +30,8 @@ _MODEL = b"FNST"
 
 def is_pytorch(path: Path) -> bool:
     """Whether the file begins as those of ``torch.save`` do: a ZIP archive with a pickle, or before PyTorch 1.6 a pickle."""
+    if is_safetensors(path):  # whose length may look like a pickle's first bytes
+        return False
     start = _start(path)
     return (start.startswith(b"PK\x03\x04") and b"/data.pkl" in start) or start[:2] in {b"\x80\x02", b"\x80\x03", b"\x80\x04"}
 
@@ -56,7 +58,7 @@ def require_weights(path: Path) -> None:
         raise ValueError(f"{path}: not a regular file")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: is empty")
-    if told := _unmistakable(_start(path)):
+    if not is_safetensors(path) and (told := _unmistakable(_start(path))):
         raise ValueError(f"{path}: {told}")
 
 

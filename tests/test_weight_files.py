@@ -11,13 +11,14 @@ import pytest
 import torch
 from PIL import Image
 from random_vgg import as_file, random_vgg19
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save, save_file
 from trained_pair import Trained
 
 from fastnst.cli import main
 from fastnst.convert import UNKNOWN, load
 from fastnst.engine import Engine, ModelError
 from fastnst.evaluate.loading import load_model
+from fastnst.filekinds import is_pytorch, is_safetensors, require_weights
 from fastnst.networks import weights
 from fastnst.networks.vgg_files import load_vgg19
 from fastnst.train.checkpoints import CheckpointError, load_checkpoint
@@ -179,3 +180,17 @@ def test_a_card_claims_nothing_that_nobody_said(
     assert main(["convert", str(tmp_path / "theirs.safetensors"), "-o", str(out), "--calibrate", str(pictures), *options]) == 0
     card = Engine(out).card
     assert (card["source"], card["licence"]) == (source, licence)
+
+
+@pytest.mark.parametrize("magic", [b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x1f\x8b"])
+def test_a_header_whose_length_looks_like_another_kind_is_one_of_safetensors(magic: bytes, tmp_path: Path) -> None:
+    """The file begins with the length of its header, whose bytes may be those of a pickle or of gzip."""
+    tensors, length = {"a": torch.arange(3.0)}, int.from_bytes(magic, "little")
+    data = save(tensors)
+    header = data[8 : 8 + int.from_bytes(data[:8], "little")].rstrip()
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(length.to_bytes(8, "little") + header.ljust(length) + data[-12:])
+    require_weights(path)
+    assert is_safetensors(path)
+    assert not is_pytorch(path)
+    assert load_file(path)["a"].tolist() == [0.0, 1.0, 2.0]
