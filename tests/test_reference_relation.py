@@ -365,7 +365,7 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
     (lambda: rkd_distance_loss(ITEMS, ITEMS[:2]), "^item counts of student and teacher .* "),
     (lambda: rkd_angle_loss(ITEMS, ITEMS.expand(2, -1, -1)), "^item counts of student and teacher "),
     (lambda: rkd_angle_loss(ITEMS.expand(2, -1, -1), ITEMS.expand(3, -1, -1)), "^item counts of student and teacher "),
-    (lambda: rkd_loss(ITEMS[0], ITEMS), "^student: "),
+    (lambda: rkd_loss(ITEMS[0], ITEMS), "^item counts of student and teacher "),
     (lambda: content_relation_loss(IMAGES[0], IMAGES, 2), "^student: "),
     (lambda: content_relation_loss(IMAGES, IMAGES[:0], 2), "^teacher: "),
     (lambda: content_relation_loss(IMAGES, IMAGES[..., :5], 2), "^batch, height and width of student and teacher "),
