@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastnst._engine import png_unfilter
+from fastnst import _engine
 from fastnst.pictures.picture import KindError
 from fastnst.pictures.samples import Array, Bytes, Part, PictureFile, eight_bit, unpack_bits
 
@@ -140,7 +140,7 @@ class _Scanlines:
     def rows(self, count: int, row_bytes: int, pixel: int, previous: Bytes) -> Bytes:
         """The next rows, [count, row_bytes], of pixels of ``pixel`` bytes; ``previous``, the row before them, is replaced."""
         rows = np.frombuffer(bytearray(self._inflated(count * (row_bytes + 1))), np.uint8).reshape(count, row_bytes + 1)
-        if not png_unfilter(rows, pixel, previous):
+        if not _engine.png_unfilter(rows, pixel, previous):
             raise ValueError("an unknown filter")
         return np.ascontiguousarray(rows[:, 1:])
 
