@@ -158,7 +158,9 @@ def test_pipes_carry_y4m_and_nothing_else(work: Path) -> None:
     assert json.loads(piped.stderr)["frames"] == 200
     refused = subprocess.run(arguments, input=b"not a video", cwd=work, capture_output=True)
     assert (refused.returncode, refused.stdout) == (1, b"")
-    assert one_line(refused.stderr.decode(), "standard input: not a y4m video")
+    report, said = refused.stderr.decode().splitlines(keepends=True)
+    assert json.loads(report)["error"].startswith("standard input: not a y4m video")
+    assert one_line(said, "standard input: not a y4m video")
 
 
 def test_a_pipe_that_breaks_leaves_nothing(work: Path) -> None:
