@@ -38,7 +38,7 @@ ADAIN_WIDTHS = (4, 4, 5, 5, 6, 6, 6, 6, 7)
 DATA = os.environ.get("FASTNST_DATA")
 SHIPPED = {
     "content": 1.9417, "style": 1.2998, "adain_loss": 14.94, "style_distance_1": 29.511, "style_distance_2": 65.851,
-    "style_distance_3": 265.75, "style_distance_4": 400.01, "style_distance_5": 1167.6, "colors": 16.865, 
+    "style_distance_3": 265.75, "style_distance_4": 400.01, "style_distance_5": 1167.6, "colors": 16.865,
     "ssim": 0.33039, "lpips": 0.53264,
 }  # fmt: skip
 """Of the shipped model on the first pair of the test set, at 128 pixels."""
