@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from skimage.data import astronaut, coffee
 
 from fastnst.engine import Engine
+from fastnst.stylize import Stylizer
 
 ROOT = Path(__file__).parent.parent
 ARM_COMPILER, ARM_EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
@@ -44,9 +46,8 @@ def pictures(tmp_path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     return content, style
 
 
-def expected(model: Path, content: NDArray[np.uint8], style: NDArray[np.uint8], alpha: float = 1.0) -> NDArray[np.uint8]:
-    engine = Engine(model)
-    return engine.decode(engine.encode(content), engine.look(style), alpha)
+def expected(model: Path, content: NDArray[np.uint8], style: NDArray[np.uint8], **options: Any) -> NDArray[np.uint8]:
+    return Stylizer(model)(content, style, **options)
 
 
 def test_same_bytes_as_python(executable: str, model_path: Path, tmp_path: Path, pictures: tuple) -> None:
@@ -78,8 +79,7 @@ def test_a_generator_needs_no_style(
 
 
 def expected_levels(model: Path, content: NDArray[np.uint8], style: NDArray[np.uint8], levels: list[int]) -> bytes:
-    engine = Engine(model)
-    return ppm(engine.decode(engine.encode(content, levels=levels), engine.look(style))).replace(b"# a comment\n", b"")
+    return ppm(expected(model, content, style, levels=levels)).replace(b"# a comment\n", b"")
 
 
 def test_levels_of_wct(executable: str, wct_path: Path, model_path: Path, tmp_path: Path, pictures: tuple) -> None:
