@@ -72,11 +72,13 @@ TABLES: dict[str, dict[tuple[int, str], Options]] = {
     "mean_error": {(0, "any"): {"NUMBERS": 2048, "STEPS": 8, "num_warps": 8}},
     "mean_error_backward": {(0, "any"): {"NUMBERS": 2048, "num_warps": 8}},
     "pairwise": {
-        (0, "many"): {"BLOCK": 32, "DEPTH": 8, "num_warps": 4, "num_stages": 3},
+        (0, "many"): {"BLOCK": 32, "DEPTH": 8, "num_warps": 8, "num_stages": 3},
         (0, "few"): {"BLOCK": 16, "DEPTH": 32, "num_warps": 4, "num_stages": 3},
     },
     "relation": {
+        # With exact quotients either number of warps spills 8 bytes on one of the two.
         (0, "many"): {"BLOCK": 32, "num_warps": 8, "num_stages": 2},
+        (90, "many"): {"BLOCK": 32, "num_warps": 4, "num_stages": 2},
         (0, "few"): {"BLOCK": 16, "num_warps": 4, "num_stages": 2},
     },
     "spread": {(0, "any"): {"BLOCK": 32, "NUMBERS": 64, "DEPTH": 16, "num_warps": 8, "num_stages": 3}},
