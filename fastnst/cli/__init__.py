@@ -31,22 +31,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     keep_file_names_printable()
     with termination_as_interrupt():
         try:
-            parsed = build_parser().parse_args(arguments)
-            command: Callable[[argparse.Namespace], int] = parsed.command
-            code = command(parsed)
-            sys.stdout.flush()  # here, where a broken pipe is still caught
-            return code
+            return _run(arguments)
         except KeyboardInterrupt:
-            print("fastnst: interrupted", file=sys.stderr)
-            with suppress(OSError):  # the reader of our output may have been interrupted as well
-                sys.stdout.flush()
-            # A thread of the engine may still be at work; a normal exit would wait for it, for seconds if the picture is large.
-            os._exit(INTERRUPTED)
-        except BrokenPipeError:
-            # The reader of our output has gone. Python would complain once more when it flushes stdout at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return FAILED
-        except Exception as error:
-            if sys.flags.dev_mode:
-                traceback.print_exc()
-            return fail(one_line(error))
+            pass  # only below, when the exception and with it every suspended frame is gone, has all cleaning up been done
+        print("fastnst: interrupted", file=sys.stderr)
+        with suppress(OSError):  # the reader of our output may have been interrupted as well
+            sys.stdout.flush()
+        # A thread of the engine may still be at work; a normal exit would wait for it, for seconds if the picture is large.
+        os._exit(INTERRUPTED)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        parsed = build_parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], int] = parsed.command
+        code = command(parsed)
+        sys.stdout.flush()  # here, where a broken pipe is still caught
+        return code
+    except BrokenPipeError:
+        # The reader of our output has gone. Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:
+        if sys.flags.dev_mode:
+            traceback.print_exc()
+        return fail(one_line(error))

@@ -1,19 +1,25 @@
-"""Jobs that are killed before each of the operations by which they change files, one after the other.
+"""Jobs that are killed before each of the operations by which they change files, or interrupted at each step of a file's making.
 
-Kills at random moments hit the instant between two such operations rarely; there, what is left on the disk differs most.
+Kills and interrupts at random moments hit the instants between two such steps rarely; there, what is left on the disk differs
+most.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import shutil
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Any
 
 from PIL import Image
 
+from fastnst.pictures import atomic
 from fastnst.verify import picture
 from torture.crashes import digests, hidden, stylize, video, workplace
 from torture.forks import ended, file_operations, forked, killed_before
@@ -87,4 +93,52 @@ def kills_at_every_step(count: int) -> Outcome:
                 outcome.expect(code == 0 and _contents(out) == wanted, f"{name}: exit code {code} after operation {step}")
                 outcome.expect(not clears or not hidden(folder), f"{name}: left after {step}: {hidden(folder)[:3]}")
     outcome.note = "operations: " + ", ".join(told)
+    return outcome
+
+
+def _makes_a_file(frame: FrameType) -> bool:
+    """Whether ``frame`` is of ``atomic_output``, or of the context manager around it."""
+    generator = getattr(frame.f_locals.get("self"), "gen", None)
+    code = generator.gi_code if generator else frame.f_code
+    return bool(code.co_filename == atomic.__file__)
+
+
+def _interrupted(work: Callable[[], int], step: int, log: Path) -> int:
+    """The exit code of ``work``, interrupted at instruction number ``step`` that makes a file; ``log`` is longer by one if so."""
+
+    def child() -> int:
+        steps = itertools.count()
+
+        def look(frame: FrameType, event: str, _: Any) -> Any:
+            if not _makes_a_file(frame):
+                return None if event == "call" else look
+            frame.f_trace_opcodes = True
+            if event == "opcode" and next(steps) == step:
+                sys.settrace(None)
+                with log.open("ab") as file:
+                    file.write(b".")
+                raise KeyboardInterrupt
+            return look
+
+        sys.settrace(look)
+        return work()
+
+    return ended(forked(child))
+
+
+@check("Ctrl-C at every instruction of Python that makes an output: exit code 130, nothing left", quick=200, full=200)
+def interrupts_at_every_step(count: int) -> Outcome:
+    """Even between a file's making and the block that is to remove it."""
+    outcome = Outcome()
+    with workplace(1) as folder, TemporaryDirectory() as temporary:
+        log = Path(temporary) / "count"
+        job = partial(stylize, folder, "in/000.png", "out.png", "--overwrite")
+        while outcome.reached < count:
+            code = _interrupted(job, outcome.reached, log)
+            if log.stat().st_size == outcome.reached:  # it has no step of this number
+                break
+            left = hidden(folder)
+            outcome.expect(code == 130 and not left, f"at step {outcome.reached}: exit code {code}, left: {left}")
+            for name in left:
+                (folder / name).unlink()
     return outcome
