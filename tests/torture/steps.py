@@ -1,4 +1,4 @@
-"""Jobs that are killed before each of the operations by which they change files, or interrupted at each step of a file's making.
+"""Jobs that are killed before each of the operations by which they change files, or interrupted while they make one.
 
 Kills and interrupts at random moments hit the instants between two such steps rarely; there, what is left on the disk differs
 most.
@@ -104,7 +104,7 @@ def _makes_a_file(frame: FrameType) -> bool:
 
 
 def _interrupted(work: Callable[[], int], step: int, log: Path) -> int:
-    """The exit code of ``work``, interrupted at instruction number ``step`` that makes a file; ``log`` is longer by one if so."""
+    """The exit code of ``work``, interrupted at instruction ``step`` that makes a file; ``log`` grows by a byte then."""
 
     def child() -> int:
         steps = itertools.count()
