@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst import huffman, modelfile
+from fastnst.format import huffman, modelfile
 
 Array = NDArray[Any]
 
@@ -176,7 +176,7 @@ def _unphased(phases: Array) -> Array:
 
 
 def _read_fnst(data: bytes) -> modelfile.Model:
-    """What :func:`fastnst.modelfile.to_bytes` wrote. The engine has checked the file before; here it is only taken apart."""
+    """What :func:`fastnst.format.modelfile.to_bytes` wrote. The engine has checked it; here it is only taken apart."""
     header = modelfile._HEADER
     _, version, _, _, card_length, encoders, decoders, feature_scale, decoder_scale, decoder_zero, _ = header.unpack_from(data)
     reader = _Reader(data, header.size)

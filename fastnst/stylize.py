@@ -16,8 +16,8 @@ from PIL import Image
 
 from fastnst.engine import AnyLook, Engine, Look, ModelError, WctLook, default_threads
 from fastnst.images import Picture, filled, to_srgb
-from fastnst.memory import default_budget, parse_bytes
 from fastnst.palette import Palette
+from fastnst.system.memory import default_budget, parse_bytes
 
 __all__ = ["Look", "ModelError", "ModelInfo", "Styled", "Stylizer", "WctLook", "keep_color", "models"]
 
@@ -107,7 +107,7 @@ class Stylizer:
         threads: how many threads one call uses; without it the cores this process may use. Any number gives the same pixels.
         max_memory: bytes of working memory that one call may take, or text such as ``"512M"``, beside the content and the
             result; larger pictures are done in tiles, with the same pixels. Without it what
-            :func:`fastnst.memory.default_budget` finds right for the picture and the machine.
+            :func:`fastnst.system.memory.default_budget` finds right for the picture and the machine.
 
     Raises:
         ModelError: no shipped model of this name, or a broken model file.

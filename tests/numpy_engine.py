@@ -1,4 +1,4 @@
-"""The exact integer reference of ``fastnst/modelfile.py`` in NumPy: what the C++ engine must produce, byte for byte.
+"""The exact integer reference of ``fastnst/format/modelfile.py`` in NumPy: what the C++ engine must produce, byte for byte.
 
 Maps are uint8 [H, W, C]. Written to be compared with the format's text, not to be fast.
 """
@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst import _engine
-from fastnst.modelfile import POOLS, Layer, Model, Stage, WctModel
-from fastnst.winograd import centre, positions_of
+from fastnst.format.modelfile import POOLS, Layer, Model, Stage, WctModel
+from fastnst.format.winograd import centre, positions_of
 
 Map = NDArray[np.uint8]
 Real = NDArray[np.float64]
@@ -53,7 +53,7 @@ class Cursor:
 
 
 def prefix_decoded(coded: bytes, count: int) -> bytes:
-    """``count`` bytes from the code of :mod:`fastnst.huffman`, bit by bit; ValueError if that is not exactly what is there."""
+    """``count`` bytes from the code of :mod:`fastnst.format.huffman`, bit by bit; ValueError if it gives others."""
     lengths = [coded[symbol // 2] >> symbol % 2 * 4 & 15 for symbol in range(256)]
     names, code = {}, 0
     for length in range(1, 16):
@@ -207,7 +207,7 @@ def _outputs(axis: int, parts: Sequence[NDArray[np.float32]], upsample: bool) ->
 
 
 def _run_winograd(q: Map, layer: Layer) -> Map:
-    """A layer of Winograd's form, as :mod:`fastnst.winograd` says."""
+    """A layer of Winograd's form, as :mod:`fastnst.format.winograd` says."""
     assert layer.scales is not None
     rows = _crossed(0, _framed(q, layer.upsample).astype(np.int64), layer.upsample)
     windows = [part for row in rows for part in _crossed(1, row, layer.upsample)]

@@ -1,4 +1,4 @@
-"""The exact integer reference of ``fastnst/graphfile.py`` in NumPy: what the C++ engine must make of a picture, byte for byte.
+"""The integer reference of ``fastnst/format/graphfile.py`` in NumPy: what the C++ engine must make of a picture, byte for byte.
 
 Maps are [H, W, C]: uint8, or int64 that fit 16 bits. Written to be compared with the format's text, not to be fast.
 """
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from numpy_engine import Cursor, Lcg, Map, parse_weights
 
-from fastnst.graphfile import FORMS, STEP, Affine, Convolution, GeneratorModel, Node, Paint
+from fastnst.format.graphfile import FORMS, STEP, Affine, Convolution, GeneratorModel, Node, Paint
 
 Words = NDArray[np.int64]
 AnyMap = NDArray[Any]

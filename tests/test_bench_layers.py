@@ -9,7 +9,7 @@ import pytest
 from numpy_engine import Lcg, Shape, model_of
 
 from fastnst.engine import Engine, instruction_set
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
 
 layers = pytest.importorskip("fastnst.bench.layers")
 roofline = pytest.importorskip("fastnst.bench.roofline")

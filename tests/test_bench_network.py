@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fastnst import Stylizer
 from fastnst.bench.network import Conv, _read_fnst, from_fnst
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
 from fastnst.networks.padding import reflection_pad
 from fastnst.reference.adain import adaptive_instance_normalization
 

@@ -14,7 +14,8 @@ from fastnst import ops
 from fastnst.bench import run, training, training_report, training_steps
 from fastnst.bench.ops.names import FASTNST, PUBLISHED
 from fastnst.bench.training_steps import Case
-from fastnst.train import adain, collab, decoder, distillation
+from fastnst.train import adain, collab, decoder
+from fastnst.train.crd import distillation
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from PIL import Image
 import fastnst
 from fastnst import Stylizer, cli, stylize, verify
 from fastnst.images import open_picture
-from fastnst.pictures import atomic
+from fastnst.system import atomic
 
 Pixels = NDArray[np.uint8]
 

@@ -36,7 +36,7 @@ from fastnst.convert.quantisation import (
     quantise_weights,
 )
 from fastnst.engine import Engine
-from fastnst.modelfile import Layer, Model
+from fastnst.format.modelfile import Layer, Model
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.vgg import Decoder, Encoder
 from fastnst.reference.adain import adaptive_instance_normalization

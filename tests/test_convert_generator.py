@@ -19,7 +19,7 @@ from fastnst.convert.graph import FloatConv, graph_of, run_float
 from fastnst.convert.graph_arithmetic import simulate_node
 from fastnst.convert.trained_generator import load_generator
 from fastnst.engine import Engine, Look
-from fastnst.graphfile import GeneratorModel
+from fastnst.format.graphfile import GeneratorModel
 from fastnst.metrics.cost import macs
 from fastnst.networks.gan import Generator, ResnetGenerator, UnetGenerator
 

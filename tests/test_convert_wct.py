@@ -23,7 +23,7 @@ from fastnst.convert.pair import Pair
 from fastnst.convert.pictures import calibration_pairs
 from fastnst.convert.stages import Stages, load_stages
 from fastnst.engine import Engine
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
 from fastnst.networks.vgg import POOL_AFTER, layers_of
 from fastnst.networks.wct import Stage
 from fastnst.reference.wct import wct

@@ -22,7 +22,7 @@ from fastnst.convert.forms import LayerReport, choices, possible
 from fastnst.convert.pair import Pair, kernel_of, load_pair, phases_of
 from fastnst.convert.quantisation import quantise
 from fastnst.engine import Engine
-from fastnst.modelfile import Model, to_bytes
+from fastnst.format.modelfile import Model, to_bytes
 
 CONTENT, STYLE = as_tensor(data.astronaut()[:96, 100:228]), as_tensor(data.coffee()[50:178, 100:196])
 

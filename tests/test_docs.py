@@ -237,7 +237,7 @@ def options() -> set[str]:
     (commands,) = [action for action in parser._actions if hasattr(action, "choices") and isinstance(action.choices, dict)]
     for command in [parser, *commands.choices.values()]:
         found |= {option for action in command._actions for option in action.option_strings}
-    for path in (ROOT / "train").glob("*.py"):
+    for path in (ROOT / "train").rglob("*.py"):
         found |= {f"--{name.replace('_', '-')}" for name in re.findall(r"^    (\w+): \w+ =", path.read_text(), re.MULTILINE)}
     found |= set(re.findall(r'"(--[\w-]+)"', (ROOT / "train" / "settings.py").read_text()))
     found |= set(re.findall(r'"(--[\w-]+)"', (ROOT / "tests" / "torture" / "goldens.py").read_text()))

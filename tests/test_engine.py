@@ -23,7 +23,7 @@ from numpy_engine import Lcg, Map, Shape, model_of, pair_like, random_model, ran
 
 from fastnst import _engine
 from fastnst.engine import Engine, Look, instruction_set, instruction_sets
-from fastnst.modelfile import Layer, Model, to_bytes
+from fastnst.format.modelfile import Layer, Model, to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300"))
 RUNNABLE = [name for name, runs in instruction_sets() if runs]

@@ -18,8 +18,8 @@ from numpy_generator import Builder, resnet_like, unet_like
 
 from fastnst import _engine
 from fastnst.engine import Engine, instruction_set, instruction_sets
-from fastnst.graphfile import GeneratorModel
-from fastnst.modelfile import to_bytes
+from fastnst.format.graphfile import GeneratorModel
+from fastnst.format.modelfile import to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 25
 RUNNABLE = [name for name, runs in instruction_sets() if runs]

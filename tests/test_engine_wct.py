@@ -19,7 +19,7 @@ from numpy_engine import Lcg, random_cascade, random_picture, stage_of, three_le
 
 from fastnst import _engine
 from fastnst.engine import Coloring, Engine, Look, WctLook, instruction_set, instruction_sets
-from fastnst.modelfile import WctModel, to_bytes
+from fastnst.format.modelfile import WctModel, to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 15
 RUNNABLE = [name for name, runs in instruction_sets() if runs]

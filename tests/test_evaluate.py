@@ -30,8 +30,8 @@ from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
 from fastnst.networks.vgg_files import load_normalised_vgg19
 from fastnst.networks.wct import STAGES, Stage, stylize, widths_of
 from fastnst.palette import Palette, colors_of
-from fastnst.plans import UsageError
 from fastnst.reference.adain import adaptive_instance_normalization, calc_mean_std
+from fastnst.system.errors import UsageError
 
 SIZE = 40  # not a multiple of stage 5's stride
 ADAIN_WIDTHS = (4, 4, 5, 5, 6, 6, 6, 6, 7)

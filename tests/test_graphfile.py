@@ -16,8 +16,8 @@ from numpy_engine import Cursor, Lcg, random_picture
 from numpy_generator import Builder, resnet_like, unet_like
 
 from fastnst.engine import Engine, ModelError
-from fastnst.graphfile import Affine, Convolution, GeneratorModel, Node, Paint, node_bytes
-from fastnst.modelfile import to_bytes
+from fastnst.format.graphfile import Affine, Convolution, GeneratorModel, Node, Paint, node_bytes
+from fastnst.format.modelfile import to_bytes
 
 DIGEST = 32
 HOSTILE = (0, 1, 2, 3, 4, 8, 15, 255, 256, 1024, 1025, 65536, 65537, 2**31 - 1, 2**31, 2**32 - 1)

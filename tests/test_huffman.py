@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy_engine import prefix_decoded
 
-from fastnst import huffman
+from fastnst.format import huffman
 
 RNG = np.random.default_rng(0)
 DATA = {

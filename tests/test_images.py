@@ -19,6 +19,7 @@ from PIL import Image, ImageCms
 from fastnst import images
 from fastnst.images import ImageError, Picture, open_picture, save_picture
 from fastnst.pictures import picture as limits
+from fastnst.system import atomic
 
 Pixels = NDArray[np.uint8]
 LOSSLESS = ("png", "tiff", "bmp", "ppm")
@@ -585,7 +586,7 @@ def test_output_is_hidden_until_complete_and_synced_before_it_appears(tmp_path: 
 
     monkeypatch.setattr(os, "fsync", watched_sync)
     monkeypatch.setattr(Path, "replace", watched_replace)
-    with images.atomic_output(tmp_path / "out.png") as file:
+    with atomic.atomic_output(tmp_path / "out.png") as file:
         file.write(b"content")
         (partial,) = tmp_path.iterdir()
         assert partial.name.startswith(".")
@@ -600,7 +601,7 @@ def test_interrupted_output_leaves_the_old_file_and_nothing_else(tmp_path: Path,
     path.write_bytes(b"old")
 
     def write_half() -> None:
-        with images.atomic_output(path) as file:
+        with atomic.atomic_output(path) as file:
             file.write(b"new")
             raise error
 
@@ -634,12 +635,12 @@ def test_longest_file_name(tmp_path: Path) -> None:
 def test_only_partial_files_of_dead_processes_of_this_machine_are_removed(tmp_path: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    with images.atomic_output(tmp_path / "out.png"):
+    with atomic.atomic_output(tmp_path / "out.png"):
         (ours,) = tmp_path.iterdir()
         stale = tmp_path / ours.name.replace(f"-{os.getpid()}-", f"-{child.pid}-")
         elsewhere = tmp_path / f".fastnst-other.machine-{child.pid}-0.partial"
         users = tmp_path / "download.partial"
         for path in (stale, elsewhere, users):
             path.touch()
-        images.remove_stale_partials(tmp_path)
+        atomic.remove_stale_partials(tmp_path)
         assert set(tmp_path.iterdir()) == {ours, elsewhere, users}

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fastnst import Stylizer, _engine, memory
+from fastnst import Stylizer, _engine
 from fastnst.cli import main
+from fastnst.system import memory
 
 M = 1 << 20
 GOOD = {

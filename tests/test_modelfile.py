@@ -18,7 +18,7 @@ from numpy_engine import Lcg, Shape, model_of, random_model, random_picture
 from refusals import refused
 
 from fastnst.engine import Engine, Look, ModelError
-from fastnst.modelfile import Layer, Model, to_bytes
+from fastnst.format.modelfile import Layer, Model, to_bytes
 
 DIGEST = 32
 HEADER = 48

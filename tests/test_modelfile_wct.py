@@ -14,7 +14,7 @@ from numpy_engine import Lcg, Shape, model_of, random_cascade, random_picture
 from refusals import refused
 
 from fastnst.engine import Engine, ModelError
-from fastnst.modelfile import Model, Stage, WctModel, to_bytes
+from fastnst.format.modelfile import Model, Stage, WctModel, to_bytes
 
 DIGEST = 32
 HOSTILE = sorted({0, 1, 2, 3, 6, 255, 256, 257, 65537, 2**24} | {2**31 + off for off in (-1, 0, 1)} | {2**32 - 1, 2**32 - 256})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fastnst import progress
-from fastnst.progress import Progress
+from fastnst.cli import progress
+from fastnst.cli.progress import Progress
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def test_a_child_imports_what_its_parent_does(tree: Path, tmp_path: Path) -> Non
     paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])}
     script = (
         "import os, subprocess, sys\n"
-        "from fastnst.child import python_module\n"
+        "from fastnst.system.child import python_module\n"
         f"os.chdir({str(tree)!r})\n"
         "sys.exit(subprocess.run(python_module('own', 'a b', '-c')).returncode)\n"
     )

@@ -15,8 +15,8 @@ from numpy_engine import Lcg
 from PIL import Image, ImageCms
 
 from fastnst.images import ImageError, open_picture, to_srgb
+from fastnst.pictures.streams import Rows, open_rows, open_writer
 from fastnst.pictures.tiff_codecs import directory
-from fastnst.streams import Rows, open_rows, open_writer
 
 Samples = NDArray[np.uint8]
 MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 
 import pytest
 
-from fastnst import threads
+from fastnst.system import threads
 
 
 def test_room_for_threads() -> None:
@@ -24,7 +24,7 @@ def test_a_thread_that_cannot_begin_is_not_waited_for() -> None:
 import resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from fastnst.threads import room_for_threads
+from fastnst.system.threads import room_for_threads
 kept = bytearray(64 << 20)  # whose memory malloc has again when the limit has come
 held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 del kept

@@ -15,8 +15,8 @@ from PIL import Image
 from tiff_matrix import HEIGHT, WIDTH, Kind, other_kinds, plain_kinds, smooth, stored, write
 
 from fastnst.images import ImageError, open_picture
+from fastnst.pictures.streams import open_rows
 from fastnst.pictures.tiff_codecs import directory
-from fastnst.streams import open_rows
 
 LEVELS = 2.5  # of 255, by which a picture may be off: 16 bits are rounded, multiplied colours are divided
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))

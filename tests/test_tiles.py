@@ -15,7 +15,7 @@ from numpy_engine import Lcg, pair_like, random_cascade, random_model, random_pi
 
 from fastnst._engine import Tiling
 from fastnst.engine import Engine, Look, WctLook
-from fastnst.modelfile import Model, to_bytes
+from fastnst.format.modelfile import Model, to_bytes
 from fastnst.stylize import Stylizer
 
 Pixels = NDArray[np.uint8]

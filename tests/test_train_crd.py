@@ -17,11 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fastnst.networks.perceptual import VGG16_LAYERS, PerceptualNetwork
-from fastnst.train import crd, crd_weights
 from fastnst.train.checkpoints import save_checkpoint
-from fastnst.train.crd_settings import CrdSettings
-from fastnst.train.gan_losses import deceives, passes
-from fastnst.train.image_pool import ImagePool
+from fastnst.train.crd import training as crd
+from fastnst.train.crd import weights as crd_weights
+from fastnst.train.crd.gan_losses import deceives, passes
+from fastnst.train.crd.image_pool import ImagePool
+from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.loop import Run
 from fastnst.train.settings import Phase, Place
 from fastnst.train.world import World

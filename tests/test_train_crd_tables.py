@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fastnst.train import crd_tables
-from fastnst.train.crd_settings import CrdSettings
+from fastnst.train.crd import tables
+from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.settings import Place, filled
 from fastnst.train.world import World
 
@@ -26,24 +26,24 @@ def quality(fid: float, network: str = "student") -> dict[str, Any]:
 
 @pytest.mark.parametrize("task", ["unpaired", "paired"])
 def test_every_row_is_a_variant_that_differs_from_ours(task: str) -> None:
-    known, settings = crd_tables.variants(task), CrdSettings(task=task)
+    known, settings = tables.variants(task), CrdSettings(task=task)
     made = {name: filled(settings, given, name).completed() for name, given in known.items()}
     assert len(set(made.values())) == len(made)
-    rows = [row for each in crd_tables.tables(task).values() for row in each]
+    rows = [row for each in tables.tables(task).values() for row in each]
     assert {row.variant for row in rows} == set(known)
-    assert [title[0] for title in crd_tables.tables(task)] == list("123456")
+    assert [title[0] for title in tables.tables(task)] == list("123456")
 
 
 def test_a_given_teacher_is_not_given_to_a_student_without_distillation() -> None:
     settings = replace(CrdSettings(), teacher="last.safetensors")
-    changed = crd_tables.variants("unpaired")
+    changed = tables.variants("unpaired")
     assert filled(settings, changed["ours"], "ours").teacher == "last.safetensors"
     assert filled(settings, changed["no-distillation"], "no-distillation").teacher == ""
 
 
 def test_figures_are_those_of_the_runs(tmp_path: Path) -> None:
     found = {("ours", 1): quality(10.0), ("ours", 2): quality(12.0), ("no-row", 1): quality(20.25)}
-    crd_tables.write_tables(tmp_path, "unpaired", found)
+    tables.write_tables(tmp_path, "unpaired", found)
     text = (tmp_path / "tables.md").read_text()
     assert "| all three | 11.00 (10.00, 12.00) | 0.1100 (0.1000, 0.1200) | 137,347 | 1.4077 | 0.9547 | 12.5 |" in text
     assert "| without rows | 20.25 | 0.2025 |" in text
@@ -64,10 +64,10 @@ def test_what_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.
         place.out.mkdir(parents=True)
         (place.out / "quality.json").write_text(json.dumps(quality(float(len(trained)))))
 
-    monkeypatch.setattr(crd_tables, "run", run)
+    monkeypatch.setattr(tables, "run", run)
     place = Place(tmp_path, tmp_path)
-    crd_tables.make(CrdSettings(), place, World(), ["ours", "no-row"], [1])
-    crd_tables.make(CrdSettings(), place, World(), ["ours", "no-row", "instance-4"], [1, 2])
+    tables.make(CrdSettings(), place, World(), ["ours", "no-row"], [1])
+    tables.make(CrdSettings(), place, World(), ["ours", "no-row", "instance-4"], [1, 2])
     assert trained == [
         ("ours-1", 1, 1, "row,column,patch"),
         ("no-row-1", 1, 1, "column,patch"),
@@ -78,6 +78,6 @@ def test_what_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.
     ]
     assert "3.00" in (tmp_path / "tables.md").read_text()
     with pytest.raises(SystemExit, match="2"):
-        crd_tables.main(["--data", ".", "--out", ".", "--seeds", "one"])
+        tables.main(["--data", ".", "--out", ".", "--seeds", "one"])
     with pytest.raises(ValueError, match=r"variants: expected some of .*; got theirs"):
-        crd_tables.make(replace(CrdSettings()), place, World(), ["theirs"], [1])
+        tables.make(replace(CrdSettings()), place, World(), ["theirs"], [1])

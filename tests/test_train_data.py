@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst.images import ImageError, open_picture
-from fastnst.train.crd_settings import CrdSettings
+from fastnst.train.crd.domains import resized
+from fastnst.train.crd.settings import CrdSettings
+from fastnst.train.crd.translation import Pictures
 from fastnst.train.data import CropSource, opened, picture_files
-from fastnst.train.domains import resized
-from fastnst.train.translation import Pictures
 
 NOISE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 EXIF_ORIENTATION = 0x0112

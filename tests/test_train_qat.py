@@ -19,7 +19,7 @@ from fastnst.convert.forms import choices
 from fastnst.convert.pair import load_pair
 from fastnst.convert.quantisation import quantise
 from fastnst.engine import Engine
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
 from fastnst.train import qat
 from fastnst.train.fake import FakePair
 from fastnst.train.settings import Place

@@ -19,7 +19,7 @@ from fastnst.networks.state import encoder_widths, part_of
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
 from fastnst.train import ablation, adain, collab, decoder, prune, qat
 from fastnst.train.checkpoints import load_checkpoint, save_checkpoint
-from fastnst.train.crd_settings import CrdSettings
+from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.data import CropSource, to_float
 from fastnst.train.pool import GROUP, FeaturePool
 from fastnst.train.scoring import CROP, CROPS, scoring_vgg

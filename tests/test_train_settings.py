@@ -14,7 +14,7 @@ import tiny_recipe
 from fastnst.cli import main
 from fastnst.cli.commands import RECIPES
 from fastnst.train import ablation, adain, collab, decoder, prune, qat
-from fastnst.train.crd_settings import CrdSettings
+from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.limits import Range, Words, metadata_of
 from fastnst.train.settings import Place, Settings
 

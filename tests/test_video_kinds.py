@@ -10,7 +10,8 @@ from clips import moving_square, write_y4m
 from PIL import Image
 
 from fastnst import cli
-from fastnst.plans import UsageError, plan
+from fastnst.jobs.plans import plan
+from fastnst.system.errors import UsageError
 from fastnst.video import WRITE_SUFFIXES, is_video
 from fastnst.video.kinds import is_y4m
 

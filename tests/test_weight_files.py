@@ -18,7 +18,7 @@ from fastnst.cli import main
 from fastnst.convert import UNKNOWN, load
 from fastnst.engine import Engine, ModelError
 from fastnst.evaluate.loading import load_model
-from fastnst.filekinds import is_pytorch, is_safetensors, require_weights
+from fastnst.format.kinds import is_pytorch, is_safetensors, require_weights
 from fastnst.networks import weights
 from fastnst.networks.vgg_files import load_vgg19
 from fastnst.train.checkpoints import CheckpointError, load_checkpoint

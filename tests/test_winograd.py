@@ -22,9 +22,9 @@ from test_modelfile import DIGEST, HEADER, put, resealed, sealed
 from fastnst import _engine
 from fastnst.convert.arithmetic import simulate_layer
 from fastnst.engine import Engine, Look, instruction_set, instruction_sets
-from fastnst.graphfile import GeneratorModel
-from fastnst.modelfile import Layer, Model, to_bytes
-from fastnst.winograd import positions_of
+from fastnst.format.graphfile import GeneratorModel
+from fastnst.format.modelfile import Layer, Model, to_bytes
+from fastnst.format.winograd import positions_of
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 15
 RUNNABLE = [name for name, runs in instruction_sets() if runs]

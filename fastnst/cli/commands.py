@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING
 
 import fastnst
 from fastnst.cli.errors import DONE, FAILED, INTERRUPTED, USAGE, fail, missing
-from fastnst.progress import Progress
+from fastnst.cli.progress import Progress
 
 if TYPE_CHECKING:
     from fastnst.convert.forms import LayerReport
 
-RECIPES = ("decoder", "collab", "ablation", "adain", "prune", "qat", "crd", "crd-tables")
+RECIPES = {
+    "decoder": "fastnst.train.decoder",
+    "collab": "fastnst.train.collab",
+    "ablation": "fastnst.train.ablation",
+    "adain": "fastnst.train.adain",
+    "prune": "fastnst.train.prune",
+    "qat": "fastnst.train.qat",
+    "crd": "fastnst.train.crd",
+    "crd-tables": "fastnst.train.crd.tables",
+}
+"""The modules of the recipes, by the names that ``fastnst train`` has for them."""
 DEFAULT_EVALUATION_SIZE = 512
 
 
@@ -72,7 +82,7 @@ def _print_table(rows: Iterable[Sequence[str]]) -> None:
 def run_convert(arguments: argparse.Namespace) -> int:
     if arguments.output.suffix != ".fnst":
         return fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
-    from fastnst.threads import sleep_while_waiting
+    from fastnst.system.threads import sleep_while_waiting
 
     sleep_while_waiting()
     try:
@@ -105,7 +115,7 @@ def _print_layers(reports: Sequence[LayerReport]) -> None:
 
 def run_train(arguments: argparse.Namespace) -> int:
     try:
-        recipe = import_module(f"fastnst.train.{arguments.recipe.replace('-', '_')}")
+        recipe = import_module(RECIPES[arguments.recipe])
     except ModuleNotFoundError as error:
         return missing("train", "train", error)
     recipe.main(arguments.arguments)
@@ -113,13 +123,13 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
-    from fastnst.plans import UsageError
+    from fastnst.system.errors import UsageError
 
     if (arguments.testset is None) == (arguments.content is None and arguments.style is None):
         return fail("give either --testset, or --content and --style", USAGE)
     if (arguments.content is None) != (arguments.style is None):
         return fail("--content and --style go together", USAGE)
-    from fastnst.threads import sleep_while_waiting
+    from fastnst.system.threads import sleep_while_waiting
 
     sleep_while_waiting()
     try:

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
 from fastnst.stylize import Stylizer
 from fastnst.verify import picture
 from torture import networks

@@ -7,9 +7,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastnst.images import ImageError
 from fastnst.pictures.pam import MODES
-from fastnst.streams.base import CHUNK_BYTES, SampleRows, Samples
+from fastnst.pictures.picture import ImageError
+from fastnst.pictures.streams.base import CHUNK_BYTES, SampleRows, Samples
 
 MIN_PIXELS = 16_000_000  # smaller ones Pillow decodes whole, without a second library to load
 _LOADERS = ("jpegload_source", "pngload_source", "tiffload_source")

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastnst.images import ImageError, Picture, save_picture, to_srgb
-from fastnst.pictures.color import part_to_srgb
+from fastnst.pictures.color import part_to_srgb, to_srgb
 from fastnst.pictures.hidden import CELL, Filling, Sums, cell_sums
 from fastnst.pictures.pam import MODES
-from fastnst.pictures.picture import KindError
+from fastnst.pictures.picture import ImageError, KindError, Picture
 from fastnst.pictures.samples import Part, PictureFile
+from fastnst.pictures.writing import save_picture
 
 Samples: TypeAlias = NDArray[np.uint8]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastnst.filekinds import require_weights
+from fastnst.format.kinds import require_weights
 
-from .crd_settings import CrdSettings
-from .scoring import VGG_FILE
+from ..scoring import VGG_FILE
+from .settings import CrdSettings
 
 VGG16_FILE = "vgg16_relu2_2_partial_f16.safetensors"
 INCEPTION_FILE = "inception2015_fid_to_mixed7a_f16.safetensors"

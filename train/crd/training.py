@@ -22,20 +22,20 @@ from fastnst.networks.gan import Generator, PatchDiscriminator, generator
 from fastnst.networks.inception import Inception
 from fastnst.networks.perceptual import PerceptualNetwork
 
-from .command import start
-from .crd_quality import write_quality
-from .crd_settings import CrdSettings, schedule
-from .crd_teacher import load_teacher
-from .crd_weights import EPILOG, INCEPTION_FILE, VGG16_FILE, files_of, require_files
+from ..command import start
+from ..loop import train
+from ..scoring import VGG_FILE
+from ..settings import Phase, Place
+from ..world import World
 from .distillation import Adaptors, StudentLoss
 from .gan_losses import Step, cycle_step, deceives, paired_step, passes, sum_of, tells_apart
 from .image_pool import ImagePool
 from .jury import Jury, translated
-from .loop import train
-from .scoring import VGG_FILE
-from .settings import Phase, Place
+from .quality import write_quality
+from .settings import CrdSettings, schedule
+from .teacher import load_teacher
 from .translation import Pictures
-from .world import World
+from .weights import EPILOG, INCEPTION_FILE, VGG16_FILE, files_of, require_files
 
 
 class Best(nn.Module):

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from fastnst.images import ImageError, require_file
-from fastnst.pictures.picture import KindError
+from fastnst.pictures.picture import ImageError, KindError, require_file
 from fastnst.pictures.reading import open_file
-from fastnst.streams.base import FileRows, Rows, RowWriter
-from fastnst.streams.png import PngWriter
-from fastnst.streams.pnm import PnmWriter, open_pnm
-from fastnst.streams.tiff import TiffWriter
-from fastnst.streams.vips import open_vips
+from fastnst.pictures.streams.base import FileRows, Rows, RowWriter
+from fastnst.pictures.streams.png import PngWriter
+from fastnst.pictures.streams.pnm import PnmWriter, open_pnm
+from fastnst.pictures.streams.tiff import TiffWriter
+from fastnst.pictures.streams.vips import open_vips
 
 WRITE_SUFFIXES = (".ppm", ".pam", ".png", ".tif", ".tiff")
 _MOST_HELD = 256 << 20  # bytes that a reader of our own may hold: of strips side by side, or of what is interlaced

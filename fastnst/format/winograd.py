@@ -39,7 +39,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.modelfile import Layer
+from fastnst.format.modelfile import Layer
 
 UNIT = 32768
 """What scales are relative to."""

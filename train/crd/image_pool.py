@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .world import World
+from ..world import World
 
 
 class ImagePool(nn.Module):

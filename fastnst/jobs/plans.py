@@ -17,12 +17,9 @@ from fastnst.images import (
     can_write,
     require_file,
 )
+from fastnst.system.errors import UsageError
 
 _SUFFIXES = READ_SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES  # a file that cannot be read fails by name
-
-
-class UsageError(ValueError):
-    """Arguments that contradict each other or what is on the disk."""
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,14 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from fastnst.images import atomic_output
+from fastnst.system.atomic import atomic_output
 
-from .command import start
-from .crd import run
-from .crd_settings import CrdSettings
-from .crd_weights import EPILOG
-from .settings import Place, filled, same_run
-from .world import World
+from ..command import start
+from ..settings import Place, filled, same_run
+from ..world import World
+from .settings import CrdSettings
+from .training import run
+from .weights import EPILOG
 
 
 @dataclass(frozen=True)

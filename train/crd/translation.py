@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .crd_settings import CrdSettings
-from .data import picture_files
+from ..data import picture_files
 from .domains import Domain, resized, signed
+from .settings import CrdSettings
 
 
 class Pictures:

@@ -9,9 +9,9 @@ from fastnst.networks.gan import KINDS
 from fastnst.networks.inception import DIMENSIONS
 from fastnst.reference.relation import GRANULARITIES
 
+from ..limits import ABOVE_0, AT_LEAST_0, AT_LEAST_1, CROP, Numbers, Words, setting
+from ..settings import Phase, Settings
 from .distillation import StudentWeights
-from .limits import ABOVE_0, AT_LEAST_0, AT_LEAST_1, CROP, Numbers, Words, setting
-from .settings import Phase, Settings
 
 DISCRIMINATORS = ("online", "always", "pretrained-frozen", "pretrained-updated", "none")
 BY_TASK = {

@@ -7,8 +7,8 @@ is complete, and every map is read by some node. The last node paints the pictur
 as a u32:
 
 **1, convolution**, of a map of bytes to a new one of 16 bits: ten u32 -- source, target, inputs, outputs, kernel, stride, form,
-border, outside, coded -- then weights, s8, as in :mod:`fastnst.modelfile`, bias, s32 [outputs] or for form 2 [4][outputs], and
-multiplier, f32 [outputs]::
+border, outside, coded -- then weights, s8, as in :mod:`fastnst.format.modelfile`, bias, s32 [outputs] or for form 2
+[4][outputs], and multiplier, f32 [outputs]::
 
     acc = bias + sum(weight * q)                             32-bit integers; cannot overflow, or the file is refused
     r = clamp(round(float32(acc) * multiplier), -32768, 32767)
@@ -64,7 +64,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.fields import array_field, weights_field
+from fastnst.format.fields import array_field, weights_field
 
 FORMS = ("full", "depthwise", "transposed")
 STEP = 16

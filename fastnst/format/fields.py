@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst import huffman
+from fastnst.format import huffman
 
 
 def padded(data: bytes) -> bytes:
@@ -21,7 +21,7 @@ def array_field(values: NDArray[Any], kind: str) -> bytes:
 
 
 def weights_field(weights: NDArray[np.int8]) -> tuple[int, bytes]:
-    """The bytes of :mod:`fastnst.huffman`'s code, 0 if it is not used, and the field."""
+    """The bytes of :mod:`fastnst.format.huffman`'s code, 0 if it is not used, and the field."""
     plain = np.ascontiguousarray(weights, "<i1").tobytes()
     coded = huffman.encode(plain)
     return (len(coded), padded(coded)) if len(coded) < len(plain) else (0, padded(plain))

@@ -8,9 +8,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from fastnst.images import ImageError
 from fastnst.pictures import pam
-from fastnst.streams.base import RowWriter, SampleRows, Samples
+from fastnst.pictures.picture import ImageError
+from fastnst.pictures.streams.base import RowWriter, SampleRows, Samples
 
 _HEADER_BYTES = 1 << 12
 _NUMBER = rb"(?:[ \t\r\n\v\f]+|#[^\n]*\n)+([0-9]{1,9})"

@@ -17,23 +17,16 @@ from PIL import Image
 
 from fastnst import video
 from fastnst.engine import AnyLook, Look
-from fastnst.images import (
-    MAX_PIXELS,
-    ImageError,
-    Picture,
-    filled,
-    open_picture,
-    remove_stale_partials,
-    resize_short_side,
-    save_picture,
-)
-from fastnst.memory import held_memory, peak_memory
-from fastnst.plans import Failure, Task, UsageError
-from fastnst.reports import Report, VideoReport
-from fastnst.streams import FilledRows, PictureRows, Rows, filling_of, open_rows
+from fastnst.images import MAX_PIXELS, ImageError, Picture, filled, open_picture, resize_short_side, save_picture
+from fastnst.jobs.plans import Failure, Task
+from fastnst.jobs.reports import Report, VideoReport
+from fastnst.jobs.tiled import Manner, look_rows, stylize_rows
+from fastnst.pictures.streams import FilledRows, PictureRows, Rows, filling_of, open_rows
 from fastnst.stylize import NO_STYLE, Stylizer
-from fastnst.threads import awaited, room_for_threads
-from fastnst.tiled import Manner, look_rows, stylize_rows
+from fastnst.system.atomic import remove_stale_partials
+from fastnst.system.errors import UsageError
+from fastnst.system.memory import held_memory, peak_memory
+from fastnst.system.threads import awaited, room_for_threads
 
 if TYPE_CHECKING:
     from fastnst.video.job import OnFrame

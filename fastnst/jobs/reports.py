@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fastnst.plans import Task
+from fastnst.jobs.plans import Task
 
 
 @dataclass(frozen=True)

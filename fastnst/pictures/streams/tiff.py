@@ -7,8 +7,8 @@ from typing import BinaryIO
 import numpy as np
 
 from fastnst.pictures import tiff_tags as tiff
+from fastnst.pictures.streams.base import RowWriter, Samples
 from fastnst.pictures.tiff_codecs import directory
-from fastnst.streams.base import RowWriter, Samples
 
 _CLASSIC_LIMIT = 1 << 32
 _STRIP_BYTES = 1 << 18

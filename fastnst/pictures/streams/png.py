@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnst import _engine
 from fastnst.pictures.png import SIGNATURE
-from fastnst.streams.base import CHUNK_BYTES, RowWriter, Samples
+from fastnst.pictures.streams.base import CHUNK_BYTES, RowWriter, Samples
 
 _LEVEL = 1  # of deflate: higher ones take several times as long, for a few percent of such pictures
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from .checkpoints import load_checkpoint
+from ..checkpoints import load_checkpoint
 
 PLACES = (("best.generator.", "best.judge."), ("teacher.AtoB.", "discriminator.B."))
 """Where a checkpoint has a teacher and its discriminator: the best ones, or, of a run without a choice, the last."""

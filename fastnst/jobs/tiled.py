@@ -13,12 +13,13 @@ import numpy as np
 from PIL import Image
 
 from fastnst.engine import AnyLook, Tell, default_threads
-from fastnst.images import ImageError, Picture, atomic_output
-from fastnst.streams import Rows, RowWriter, WholeWriter, open_writer
-from fastnst.streams.base import Samples
-from fastnst.streams.files import WRITE_SUFFIXES
+from fastnst.images import ImageError, Picture
+from fastnst.pictures.streams import Rows, RowWriter, WholeWriter, open_writer
+from fastnst.pictures.streams.base import Samples
+from fastnst.pictures.streams.files import WRITE_SUFFIXES
 from fastnst.stylize import Stylizer, keep_color, palette_step
-from fastnst.threads import awaited
+from fastnst.system.atomic import atomic_output
+from fastnst.system.threads import awaited
 
 _BLEND_BYTES = 16 << 20  # of keep_color and Pillow for one piece
 _PALETTE_BYTES = 1 << 15  # of the rows that the palette step reads back at a time

@@ -17,7 +17,7 @@ offset  bytes  content
 40      4      u32 ``decoder_zero``, 0..255: the decoder input that means 0
 44      4      zero; so are, for WCT and generators, the four fields before it
 48      ...    the card: UTF-8 JSON, padded with zero bytes to a multiple of 4
-...     ...    AdaIN: encoder layers, then decoder layers; WCT: the stages; generator: nodes, :mod:`fastnst.graphfile`
+...     ...    AdaIN: encoder layers, then decoder layers; WCT: the stages; generator: nodes, :mod:`fastnst.format.graphfile`
 end-32  32     SHA-256 of everything before it
 ======  =====  ========================================================================
 
@@ -30,13 +30,13 @@ A layer is seven u32 -- inputs, outputs, kernel (1 or 3), upsample (0 or 1; not 
 2 ceil), zero (0..255), coded -- then its arrays, each padded with zero bytes to a multiple of 4:
 
 * weights, s8: ``[outputs][kernel][kernel][inputs]``; with ``upsample`` ``[4][outputs][2][2][inputs]``, see below. If ``coded``
-  is not 0, that many bytes instead, from which :mod:`fastnst.huffman`'s code gives them: a quarter less for most networks;
+  is not 0, that many bytes instead, from which the code of :mod:`fastnst.format.huffman` gives them, mostly a quarter less;
 * bias, s32: ``[outputs]``, with ``upsample`` ``[4][outputs]``;
 * multiplier, f32, of the same shape as the bias.
 
 In version 3 an eighth u32 follows ``coded``, the layer's form: 0, or 1 for Winograd's. Layers of the latter have kernel 3 and
 are neither an encoder's first nor a decoder's last; weights, bias and multiplier are shaped as without ``upsample``; and there
-is a fourth array, scales, s16, ``[4][4]``, with ``upsample`` ``[3][3]``. :mod:`fastnst.winograd` says what they compute.
+is a fourth array, scales, s16, ``[4][4]``, with ``upsample`` ``[3][3]``. :mod:`fastnst.format.winograd` says what they compute.
 
 What other layers compute, exactly, on 8-bit unsigned maps ``q``::
 
@@ -71,8 +71,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.fields import array_field, padded, weights_field
-from fastnst.graphfile import GeneratorModel, node_bytes
+from fastnst.format.fields import array_field, padded, weights_field
+from fastnst.format.graphfile import GeneratorModel, node_bytes
 
 MAGIC = b"FNST"
 VERSION, VERSION_WITH_FORMS = 2, 3

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .data import read_all
+from ..data import read_all
 
 MARGIN = 286 / 256
 """Side that pictures are resized to, in sides of the crop, as CycleGAN and pix2pix do."""

@@ -14,13 +14,13 @@ import torch
 from torch import nn
 
 from fastnst.convert import without_folders
-from fastnst.images import atomic_output
 from fastnst.metrics.cost import macs, parameters
+from fastnst.system.atomic import atomic_output
 
-from .crd_settings import CrdSettings
+from ..settings import Phase
+from ..world import World
 from .jury import Jury
-from .settings import Phase
-from .world import World
+from .settings import CrdSettings
 
 VISITS = 5
 """Timed passes."""
