@@ -1,6 +1,7 @@
 """The C++ engine against the NumPy reference, byte for byte, on every instruction-set path that this machine can run.
 
-``FASTNST_CASES=5000 pytest tests/test_engine.py`` runs the full number of random models; the default fits two slow cores.
+``FASTNST_CASES=5000 pytest tests/engine/test_engine.py`` runs the full number of random models; the default fits
+two slow cores.
 """
 
 from __future__ import annotations

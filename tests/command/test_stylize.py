@@ -371,7 +371,7 @@ assert "torch" not in sys.modules
 
 
 def test_version_is_that_of_the_project() -> None:
-    project = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert re.search(r'^version = "(.+)"$', project, re.MULTILINE)[1] == fastnst.__version__
 
 

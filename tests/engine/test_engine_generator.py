@@ -1,6 +1,6 @@
 """Generators in the engine against the NumPy reference, byte for byte, on every path that this machine can run.
 
-``FASTNST_CASES=5000 pytest tests/test_engine_generator.py`` runs the full number of random models.
+``FASTNST_CASES=5000 pytest tests/engine/test_engine_generator.py`` runs the full number of random models.
 """
 
 from __future__ import annotations

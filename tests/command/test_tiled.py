@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from test_streams import smooth
+from row_pictures import smooth
 
 from fastnst import cli
 from fastnst.bench.synthetic import write_ppm

@@ -13,7 +13,7 @@ import pytest
 from fastnst import Stylizer, engine
 from fastnst.verify import picture
 
-STUDENT = Path(__file__).parent.parent / "examples" / "photo2painting.fnst"
+STUDENT = Path(__file__).parents[2] / "examples" / "photo2painting.fnst"
 GOLDEN = "41fb5f2973a321ba5c52574eca0c99157d22b44a4d44d6415dfd75fa538f60fd"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from test_streams import check_as_whole, lab_like_profile, smooth
+from row_pictures import check_as_whole, lab_like_profile, smooth
 
 from fastnst import cli, jobs
 from fastnst.images import ImageError

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 FOLDERS = {"fastnst": ROOT / "fastnst", "fastnst.kernels": ROOT / "kernels", "fastnst.train": ROOT / "train"}
 
 ROWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {

@@ -148,7 +148,7 @@ def test_python_and_the_executable_take_the_default_of_this_machine(model_path: 
     for side in (100, 5000, 20_000):
         assert memory.default_budget(side, side) == _engine.default_budget(side * side, machine)
         assert Stylizer(model_path).budget(side, side) == memory.default_budget(side, side)
-    main_file = (Path(__file__).parent.parent / "csrc" / "stylize_main.cpp").read_text()
+    main_file = (Path(__file__).parents[2] / "csrc" / "stylize_main.cpp").read_text()
     assert "default_budget(pixels, machine_memory())" in main_file and "SC_PHYS_PAGES" not in main_file
 
 

@@ -17,8 +17,8 @@ which runs that file's interpreted tests once, all of them. In the file::
 
 The decorated test runs in the child; in pytest's own process it reports what became of it there. Where there is a GPU, it runs
 on that, in pytest's own process, and there is no child. Debug one test without the child:
-``TRITON_INTERPRET=1 pytest tests/test_triton_adain.py -k name`` runs interpreted tests in place and leaves out the compiled
-ones.
+``TRITON_INTERPRET=1 pytest tests/operations/test_triton_adain.py -k name`` runs interpreted tests in place and leaves
+out the compiled ones.
 
 Limits of the interpreter: ``tl.dot`` of bfloat16 is wrong in it; other bfloat16 is right, but cut off and not rounded; every
 ``tl.dot`` is computed in full precision whatever ``input_precision`` says; a program takes milliseconds, so use tiny shapes.

@@ -18,7 +18,7 @@ from skimage.data import astronaut, coffee
 from fastnst.engine import Engine
 from fastnst.stylize import Stylizer
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 ARM_COMPILER, ARM_EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
 
 

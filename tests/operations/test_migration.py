@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-FOLDER = Path(__file__).parent.parent / "examples" / "migration"
+FOLDER = Path(__file__).parents[2] / "examples" / "migration"
 
 
 def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:

@@ -4,66 +4,19 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from numpy_engine import Lcg
-from PIL import Image, ImageCms
+from PIL import Image
+from row_pictures import Samples, check_as_whole, lab_like_profile, opened, read_all, smooth
 
-from fastnst.images import ImageError, open_picture, to_srgb
-from fastnst.pictures.streams import Rows, open_rows, open_writer
+from fastnst.images import ImageError
+from fastnst.pictures.streams import open_rows, open_writer
 from fastnst.pictures.tiff_codecs import directory
 
-Samples = NDArray[np.uint8]
 MODES = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4}
-
-
-def smooth(height: int, width: int, channels: int) -> Samples:
-    """A picture that filters and profiles have something to do with."""
-    small = Image.fromarray(Lcg(height).integers(0, 256, (7, 9, 4)).astype(np.uint8))
-    return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))[..., :channels].copy()
-
-
-def read_all(rows: Rows, step: int) -> Samples:
-    out = np.empty((rows.height, rows.width, 3), np.uint8)
-    for top in range(0, rows.height, step):
-        rows.read(top, out[top : top + step])
-    return out
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Rows]:
-    rows = open_rows(path)
-    assert rows is not None, path
-    with closing(rows):
-        yield rows
-
-
-def check_as_whole(path: Path) -> None:
-    with opened(path) as rows:
-        check_rows(rows, path)
-
-
-def check_rows(rows: Rows, path: Path) -> None:
-    """The rows are those of the picture when it is read whole, and of Pillow where that is not of 16 bits."""
-    picture = open_picture(path)
-    with Image.open(path) as image:
-        if image.mode != "I;16":
-            theirs = to_srgb(image)
-            np.testing.assert_array_equal(np.asarray(picture.rgb), np.asarray(theirs.rgb))
-            assert (picture.alpha is None) == (theirs.alpha is None)
-            if picture.alpha is not None:
-                np.testing.assert_array_equal(np.asarray(picture.alpha), np.asarray(theirs.alpha))
-    for step in (37, rows.height, 50):  # each begins at the first row again
-        np.testing.assert_array_equal(read_all(rows, step), np.asarray(picture.rgb), str(path))
-    assert rows.alpha == (picture.alpha is not None)
-    if picture.alpha is not None:
-        seen = np.concatenate([np.asarray(part.alpha) for part in rows.pictures(3, 15)])
-        np.testing.assert_array_equal(seen, np.asarray(picture.alpha)[3:18])
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -77,11 +30,6 @@ def test_rows_are_those_of_the_whole_picture_and_of_pillow(tmp_path: Path, mode:
     image = Image.fromarray(smooth(103, 151, 4)).convert(mode)
     image.save(path, **options)
     check_as_whole(path)
-
-
-def lab_like_profile() -> bytes:
-    """A profile of colours that are not sRGB."""
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
