@@ -71,7 +71,7 @@ def _describe(path: Path) -> ModelInfo:
         raise ModelError(f"{path}: its card does not say {error}") from None
 
 
-def _find_model(model: str | Path) -> Path:
+def find_model(model: str | Path) -> Path:
     """The file of a shipped model's name, or ``model`` itself where it is a file."""
     shipped = {path.stem: path for path in sorted(_MODELS.glob("*.fnst"))}
     if isinstance(model, str) and model in shipped:
@@ -122,7 +122,7 @@ class Stylizer:
             raise ValueError(f"threads must be 1 to 1024, not {threads}")
         self.threads = threads
         self.max_memory = parse_bytes(str(max_memory)) if max_memory is not None else None
-        self.path = _find_model(DEFAULT_MODEL if model is None else model)
+        self.path = find_model(DEFAULT_MODEL if model is None else model)
         self.engine = Engine(self.path)
 
     def budget(self, height: int, width: int) -> int:

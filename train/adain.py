@@ -198,11 +198,11 @@ class AdainRecipe:
         """Take over the weights of a file, widened where its encoder is narrower; ``ValueError`` if they do not fit."""
         parts = ("decoder",) if self.pair.encoder is self.vgg else ("encoder", "decoder")
         states = {part: load_part(path, part) for part in parts}
-        of_vgg = "encoder" in parts and self.settings.encoder == "vgg"
-        if of_vgg and encoder_widths(states["encoder"]) != self.pair.encoder.widths:
+        encoder, decoder = self.pair.encoder, self.pair.decoder
+        if "encoder" in states and isinstance(encoder, Encoder) and encoder_widths(states["encoder"]) != encoder.widths:
             images = [to_float(self.contents.batch(range(WIDEN_CROPS)))]
             given = {f"{part}.{name}": value for part, state in states.items() for name, value in state.items()}
-            widen(self.pair, given, self.vgg, images, path)
+            widen(encoder, decoder, given, self.vgg, images, path)
         else:
             for part, state in states.items():
                 fill(getattr(self.pair, part), state, path)

@@ -8,25 +8,21 @@ trained channel reads a new one yet, its weights there are zero, so the picture 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from fastnst.networks.adain import LAYERS
 from fastnst.networks.state import State, encoder_widths, part_of
-from fastnst.networks.vgg import Encoder
+from fastnst.networks.vgg import Decoder, Encoder
 from fastnst.networks.vgg_files import normalise
 
 from .filters import pruned_encoder
 
-if TYPE_CHECKING:
-    from .adain import Pair
-
 
 @torch.no_grad()
-def widen(pair: Pair, narrow: State, vgg: Encoder, images: Sequence[Tensor], whose: str) -> None:
-    """Let ``pair``, which has random weights, compute what a narrower one does.
+def widen(encoder: Encoder, decoder: Decoder, narrow: State, vgg: Encoder, images: Sequence[Tensor], whose: str) -> None:
+    """Let a pair with random weights compute what a narrower one does.
 
     Args:
         narrow: the other's tensors, ``encoder.*`` and ``decoder.*``; dead channels of it may be gone.
@@ -37,9 +33,6 @@ def widen(pair: Pair, narrow: State, vgg: Encoder, images: Sequence[Tensor], who
     Raises:
         ValueError: a layer of the decoder is narrower than before, or one of the encoder not wider; one line.
     """
-    encoder, decoder = pair.encoder, pair.decoder
-    if not isinstance(encoder, Encoder):
-        raise ValueError(f"{whose}: only encoders of VGG's shape can be widened")
     wider = [wide - own for wide, own in zip(encoder.widths, encoder_widths(part_of(narrow, "encoder")), strict=True)]
     if min(wider) < 1:
         raise ValueError(f"{whose}: layer {LAYERS[wider.index(min(wider))]} of its encoder is not narrower than the new one")

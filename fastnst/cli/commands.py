@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import fastnst
 from fastnst.cli.errors import DONE, FAILED, INTERRUPTED, USAGE, fail, missing
@@ -31,6 +31,8 @@ DEFAULT_EVALUATION_SIZE = 512
 
 
 def run_models(arguments: argparse.Namespace) -> int:
+    if arguments.models:
+        return _show_models(arguments.models, arguments.json)
     models = fastnst.models()
     if arguments.json:
         for model in models:
@@ -50,6 +52,31 @@ def run_models(arguments: argparse.Namespace) -> int:
     ]
     _print_table([header, *rows])
     return DONE
+
+
+def _show_models(names: Sequence[str], as_json: bool) -> int:
+    from fastnst.info import described
+
+    for number, model in enumerate(map(described, names)):
+        if as_json:
+            print(json.dumps(model))
+            continue
+        print("\n" if number else "", end="")
+        _print_table([("path", model["path"]), ("bytes", f"{model['bytes']:,}"), *_flat(model["card"])])
+        print()
+        titles = list(model["layers"][0])
+        rows = ([f"{each:,}" if isinstance(each, int) else each for each in layer.values()] for layer in model["layers"])
+        _print_table([titles, *rows])
+    return DONE
+
+
+def _flat(card: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values of a card, those of a part of it with its name before theirs."""
+    for name, value in card.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{of}{name}.")
+        else:
+            yield f"{of}{name}", value if isinstance(value, str) else json.dumps(value)
 
 
 def run_info(_: argparse.Namespace) -> int:

@@ -66,6 +66,7 @@ from numpy.typing import NDArray
 
 from fastnst.format.fields import array_field, weights_field
 
+CONVOLUTION, AFFINE, PAINT = 1, 2, 3
 FORMS = ("full", "depthwise", "transposed")
 STEP = 16
 """Where a further writer's channels may begin in a map of bytes."""
@@ -142,11 +143,11 @@ def node_bytes(node: Node) -> bytes:
     if isinstance(node, Convolution):
         coded, weights = weights_field(node.weights)
         shape = (node.inputs, node.outputs, node.kernel, node.stride, FORMS.index(node.form))
-        head = _CONVOLUTION.pack(1, node.source, node.target, *shape, node.reflects, node.outside, coded)
+        head = _CONVOLUTION.pack(CONVOLUTION, node.source, node.target, *shape, node.reflects, node.outside, coded)
         return head + weights + array_field(node.bias, "<i4") + array_field(node.multiplier, "<f4")
     if isinstance(node, Affine):
         kinds = (node.epsilon is not None, node.wide, node.zero, node.negative)
-        head = _AFFINE.pack(2, node.source, node.target, node.addend, len(node.slope), *kinds)
+        head = _AFFINE.pack(AFFINE, node.source, node.target, node.addend, len(node.slope), *kinds)
         arrays = (node.slope, node.offset, *(() if node.epsilon is None else (node.epsilon,)))
         return head + b"".join(array_field(array, "<f4") for array in arrays)
-    return _PAINT.pack(3, node.source) + array_field(node.thresholds, "<i2")
+    return _PAINT.pack(PAINT, node.source) + array_field(node.thresholds, "<i2")

@@ -611,6 +611,24 @@ def test_models_prints_what_ships(run: Run, work: Path, monkeypatch: pytest.Monk
     assert report["file_bytes"] == Path("model.fnst").stat().st_size
 
 
+def test_models_prints_card_and_layers_of_a_file(run: Run, work: Path) -> None:
+    lines = run("models", "model.fnst").out.splitlines()
+    assert lines[0].split() == ["path", "model.fnst"]
+    assert ["kind", "adain"] in [line.split() for line in lines]
+    assert ["parameters", "12345"] in [line.split() for line in lines]
+    layers = [line.split() for line in lines[lines.index("") + 1 :]]
+    assert layers[0] == ["part", "layer", "inputs", "outputs", "kernel", "does", "weights"]
+    assert layers[1][:4] == ["encoder", "1", "3", layers[2][2]]
+    (report,) = map(json.loads, run("models", "--json", "model.fnst").out.splitlines())
+    assert len(report["layers"]) == len(layers) - 1
+    assert report["card"]["parameters"] == 12345
+    (work / "damaged.fnst").write_bytes((work / "model.fnst").read_bytes()[:-9])
+    result = run("models", "damaged.fnst")
+    assert result.code == 1
+    assert result.err.startswith("fastnst: error: damaged.fnst: ")
+    assert run("models", "absent").code == 1
+
+
 def test_verify_passes_on_every_path_of_this_machine(run: Run) -> None:
     result = run("verify")
     assert result.code == 0
