@@ -9,9 +9,8 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-import torch
-
 from .limits import ABOVE_0, AT_LEAST_0, AT_LEAST_1, SHARE_BELOW_ONE, Range, Words, check, metadata_of, setting
+from .precision import fastest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,7 +18,8 @@ else:
     import tomli as tomllib
 
 
-PRECISIONS = {"bfloat16": torch.bfloat16, "float32": torch.float32}
+AUTO = "auto"
+PRECISIONS = (AUTO, "bfloat16", "float32")
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,18 @@ class Settings:
     momentum: float = setting(0.9, "of Adam, its first beta", SHARE_BELOW_ONE)
     clip: float = setting(20.0, "largest norm of the gradient", ABOVE_0)
     average: float = setting(0.998, "share that the running average of the weights keeps per step", SHARE_BELOW_ONE)
-    precision: str = setting("bfloat16", "bfloat16 (autocast) or float32", Words(PRECISIONS))
-    compile: bool = setting(False, "torch.compile the networks")
+    precision: str = setting(
+        AUTO,
+        "bfloat16 (autocast), float32, or auto: bfloat16 where the processor multiplies it",
+        Words(PRECISIONS),
+        may_change=True,
+    )
     seed: int = setting(1, "of all that is drawn at random", Range(0, 10**9))
 
     @property
     def autocast(self) -> bool:
-        return self.precision != "float32"
+        """Whether networks work in bfloat16; what is ``auto`` here is so on a CPU."""
+        return (fastest("cpu") if self.precision == AUTO else self.precision) == "bfloat16"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant; what this class does not know of, subclasses refuse.
@@ -181,6 +186,8 @@ def parse(
         place = Place(**{each.name: given.pop(each.name) for each in fields(Place)})
         settings = filled(defaults, read(config), str(config)) if config else defaults
         settings = filled(settings, given, "command line")
+        if settings.precision == AUTO:  # a checkpoint says which it was
+            settings = replace(settings, precision=fastest(place.device))
         settings.require()
         return settings, place
     except OSError as error:

@@ -25,6 +25,7 @@ RECIPES = {
     "qat": "fastnst.train.qat",
     "crd": "fastnst.train.crd",
     "crd-tables": "fastnst.train.crd.tables",
+    "campaign": "fastnst.train.campaign",
 }
 """The modules of the recipes, by the names that ``fastnst train`` has for them."""
 DEFAULT_EVALUATION_SIZE = 512

@@ -25,6 +25,7 @@ import pytest
 from PIL import Image
 
 import fastnst
+from fastnst.cli.commands import RECIPES
 from fastnst.cli.parser import build_parser
 
 ROOT = Path(__file__).parents[2]
@@ -201,7 +202,7 @@ class UnderstoodError(Exception):
 
 
 def check_recipe(name: str, words: list[str]) -> None:
-    module = importlib.import_module(f"fastnst.train.{name.replace('-', '_')}")
+    module = importlib.import_module(RECIPES[name])
     settings = importlib.import_module("fastnst.train.settings")
     known = settings.filled
 
@@ -211,9 +212,15 @@ def check_recipe(name: str, words: list[str]) -> None:
             raise UnderstoodError
         return known(*arguments)
 
+    def begun(_: object) -> None:
+        raise UnderstoodError
+
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        patch.setattr(settings, "filled", understood)
+        if name == "campaign":
+            patch.setattr(module.Campaign, "run", begun)
+        else:
+            patch.setattr(settings, "filled", understood)
         with pytest.raises(UnderstoodError):
             module.main(words)
 

@@ -18,17 +18,6 @@ SMALL = {"batch": 2, "size": 32, "every": 2}
 """Settings that any recipe is done with in no time."""
 
 
-def multiplies_bfloat16(cpuinfo: str) -> bool:
-    """Whether the processor that ``/proc/cpuinfo`` speaks of multiplies bfloat16; others convert every number first, at many
-    times the price of float32."""
-    return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(cpuinfo.split())
-
-
-CPUINFO = Path("/proc/cpuinfo")
-USUAL = {} if CPUINFO.exists() and multiplies_bfloat16(CPUINFO.read_text()) else {"precision": "float32"}
-"""Settings of all runs that do not say otherwise."""
-
-
 def write_data(folder: Path) -> Path:
     """``folder`` with what recipes expect: photographs, paintings, test pictures, and a scoring network of random weights."""
     pictures = {"content-train": (skimage.data.astronaut(), skimage.data.chelsea()), "style-train": (skimage.data.coffee(),)}
@@ -46,7 +35,7 @@ def write_data(folder: Path) -> Path:
 def run(recipe: ModuleType, data: Path, out: Path, **settings: object) -> dict[str, Tensor]:
     """What a recipe leaves; settings as on the command line."""
     given: list[str] = []
-    for name, value in (USUAL | settings).items():
+    for name, value in settings.items():
         option = name.replace("_", "-")
         given += [f"--{option}" if value else f"--no-{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
     recipe.main(["--data", str(data), "--out", str(out), "--threads", "1", *given])

@@ -42,7 +42,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_every_recipe_is_looked_at() -> None:
-    assert ALL.keys() == set(RECIPES)
+    assert ALL.keys() == set(RECIPES) - {"campaign"}  # which runs others with theirs
 
 
 @pytest.mark.parametrize(("recipe", "name"), EACH)

@@ -1,0 +1,172 @@
+"""A campaign: runs in order from VGG-19 alone, steps by time, models at the end, and going on where it was stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from recipe_runs import write_data
+
+from fastnst import Stylizer
+from fastnst.networks.adain import WIDTHS
+from fastnst.train import adain, campaign
+from fastnst.train.campaign import TABLE, Campaign, seconds_of, steps_for, table_from
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+SMALL = "batch = 1, size = 32"
+TEXT = f"""
+[runs.small]
+recipe = "adain"
+share = 1
+parts = {{ distil_steps = 1, finish_steps = 2 }}
+settings = {{ widths = "nano", {SMALL}, finish_size = 32, finish_batch = 1, pool = 4 }}
+
+[runs.wide]
+recipe = "adain"
+share = 1
+parts = {{ finish_steps = 1 }}
+settings = {{ widths = "16x", {SMALL}, finish_size = 32, finish_batch = 1, pool = 4 }}
+files = {{ start = "small" }}
+
+[runs.big-1]
+recipe = "decoder"
+share = 1
+parts = {{ steps = 1 }}
+settings = {{ stage = 1, {SMALL} }}
+
+[runs.small-1]
+recipe = "collab"
+share = 1
+parts = {{ encoder_steps = 1, decoder_steps = 1 }}
+settings = {{ stage = 1, {SMALL} }}
+files = {{ teacher = "big-1" }}
+
+[runs.big-2]
+recipe = "decoder"
+share = 1
+parts = {{ steps = 1 }}
+settings = {{ stage = 2, {SMALL} }}
+
+[runs.small-2]
+recipe = "collab"
+share = 1
+parts = {{ encoder_steps = 1, decoder_steps = 1 }}
+settings = {{ stage = 2, {SMALL} }}
+files = {{ teacher = "big-2" }}
+
+[models]
+tiny = ["small"]
+cascade = ["small-1", "small-2"]
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+def run(folder: Path, data: Path, *options: str) -> None:
+    table = folder / "table.toml"
+    table.write_text(TEXT)
+    places = ["--data", str(data), "--out", str(folder / "out"), "--table", str(table), "--threads", "1"]
+    campaign.main([*places, "--budget", "0.001s", "--device", "cpu", *options])
+
+
+def test_every_run_is_done_in_order_and_models_come_of_them(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WIDTHS, "nano", (3, 3, 4, 4, 4, 4, 4, 4, 5))
+    monkeypatch.setitem(WIDTHS, "16x", (19, 19, 20, 20, 20, 20, 20, 20, 21))
+    losses, seen = adain.AdainRecipe.losses, []
+
+    def stopped(self: adain.AdainRecipe, phase: object, batch_index: int) -> object:
+        seen.append(self.settings.widths)
+        if self.settings.widths == "16x" and (tmp_path / "out" / "wide").exists():
+            raise KeyboardInterrupt  # in the run itself, after the trial that measures its steps
+        return losses(self, phase, batch_index)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(adain.AdainRecipe, "losses", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path, data)
+    out = tmp_path / "out"
+    plan = json.loads((out / "plan.json").read_text())
+    assert plan.keys() == {"small", "wide"}
+    assert plan["small"]["steps"] == {"distil_steps": 1, "finish_steps": 1}
+    before = (out / "small" / "final.safetensors").stat().st_mtime_ns
+    run(tmp_path, data)
+    assert (out / "small" / "final.safetensors").stat().st_mtime_ns == before  # done once
+    assert json.loads((out / "plan.json").read_text())["wide"] == plan["wide"]
+    report = (out / "report.md").read_text()
+    names = [line.split(" | ")[0].strip("| ") for line in report.splitlines() if line.startswith("| ")][2:]
+    assert names == ["small", "wide", "big-1", "small-1", "big-2", "small-2"]
+    assert Stylizer(out / "models" / "tiny.fnst", 1).engine.levels == ()
+    assert list(Stylizer(out / "models" / "cascade.fnst", 1).engine.levels) == [2, 1]
+
+
+def test_steps_are_what_the_time_pays_for() -> None:
+    seconds = {"distil_steps": 0.5, "finish_steps": 2.0}
+    steps = steps_for(900, {"distil_steps": 1, "finish_steps": 2}, seconds)
+    assert steps == {"distil_steps": 200, "finish_steps": 400}
+    assert sum(count * seconds[name] for name, count in steps.items()) == pytest.approx(900)
+    assert steps_for(0.1, {"steps": 1}, {"steps": 3.0}) == {"steps": 1}
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("90m", 5400), ("6h", 21600), ("1.5h", 5400)])
+def test_budgets(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "6", "h", "0h", "-1h", "6 h", "6d", "nanh"])
+def test_other_budgets_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a time like 6h, 90m or 45s"):
+        seconds_of(text)
+
+
+def test_the_table_of_shipped_models_makes_each_of_them() -> None:
+    table = table_from(TABLE)
+    assert table.models.keys() == {"adain-16x", "adain-nano", "adain-pruned", "wct-16x"}
+    assert not [run for run in table.runs if run.settings.get("wct_decoder") or "start" in run.settings]  # nothing published
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[run.a]", "unknown run; expected runs and models"),
+        ("[runs.a]\nrecipe = 'adain'", "a: lacks parts, share"),
+        (
+            "[runs.a]\nrecipe = 'gan'\nshare = 1\nparts = { steps = 1 }",
+            "a: recipe: expected decoder or collab or adain, got 'gan'",
+        ),
+        ("[runs.a]\nrecipe = 'adain'\nshare = 0\nparts = { style_steps = 1 }", "a: share and parts: expected numbers above 0"),
+        ("[runs.a]\nrecipe = 'adain'\nshare = 1\nparts = { steps = 1 }", "a: parts: adain has distil_steps and style_steps"),
+        ("[runs.a]\nrecipe = 'decoder'\nshare = 1\nparts = { steps = 1 }\nhue = 1", "a: unknown hue; there are"),
+        (
+            "[runs.a]\nrecipe = 'decoder'\nshare = 1\nparts = { steps = 1 }\nfiles = { encoder = 'b' }",
+            "a: files: no earlier run is called b",
+        ),
+        ("[runs.a]\nrecipe = 'decoder'\nshare = 1\nparts = { steps = 1 }\nsettings = { hue = 1 }", "a: unknown setting hue"),
+        ("[models]\nm = ['a']", "model m: no run is called a"),
+    ],
+)
+def test_tables_that_cannot_be_meant(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "table.toml").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        table_from(tmp_path / "table.toml")
+
+
+def test_a_wrong_command_line_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options in (["--budget", "soon"], ["--table", str(tmp_path / "absent.toml")], ["--every", "0"]):
+        with pytest.raises(SystemExit) as stopped:
+            campaign.main(["--data", ".", "--out", str(tmp_path), *options])
+        assert stopped.value.code == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_campaign_knows_its_places(tmp_path: Path, data: Path) -> None:
+    table = table_from(TABLE)
+    begun = Campaign(table, campaign.Place(data, tmp_path), campaign.World(), 60)
+    wide = next(run for run in table.runs if run.name == "adain-pruned")
+    assert Path(begun.settings_of(wide).start) == tmp_path / "adain-16x" / "final.safetensors"  # type: ignore[attr-defined]

@@ -1,0 +1,282 @@
+"""Train every model that ships from VGG-19 alone, one run after the other, within a budget of time.
+
+A TOML file (``recipes/campaign.toml``) names the runs in order. Each has a recipe, a share of the budget, the settings that
+differ from the recipe's own, the parts of its steps, and the earlier runs that its files come from. How many steps a share pays
+for is measured on this machine with a few of them, once, and written down (``plan.json``), so that a campaign that was stopped
+goes on with the same numbers: finished runs are left alone, the one under way continues from its last checkpoint.
+
+At the end of every run ``report.md`` has its figures and its validation curve; the models of finished runs are converted into
+``models/NAME.fnst``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fastnst.convert import convert
+from fastnst.networks import weights
+from fastnst.system.atomic import atomic_output
+
+from . import adain, collab, decoder
+from .checkpoints import load_checkpoint, save_checkpoint
+from .loop import Recipe, Run, train
+from .precision import fastest
+from .settings import Parser, Place, Settings, filled, read
+from .world import World, joined
+
+TABLE = Path(__file__).parent / "recipes" / "campaign.toml"
+TRIAL_STEPS = 4
+"""Of each phase that are timed; the fastest counts, for the first ones fill pools and caches."""
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A recipe that a campaign can run."""
+
+    defaults: Settings
+    make: Callable[[Any, Place, World], Recipe]
+    steps: tuple[str, ...]
+    """The settings that hold the steps of its phases, in their order."""
+
+
+KINDS = {
+    "decoder": Kind(decoder.DecoderSettings(), decoder.DecoderRecipe, ("steps",)),
+    "collab": Kind(collab.CollabSettings(), collab.CollabRecipe, ("encoder_steps", "decoder_steps")),
+    "adain": Kind(adain.AdainSettings(), adain.AdainRecipe, ("distil_steps", "style_steps", "finish_steps")),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One run of the table."""
+
+    name: str
+    recipe: str
+    share: float
+    """Of the budget, relative to the other runs'."""
+    parts: dict[str, float]
+    """Of the run's steps, by the setting that holds them; what is not named gets none."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    """Settings that are the result of an earlier run: its name."""
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.recipe]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A whole campaign."""
+
+    runs: list[Entry]
+    models: dict[str, list[str]]
+    """The runs whose networks make a model, by its name."""
+
+
+def table_from(path: Path) -> Table:
+    """A table of runs.
+
+    Raises:
+        ValueError: one line about what is wrong with it.
+        OSError: it cannot be read.
+    """
+    given = read(path)
+    if unknown := given.keys() - {"runs", "models"}:
+        raise ValueError(f"{path}: unknown {', '.join(sorted(unknown))}; expected runs and models")
+    known = {each.name for each in fields(Entry)} - {"name"}
+    runs: list[Entry] = []
+    for name, run in given.get("runs", {}).items():
+        if unknown := run.keys() - known:
+            raise ValueError(f"{path}: {name}: unknown {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
+        if missing := {"recipe", "share", "parts"} - run.keys():
+            raise ValueError(f"{path}: {name}: lacks {', '.join(sorted(missing))}")
+        entry = Entry(name, **run)
+        if entry.recipe not in KINDS:
+            raise ValueError(f"{path}: {name}: recipe: expected {' or '.join(KINDS)}, got {entry.recipe!r}")
+        if not (entry.share > 0 and entry.parts and min(entry.parts.values()) > 0):
+            raise ValueError(f"{path}: {name}: share and parts: expected numbers above 0")
+        if unknown := entry.parts.keys() - set(entry.kind.steps):
+            raise ValueError(f"{path}: {name}: parts: {entry.recipe} has {' and '.join(entry.kind.steps)}, not {min(unknown)}")
+        if later := [each for each in entry.files.values() if each not in {run.name for run in runs}]:
+            raise ValueError(f"{path}: {name}: files: no earlier run is called {later[0]}")
+        filled(entry.kind.defaults, entry.settings, f"{path}: {name}")
+        runs.append(entry)
+    models = given.get("models", {})
+    for model, parts in models.items():
+        if unknown := set(parts) - {run.name for run in runs}:
+            raise ValueError(f"{path}: model {model}: no run is called {min(unknown)}")
+    return Table(runs, models)
+
+
+def seconds_of(text: str) -> float:
+    """``90m``, ``6h``, ``45s``; ValueError for anything else."""
+    if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)) or not float(match[1]):
+        raise ValueError(f"expected a time like 6h, 90m or 45s, got {text!r}")
+    return float(match[1]) * UNITS[match[2]]
+
+
+def pace(entry: Entry, settings: Settings, place: Place, world: World) -> dict[str, float]:
+    """Seconds that a step of each phase of ``entry`` takes here, by the setting that holds its steps."""
+    counts: dict[str, Any] = {name: TRIAL_STEPS * (name in entry.parts) for name in entry.kind.steps}
+    trial = replace(settings, **counts)
+    recipe = entry.kind.make(trial, place, world)
+    run = Run(recipe, trial, place, world)
+    seconds: dict[str, float] = {}
+    for name, phase in zip(entry.kind.steps, recipe.phases, strict=True):
+        spent = []
+        for _ in range(phase.steps):
+            start = time.perf_counter()
+            run.advance()
+            spent.append(time.perf_counter() - start)
+        if spent:
+            seconds[name] = min(spent[1:])
+    return seconds
+
+
+def steps_for(budget: float, parts: Mapping[str, float], seconds: Mapping[str, float]) -> dict[str, int]:
+    """How many steps of each part ``budget`` seconds pay for, in the proportion of ``parts``, one at least."""
+    unit = budget / sum(share * seconds[name] for name, share in parts.items())
+    return {name: max(1, round(share * unit)) for name, share in parts.items()}
+
+
+class Campaign:
+    """A table under way in a folder."""
+
+    def __init__(self, table: Table, place: Place, world: World, budget: float) -> None:
+        self.table, self.place, self.world, self.budget = table, place, world, budget
+        self.plan_file = place.out / "plan.json"
+        self.plan: dict[str, dict[str, Any]] = json.loads(self.plan_file.read_text()) if self.plan_file.exists() else {}
+
+    def final(self, name: str) -> Path:
+        return self.place.out / name / "final.safetensors"
+
+    def settings_of(self, entry: Entry) -> Settings:
+        """Of a run, with the steps that it was given when it was planned."""
+        given = {"precision": fastest(self.place.device), **entry.settings}
+        given |= {setting: str(self.final(run)) for setting, run in entry.files.items()}
+        settings = filled(entry.kind.defaults, given, entry.name)
+        steps: dict[str, Any] = dict.fromkeys(entry.kind.steps, 0)
+        return replace(settings, **steps | self.plan.get(entry.name, {}).get("steps", {}))
+
+    def planned(self, entry: Entry) -> Settings:
+        """Settings of a run, its steps measured and written down unless that was done before."""
+        if entry.name not in self.plan:
+            seconds = pace(entry, self.settings_of(entry), self.place_of(entry), self.world)
+            share = self.budget * entry.share / sum(each.share for each in self.table.runs)
+            self.plan[entry.name] = {"steps": steps_for(share, entry.parts, seconds), "seconds_a_step": seconds}
+            self.write(self.plan_file, json.dumps(self.plan, indent=1))
+        return self.settings_of(entry)
+
+    def place_of(self, entry: Entry) -> Place:
+        return replace(self.place, out=self.place.out / entry.name)
+
+    def run(self) -> None:
+        """Everything that is not done yet."""
+        for entry in self.table.runs:
+            if not self.final(entry.name).exists():
+                settings, place = self.planned(entry), self.place_of(entry)
+                recipe = entry.kind.make(settings, place, self.world)
+                validate = getattr(recipe, "validate", dict)
+                train(recipe, settings, place, self.world, validate)
+            self.write(self.place.out / "report.md", self.report())
+            self.make_models()
+
+    def write(self, path: Path, text: str) -> None:
+        if self.world.leads:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_output(path) as file:
+                file.write(text.encode())
+
+    def make_models(self) -> None:
+        """Convert the models whose runs are done, calibrated on the training pictures."""
+        for name, runs in self.table.models.items():
+            output = self.place.out / "models" / f"{name}.fnst"
+            if self.world.leads and not output.exists() and all(self.final(run).exists() for run in runs):
+                output.parent.mkdir(exist_ok=True)
+                source = self.final(runs[0])
+                if len(runs) > 1:
+                    stages = {
+                        entry.settings["stage"]: self.final(entry.name) for entry in self.table.runs if entry.name in runs
+                    }
+                    source = joined_stages(stages, output.with_suffix(".safetensors"))
+                convert(source, calibration_of(self.place), output, name=name)
+
+    def report(self) -> str:
+        """What has been trained so far, as Markdown."""
+        titles = "| run | recipe | steps | hours | precision | loss on held-out pairs, along the run |"
+        head = f"{titles}\n| --- | --- | --: | --: | --- | --- |"
+        rows = [self.row(entry) for entry in self.table.runs if self.final(entry.name).exists()]
+        where = f"{self.place.device}, torch {torch.__version__}, budget {self.budget / 3600:.2g} hours"
+        return "\n".join((f"# Campaign\n\n{where}. Pictures: {self.place.described}.\n", head, *rows)) + "\n"
+
+    def row(self, entry: Entry) -> str:
+        log = (self.place.out / entry.name / "log.csv").read_text().splitlines()[1:]
+        values = [(int(step), name, float(value)) for step, name, value in (line.split(",") for line in log)]
+        steps = max((step for step, _, _ in values), default=0)
+        facts = load_checkpoint(self.final(entry.name))[1]
+        curve = ", ".join(f"{value:.4g}" for _, name, value in values if name == "validation_loss") or "none"
+        told = f"{steps:,} | {facts['seconds'] / 3600:.2f} | {facts['settings']['precision']}"
+        return f"| {entry.name} | {entry.recipe} | {told} | {curve} |"
+
+
+def joined_stages(files: Mapping[int, Path], output: Path) -> Path:
+    """Stages of WCT, a file each, in one file as ``fastnst convert`` takes it."""
+    tensors = {
+        f"{stage}.{name}": value
+        for stage, file in files.items()
+        for name, value in weights.read(file).items()
+        if name.startswith(("encoder.", "decoder."))
+    }
+    facts = load_checkpoint(next(iter(files.values())))[1]
+    save_checkpoint(output, tensors, facts)
+    return output
+
+
+def calibration_of(place: Place) -> Path:
+    """A folder with ``content`` and ``style``, the training pictures."""
+    folder = place.out / "calibration"
+    folder.mkdir(exist_ok=True)
+    for link, pictures in (("content", "content-train"), ("style", "style-train")):
+        if not (folder / link).exists():
+            (folder / link).symlink_to((place.data / pictures).resolve(), target_is_directory=True)
+    return folder
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """``fastnst train campaign``; see ``--help``."""
+    parser = Parser(prog="fastnst train campaign", description=(__doc__ or "").splitlines()[0], allow_abbrev=False)
+    parser.add_argument("--data", type=Path, required=True, help="folder with pictures to train on, and weights/")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the campaign; one that was begun there goes on")
+    parser.add_argument("--table", type=Path, default=TABLE, help="TOML file with the runs (every model that ships)")
+    parser.add_argument("--budget", type=seconds_of, default="6h", help="time for all runs together, such as 90m (%(default)s)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: CUDA where there is a device")
+    parser.add_argument("--threads", type=int, default=0, help="0: as many as PyTorch chooses")
+    parser.add_argument("--every", type=int, default=200, help="steps between checkpoints (%(default)s)")
+    parser.add_argument("--described", default="not described", help="what the pictures are and their licence, for the cards")
+    given = parser.parse_args(argv)
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if given.device == "auto" else given.device
+    try:
+        table = table_from(given.table)
+        place = Place(given.data, given.out, given.threads, device, given.every, given.described)
+    except OSError as error:
+        parser.error(f"{error.filename}: {error.strerror}")
+    except ValueError as error:
+        parser.error(str(error))
+    if place.threads:
+        torch.set_num_threads(place.threads)
+    with joined(place.device) as world:
+        Campaign(table, place, world, given.budget).run()
+
+
+if __name__ == "__main__":
+    main()
