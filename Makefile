@@ -18,15 +18,15 @@ test: $(VENV)/.test
 
 # The full figures of the checks in tests/torture, of which `make test` runs quick ones. Takes hours.
 torture: $(VENV)/.test
-	cd tests && PYTHONPATH=. $(abspath $(BIN))/python -m torture
+	cd tests && PYTHONPATH=.:support $(abspath $(BIN))/python -m torture
 
 # The engine with a sanitizer: damaged models and pictures, failing allocations, many threads.
 asan tsan: $(VENV)/.test
-	cd tests && PYTHONPATH=. $(abspath $(BIN))/python -m torture.native $@
+	cd tests && PYTHONPATH=.:support $(abspath $(BIN))/python -m torture.native $@
 
 # libFuzzer (needs clang), a quarter of an hour for each reader.
 fuzz: $(VENV)/.test
-	cd tests && PYTHONPATH=. $(abspath $(BIN))/python -m torture.fuzz 900
+	cd tests && PYTHONPATH=.:support $(abspath $(BIN))/python -m torture.fuzz 900
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m fastnst bench

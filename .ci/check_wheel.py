@@ -7,6 +7,9 @@ import zipfile
 from pathlib import Path
 
 LIMIT = 5_000_000
+ROOT = Path(__file__).parent.parent
+FOLDERS = {"fastnst": "fastnst", "kernels": "fastnst/kernels", "train": "fastnst/train", "bench": "fastnst/bench"}
+"""Where the modules of a folder of the source tree lie in a wheel."""
 
 
 def faults(wheel: Path) -> list[str]:
@@ -19,18 +22,15 @@ def faults(wheel: Path) -> list[str]:
     top = {name.split("/")[0] for name in names}
     if strangers := {name for name in top if name != "fastnst" and not name.startswith("fastnst-")}:
         found.append(f"other names at the top level: {', '.join(sorted(strangers))}")
+    modules = [path.relative_to(ROOT) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+    places = [f"{FOLDERS[path.parts[0]]}/{'/'.join(path.parts[1:])}" for path in modules]
+    found += [f"{place} is missing" for place in places if place not in names]
     needed = (
         "fastnst/py.typed",
         "fastnst/_engine",
         "fastnst/models/adain-16x.fnst",
         "fastnst/models/adain-16x.md",
         "fastnst/models/goldens.json",
-        "fastnst/evaluate/report.py",
-        "fastnst/train/adain.py",
-        "fastnst/video/job.py",
-        "fastnst/streams/tiff.py",
-        "fastnst/bench/ops/report.py",
-        "fastnst/kernels/__init__.py",
         "fastnst/kernels/cuda/wct.cu",
         "/scripts/fastnst-stylize",
         "/licenses/LICENSE",

@@ -70,7 +70,7 @@ def compiler() -> str | None:
 
 def tests(name: str, *options: str) -> list[str]:
     """A file of tests in a process of its own: an illegal address spoils the process in which it happens."""
-    path = str(ROOT / "tests" / f"{name}.py")
+    path = str(ROOT / "tests" / "operations" / f"{name}.py")
     # Without conftest.py, which needs the engine. A warning that nobody has seen on a GPU yet is no reason to stop a test.
     quiet = ["--noconftest", "-p", "no:cacheprovider", "-p", "fastnst.bench.failures", "-W", "default", "--tb=short", "-v"]
     return [sys.executable, "-m", "pytest", path, *quiet, *options]

@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from fastnst.child import python_module
+from fastnst.system.child import python_module
 
 from . import pictures
 from .interleave import busy_seconds, wait_until_quiet

@@ -7,7 +7,6 @@ rival should not lose a percent to a layer that a careful exporter would not hav
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst import huffman, modelfile
+from fastnst.format import modelfile, reading
 
 Array = NDArray[Any]
 
@@ -140,7 +139,9 @@ def from_fnst(data: bytes) -> Network:
     the real convolution ``W = w * multiplier * s_out / s_in``, ``B = (bias + z * sum(w)) * multiplier * s_out``. The file does
     not say the steps between two layers, and need not: under ReLU any choice gives the same function.
     """
-    model = _read_fnst(data)
+    model = reading.from_bytes(data)
+    if not isinstance(model, modelfile.Model):
+        raise ValueError("not an AdaIN pair")
     pixel = 1 / 255
     encoder_steps = [pixel, *[MAP_STEP] * (len(model.encoder) - 1), model.feature_scale]
     decoder_steps = [model.decoder_scale, *[MAP_STEP] * (len(model.decoder) - 1), pixel]
@@ -173,49 +174,3 @@ def _unphased(phases: Array) -> Array:
     _, outputs, inputs, _, _ = phases.shape
     taps = phases.reshape(2, 2, outputs, inputs, 2, 2).transpose(2, 3, 0, 4, 1, 5).reshape(outputs, inputs, 4, 4)
     return np.asarray(inverse @ taps @ inverse.T)
-
-
-def _read_fnst(data: bytes) -> modelfile.Model:
-    """What :func:`fastnst.modelfile.to_bytes` wrote. The engine has checked the file before; here it is only taken apart."""
-    header = modelfile._HEADER
-    _, version, _, _, card_length, encoders, decoders, feature_scale, decoder_scale, decoder_zero, _ = header.unpack_from(data)
-    reader = _Reader(data, header.size)
-    card = json.loads(reader.array("u1", card_length).tobytes())
-    layers = [reader.layer(version) for _ in range(encoders + decoders)]
-    return modelfile.Model(card, layers[:encoders], layers[encoders:], feature_scale, decoder_scale, decoder_zero)
-
-
-class _Reader:
-    """A position in a model file."""
-
-    def __init__(self, data: bytes, offset: int) -> None:
-        self.data, self.offset = data, offset
-
-    def fields(self, form: struct.Struct) -> tuple[Any, ...]:
-        values = form.unpack_from(self.data, self.offset)
-        self.offset += form.size
-        return values
-
-    def array(self, dtype: str, *shape: int) -> Array:
-        """The next array, padding skipped."""
-        count = int(np.prod(shape))
-        values = np.frombuffer(self.data, dtype, count, self.offset).reshape(shape)
-        self.offset += -(-values.nbytes // 4) * 4
-        return values
-
-    def weights(self, coded: int, *shape: int) -> Array:
-        """The next weights, coded in so many bytes, or in none."""
-        if not coded:
-            return self.array("<i1", *shape)
-        data = huffman.decode(self.array("u1", coded).tobytes(), int(np.prod(shape)))
-        return np.frombuffer(data, np.int8).reshape(shape)
-
-    def layer(self, version: int) -> modelfile.Layer:
-        inputs, outputs, kernel, upsample, pool, zero, coded = self.fields(modelfile._LAYER)
-        winograd = version == modelfile.VERSION_WITH_FORMS and bool(self.fields(modelfile._FORM)[0])
-        phases, taps = ((4,), 2) if upsample and not winograd else ((), kernel)
-        weights = self.weights(coded, *phases, outputs, taps, taps, inputs)
-        bias, multiplier = self.array("<i4", *phases, outputs), self.array("<f4", *phases, outputs)
-        side = 3 if upsample else 4
-        scales = self.array("<i2", side, side) if winograd else None
-        return modelfile.Layer(weights, bias, multiplier, zero, bool(upsample), modelfile.POOLS[pool], scales)

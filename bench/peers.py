@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.child import python_module
+from fastnst.system.child import python_module
 
 from . import network, pictures
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from fastnst.child import python_module
+from fastnst.system.child import python_module
 from fastnst.train.settings import Place
 from fastnst.train.world import World
 

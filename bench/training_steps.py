@@ -25,8 +25,11 @@ from torch import Tensor, nn
 from fastnst.networks.perceptual import VGG16_LAYERS
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder, layers_of
 from fastnst.networks.vgg_files import normalise, probe
-from fastnst.train import adain, collab, crd, crd_weights, decoder, distillation, scoring
-from fastnst.train.crd_settings import CrdSettings
+from fastnst.train import adain, collab, decoder, scoring
+from fastnst.train.crd import distillation
+from fastnst.train.crd import training as crd
+from fastnst.train.crd import weights as crd_weights
+from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.data import to_float
 from fastnst.train.settings import Place
 from fastnst.train.world import World

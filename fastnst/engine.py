@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fastnst import _engine
 from fastnst._engine import AdainFeatures, AdainModel, ColorSums, GeneratorModel, Passage, Tiling, WctFeatures, WctModel
-from fastnst.filekinds import described, require_weights
+from fastnst.format.kinds import described, require_weights
 from fastnst.palette import Colors, Palette, colors_of
 
 Image = NDArray[np.uint8]

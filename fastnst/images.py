@@ -1,6 +1,5 @@
 """Picture files in and out, as the rest of fastnst sees them; the work is done in :mod:`fastnst.pictures`."""
 
-from fastnst.pictures.atomic import atomic_output, remove_stale_partials
 from fastnst.pictures.color import to_srgb
 from fastnst.pictures.formats import OTHER_SUFFIXES, READ_SUFFIXES, VIDEO_SUFFIXES
 from fastnst.pictures.hidden import filled
@@ -17,11 +16,9 @@ __all__ = [
     "WRITE_SUFFIXES",
     "ImageError",
     "Picture",
-    "atomic_output",
     "can_write",
     "filled",
     "open_picture",
-    "remove_stale_partials",
     "require_file",
     "resize_short_side",
     "save_picture",

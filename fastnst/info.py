@@ -1,4 +1,4 @@
-"""What this machine offers: the facts that ``fastnst info`` prints."""
+"""What this machine offers, and what a model holds: the facts that ``fastnst info`` and ``fastnst models`` print."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import importlib.util
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import fastnst
 from fastnst import engine
+from fastnst.format import reading
+from fastnst.stylize import find_model
 
 
 def facts() -> list[tuple[str, str]]:
@@ -27,6 +30,19 @@ def facts() -> list[tuple[str, str]]:
         *((package, _installed(package)) for package in ("numpy", "pillow", "torch", "triton")),
         ("cuda", _cuda()),
     ]
+
+
+def described(model: str | Path) -> dict[str, Any]:
+    """Path, bytes, kind, card and layers (:func:`fastnst.format.reading.layers`) of a shipped model or a file.
+
+    Raises:
+        ModelError: there is no such model, or it is damaged.
+    """
+    path = find_model(model)
+    engine.Engine(path)  # refuses what is damaged
+    content = reading.read(path)
+    facts = {"path": str(path), "bytes": path.stat().st_size, "kind": reading.KINDS[type(content)], "card": content.card}
+    return facts | {"layers": list(reading.layers(content))}
 
 
 def _processor() -> str:

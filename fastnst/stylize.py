@@ -16,8 +16,8 @@ from PIL import Image
 
 from fastnst.engine import AnyLook, Engine, Look, ModelError, WctLook, default_threads
 from fastnst.images import Picture, filled, to_srgb
-from fastnst.memory import default_budget, parse_bytes
 from fastnst.palette import Palette
+from fastnst.system.memory import default_budget, parse_bytes
 
 __all__ = ["Look", "ModelError", "ModelInfo", "Styled", "Stylizer", "WctLook", "keep_color", "models"]
 
@@ -71,7 +71,7 @@ def _describe(path: Path) -> ModelInfo:
         raise ModelError(f"{path}: its card does not say {error}") from None
 
 
-def _find_model(model: str | Path) -> Path:
+def find_model(model: str | Path) -> Path:
     """The file of a shipped model's name, or ``model`` itself where it is a file."""
     shipped = {path.stem: path for path in sorted(_MODELS.glob("*.fnst"))}
     if isinstance(model, str) and model in shipped:
@@ -107,7 +107,7 @@ class Stylizer:
         threads: how many threads one call uses; without it the cores this process may use. Any number gives the same pixels.
         max_memory: bytes of working memory that one call may take, or text such as ``"512M"``, beside the content and the
             result; larger pictures are done in tiles, with the same pixels. Without it what
-            :func:`fastnst.memory.default_budget` finds right for the picture and the machine.
+            :func:`fastnst.system.memory.default_budget` finds right for the picture and the machine.
 
     Raises:
         ModelError: no shipped model of this name, or a broken model file.
@@ -122,7 +122,7 @@ class Stylizer:
             raise ValueError(f"threads must be 1 to 1024, not {threads}")
         self.threads = threads
         self.max_memory = parse_bytes(str(max_memory)) if max_memory is not None else None
-        self.path = _find_model(DEFAULT_MODEL if model is None else model)
+        self.path = find_model(DEFAULT_MODEL if model is None else model)
         self.engine = Engine(self.path)
 
     def budget(self, height: int, width: int) -> int:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst import engine
-from fastnst.child import python_module
 from fastnst.stylize import Stylizer, models
+from fastnst.system.child import python_module
 
 GOLDENS = Path(__file__).parent / "models" / "goldens.json"
 """Case -> SHA-256 of its picture's bytes. ``python -m torture.goldens --update`` in the folder ``tests`` writes it."""

@@ -31,7 +31,7 @@ SCHEDULE = (
 """Coefficients of x, x^3 and x^5, step by step.
 
 Each is the polynomial closest to 1 on what the steps before make of [1e-4, 1], by Remez' exchange
-(``tests/test_newton_schulz.py`` computes them). After eight steps the error is 1.5e-5, and the ninth, the series of
+(``tests/operations/test_newton_schulz.py`` computes them). After eight steps the error is 1.5e-5, and the ninth, the series of
 x (x^2)^(-1/2) around 1, takes it to 2e-15.
 """
 

@@ -15,10 +15,10 @@ from numpy_generator import resnet_like
 from PIL import Image
 
 import fastnst
-from fastnst.modelfile import Layer, Model, to_bytes
+from fastnst.format.modelfile import Layer, Model, to_bytes
 
 # No test, and no process that one starts, may use the network.
-OFFLINE = Path(__file__).parent / "offline"
+OFFLINE = Path(__file__).parent / "support" / "offline"
 runpy.run_path(str(OFFLINE / "sitecustomize.py"))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
 

@@ -1,5 +1,5 @@
 """Training recipes, installed as ``fastnst.train``. Needs the ``train`` extra."""
 
-from fastnst.threads import sleep_while_waiting
+from fastnst.system.threads import sleep_while_waiting
 
 sleep_while_waiting()  # here, because a recipe that `torchrun` starts by its name imports torch first of all

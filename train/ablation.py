@@ -22,10 +22,10 @@ from torch import Tensor
 
 from fastnst import __version__, ops
 from fastnst.convert import without_folders
-from fastnst.images import atomic_output
 from fastnst.metrics.pictures import psnr
 from fastnst.metrics.style import gram_matrices, style_distances
 from fastnst.networks.vgg import Encoder
+from fastnst.system.atomic import atomic_output
 
 from .checkpoints import load_checkpoint
 from .collab import CollabRecipe, CollabSettings

@@ -9,7 +9,9 @@ Three phases, one after the other, on random crops:
 
 With ``--widths original`` the encoder is VGG-19 itself, frozen, and only the decoder learns, as published. With ``--encoder
 mobilenet`` it is one of inverted residuals, which has three levels to embed; such a pair is not one that ``fastnst convert``
-knows. The targets of photographs and paintings need no gradient: they are computed once per crop, kept in a pool that is
+knows. A ``--start`` that is narrower than ``--widths`` is widened (:mod:`.widen`).
+
+The targets of photographs and paintings need no gradient: they are computed once per crop, kept in a pool that is
 renewed slowly, and paired anew at every step, which halves the cost of a step.
 """
 
@@ -17,12 +19,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst import ops
+from fastnst.convert.pair import read_tensors
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.mobile import MobileEncoder, mobile_widths
 from fastnst.networks.state import decoder_widths, encoder_widths, fill
@@ -39,8 +44,11 @@ from .scoring import ScoredSettings, scoring_vgg
 from .settings import Phase, Place
 from .stability import Motion, flicker, next_frame
 from .validation import Validation
+from .widen import widen
 from .world import World
 
+WIDEN_CROPS = 32
+"""Crops of photographs that the mean activations of new channels are measured on."""
 WCT_DECODERS_FILE = "wct_decoders_relu1_3_f16.safetensors"
 ENCODERS = ("vgg", "mobilenet")
 
@@ -88,6 +96,10 @@ class AdainSettings(ScoredSettings):
             raise ValueError("size and finish_size: expected multiples of 8")
         if self.zoom_low > self.zoom_high:
             raise ValueError(f"zoom_low: expected at most zoom_high, {self.zoom_high:g}, got {self.zoom_low:g}")
+
+    def ancestry(self) -> dict[str, Any]:
+        learnt = {"distilled_from": "VGG-19 to relu4_1"}
+        return learnt | ({"started_from": read_tensors(Path(self.start))[1]} if self.start else {})
 
     def lacking(self) -> dict[str, str]:
         return {"start": "the file that --widths start takes them from"} if self.widths == "start" and not self.start else {}
@@ -164,9 +176,13 @@ class AdainRecipe:
         if settings.wct_decoder:
             published = load_published_decoder(place.data / "weights" / WCT_DECODERS_FILE, stage=3)
             self.pair.decoder.load_state_dict(published.state_dict(), strict=False)
+        folders = place.data / "content-train", place.data / "style-train"
+        zoom = (settings.zoom_low, settings.zoom_high)
+        self.contents, self.styles = (
+            CropSource(each, settings.size, zoom, settings.seed + i, settings.held_out) for i, each in enumerate(folders)
+        )
         if settings.start:
-            for part in ("decoder",) if self.pair.encoder is self.vgg else ("encoder", "decoder"):
-                fill(getattr(self.pair, part), load_part(settings.start, part), settings.start)
+            self.begin(settings.start)
         channels_last(self.pair, world)
         small = self.pair.encoder is not self.vgg
         self.networks: nn.Module = self.pair if small else nn.ModuleDict({"decoder": self.pair.decoder})
@@ -175,13 +191,21 @@ class AdainRecipe:
             Phase("style", settings.style_steps, settings.batch, settings.size, falls=False),
             Phase("finish", settings.finish_steps, settings.finish_batch, settings.finish_size),
         ]
-        zoom = (settings.zoom_low, settings.zoom_high)
-        folders = place.data / "content-train", place.data / "style-train"
-        self.contents, self.styles = (
-            CropSource(each, settings.size, zoom, settings.seed + i, settings.held_out) for i, each in enumerate(folders)
-        )
         self.validation = Validation(self.vgg, self.contents.held_out, self.styles.held_out, world.device)
         self.pool: FeaturePool | None = None
+
+    def begin(self, path: str) -> None:
+        """Take over the weights of a file, widened where its encoder is narrower; ``ValueError`` if they do not fit."""
+        parts = ("decoder",) if self.pair.encoder is self.vgg else ("encoder", "decoder")
+        states = {part: load_part(path, part) for part in parts}
+        encoder, decoder = self.pair.encoder, self.pair.decoder
+        if "encoder" in states and isinstance(encoder, Encoder) and encoder_widths(states["encoder"]) != encoder.widths:
+            images = [to_float(self.contents.batch(range(WIDEN_CROPS)))]
+            given = {f"{part}.{name}": value for part, state in states.items() for name, value in state.items()}
+            widen(encoder, decoder, given, self.vgg, images, path)
+        else:
+            for part, state in states.items():
+                fill(getattr(self.pair, part), state, path)
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
         device, settings = self.world.device, self.settings

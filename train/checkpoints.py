@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from fastnst.images import atomic_output, remove_stale_partials
 from fastnst.networks.weights import opened
+from fastnst.system.atomic import atomic_output, remove_stale_partials
 
 
 class CheckpointError(ValueError):

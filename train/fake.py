@@ -25,8 +25,8 @@ from fastnst.convert.arithmetic import (
 )
 from fastnst.convert.quantisation import prove_safe
 from fastnst.convert.winograd import limits, outputs_of, squeezed, windows_of
-from fastnst.modelfile import Layer, Model
-from fastnst.winograd import KERNEL, UNIT, centre, halves
+from fastnst.format.modelfile import Layer, Model
+from fastnst.format.winograd import KERNEL, UNIT, centre, halves
 
 STRETCH = 0.05
 """What makes one learning rate do for multipliers, whose logarithm is of the order of 1, and for weights, which go to 127."""
@@ -43,7 +43,7 @@ def straight(real: Tensor, exact: Tensor) -> Tensor:
 
 
 def nearest(numerator: Tensor, denominator: Tensor) -> Tensor:
-    """Quotients of whole numbers rounded as :func:`fastnst.winograd.nearest` rounds them."""
+    """Quotients of whole numbers rounded as :func:`fastnst.format.winograd.nearest` rounds them."""
     size, half = numerator.detach().long().abs(), denominator.detach().long()
     return numerator.detach().sign().long() * torch.div(2 * size + half, 2 * half, rounding_mode="floor")
 
@@ -110,7 +110,7 @@ class Squeeze(torch.autograd.Function):
 
 
 class FakeWinograd(nn.Module):
-    """One layer of Winograd's form (:mod:`fastnst.winograd`); the scales of its positions are trained as well."""
+    """One layer of Winograd's form (:mod:`fastnst.format.winograd`); the scales of its positions are trained as well."""
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()

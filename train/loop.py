@@ -87,10 +87,11 @@ class Run:
         self.average = {name: p.detach().clone() for name, p in trained}
         self.steps = sum(phase.steps for phase in recipe.phases)
         self.step, self.seconds = 0, 0.0
+        self.ancestry = settings.ancestry()
 
     def facts(self) -> dict[str, Any]:
         """What a checkpoint says of itself."""
-        return {
+        return self.ancestry | {
             "recipe": self.recipe.name,
             "training_data": self.place.described,
             "step": self.step,

@@ -25,8 +25,8 @@ from fastnst.convert.forms import choices
 from fastnst.convert.pair import Pair, load_pair
 from fastnst.convert.pictures import calibration_pairs
 from fastnst.convert.quantisation import quantise
-from fastnst.images import atomic_output
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
+from fastnst.system.atomic import atomic_output
 
 from .command import start
 from .data import CropSource

@@ -74,6 +74,10 @@ class Settings:
         """
         check(self)
 
+    def ancestry(self) -> dict[str, Any]:
+        """Where the weights come from that training begins with: facts for whoever uses the result."""
+        return {}
+
     def lacking(self) -> dict[str, str]:
         """Settings that have to be given and are not, and what they are needed for."""
         return {}

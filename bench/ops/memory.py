@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable
 
 from fastnst import ops
-from fastnst.child import python_module
+from fastnst.system.child import python_module
 
 from ..interleave import ROOT
 from ..worker import peak_memory, reset_peak_memory

@@ -1,4 +1,4 @@
-// Canonical prefix codes of bytes, as fastnst/huffman.py writes them.
+// Canonical prefix codes of bytes, as fastnst/format/huffman.py writes them.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What an instruction-set path provides. Every path computes the same bytes: see the arithmetic in fastnst/modelfile.py.
+// What an instruction-set path provides. Every path computes the same bytes: see the arithmetic in fastnst/format/modelfile.py.
 #pragma once
 
 #include <cstddef>
@@ -72,7 +72,7 @@ struct DepthwiseRow {
   int64_t pixels, channels;  // channels: a multiple of 16
 };
 
-// Windows, side by side, into positions of Winograd's form; see fastnst/winograd.py.
+// Windows, side by side, into positions of Winograd's form; see fastnst/format/winograd.py.
 struct WindowRow {
   bool upsample;
   const uint8_t* rows[4];  // the first window's pixels, three rows with upsample
@@ -112,7 +112,7 @@ struct PictureRow {
 
 constexpr bool picture_channels(int64_t channels) { return channels == 16 || channels == 32 || channels % 64 == 0; }
 
-// What an affine node does to one row; see fastnst/graphfile.py. With t = source * slope + offset, two float32 operations, and
+// What an affine node does to one row; see fastnst/format/graphfile.py. With t = source * slope + offset, two float32 operations, and
 // t = max(t, t * negative), a third one:
 struct AffineRow {
   const int16_t* source;     // [pixels][channels]

@@ -1,4 +1,4 @@
-// The content of a .fnst file, read and proved safe to run. The format is described in fastnst/modelfile.py.
+// The content of a .fnst file, read and proved safe to run. The format is described in fastnst/format/modelfile.py.
 #pragma once
 
 #include <cstdint>

@@ -5,22 +5,34 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import fastnst
 from fastnst.cli.errors import DONE, FAILED, INTERRUPTED, USAGE, fail, missing
-from fastnst.progress import Progress
+from fastnst.cli.progress import Progress
 
 if TYPE_CHECKING:
     from fastnst.convert.forms import LayerReport
 
-RECIPES = ("decoder", "collab", "ablation", "adain", "prune", "qat", "crd", "crd-tables")
+RECIPES = {
+    "decoder": "fastnst.train.decoder",
+    "collab": "fastnst.train.collab",
+    "ablation": "fastnst.train.ablation",
+    "adain": "fastnst.train.adain",
+    "prune": "fastnst.train.prune",
+    "qat": "fastnst.train.qat",
+    "crd": "fastnst.train.crd",
+    "crd-tables": "fastnst.train.crd.tables",
+}
+"""The modules of the recipes, by the names that ``fastnst train`` has for them."""
 DEFAULT_EVALUATION_SIZE = 512
 
 
 def run_models(arguments: argparse.Namespace) -> int:
+    if arguments.models:
+        return _show_models(arguments.models, arguments.json)
     models = fastnst.models()
     if arguments.json:
         for model in models:
@@ -40,6 +52,31 @@ def run_models(arguments: argparse.Namespace) -> int:
     ]
     _print_table([header, *rows])
     return DONE
+
+
+def _show_models(names: Sequence[str], as_json: bool) -> int:
+    from fastnst.info import described
+
+    for number, model in enumerate(map(described, names)):
+        if as_json:
+            print(json.dumps(model))
+            continue
+        print("\n" if number else "", end="")
+        _print_table([("path", model["path"]), ("bytes", f"{model['bytes']:,}"), *_flat(model["card"])])
+        print()
+        titles = list(model["layers"][0])
+        rows = ([f"{each:,}" if isinstance(each, int) else each for each in layer.values()] for layer in model["layers"])
+        _print_table([titles, *rows])
+    return DONE
+
+
+def _flat(card: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values of a card, those of a part of it with its name before theirs."""
+    for name, value in card.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{of}{name}.")
+        else:
+            yield f"{of}{name}", value if isinstance(value, str) else json.dumps(value)
 
 
 def run_info(_: argparse.Namespace) -> int:
@@ -72,7 +109,7 @@ def _print_table(rows: Iterable[Sequence[str]]) -> None:
 def run_convert(arguments: argparse.Namespace) -> int:
     if arguments.output.suffix != ".fnst":
         return fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
-    from fastnst.threads import sleep_while_waiting
+    from fastnst.system.threads import sleep_while_waiting
 
     sleep_while_waiting()
     try:
@@ -105,7 +142,7 @@ def _print_layers(reports: Sequence[LayerReport]) -> None:
 
 def run_train(arguments: argparse.Namespace) -> int:
     try:
-        recipe = import_module(f"fastnst.train.{arguments.recipe.replace('-', '_')}")
+        recipe = import_module(RECIPES[arguments.recipe])
     except ModuleNotFoundError as error:
         return missing("train", "train", error)
     recipe.main(arguments.arguments)
@@ -113,13 +150,13 @@ def run_train(arguments: argparse.Namespace) -> int:
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
-    from fastnst.plans import UsageError
+    from fastnst.system.errors import UsageError
 
     if (arguments.testset is None) == (arguments.content is None and arguments.style is None):
         return fail("give either --testset, or --content and --style", USAGE)
     if (arguments.content is None) != (arguments.style is None):
         return fail("--content and --style go together", USAGE)
-    from fastnst.threads import sleep_while_waiting
+    from fastnst.system.threads import sleep_while_waiting
 
     sleep_while_waiting()
     try:

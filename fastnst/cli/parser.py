@@ -61,7 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_stylize_arguments(command("stylize", run_stylize, "stylize a picture, a video or a folder of them"))
 
-    models = command("models", run_models, "list the models inside the package")
+    models = command("models", run_models, "list the models inside the package, or the card and layers of any")
+    models.add_argument("models", nargs="*", metavar="MODEL", help="a name from the list or a .fnst file")
     models.add_argument("--json", action="store_true", help="one JSON line per model")
 
     command("info", run_info, "print what this machine offers")

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastnst.cli.errors import DONE, FAILED, USAGE, fail, quiet_libraries, warn
-from fastnst.progress import Progress
+from fastnst.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from fastnst.jobs import Settings
-    from fastnst.plans import Failure, Plan
-    from fastnst.reports import Report, VideoReport
+    from fastnst.jobs.plans import Failure, Plan
+    from fastnst.jobs.reports import Report, VideoReport
+    from fastnst.jobs.run import Settings
     from fastnst.stylize import Stylizer
 
 
@@ -27,8 +27,9 @@ def run_stylize(arguments: argparse.Namespace) -> int:
 
 
 def _stylize_all(arguments: argparse.Namespace) -> int:
-    from fastnst import jobs, plans
+    from fastnst.jobs import plans, run
     from fastnst.stylize import Stylizer
+    from fastnst.system.errors import UsageError
 
     if arguments.camera is not None:
         return _camera(arguments)
@@ -42,8 +43,8 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
         start = time.perf_counter()
         stylizer = Stylizer(arguments.model, arguments.threads, arguments.max_memory)
         settings = _settings(arguments, arguments.style)
-        jobs.check(stylizer, settings)
-    except plans.UsageError as error:
+        run.check(stylizer, settings)
+    except UsageError as error:
         return fail(str(error), USAGE)
     reports: list[Report | VideoReport] = []
     failures: list[Failure] = []
@@ -65,7 +66,7 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
 
 
 def _settings(arguments: argparse.Namespace, styles: Sequence[Path]) -> Settings:
-    from fastnst.jobs import Settings
+    from fastnst.jobs.run import Settings
 
     return Settings(
         styles=styles,
@@ -85,8 +86,8 @@ def _results(
     plan: Plan, stylizer: Stylizer, settings: Settings, arguments: argparse.Namespace
 ) -> Iterator[Report | VideoReport | Failure]:
     """Do all, and print each result as it comes; failures are for the end, but for their lines of JSON."""
-    from fastnst import jobs
-    from fastnst.plans import Failure
+    from fastnst.jobs import run
+    from fastnst.jobs.plans import Failure
     from fastnst.video import PIPE, is_video
 
     folder = arguments.content.is_dir()
@@ -96,7 +97,7 @@ def _results(
         len(plan.failures) + len(plan.tasks), shown=not arguments.quiet and sys.stderr.isatty(), at_once=moving
     ) as progress:
         on_frame = progress.within if folder else progress.reach
-        for result in chain(plan.failures, jobs.run(plan.tasks, stylizer, settings, on_frame, progress.part)):
+        for result in chain(plan.failures, run.run(plan.tasks, stylizer, settings, on_frame, progress.part)):
             if arguments.json:
                 print(json.dumps(result.as_json()), file=out, flush=True)
             elif not (arguments.quiet or isinstance(result, Failure)):
@@ -124,7 +125,7 @@ def _summary(plan: Plan, reports: list[Report | VideoReport], failures: list[Fai
 
 
 def _camera(arguments: argparse.Namespace) -> int:
-    from fastnst import jobs
+    from fastnst.jobs import run
     from fastnst.stylize import Stylizer
     from fastnst.video.camera import show
 
@@ -134,5 +135,5 @@ def _camera(arguments: argparse.Namespace) -> int:
     if stylizer.engine.translates:
         return fail("--camera needs a model that takes a style", USAGE)
     settings = _settings(arguments, [arguments.content, *arguments.style])
-    show(arguments.camera, stylizer, jobs.video_recipe(jobs.read_styles(stylizer, settings), settings), arguments.size)
+    show(arguments.camera, stylizer, run.video_recipe(run.read_styles(stylizer, settings), settings), arguments.size)
     return DONE

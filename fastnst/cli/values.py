@@ -56,7 +56,7 @@ def level_list(text: str) -> list[int]:
 
 
 def byte_count(text: str) -> int:
-    from fastnst.memory import parse_bytes
+    from fastnst.system.memory import parse_bytes
 
     try:
         return parse_bytes(text)

@@ -4,9 +4,9 @@ What is read is an AdaIN pair, stages of WCT (:mod:`~fastnst.convert.cascade`), 
 (:mod:`~fastnst.convert.generator`), whose graph is rewritten as :mod:`~fastnst.convert.graph` says. For the others:
 
 The float network is first rewritten without changing what it computes: ``conv0`` is folded into ``conv1_1``, each convolution
-that follows an upsampling becomes the four phase convolutions of :mod:`fastnst.modelfile`, and channels are rescaled so that no
-channel wastes the range of its map (:mod:`~fastnst.convert.equalisation`; Nagel et al., ICCV 2019; the balance of Xiao et al.,
-ICML 2023).
+that follows an upsampling becomes the four phase convolutions of :mod:`fastnst.format.modelfile`, and channels are rescaled
+so that no channel wastes the range of its map (:mod:`~fastnst.convert.equalisation`; Nagel et al., ICCV 2019; the balance of
+Xiao et al., ICML 2023).
 
 Then every layer is quantised front to back, on the maps that the quantised layers before it really produce: the range of its
 output with the least squared error, and weights and bias that bring its sums closest to the float network's
@@ -30,9 +30,9 @@ from fastnst.convert.pictures import calibration_pairs
 from fastnst.convert.quantisation import Ranges, quantise
 from fastnst.convert.stages import Stages, is_stages, load_stages
 from fastnst.convert.trained_generator import TrainedGenerator, is_generator, load_generator, psnr, source_pictures
-from fastnst.graphfile import GeneratorModel
-from fastnst.images import atomic_output
-from fastnst.modelfile import Model, WctModel, to_bytes
+from fastnst.format.graphfile import GeneratorModel
+from fastnst.format.modelfile import Model, WctModel, to_bytes
+from fastnst.system.atomic import atomic_output
 
 UNKNOWN = "unknown"
 

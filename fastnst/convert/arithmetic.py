@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastnst.convert.pair import Conv
 from fastnst.convert.winograd import winograd_sums
-from fastnst.modelfile import Layer, Model, Stage, WctModel
+from fastnst.format.modelfile import Layer, Model, Stage, WctModel
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from fastnst.convert.maps import Maps
 from fastnst.convert.pair import Conv
 from fastnst.convert.quantisation import PIXEL, Ranges, quantise_chain
 from fastnst.convert.stages import Stages
-from fastnst.modelfile import Layer, Stage, WctModel
+from fastnst.format.modelfile import Layer, Stage, WctModel
 
 TAIL = 1e-4
 """Share of a channel's values, at either end, that its range at the decoder's input leaves out. What is clipped is lost, and

@@ -16,7 +16,7 @@ from fastnst.convert.maps import Maps
 from fastnst.convert.pair import Conv, kernel_of
 from fastnst.convert.quantisation import Fit, prove_safe
 from fastnst.convert.winograd import choose_scales, winograd_sums
-from fastnst.modelfile import Layer
+from fastnst.format.modelfile import Layer
 
 NEARLY_DEAD = 2
 """Steps beyond which a channel is alive."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnst.convert.pair import Conv, Pair
 from fastnst.engine import Engine
-from fastnst.modelfile import Layer, Model, to_bytes
+from fastnst.format.modelfile import Layer, Model, to_bytes
 
 SIDE = 512
 """Pixels to the side of the picture that layers are timed for."""

@@ -29,7 +29,7 @@ from fastnst.convert.graph import (
 from fastnst.convert.graph_arithmetic import bound_of, simulate_node
 from fastnst.convert.grids import Grids, behind, choose_grids, sampled
 from fastnst.convert.quantisation import Moments, Ranges, quantise_weights, refit
-from fastnst.graphfile import Affine, Convolution, Node, Paint
+from fastnst.format.graphfile import Affine, Convolution, Node, Paint
 
 PEAK = 12000.0
 """What the largest sum of a channel over the calibration becomes in 16 bits: others may be 2.7 times as large."""
@@ -123,7 +123,7 @@ class Quantiser:
         """The taps, rows and columns of the kernel, that each phase of the output meets."""
         if node.form != "transposed":
             return [(slice(None), slice(None))]
-        each = (slice(1, None, 2), slice(0, None, 2))  # see `fastnst.graphfile`: k + parity is odd
+        each = (slice(1, None, 2), slice(0, None, 2))  # see `fastnst.format.graphfile`: k + parity is odd
         return [(rows, columns) for rows in each for columns in each]
 
     def _gather(self, node: FloatConv, inputs: Grids, sums: Sequence[Tensor], outside: int) -> list[Moments]:

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastnst.graphfile import STEP
+from fastnst.format.graphfile import STEP
 from fastnst.networks.gan import Generator, Residual, ResnetGenerator, Separable
 
 EPSILON = 1e-5

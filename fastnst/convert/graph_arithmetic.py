@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fastnst.convert.graph import FloatAffine, FloatConv, bordered, convolve
-from fastnst.graphfile import Affine, Convolution, Paint
+from fastnst.format.graphfile import Affine, Convolution, Paint
 
 
 def weights_of(node: Convolution) -> Tensor:

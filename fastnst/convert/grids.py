@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from fastnst.convert.quantisation import Ranges
-from fastnst.graphfile import STEP
+from fastnst.format.graphfile import STEP
 
 SAMPLES = 2048
 """Positions per picture from which ranges are chosen."""

@@ -23,8 +23,8 @@ from fastnst.convert.arithmetic import (
 from fastnst.convert.equalisation import equalise, float_adain, paired
 from fastnst.convert.maps import Maps
 from fastnst.convert.pair import Conv, Pair
-from fastnst.modelfile import Layer, Model
-from fastnst.winograd import positions_of
+from fastnst.format.modelfile import Layer, Model
+from fastnst.format.winograd import positions_of
 
 Ranges = Literal["mse", "percentile"]
 PIXEL = float(np.float32(1 / 255))

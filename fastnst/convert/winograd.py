@@ -1,4 +1,4 @@
-"""Winograd's form in PyTorch, bit for bit as :mod:`fastnst.winograd` says, and its scales chosen on calibration pictures."""
+"""Winograd layers in PyTorch, bit for bit as :mod:`fastnst.format.winograd` says; their scales chosen on pictures."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fastnst.modelfile import Layer
-from fastnst.winograd import UNIT, centre, positions_of
+from fastnst.format.modelfile import Layer
+from fastnst.format.winograd import UNIT, centre, positions_of
 
 SAMPLES = 400
 """Values per picture, channel and position from which scales are chosen."""

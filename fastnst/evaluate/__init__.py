@@ -21,7 +21,7 @@ from fastnst.metrics.pictures import psnr
 from fastnst.networks.vgg import Encoder
 from fastnst.networks.vgg_files import load_normalised_vgg19
 from fastnst.palette import Palette, colors_of
-from fastnst.plans import UsageError
+from fastnst.system.errors import UsageError
 
 from . import sheet
 from .loading import load_model, named

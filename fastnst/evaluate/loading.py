@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fastnst.filekinds import described, require_weights
+from fastnst.format.kinds import described, require_weights
 from fastnst.networks.files import read_networks
 from fastnst.networks.vgg import Encoder
-from fastnst.plans import UsageError
 from fastnst.stylize import models
+from fastnst.system.errors import UsageError
 
 from .models import EngineModel, Model
 from .networks import FloatModel

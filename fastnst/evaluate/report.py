@@ -11,8 +11,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from fastnst.images import atomic_output
 from fastnst.info import facts
+from fastnst.system.atomic import atomic_output
 
 from . import Evaluation, ModelResult
 from .models import SIDE

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from fastnst.filekinds import described, is_pytorch, is_safetensors, require_weights
+from fastnst.format.kinds import described, is_pytorch, is_safetensors, require_weights
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fastnst.pictures import pam
-from fastnst.pictures.atomic import atomic_output
 from fastnst.pictures.picture import ImageError, Picture
+from fastnst.system.atomic import atomic_output
 
 
 @dataclass(frozen=True)

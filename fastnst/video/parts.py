@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fastnst.images import atomic_output, remove_stale_partials
+from fastnst.system.atomic import atomic_output, remove_stale_partials
 from fastnst.video.frames import VideoError
 
 try:

@@ -13,7 +13,7 @@ from PIL import Image
 from fastnst.engine import AnyLook, Look, default_threads
 from fastnst.palette import Colors, Palette, colors_of
 from fastnst.stylize import Pixels, Stylizer, keep_color, palette_step
-from fastnst.threads import awaited, room_for_threads
+from fastnst.system.threads import awaited, room_for_threads
 from fastnst.video.color import Coding, Plane
 from fastnst.video.frames import Frame, Source
 from fastnst.video.stability import Average, follow, follow_colors, steady_look

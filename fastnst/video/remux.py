@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastnst.images import atomic_output
+from fastnst.system.atomic import atomic_output
 from fastnst.video.container import ContainerSource, is_cover, named_errors, open_container, pyav
 from fastnst.video.encoder import CONTAINERS, SEGMENT, Codec, Segment
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame

@@ -15,7 +15,7 @@ from pathlib import Path
 from PIL import Image
 
 from fastnst import cli
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
 from fastnst.verify import picture
 from torture import corpora
 from torture.crashes import hidden, video, workplace

@@ -15,8 +15,8 @@ import numpy as np
 from numpy_engine import Lcg, Shape, model_of, stage_of
 from numpy_generator import Builder, skipped_lanes_cleared
 
-from fastnst.graphfile import Affine, Convolution, GeneratorModel, Paint
-from fastnst.modelfile import Layer, Model, WctModel, to_bytes
+from fastnst.format.graphfile import Affine, Convolution, GeneratorModel, Paint
+from fastnst.format.modelfile import Layer, Model, WctModel, to_bytes
 
 DIGEST, HEADER = 32, 48
 EXTREMES = sorted(

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from fastnst import cli
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
 from fastnst.verify import picture
 from torture import corpora
 from torture.forks import ended, forked, killed_after

@@ -25,7 +25,8 @@ def _require_pictures() -> None:
 
 def _in_a_process(count: int, threads: Sequence[int], **environment: str) -> dict[str, list[str]]:
     command = [sys.executable, "-m", "torture.goldens", str(count), ",".join(map(str, threads))]
-    folders = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    tests = Path(__file__).parents[1]
+    folders = os.pathsep.join([str(tests), str(tests / "support"), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": folders, **environment}, capture_output=True, text=True, check=False
     )

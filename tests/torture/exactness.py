@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
 from fastnst.stylize import Stylizer
 from fastnst.verify import picture
 from torture import networks
@@ -45,7 +45,8 @@ class Runner:
 @contextmanager
 def runner(path: str, folder: Path) -> Iterator[Runner]:
     """One for ``networks`` in a folder; that it ran another path than it was told is an error."""
-    folders = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+    tests = Path(__file__).parents[1]
+    folders = os.pathsep.join([str(tests), str(tests / "support"), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": folders, "FASTNST_ISA": path, "OPENBLAS_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "torture.networks", str(folder)]
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:

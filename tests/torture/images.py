@@ -15,8 +15,8 @@ import numpy as np
 from PIL import Image
 
 from fastnst import Stylizer, images
-from fastnst.jobs import peak_memory
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
+from fastnst.system.memory import peak_memory
 from fastnst.verify import picture
 from torture import corpora
 from torture.forks import ended, forked, resident_memory

@@ -12,8 +12,8 @@ from tempfile import TemporaryDirectory
 import numpy_engine as reference
 
 from fastnst.engine import Engine, ModelError
-from fastnst.jobs import peak_memory
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
+from fastnst.system.memory import peak_memory
 from torture import corpora, native
 from torture.framework import Outcome, check
 

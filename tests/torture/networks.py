@@ -21,8 +21,8 @@ from numpy_engine import Lcg, Map, random_cascade, random_model, random_picture
 
 from fastnst import _engine
 from fastnst.engine import AnyLook, Engine, Look
-from fastnst.graphfile import Convolution, GeneratorModel, Node
-from fastnst.modelfile import Model, WctModel
+from fastnst.format.graphfile import Convolution, GeneratorModel, Node
+from fastnst.format.modelfile import Model, WctModel
 
 AnyModel: TypeAlias = Model | WctModel | GeneratorModel
 KINDS = ("adain", "winograd", "wct", "generator")

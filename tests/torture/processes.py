@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from fastnst.engine import Engine
-from fastnst.modelfile import to_bytes
+from fastnst.format.modelfile import to_bytes
 from fastnst.verify import picture
 from torture import corpora
 from torture.crashes import stylize, workplace

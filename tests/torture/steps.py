@@ -19,7 +19,7 @@ from typing import Any
 
 from PIL import Image
 
-from fastnst.pictures import atomic
+from fastnst.system import atomic
 from fastnst.verify import picture
 from torture.crashes import digests, hidden, stylize, video, workplace
 from torture.forks import ended, file_operations, forked, killed_before

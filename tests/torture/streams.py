@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from fastnst.images import ImageError
-from fastnst.streams import open_rows, open_writer
+from fastnst.pictures.streams import open_rows, open_writer
 from fastnst.verify import picture
 from torture import corpora
 from torture.forks import resident_memory

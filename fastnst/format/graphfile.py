@@ -1,0 +1,153 @@
+"""A generator's part of a ``.fnst`` file: the nodes of its graph, and exactly what they compute.
+
+A generator translates pictures without a style. Its nodes read and write numbered maps, of bytes (``q``, unsigned) or of 16
+bits (``r``, signed). Map 0 is the picture, bytes of 3 channels; every other one is numbered in the order in which it is first
+written, and all have as many channels as the node that writes them gives. Nodes run in the order of the file, each reads what
+is complete, and every map is read by some node. The last node paints the picture that comes out. A node begins with its type
+as a u32:
+
+**1, convolution**, of a map of bytes to a new one of 16 bits: ten u32 -- source, target, inputs, outputs, kernel, stride, form,
+border, outside, coded -- then weights, s8, as in :mod:`fastnst.format.modelfile`, bias, s32 [outputs] or for form 2
+[4][outputs], and multiplier, f32 [outputs]::
+
+    acc = bias + sum(weight * q)                             32-bit integers; cannot overflow, or the file is refused
+    r = clamp(round(float32(acc) * multiplier), -32768, 32767)
+
+======  ==========  =====================================================  =====================================
+form                weights                                                kernel and stride
+======  ==========  =====================================================  =====================================
+0       full        ``[outputs][kernel][kernel][inputs]``                  1, 3 or 7 with 1; 3 or 4 with 2
+1       depthwise   ``[outputs][kernel][kernel]``, outputs = inputs        3 with 1
+2       transposed  ``[outputs][kernel][kernel][inputs]``                  3 or 4 with 2
+======  ==========  =====================================================  =====================================
+
+Windows reach (kernel - 1) // 2 pixels beyond the edges, where the map is reflected if ``border`` is 1, and otherwise, always so
+with form 2, holds ``outside`` in all channels (the byte that stands for 0). All nodes that reach beyond the edges of a map
+agree on this. Stride 2 halves the sides. Form 2 doubles them: tap k of the kernel adds what row i of the source holds to row
+2 i - 1 + k of the target, columns likewise (PyTorch's transposed convolution with padding 1, for kernel 3 output padding 1).
+The bias is that of the target's phase, 2 x row parity + column parity: phases meet different taps, and so different sums of
+what stands for 0.
+
+**2, affine**, of a map of 16 bits: seven u32 -- source, target, addend, channels, normalises, wide, zero -- then negative, an
+f32 in 0..1, slope and offset, f32 [channels], and if ``normalises`` is 1, epsilon, f32 [channels]. With a = slope, b = offset::
+
+    t = r * a + b                                            float32, product and sum each rounded
+    t = max(t, t * negative)                                 ReLU: negative = 0; nothing: 1; otherwise leaky
+    q = clamp(round(t) + zero, 0, 255)                       wide = 0
+    r = clamp(round(clamp(t, -65536, 65536)) + addend, -32768, 32767)          wide = 1, zero = 0
+
+``addend`` is a map of 16 bits, 0 for none. To write a map of bytes that there is already, but that none has read, is to add
+channels to it: they begin at the next multiple of 16, and the channels skipped mean nothing (weights that read them must be 0).
+If it normalises, the source is a convolution's, and with S1 and S2 the exact sums of a channel's numbers and of their squares
+over the n positions of the map, in float64 and in this order::
+
+    gain = slope / sqrt((n * S2 - S1^2) / (n * n) + epsilon)
+    a, b = float32(gain), float32(offset - (S1 / n) * gain)
+
+This is instance normalisation (Ulyanov et al., 2016). A convolution's scale and bias cancel in it.
+
+**3, paint**, only at the end: a u32, the source, 16 bits of 3 channels that the node before it has written, as large as the
+picture, and that no other reads; then 255 thresholds, s16, none below the one before it, padded. A number becomes the count of
+thresholds that it reaches. So tanh, like any other rising function, is the same on every machine.
+
+Sides that are not a multiple of what the graph halves them by, or too short to be reflected, are extended to the right and
+below by reflection (of period 2 (side - 1)) before, and cut off at the end.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnst.format.fields import array_field, weights_field
+
+CONVOLUTION, AFFINE, PAINT = 1, 2, 3
+FORMS = ("full", "depthwise", "transposed")
+STEP = 16
+"""Where a further writer's channels may begin in a map of bytes."""
+
+_CONVOLUTION = struct.Struct("<11I")
+_AFFINE = struct.Struct("<8If")
+_PAINT = struct.Struct("<2I")
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Node 1; the arrays are shaped as the module's text says."""
+
+    source: int
+    target: int
+    weights: NDArray[np.int8]
+    bias: NDArray[np.int32]
+    multiplier: NDArray[np.float32]
+    stride: int = 1
+    form: str = "full"
+    reflects: bool = False
+    outside: int = 0
+
+    @property
+    def kernel(self) -> int:
+        return int(self.weights.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        return int(self.weights.shape[0])
+
+    @property
+    def inputs(self) -> int:
+        return self.outputs if self.form == "depthwise" else int(self.weights.shape[3])
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Node 2; arrays are [channels]."""
+
+    source: int
+    target: int
+    slope: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    epsilon: NDArray[np.float32] | None = None
+    """Given if it normalises."""
+    negative: float = 1.0
+    zero: int = 0
+    wide: bool = False
+    addend: int = 0
+
+
+@dataclass(frozen=True)
+class Paint:
+    """Node 3; thresholds [255]."""
+
+    source: int
+    thresholds: NDArray[np.int16]
+
+
+Node: TypeAlias = Convolution | Affine | Paint
+
+
+@dataclass(frozen=True)
+class GeneratorModel:
+    """A whole generator as the file holds it."""
+
+    card: dict[str, Any]
+    nodes: Sequence[Node]
+
+
+def node_bytes(node: Node) -> bytes:
+    """A node as the file holds it."""
+    if isinstance(node, Convolution):
+        coded, weights = weights_field(node.weights)
+        shape = (node.inputs, node.outputs, node.kernel, node.stride, FORMS.index(node.form))
+        head = _CONVOLUTION.pack(CONVOLUTION, node.source, node.target, *shape, node.reflects, node.outside, coded)
+        return head + weights + array_field(node.bias, "<i4") + array_field(node.multiplier, "<f4")
+    if isinstance(node, Affine):
+        kinds = (node.epsilon is not None, node.wide, node.zero, node.negative)
+        head = _AFFINE.pack(AFFINE, node.source, node.target, node.addend, len(node.slope), *kinds)
+        arrays = (node.slope, node.offset, *(() if node.epsilon is None else (node.epsilon,)))
+        return head + b"".join(array_field(array, "<f4") for array in arrays)
+    return _PAINT.pack(PAINT, node.source) + array_field(node.thresholds, "<i2")

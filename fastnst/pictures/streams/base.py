@@ -1,0 +1,241 @@
+"""What every reader and writer of rows has in common: from samples to sRGB, and from sRGB and transparency to samples."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fastnst.pictures.color import part_to_srgb, to_srgb
+from fastnst.pictures.hidden import CELL, Filling, Sums, cell_sums
+from fastnst.pictures.pam import MODES
+from fastnst.pictures.picture import ImageError, KindError, Picture
+from fastnst.pictures.samples import Part, PictureFile
+from fastnst.pictures.writing import save_picture
+
+Samples: TypeAlias = NDArray[np.uint8]
+
+CHUNK_BYTES = 1 << 20  # of samples that are converted at a time
+MAX_SIDE = 1 << 24  # of the engine
+
+
+class Rows(ABC):
+    """A picture that is read in rows.
+
+    Attributes:
+        path: where it comes from, for messages.
+        height, width: in pixels.
+        alpha: whether it has transparency.
+        memory: bytes that reading it takes, whatever is read.
+    """
+
+    def __init__(self, path: Path, height: int, width: int, alpha: bool, memory: int = CHUNK_BYTES) -> None:
+        if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
+            raise ImageError(f"{path}: {width} x {height} is not a size of pictures")
+        self.path, self.height, self.width, self.alpha, self.memory = path, height, width, alpha, memory
+
+    @abstractmethod
+    def pictures(self, first: int, count: int) -> Iterator[Picture]:
+        """Rows [first, first + count) as pictures of a few rows each. Rows are asked for in ascending order, or anew from 0.
+
+        Raises:
+            ImageError: the file is cut short or damaged.
+        """
+
+    def read(self, first: int, rgb: Samples) -> None:
+        """Fill ``rgb``, [n, W, 3], with the rows from ``first`` on."""
+        top = 0
+        for picture in self.pictures(first, len(rgb)):
+            rgb[top : top + picture.rgb.height] = np.asarray(picture.rgb)
+            top += picture.rgb.height
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file, if there is one."""
+
+
+class PictureRows(Rows):
+    """The rows of a picture that is in memory."""
+
+    def __init__(self, path: Path, picture: Picture) -> None:
+        width, height = picture.rgb.size
+        pixel = 4 if picture.alpha is None else 5  # Pillow's
+        super().__init__(path, height, width, picture.alpha is not None, pixel * height * width + 2 * CHUNK_BYTES)
+        self._picture = picture
+
+    def pictures(self, first: int, count: int) -> Iterator[Picture]:
+        step = max(1, CHUNK_BYTES // (4 * self.width))
+        for top in range(first, first + count, step):
+            box = (0, top, self.width, min(top + step, first + count))
+            alpha = self._picture.alpha
+            yield Picture(self._picture.rgb.crop(box), None if alpha is None else alpha.crop(box))
+
+    def close(self) -> None:
+        """There is no file."""
+
+
+class SampleRows(Rows):
+    """A file of samples of 8 bits, one to four for a pixel: grey or RGB, and transparency."""
+
+    def __init__(self, path: Path, height: int, width: int, channels: int, profile: bytes | None = None) -> None:
+        super().__init__(path, height, width, channels in (2, 4), CHUNK_BYTES * 4)
+        self.channels, self._profile = channels, profile
+
+    @abstractmethod
+    def samples(self, first: int, count: int) -> Samples:
+        """Rows [first, first + count) as [count, W, channels]; in the order of :meth:`Rows.pictures`."""
+
+    def _chunks(self, first: int, count: int) -> Iterator[Samples]:
+        step = max(1, CHUNK_BYTES // (self.channels * self.width))
+        for top in range(first, first + count, step):
+            yield self.samples(top, min(step, first + count - top))
+
+    def pictures(self, first: int, count: int) -> Iterator[Picture]:
+        for samples in self._chunks(first, count):
+            image = Image.frombuffer(MODES[self.channels], (self.width, len(samples)), samples)
+            if self._profile:
+                image.info["icc_profile"] = self._profile
+            yield to_srgb(image)
+
+    def read(self, first: int, rgb: Samples) -> None:
+        if self._profile:
+            super().read(first, rgb)
+            return
+        top = 0
+        for samples in self._chunks(first, len(rgb)):
+            rgb[top : top + len(samples)] = samples[..., :3] if self.channels > 2 else samples[..., :1]
+            top += len(samples)
+
+
+class FileRows(Rows):
+    """A file of a kind that has a reader of our own, upright."""
+
+    def __init__(self, path: Path, file: BinaryIO, picture: PictureFile) -> None:
+        super().__init__(path, picture.height, picture.width, picture.alpha, picture.memory + 4 * CHUNK_BYTES)
+        self._file, self._picture = file, picture
+        self._profile: bytes | None = picture.info.get("icc_profile")
+
+    def _parts(self, first: int, count: int) -> Iterator[Part]:
+        step = max(1, CHUNK_BYTES // (4 * self.width))
+        for top in range(first, first + count, step):
+            try:
+                yield self._picture.rows(top, min(step, first + count - top))
+            except KindError as error:
+                raise ImageError(f"{self.path}: {error}") from None
+            except ValueError as error:
+                raise ImageError(f"{self.path}: broken picture: {error}") from None
+
+    def pictures(self, first: int, count: int) -> Iterator[Picture]:
+        for part in self._parts(first, count):
+            yield part_to_srgb(part, self._profile)
+
+    def read(self, first: int, rgb: Samples) -> None:
+        if self._profile:
+            super().read(first, rgb)
+            return
+        top = 0
+        for part in self._parts(first, len(rgb)):
+            rgb[top : top + len(part.color)] = part.rgb()
+            top += len(part.color)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class FilledRows(Rows):
+    """Rows of a picture with transparency whose hidden pixels are filled, see :mod:`fastnst.pictures.hidden`."""
+
+    def __init__(self, rows: Rows, filling: Filling) -> None:
+        bands = 2 * 3 * CELL * rows.width * 4  # as they are read, and side by side
+        super().__init__(rows.path, rows.height, rows.width, True, rows.memory + filling.memory + bands)
+        self._rows, self._filling = rows, filling
+        self._bands: dict[int, tuple[Samples, Samples]] = {}  # as they are read
+        self._last: tuple[int, Samples] | None = None  # filled
+
+    def pictures(self, first: int, count: int) -> Iterator[Picture]:
+        for index in range(first // CELL, -(-(first + count) // CELL)):
+            top = index * CELL
+            kept = slice(max(first - top, 0), first + count - top)
+            if self._last is None or self._last[0] != index:
+                self._last = index, self._filling.band(index, self._read)
+            _, alpha = self._read(top, min(top + CELL, self.height))
+            yield Picture(Image.fromarray(self._last[1][kept]), Image.fromarray(alpha[kept]))
+
+    def _read(self, first: int, last: int) -> tuple[Samples, Samples]:
+        """Colours and transparency of whole bands."""
+        wanted = range(first // CELL, -(-last // CELL))
+        if wanted[0] < min(self._bands, default=0):
+            self._bands.clear()
+        for index in wanted:
+            if index not in self._bands:
+                self._bands[index] = _band(self._rows, index)
+        for index in [index for index in self._bands if index < wanted[-1] - 2]:
+            del self._bands[index]
+        rgb, alpha = zip(*(self._bands[index] for index in wanted), strict=True)
+        return np.concatenate(rgb), np.concatenate(alpha)
+
+    def close(self) -> None:
+        self._rows.close()
+
+
+def filling_of(rows: Rows) -> Filling | None:
+    """How the hidden pixels of a picture are filled, for which it is read once; ``None`` if it has none."""
+    if not rows.alpha:
+        return None
+    cells: list[Sums] = []
+    hidden = False
+    for index in range(-(-rows.height // CELL)):
+        rgb, alpha = _band(rows, index)
+        hidden = hidden or not alpha.all()
+        cells.append(cell_sums(rgb, alpha))
+    return Filling(rows.height, rows.width, cells) if hidden else None
+
+
+def _band(rows: Rows, index: int) -> tuple[Samples, Samples]:
+    parts = list(rows.pictures(index * CELL, min(CELL, rows.height - index * CELL)))
+    return np.concatenate([np.asarray(part.rgb) for part in parts]), np.concatenate([np.asarray(part.alpha) for part in parts])
+
+
+class RowWriter(ABC):
+    """A picture file that is written in rows; :meth:`finish` completes it.
+
+    Attributes:
+        holds_alpha: whether rows have four channels, the last their transparency.
+        memory: bytes that writing takes.
+    """
+
+    memory = CHUNK_BYTES
+
+    def __init__(self, holds_alpha: bool) -> None:
+        self.holds_alpha = holds_alpha
+
+    @abstractmethod
+    def write(self, rows: Samples) -> None:
+        """The next rows, [n, W, 3 or 4]."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """All rows are written."""
+
+
+class WholeWriter(RowWriter):
+    """Keeps all rows and saves them at the end, for formats that Pillow encodes."""
+
+    def __init__(self, path: Path, height: int, width: int, alpha: bool) -> None:
+        super().__init__(alpha)
+        self.memory = (8 if alpha else 7) * height * width
+        self._path, self._done = path, 0
+        self._pixels = np.empty((height, width, 4 if alpha else 3), np.uint8)
+
+    def write(self, rows: Samples) -> None:
+        self._pixels[self._done : self._done + len(rows)] = rows
+        self._done += len(rows)
+
+    def finish(self) -> None:
+        image = Image.fromarray(self._pixels)
+        save_picture(Picture(image.convert("RGB"), image.getchannel("A") if self.holds_alpha else None), self._path)

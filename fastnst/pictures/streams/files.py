@@ -1,0 +1,60 @@
+"""Which file is read and written in rows, and by whom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import BinaryIO
+
+from fastnst.pictures.picture import ImageError, KindError, require_file
+from fastnst.pictures.reading import open_file
+from fastnst.pictures.streams.base import FileRows, Rows, RowWriter
+from fastnst.pictures.streams.png import PngWriter
+from fastnst.pictures.streams.pnm import PnmWriter, open_pnm
+from fastnst.pictures.streams.tiff import TiffWriter
+from fastnst.pictures.streams.vips import open_vips
+
+WRITE_SUFFIXES = (".ppm", ".pam", ".png", ".tif", ".tiff")
+_MOST_HELD = 256 << 20  # bytes that a reader of our own may hold: of strips side by side, or of what is interlaced
+
+
+def open_rows(path: Path) -> Rows | None:
+    """The picture in ``path`` to be read in rows; ``None`` if it has to be decoded whole.
+
+    Raises:
+        ImageError: no picture at all, or one of a kind that is read here and is broken.
+    """
+    require_file(path)
+    for opener in (open_pnm, _open_own):
+        file = path.open("rb")
+        try:
+            rows = opener(path, file)
+        except BaseException:
+            file.close()
+            raise
+        if rows is not None:
+            return rows
+        file.close()
+    return open_vips(path)
+
+
+def _open_own(path: Path, file: BinaryIO) -> FileRows | None:
+    """A PNG or TIFF that is upright, and whose rows do not have to be held all at once."""
+    try:
+        found = open_file(file)
+    except KindError as error:
+        raise ImageError(f"{path}: {error}") from None
+    except ValueError as error:
+        raise ImageError(f"{path}: broken picture: {error}") from None
+    if found is None or found.memory > _MOST_HELD or found.orientation != 1:
+        return None
+    return FileRows(path, file, found)
+
+
+def open_writer(path: Path, file: BinaryIO, size: tuple[int, int], alpha: bool, threads: int) -> RowWriter:
+    """What writes a picture of ``size`` (height, width) to ``file`` in the format of ``path``, one of ``WRITE_SUFFIXES``."""
+    suffix = path.suffix.lower()
+    if suffix == ".png":
+        return PngWriter(file, *size, alpha, threads)
+    if suffix in (".tif", ".tiff"):
+        return TiffWriter(file, *size, alpha)
+    return PnmWriter(file, *size, alpha, is_pam=suffix == ".pam")

@@ -1,0 +1,1 @@
+"""What the operating system is asked for: memory, threads, processes, and files that are complete or absent."""

@@ -1,0 +1,139 @@
+"""Generators in the engine against the NumPy reference, byte for byte, on every path that this machine can run.
+
+``FASTNST_CASES=5000 pytest tests/engine/test_engine_generator.py`` runs the full number of random models.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import numpy_generator as reference
+import pytest
+from numpy_engine import Lcg, random_picture
+from numpy_generator import Builder, resnet_like, unet_like
+
+from fastnst import _engine
+from fastnst.engine import Engine, instruction_set, instruction_sets
+from fastnst.format.graphfile import GeneratorModel
+from fastnst.format.modelfile import to_bytes
+
+CASES = int(os.environ.get("FASTNST_CASES", "300")) // 25
+RUNNABLE = [name for name, runs in instruction_sets() if runs]
+SIDES = (1, 2, 3, 5, 8, 9, 15, 17, 31, 40, 53)
+
+
+def random_generator(lcg: Lcg, kind: int) -> GeneratorModel:
+    if kind == 0:
+        return resnet_like(lcg, 1 + lcg.below(12), blocks=1 + lcg.below(2))
+    if kind == 1:
+        return resnet_like(lcg, 1 + lcg.below(6), blocks=1, separable=False)
+    return unet_like(lcg, 1 + lcg.below(20), levels=2 + lcg.below(2))
+
+
+def check_case(seed: int) -> None:
+    """One random generator makes of a random picture what the reference makes of it."""
+    lcg = Lcg(seed)
+    model = random_generator(lcg, seed % 3)
+    picture = random_picture(lcg, SIDES[lcg.below(len(SIDES))], SIDES[lcg.below(len(SIDES))])
+    out = Engine(to_bytes(model)).translate(picture, 1 + seed % 3)
+    np.testing.assert_array_equal(out, reference.translate(model, picture), f"seed {seed}, {picture.shape}")
+
+
+@pytest.mark.parametrize("path", RUNNABLE)
+def test_random_generators_equal_the_reference(path: str) -> None:
+    # In a process of its own: the instruction set is chosen once per process.
+    done = subprocess.run(
+        [sys.executable, __file__, str(CASES)],
+        env=os.environ | {"FASTNST_ISA": path, "OPENBLAS_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == path
+
+
+def check_small(graph: Builder, sums: int, *, seed: int = 5) -> None:
+    """A graph that ends with ``sums`` of some width, brought to three channels by a 1x1 convolution, equals the reference."""
+    model = graph.paint(graph.convolution(graph.affine(sums), 3, 1))
+    picture = random_picture(Lcg(seed), 37, 44)
+    np.testing.assert_array_equal(Engine(to_bytes(model)).translate(picture, 2), reference.translate(model, picture))
+
+
+@pytest.mark.parametrize("reflects", [False, True])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (7, 1), (3, 2), (4, 2)])
+@pytest.mark.parametrize("channels", [3, 16, 33, 64])
+def test_every_full_convolution(kernel: int, stride: int, channels: int, reflects: bool) -> None:
+    graph = Builder(Lcg(kernel + 10 * channels))
+    x = graph.convolution(0, channels, kernel, stride=stride, reflects=reflects)
+    if stride == 2:
+        x = graph.convolution(graph.affine(x), 5, 4, stride=2, form="transposed")
+    check_small(graph, x)
+
+
+@pytest.mark.parametrize("channels", [1, 16, 20, 64, 100, 128])
+def test_depthwise_convolutions_of_every_width(channels: int) -> None:
+    graph = Builder(Lcg(channels))
+    x = graph.affine(graph.convolution(0, channels, 1))
+    check_small(graph, graph.convolution(x, channels, 3, form="depthwise", reflects=channels % 3 == 0))
+
+
+@pytest.mark.parametrize("kernel", [3, 4])
+@pytest.mark.parametrize("channels", [3, 16, 40])
+def test_transposed_convolutions(kernel: int, channels: int) -> None:
+    graph = Builder(Lcg(channels))
+    x = graph.affine(graph.convolution(0, 20, 3, stride=2))
+    check_small(graph, graph.convolution(x, channels, kernel, stride=2, form="transposed"))
+
+
+def test_normalisation_of_extreme_numbers_is_exact() -> None:
+    """Sums of squares beyond 2^53: a hundred thousand numbers of 16 bits, all at the ends of their range."""
+    graph = Builder(Lcg(7))
+    raw = graph.convolution(0, 17, 1)
+    node = graph.nodes[-1]
+    node.multiplier[:] = 2.0**30 / (255 * 127 * 3 + 2**24)
+    graph.maps[raw] = reference.run_convolution(graph.maps[0], node)
+    model = graph.paint(graph.convolution(graph.affine(raw, normalises=True), 3, 1))
+    picture = (random_picture(Lcg(3), 300, 340) > 127).astype(np.uint8) * 255
+    np.testing.assert_array_equal(Engine(to_bytes(model)).translate(picture, 3), reference.translate(model, picture))
+
+
+def test_any_number_of_threads_gives_the_same_bytes() -> None:
+    lcg = Lcg(11)
+    engine, picture = Engine(to_bytes(resnet_like(lcg, 5))), random_picture(lcg, 83, 131)
+    assert len({engine.translate(picture, threads).tobytes() for threads in (1, 2, 3, 8, 64)}) == 1
+
+
+def test_one_engine_serves_pictures_of_any_size_in_turn() -> None:
+    """Memory is reused: nothing of a larger picture may shine through in a smaller one."""
+    lcg = Lcg(12)
+    model = unet_like(lcg, 7)
+    engine = Engine(to_bytes(model))
+    for side in (70, 9, 33, 64, 1):
+        picture = random_picture(lcg, side, side + 3)
+        np.testing.assert_array_equal(engine.translate(picture), reference.translate(model, picture))
+
+
+def test_memory_is_planned_and_grows_with_the_picture() -> None:
+    engine = Engine(to_bytes(resnet_like(Lcg(2), 8, blocks=2)))
+    small, large = engine.working_bytes(64, 64), engine.working_bytes(256, 256)
+    # Far fewer maps at once than the graph has: the stem's alone are 256 x 256 x 16 x (1 + 2) bytes.
+    assert 4 * small < large < 3 * 256 * 256 * 16 * 3
+
+
+def test_sides_that_are_none() -> None:
+    engine = Engine(to_bytes(resnet_like(Lcg(2), 1, blocks=1)))
+    with pytest.raises(ValueError, match="sides must be"):
+        engine.translate(np.zeros((0, 4, 3), np.uint8))
+
+
+if __name__ == "__main__":
+    for seed in range(int(sys.argv[1])):
+        check_case(seed)
+    assert _engine.kernel_calls()[instruction_set()] > 0 or int(sys.argv[1]) == 0
+    sys.stdout.write(json.dumps(instruction_set()))

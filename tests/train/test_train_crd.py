@@ -1,0 +1,414 @@
+"""Recipe crd from end to end: tiny generators, a few crops, extractor and perceptual networks of random weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import inception_file
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from PIL import Image
+from random_vgg import as_file, random_vgg19
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fastnst.networks.perceptual import VGG16_LAYERS, PerceptualNetwork
+from fastnst.train.checkpoints import save_checkpoint
+from fastnst.train.crd import training as crd
+from fastnst.train.crd import weights as crd_weights
+from fastnst.train.crd.gan_losses import deceives, passes
+from fastnst.train.crd.image_pool import ImagePool
+from fastnst.train.crd.settings import CrdSettings
+from fastnst.train.loop import Run
+from fastnst.train.settings import Phase, Place
+from fastnst.train.world import World
+
+SIZE = 32
+TINY = {"teacher_width": 3, "student_width": 2, "judge_width": 3, "size": SIZE, "patch": 16, "perceptual_levels": 2, "pool": 3,
+        "epochs": 2, "decay_epochs": 1, "interval": 2, "ratio": 1, "epoch_steps": 2, "held_out": 2, "dimension": 64,
+        "batch": 2}  # fmt: skip
+
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the recipe expects one."""
+    folder = tmp_path_factory.mktemp("data")
+    photographs = {"A": skimage.data.astronaut(), "B": skimage.data.coffee()}
+    for letter, pixels in photographs.items():
+        for split, count in (("train", 5), ("test", 3)):
+            (folder / "unpaired" / (split + letter)).mkdir(parents=True)
+            for i in range(count):
+                part = pixels[40 * i : 40 * i + 80, 40 * i : 40 * i + 90]
+                Image.fromarray(part).save(folder / "unpaired" / (split + letter) / f"{i}.png")
+    for split in ("train", "test"):
+        (folder / "paired" / split).mkdir(parents=True)
+        for i in range(4):
+            parts = [pixels[40 * i : 40 * i + 40, :40] for pixels in photographs.values()]
+            Image.fromarray(np.concatenate(parts, 1)).save(folder / "paired" / split / f"{i}.png")
+    (folder / "weights").mkdir()
+    inception_file.write(folder / "weights" / crd_weights.INCEPTION_FILE)
+    torch.manual_seed(0)
+    vgg16 = {f"{name}.weight": torch.randn(b, a, 3, 3) / (3 * a**0.5) for name, (a, b) in VGG16_LAYERS.items()}
+    vgg16 |= {f"{name}.bias": torch.zeros(b) for name, (_, b) in VGG16_LAYERS.items()}
+    save_file(vgg16, folder / "weights" / crd_weights.VGG16_FILE)
+    return folder
+
+
+def given(task: str, **others: object) -> CrdSettings:
+    return CrdSettings(**{**TINY, "task": task, "pictures": task, **others}).completed()  # type: ignore[arg-type]
+
+
+def started(data: Path, out: Path, task: str, **others: object) -> Run:
+    settings, place = given(task, **others), Place(data, out, threads=1)
+    return Run(crd.CrdRecipe(settings, place, World()), settings, place, World())
+
+
+def recipe_of(run: Run) -> crd.CrdRecipe:
+    assert isinstance(run.recipe, crd.CrdRecipe)
+    return run.recipe
+
+
+def weights(run: Run, part: str) -> dict[str, Tensor]:
+    state = run.recipe.networks.state_dict()
+    return {name: value.clone() for name, value in state.items() if name.startswith(part)}
+
+
+def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> bool:
+    return any(not torch.equal(value, after[name]) for name, value in before.items())
+
+
+def until(run: Run, name: str) -> None:
+    """Go on to the first step of the phase ``name``."""
+    first = sum(p.steps for p in run.recipe.phases[: [p.name for p in run.recipe.phases].index(name)])
+    while run.step < first:
+        run.advance()
+
+
+def test_the_student_takes_its_turn_after_some_epochs(data: Path, tmp_path: Path) -> None:
+    phases = started(data, tmp_path, "unpaired", ratio=4).recipe.phases
+    assert [(p.name, p.steps) for p in phases] == [
+        ("teacher-1", 2), ("teacher-2", 2), ("student-2", 16), ("teacher-3", 2), ("student-3", 8)
+    ]  # fmt: skip
+    assert [p.rate for p in phases] == [1, 1, 1, 0.5, 0.5]
+    later = started(data, tmp_path, "unpaired", discriminator="pretrained-frozen").recipe.phases
+    assert [p.name for p in later] == ["teacher-1", "teacher-2", "teacher-3", "student-2", "student-3"]
+    assert {p.trains for p in started(data, tmp_path, "paired").recipe.phases} == {("teacher", "discriminator", "student")}
+    alone = started(data, tmp_path, "unpaired", distil=False, ratio=4)
+    assert [p.steps for p in alone.recipe.phases] == [8, 8, 8]
+    assert recipe_of(alone).result.stem.out_channels == TINY["student_width"]  # type: ignore[union-attr]
+
+
+def test_a_students_step_moves_the_student_alone(data: Path, tmp_path: Path) -> None:
+    run = started(data, tmp_path, "unpaired")
+    until(run, "student-2")
+    parts = ("teacher", "discriminator", "pools", "student")
+    before = {part: weights(run, part) for part in parts}
+    terms = run.advance()
+    assert [part for part in parts if moved(before[part], weights(run, part))] == ["student"]
+    assert terms["student_adversarial"] > 0
+    copied = {f"teacher.AtoB.{name}": value for name, value in recipe_of(run).best.generator.state_dict().items()}
+    assert not moved(copied, before["teacher"])
+    state = weights(run, "best.")
+    run.advance()
+    assert not moved(state, weights(run, "best."))
+
+
+@pytest.mark.parametrize("task", ["unpaired", "paired"])
+def test_a_student_learns_from_the_teacher_of_an_earlier_run(task: str, data: Path, tmp_path: Path) -> None:
+    first = started(data, tmp_path / "first", task, epochs=1, decay_epochs=0, epoch_steps=1, interval=1)
+    while first.step < first.steps:
+        first.advance()
+    file = tmp_path / "last.safetensors"
+    first.save(file)
+    run = started(data, tmp_path / "second", task, teacher=str(file), seed=5)
+    wanted = recipe_of(first).teachers["AtoB"] if task == "paired" else recipe_of(first).best.generator
+    assert [phase.name for phase in run.recipe.phases] == ["student-1", "student-2", "student-3"]
+    before = {part: weights(run, part) for part in ("teacher", "discriminator", "student")}
+    run.advance()
+    assert [part for part in before if moved(before[part], weights(run, part))] == ["student"]
+    best = recipe_of(run).best.generator.state_dict()
+    assert all(torch.equal(value, best[name]) for name, value in wanted.state_dict().items())
+    with pytest.raises(ValueError, match="is of another kind or width"):
+        started(data, tmp_path, task, teacher=str(file), teacher_width=TINY["teacher_width"] + 4)
+    save_checkpoint(file, {"model.student.generator.weight": torch.zeros(1)}, {})
+    with pytest.raises(ValueError, match="no teacher in it"):
+        started(data, tmp_path, task, teacher=str(file))
+
+
+def test_a_teachers_step_moves_teacher_and_discriminator(data: Path, tmp_path: Path) -> None:
+    run = started(data, tmp_path, "unpaired")
+    parts = ("teacher.AtoB", "teacher.BtoA", "discriminator.A", "discriminator.B", "pools.A", "student", "best")
+    before = {part: weights(run, part) for part in parts}
+    run.advance()
+    assert [part for part in parts if moved(before[part], weights(run, part))] == list(parts[:5])
+
+
+@pytest.mark.parametrize("task", ["unpaired", "paired"])
+def test_generators_and_discriminators_do_not_move_each_other(task: str, data: Path, tmp_path: Path) -> None:
+    """Each loss reaches its own networks alone, although one runs through the other."""
+    run = started(data, tmp_path, task)
+    recipe, phase = recipe_of(run), run.recipe.phases[0]
+    losses = recipe.losses(phase, 0)
+    for part in phase.trains:
+        losses[part].backward(inputs=run.goes_down(phase)[part])  # type: ignore[no-untyped-call]
+    both = {name: p.grad.clone() for name, p in recipe.networks.named_parameters() if p.grad is not None}
+    fresh = started(data, tmp_path, task)
+    fresh_recipe = recipe_of(fresh)
+    fresh_recipe.losses(phase, 0)["teacher"].backward(inputs=fresh.goes_down(phase)["teacher"])  # type: ignore[no-untyped-call]
+    alone = {name: p.grad for name, p in fresh_recipe.networks.named_parameters() if p.grad is not None}
+    assert {name.split(".")[0] for name in alone} == {"teacher"}
+    assert all(torch.equal(value, both[name]) for name, value in alone.items())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("how", "updated", "adversarial"),
+    [("online", False, True), ("always", True, True), ("pretrained-frozen", False, True), ("pretrained-updated", True, True),
+     ("none", False, False)],
+)  # fmt: skip
+def test_discriminator_of_the_student(how: str, updated: bool, adversarial: bool, data: Path, tmp_path: Path) -> None:
+    run = started(data, tmp_path, "unpaired", discriminator=how)
+    until(run, "student-2")
+    before = {part: weights(run, part) for part in ("discriminator.B", "discriminator.A", "teacher")}
+    terms = run.advance()
+    assert moved(before["discriminator.B"], weights(run, "discriminator.B")) is updated
+    assert not moved(before["discriminator.A"], weights(run, "discriminator.A"))
+    assert not moved(before["teacher"], weights(run, "teacher"))
+    assert ("student_adversarial" in terms) is adversarial
+
+
+def test_a_frozen_discriminator_is_convinced_up_to_its_margin_only() -> None:
+    """It does not answer: an unbounded reward would be run after without end."""
+    logits = torch.tensor([0.0, 1.0, 8.0], requires_grad=True)
+    loss = passes("hinge", logits)
+    loss.backward()
+    assert loss.item() == pytest.approx(1 / 3)
+    assert logits.grad is not None and logits.grad.tolist() == pytest.approx([-1 / 3, 0, 0])
+    assert passes("lsgan", logits).item() == deceives("lsgan", logits).item()
+
+
+ALL = {"student_relation", "student_style", "student_feature", "student_adversarial"}
+
+
+@pytest.mark.parametrize("task", ["unpaired", "paired"])
+@pytest.mark.parametrize(
+    ("settings", "terms"),
+    [
+        ({}, ALL),
+        ({"relation": "none"}, ALL - {"student_relation"}),
+        ({"relation": "instance", "batch": 3}, ALL),
+        ({"perceptual_weight": 0.0}, ALL - {"student_style", "student_feature"}),
+        ({"style_weight": 0.0}, ALL - {"student_style"}),
+        ({"feature_weight": 0.0}, ALL - {"student_feature"}),
+        ({"adversarial_weight": 0.0}, ALL - {"student_adversarial"}),
+        ({"copy_weight": 10.0}, ALL | {"student_copy"}),
+        ({"discriminator": "none", "relation": "none", "ssim_weight": 10.0, "variation_weight": 1e-5, "channel_weight": 500.0},
+         {"student_ssim", "student_variation", "student_channel", "student_style", "student_feature"}),
+    ],
+    ids=["all", "no-relation", "instance", "no-perceptual", "no-style", "no-feature", "no-adversarial", "copy", "omgd"],
+)  # fmt: skip
+def test_ablations_leave_terms_out(task: str, settings: dict[str, object], terms: set[str], data: Path, tmp_path: Path) -> None:
+    run = started(data, tmp_path, task, **{"epochs": 1, "decay_epochs": 0, "epoch_steps": 1, **settings})
+    values: dict[str, float] = {}
+    while run.step < run.steps:
+        values = run.advance()
+    seen = {name for name in values if name.startswith("student_")}
+    assert seen == terms
+    assert values["student"] == pytest.approx(sum(values[name] for name in seen), rel=1e-4)
+
+
+def relation(data: Path, out: Path, **settings: object) -> float:
+    """The relation term of a student that never learnt, for settings of its loss alone."""
+    recipe = recipe_of(started(data, out, "unpaired", **settings))
+    real = recipe.pictures_of.batch(range(2), recipe.world.device)
+    torch.manual_seed(3)
+    for p in [*recipe.student.parameters(), *recipe.best.generator.parameters()]:
+        p.data = torch.randn(p.shape) * 0.3
+    return recipe.student_terms(real["A"], None)[0]["relation"].item()
+
+
+def test_granularities_add_up_and_patches_and_weights_matter(data: Path, tmp_path: Path) -> None:
+    whole = relation(data, tmp_path)
+    parts = {name: relation(data, tmp_path, granularities=name) for name in ("row", "column", "patch")}
+    assert sum(parts.values()) == pytest.approx(whole, rel=1e-4)
+    assert relation(data, tmp_path, granularities="row,column") == pytest.approx(parts["row"] + parts["column"], rel=1e-4)
+    assert relation(data, tmp_path, relation_weight=50.0) == pytest.approx(2 * whole, rel=1e-4)
+    distance, both = (relation(data, tmp_path, angle_weight=weight) for weight in (0.0, 1.0))
+    assert whole - both == pytest.approx(both - distance, rel=1e-3)
+    assert relation(data, tmp_path, granularities="patch", patch=8) != pytest.approx(parts["patch"], rel=1e-3)
+
+
+@pytest.mark.parametrize("task", ["unpaired", "paired"])
+def test_losses_fall(task: str, data: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 1, "decay_epochs": 0, "epoch_steps": 24, "learning_rate": 4e-3}
+    # After the teacher's training, for beside it the student's aim moves faster than a few steps can follow.
+    run = started(data, tmp_path, task, **settings, discriminator="pretrained-frozen")
+    values = [run.advance() for _ in range(run.steps)]
+    for name in ("cycle" if task == "unpaired" else "pixel", "student"):
+        curve = [each[name] for each in values if name in each]
+        assert sum(curve[-6:]) < 0.9 * sum(curve[:6])
+
+
+Whole = tuple[str, Path, dict[str, Tensor]]
+"""Of a run that was not stopped: the task, its folder, and all tensors that it left."""
+
+
+def trained(task: str, data: Path, out: Path) -> dict[str, Tensor]:
+    """All that the command leaves in its checkpoint and as its result."""
+    settings = [f"--{name.replace('_', '-')}={value}" for name, value in {**TINY, "task": task, "pictures": task}.items()]
+    crd.main(["--data", str(data), "--out", str(out), "--threads", "1", "--every", "2", *settings])
+    return load_file(out / "last.safetensors") | load_file(out / "final.safetensors")
+
+
+@pytest.fixture(scope="module", params=["unpaired", "paired"])
+def whole(request: pytest.FixtureRequest, data: Path, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    out = tmp_path_factory.mktemp("whole")
+    return request.param, out, trained(request.param, data, out)
+
+
+def test_a_run_leaves_its_result_and_what_it_is_worth(whole: Whole) -> None:
+    _, out, _ = whole
+    record = json.loads((out / "quality.json").read_text())
+    assert record["student"]["protocol"]["dimension"] == inception_file.CHANNELS[64]
+    assert record["student"]["parameters"] < record["teacher"]["parameters"]
+    assert record["student"]["macs"] < record["student"]["macs_as_published"]
+    assert record["steps"] == {"teacher": 6, "student": 6}
+    assert {name.split(".")[0] for name in load_file(out / "final.safetensors")} == {"generator"}
+
+
+@pytest.mark.parametrize("stop", [3, 5])
+def test_a_stopped_run_goes_on_with_the_same_bytes(
+    stop: int, whole: Whole, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that is trained, Adam's moments, image pools and best teacher; stopped in a teacher's and in a student's turn."""
+    task, _, wanted = whole
+    original = crd.CrdRecipe.losses
+
+    def stopping(self: crd.CrdRecipe, phase: Phase, batch_index: int) -> dict[str, Tensor]:
+        if batch_index == stop:
+            raise KeyboardInterrupt
+        return original(self, phase, batch_index)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(crd.CrdRecipe, "losses", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            trained(task, data, tmp_path)
+    found = trained(task, data, tmp_path)
+    assert found.keys() == wanted.keys()
+    assert all(torch.equal(value, found[key]) for key, value in wanted.items())
+
+
+def test_two_processes_hold_one_pool() -> None:
+    """What two processes hand to their discriminators is what one with both their batches would."""
+
+    class Part(World):
+        def gathered(self, _batch: Tensor) -> Tensor:
+            return everything
+
+    pools = [ImagePool(3, 4, World(), 1), *(ImagePool(3, 4, Part(rank, 2), 1) for rank in range(2))]
+    for counter in range(6):
+        everything = torch.rand(4, 3, 4, 4, generator=torch.Generator().manual_seed(counter))
+        one, *two = (pool(x, counter) for pool, x in zip(pools, [everything, *everything.chunk(2)], strict=True))
+        assert torch.equal(one, torch.cat(two))
+        assert counter == 0 or not torch.equal(one, everything)
+    assert all(torch.equal(pools[0].pictures, pool.pictures) for pool in pools)
+
+
+@pytest.mark.parametrize("as_published", [False, True])
+def test_choice_of_the_teacher(as_published: bool, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The best of the direction asked for; as published, the latest as soon as either direction got better."""
+    run = started(data, tmp_path, "unpaired", as_published=as_published)
+    recipe = recipe_of(run)
+    scores = iter([5.0, 5.0, 6.0, 4.0, 3.0, 9.0] if as_published else [5.0, 6.0, 3.0])
+
+    class Fixed:
+        def realism(self, _network: object) -> object:
+            return type("Score", (), {"fid": next(scores)})
+
+    monkeypatch.setattr(recipe, "jury", lambda *_: Fixed())
+    kept = []
+    for number in range(3):
+        torch.nn.init.constant_(recipe.teachers["AtoB"].head.bias, float(number))  # type: ignore[union-attr, arg-type]
+        recipe.choose()
+        kept.append(recipe.best.generator.head.bias[0].item())  # type: ignore[union-attr, index]
+    assert kept == ([0, 1, 2] if as_published else [0, 0, 2])
+    assert recipe.latest_judge is as_published
+
+
+def test_pairs_as_published(data: Path, tmp_path: Path) -> None:
+    """No adversarial term, twice the perceptual terms, and relations of colour planes in place of patches."""
+    terms = {}
+    for as_published in (False, True):
+        recipe = recipe_of(started(data, tmp_path, "paired", as_published=as_published))
+        torch.manual_seed(3)
+        for p in [*recipe.student.parameters(), *recipe.teachers["AtoB"].parameters()]:
+            p.data = torch.randn(p.shape) * 0.1
+        real = recipe.pictures_of.batch(range(2), recipe.world.device)
+        step = recipe.teacher_step(real, 0)
+        terms[as_published] = recipe.student_terms(real["A"], step)[0]
+    assert "adversarial" in terms[False]
+    assert "adversarial" not in terms[True]
+    for name in ("style", "feature"):
+        torch.testing.assert_close(terms[True][name], 2 * terms[False][name])
+    assert terms[True]["relation"].item() != pytest.approx(terms[False]["relation"].item(), rel=0.01)
+
+
+def test_directions_swap_the_domains(data: Path, tmp_path: Path) -> None:
+    for task in ("unpaired", "paired"):
+        there, back = (recipe_of(started(data, tmp_path, task, direction=d)).pictures_of for d in ("AtoB", "BtoA"))
+        assert torch.equal(there.whole("test")["A"], back.whole("test")["B"])
+        assert not torch.equal(there.whole("test")["A"], there.whole("test")["B"])
+        if task == "paired":
+            one, other = (each.batch(range(3), torch.device("cpu")) for each in (there, back))
+            assert torch.equal(one["A"], other["B"])
+
+
+def test_held_out_pictures_train_nothing(data: Path, tmp_path: Path) -> None:
+    pictures = recipe_of(started(data, tmp_path, "unpaired")).pictures_of
+    assert len(pictures.whole("held-out")["A"]) == 2
+    assert [len(each) for each in pictures.domains] == [3, 3]
+    assert [len(each) for each in recipe_of(started(data, tmp_path, "unpaired", select="last")).pictures_of.domains] == [5, 5]
+
+
+def test_deeper_levels_are_vgg19s(tmp_path: Path, data: Path) -> None:
+    save_file(as_file(random_vgg19(5), "caffe"), tmp_path / "vgg19.safetensors")
+    network = PerceptualNetwork(data / "weights" / crd_weights.VGG16_FILE, tmp_path / "vgg19.safetensors")
+    image = torch.rand(1, 3, 32, 32) * 2 - 1
+    levels = network(image)
+    assert [tuple(level.shape[1:]) for level in levels] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
+    assert network.deep is not None
+    again = network.deep.features((image + 1) / 2)[3]
+    deeper = torch.relu(levels[2])
+    for name in ("conv3_4", "conv4_1"):
+        conv = getattr(network.deep, name)
+        deeper = torch.relu(conv(torch.nn.functional.pad(deeper, (1, 1, 1, 1), mode="reflect")))
+        deeper = torch.nn.functional.max_pool2d(deeper, 2) if name == "conv3_4" else deeper
+    torch.testing.assert_close(deeper, again)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda _: given("pared"), "task: expected unpaired or paired, got 'pared'"),
+        (
+            lambda _: given("unpaired", granularities="row,diagonal"),
+            "granularities: expected some of row, column, patch, got diag",
+        ),
+        (lambda _: given("unpaired", granularities=""), "granularities: expected at least one"),
+        (lambda _: given("unpaired", perceptual_levels=3), "perceptual_levels: expected 2 or 4, got 3"),
+        (lambda _: given("unpaired", as_published=True, direction="BtoA"), "as_published: the published code keeps no teacher"),
+        (lambda _: given("paired", teacher="last.safetensors", distil=False), "teacher: it is that of a student"),
+        (lambda _: given("unpaired", interval=0), "interval: expected at least 1"),
+        (lambda data: started(data, data, "unpaired", held_out=4), "held_out: .* has too few pictures to set 4 aside"),
+        (lambda data: started(data, data, "unpaired", pictures=""), "--pictures is required: the folder in DATA"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(call: Callable[[Path], object], message: str, data: Path) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(data)

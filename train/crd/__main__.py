@@ -1,0 +1,5 @@
+"""``python -m fastnst.train.crd``, which ``torchrun`` starts."""
+
+from . import main
+
+main()

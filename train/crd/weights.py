@@ -1,0 +1,45 @@
+"""The networks of others that the recipe ``crd`` compares and judges pictures with, and whether their files are there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastnst.format.kinds import require_weights
+
+from ..scoring import VGG_FILE
+from .settings import CrdSettings
+
+VGG16_FILE = "vgg16_relu2_2_partial_f16.safetensors"
+INCEPTION_FILE = "inception2015_fid_to_mixed7a_f16.safetensors"
+CONTENTS = {
+    VGG16_FILE: "VGG-16 to relu2_2, named as in torchvision (features.0.weight ..), for the perceptual terms; "
+    "--perceptual-weight 0 does without",
+    VGG_FILE: "the normalised VGG-19 to relu5_1, for two more levels of them; --perceptual-levels 2 does without",
+    INCEPTION_FILE: "FID's Inception network to Mixed_6e, named as in torchvision, batch norm folded in, for FID and KID",
+}
+"""What each file holds, and what it is for."""
+EPILOG = "Files that are read from DATA/weights: " + "; ".join(f"{file}: {what}" for file, what in CONTENTS.items()) + "."
+
+
+def files_of(settings: CrdSettings) -> list[str]:
+    """Those that ``settings`` need."""
+    perceptual = settings.distil and settings.perceptual_weight and (settings.style_weight or settings.feature_weight)
+    shallow = [VGG16_FILE] if perceptual else []
+    return [*shallow, *([VGG_FILE] if perceptual and settings.perceptual_levels == 4 else []), INCEPTION_FILE]
+
+
+def require_files(settings: CrdSettings, folder: Path) -> None:
+    """Before hours are spent: whether all that is needed lies in ``folder``.
+
+    Raises:
+        FileNotFoundError: some are missing; one line that names them all and says what they are.
+        ValueError: one of them is no file of weights.
+    """
+    missing = []
+    for name in files_of(settings):
+        try:
+            require_weights(folder / name)
+        except FileNotFoundError:
+            missing.append(f"{name} ({CONTENTS[name]})")
+    if missing:
+        raise FileNotFoundError(f"{folder}: recipe crd needs {', '.join(missing)}")
