@@ -41,7 +41,8 @@ VARIANTS["amd64"] = VARIANTS["x86_64"]
 SMALL = ["-Os", "-ffunction-sections"]
 """For what is never hot: glue, readers of files, what hands rows on, and the baseline where every processor of ten years has a
 better variant."""
-COLD = {"adain", "codec", "fields", "graph", "memory", "model", "palette", "pnm", "spool", "tiles", "wct"}
+COLD = {"adain", "codec", "fields", "graph", "hidden", "memory", "model", "palette", "picture_spool", "pnm", "spool", "tiles",
+        "wct"}  # fmt: skip
 SHORT = ["-O2"]
 """For what calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster."""
 # Kernels: exceptions begin and end outside of them.
@@ -139,10 +140,10 @@ def ninja_file(build: Path, module: Path, executable: Path) -> str:
     engine = [compile_file(*each) for each in sources(machine)]
     ops = [compile_file(*each) for each in operations(machine)]
     bind = [compile_file(path.stem, path, [*python, *SMALL]) for path in sorted((ROOT / "csrc").glob("bind*.cpp"))]
-    main = compile_file("stylize_main", ROOT / "csrc" / "stylize_main.cpp", SMALL)
+    main = [compile_file(path.stem, path, SMALL) for path in sorted((ROOT / "csrc").glob("stylize_*.cpp"))]
     shared = shlex.join(["-shared", *dynamic, *link])
     lines.append(f"build {module}: link {' '.join([*bind, *engine, *ops])}\n  flags = {shared}")
-    lines.append(f"build {executable}: link {' '.join([main, *engine])}\n  flags = {shlex.join(link)}")
+    lines.append(f"build {executable}: link {' '.join([*main, *engine])}\n  flags = {shlex.join(link)}")
     return "\n".join(lines) + "\n"
 
 

@@ -12,6 +12,7 @@
 #include "base/png.h"
 #include "base/sha256.h"
 #include "base/yuv.h"
+#include "bind_hidden.h"
 #include "bind_ops.h"
 #include "bind_palette.h"
 #include "engine/adain.h"
@@ -377,6 +378,7 @@ PYBIND11_MODULE(_engine, module) {
   module.def("load", &load, py::arg("data"));
   bind_tiles(module);
   bind_png(module);
+  bind_hidden(module);
   bind_palette(module);
   bind_adain_engine(module);
   bind_wct_engine(module);

@@ -1,126 +1,40 @@
-// fastnst-stylize: the engine without Python. Pictures are PPM or PAM, from files or pipes.
+// fastnst-stylize: the engine without Python. Pictures are PPM, PGM or PAM, from files or pipes.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "base/hidden.h"
 #include "base/memory.h"
+#include "base/picture_spool.h"
 #include "base/pnm.h"
-#include "base/spool.h"
 #include "engine/adain.h"
 #include "engine/generator.h"
 #include "engine/palette.h"
 #include "engine/wct.h"
+#include "stylize_options.h"
 
 namespace {
 
 using namespace fastnst;
 
-constexpr const char* kUsage =
-    "usage: fastnst-stylize MODEL.fnst CONTENT [STYLE] -o OUT [--alpha A] [--palette P] [--levels L,L...]\n"
-    "                       [--threads N] [--max-memory BYTES] [--overwrite]\n"
-    "  CONTENT, STYLE and OUT are binary PPM or PAM pictures; - is standard input or output.\n"
-    "  A model that translates pictures by itself takes no STYLE, alpha, palette or levels.\n"
-    "  --palette: how far colours are moved to the style's, 0 = as the network makes them, 1 = all the way (default).\n"
-    "  --levels chooses among the levels of a WCT model, such as 5,4,3,2,1; without it all that it has.\n"
-    "  --max-memory, such as 512M or 2G: larger pictures are done in tiles, with the same pixels; default: 12 bytes for each\n"
-    "  pixel, at least 64M, at most a quarter of the machine's.\n";
-
 // Something that failed, and in which file.
 struct Failure {
   std::string text;
 };
-
-struct Usage {
-  std::string text;
-};
-
-struct Options {
-  std::string model, content, style, out;
-  double alpha = 1;
-  std::optional<double> palette;  // 1 where it is not given
-  std::vector<int> levels;        // none = all that the model has
-  int threads = int(std::max(1u, std::thread::hardware_concurrency()));
-  uint64_t max_memory = 0;  // 0 = see budget()
-  bool overwrite = false;
-};
-
-double parse_number(const std::string& flag, const std::string& text, double low, double high) {
-  char* end = nullptr;
-  const double value = std::strtod(text.c_str(), &end);
-  if (text.empty() || *end != 0 || !(value >= low && value <= high))
-    throw Usage{flag + " takes a number from " + std::to_string(int(low)) + " to " + std::to_string(int(high)) + ", not '" +
-                text + "'"};
-  return value;
-}
-
-std::vector<int> parse_levels(const std::string& flag, const std::string& text) {
-  std::vector<int> levels;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find(',', begin), text.size());
-    const double level = parse_number(flag, text.substr(begin, end - begin), 1, 5);
-    if (level != int(level)) throw Usage{flag + " takes whole numbers, not '" + text + "'"};
-    levels.push_back(int(level));
-    begin = end + 1;
-  }
-  return levels;
-}
-
-uint64_t bytes_of(const std::string& flag, const std::string& text) {
-  try {
-    return parse_bytes(text);
-  } catch (const std::invalid_argument& error) {
-    throw Usage{flag + ": " + error.what()};
-  }
-}
-
-Options parse(int count, char** arguments) {
-  Options options;
-  std::string* const places[] = {&options.model, &options.content, &options.style};
-  int placed = 0;
-  for (int i = 1; i < count; i++) {
-    const std::string argument = arguments[i];
-    const auto value = [&]() -> std::string {
-      if (i + 1 >= count) throw Usage{argument + " needs a value"};
-      return arguments[++i];
-    };
-    if (argument == "-o")
-      options.out = value();
-    else if (argument == "--alpha")
-      options.alpha = parse_number(argument, value(), 0, 1);
-    else if (argument == "--palette")
-      options.palette = parse_number(argument, value(), 0, 1);
-    else if (argument == "--levels")
-      options.levels = parse_levels(argument, value());
-    else if (argument == "--threads")
-      options.threads = int(parse_number(argument, value(), 1, 1024));
-    else if (argument == "--max-memory")
-      options.max_memory = bytes_of(argument, value());
-    else if (argument == "--overwrite")
-      options.overwrite = true;
-    else if (argument.size() > 1 && argument[0] == '-')
-      throw Usage{"unknown option " + argument};
-    else if (placed == 3)
-      throw Usage{"one argument too many: " + argument};
-    else
-      *places[placed++] = argument;
-  }
-  if (placed < 2 || options.out.empty()) throw Usage{"a model, a content, a style where it takes one, and -o OUT are needed"};
-  if (options.content == "-" && options.style == "-") throw Usage{"content and style cannot both be standard input"};
-  return options;
-}
 
 std::vector<uint8_t> read_file(const std::string& path) {
   std::FILE* file = std::fopen(path.c_str(), "rb");
@@ -129,14 +43,15 @@ std::vector<uint8_t> read_file(const std::string& path) {
   uint8_t chunk[1 << 16];
   for (size_t got; (got = std::fread(chunk, 1, sizeof chunk, file)) > 0;) data.insert(data.end(), chunk, chunk + got);
   const bool failed = std::ferror(file) != 0;
+  const int reason = errno;
   std::fclose(file);
-  if (failed) throw Failure{path + ": cannot be read"};
+  if (failed) throw Failure{path + ": " + std::strerror(reason)};
   return data;
 }
 
 std::string name_of(const std::string& path) { return path == "-" ? "standard input" : path; }
 
-// A picture file that is read in rows; a picture without transparency.
+// A picture file that is read in rows.
 class Input {
  public:
   explicit Input(const std::string& path) : path_(path), file_(path == "-" ? stdin : std::fopen(path.c_str(), "rb")) {
@@ -177,6 +92,14 @@ void interrupted(int) {
   _exit(130);
 }
 
+// In the format that the output's name ends in, or else in the content's; a PPM has no transparency.
+PictureSize in_format_of(const std::string& path, PictureSize size) {
+  std::string end = path.substr(path.size() - std::min<size_t>(path.size(), 4));
+  for (char& c : end) c = char(std::tolower(static_cast<unsigned char>(c)));
+  size.pam = end == ".pam" || (end != ".ppm" && (size.pam || size.alpha));
+  return size;
+}
+
 // A picture file that is written in rows next to the target and then renamed, so that the target is complete or absent.
 class Output {
  public:
@@ -191,7 +114,7 @@ class Output {
         fail();
       }
     }
-    writer_.emplace(file_, size);
+    writer_.emplace(file_, in_format_of(options.out, size));
   }
   ~Output() {
     if (partial.empty()) return;
@@ -254,32 +177,33 @@ std::string folder_of(const Options& options) {
   return slash == std::string::npos ? "." : options.out.substr(0, slash + 1);
 }
 
-// Bytes that are put aside beside the engine's: in memory if they are a small part of the budget.
-Spool aside(const Options& options, uint64_t bytes, uint64_t pixels) {
-  return Spool(bytes, bytes <= budget(options, pixels) / 8 ? "" : folder_of(options));
+// Where so many bytes beside the engine's are put aside: in memory, "", if they are a small part of the budget.
+std::string aside(const Options& options, uint64_t bytes, uint64_t pixels) {
+  return bytes <= budget(options, pixels) / 8 ? "" : folder_of(options);
+}
+
+// A picture read whole and put aside.
+std::unique_ptr<PictureSpool> spooled(const Options& options, Input& input) {
+  const uint64_t bytes = input.pixels() * (input.size().alpha ? 4 : 3);
+  return std::make_unique<PictureSpool>(input.size(), aside(options, bytes, input.pixels()),
+                                        [&](uint8_t* rgb, uint8_t* alpha) { input.read(1, rgb, alpha); });
 }
 
 // A style, which WCT reads once for every level.
 class Style {
  public:
-  Style(const Options& options)
-      : options_(options), input_(options.style), rows_(aside(options, 3 * input_.pixels(), input_.pixels())) {
-    const int64_t width = input_.size().width;
-    std::vector<uint8_t> row(3 * size_t(width)), alpha(row.size() / 3);
+  Style(const Options& options) : options_(options), input_(options.style), rows_(spooled(options, input_)) {
+    std::vector<uint8_t> row(3 * size_t(input_.size().width));
     for (int64_t y = 0; y < input_.size().height; y++) {
-      input_.read(1, row.data(), alpha.data());
-      sums_.add(row.data(), width, 1);
-      rows_.write(uint64_t(y * width * 3), row.data(), row.size());
+      rows_->read(y, 1, row.data());
+      sums_.add(row.data(), input_.size().width, 1);
     }
   }
 
   Passage passage() const {
-    const int64_t row = input_.size().width * 3;
     return {input_.size().height,
             input_.size().width,
-            [this, row](int64_t first, int64_t count, uint8_t* rows) {
-              rows_.read(uint64_t(first * row), rows, uint64_t(count * row));
-            },
+            [this](int64_t first, int64_t count, uint8_t* rows) { rows_->read(first, count, rows); },
             [](const uint8_t*, int64_t) {},
             [](double) {},
             options_.threads};
@@ -290,7 +214,7 @@ class Style {
  private:
   const Options& options_;
   Input input_;
-  Spool rows_;
+  std::unique_ptr<PictureSpool> rows_;
   ColorSums sums_;
 };
 
@@ -304,6 +228,7 @@ void run_generator(const Model& model, const Options& options) {
     throw Failure{options.content + ": a generator cannot be run in tiles, and this picture takes more memory"};
   std::vector<uint8_t> source(content.pixels() * 3), target(source.size()), alpha(has_alpha ? content.pixels() : 0);
   content.read(height, source.data(), alpha.data());
+  if (has_alpha) fill_hidden(source.data(), alpha.data(), height, width);
   engine.translate(source.data(), height, width, target.data(), options.threads);
   Output out(options, content.size());
   out.write(height, target.data(), alpha.data());
@@ -316,8 +241,7 @@ void with_palette(const Options& options, const Passage& content, const Colors& 
   const double strength = options.alpha * options.palette.value_or(1);
   if (strength == 0) return work(content);
   const uint64_t pixels = uint64_t(content.height) * uint64_t(content.width);
-  const bool in_memory = 3 * pixels <= budget(options, pixels) / 8;
-  Recoloring recoloring(content, style, strength, in_memory ? "" : folder_of(options));
+  Recoloring recoloring(content, style, strength, aside(options, 3 * pixels, pixels));
   work(recoloring.before());
   recoloring.finish();
 }
@@ -328,18 +252,18 @@ void run_content(const Options& options, Work&& work) {
   Input content(options.content);
   const auto [height, width, has_alpha, pam] = content.size();
   Output out(options, content.size());
-  Spool alpha = aside(options, has_alpha ? content.pixels() : 0, content.pixels());
+  const auto kept = has_alpha ? spooled(options, content) : nullptr;  // for filling takes a second pass
   std::vector<uint8_t> line(has_alpha ? size_t(width) : 0);
   int64_t written = 0;
-  const auto read = [&, width = width](int64_t first, int64_t count, uint8_t* rows) {
-    for (int64_t y = 0; y < count; y++) {
-      content.read(1, rows + y * width * 3, line.data());
-      if (!line.empty()) alpha.write(uint64_t((first + y) * width), line.data(), line.size());
-    }
+  const auto read = [&](int64_t first, int64_t count, uint8_t* rows) {
+    if (kept)
+      kept->read(first, count, rows);
+    else
+      content.read(count, rows, nullptr);
   };
   const auto write = [&, width = width](const uint8_t* rows, int64_t count) {
     for (int64_t y = 0; y < count; y++) {
-      if (!line.empty()) alpha.read(uint64_t((written + y) * width), line.data(), line.size());
+      if (kept) kept->read_alpha(written + y, 1, line.data());
       out.write(1, rows + y * width * 3, line.data());
     }
     written += count;
@@ -404,7 +328,7 @@ int main(int count, char** arguments) {
       std::fputs(kUsage, stdout);
       return 0;
     }
-    stylize(parse(count, arguments));
+    stylize(parse_options(count, arguments));
     return 0;
   } catch (const Usage& usage) {
     std::fprintf(stderr, "fastnst-stylize: %s\n%s", usage.text.c_str(), kUsage);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace fastnst {
 namespace {
@@ -50,6 +51,14 @@ std::string line(std::FILE* file) {
   return text;
 }
 
+// The first word of a line of a P7 header, and the rest without the white space around it.
+std::pair<std::string, std::string> two_words(const std::string& text) {
+  constexpr const char* kWhite = " \t";
+  const size_t first = std::min(text.find_first_of(kWhite), text.size());
+  const size_t second = std::min(text.find_first_not_of(kWhite, first), text.size());
+  return {text.substr(0, first), text.substr(second, text.find_last_not_of(kWhite) + 1 - second)};
+}
+
 struct Header {
   int64_t width = 0, height = 0, depth = 0, maximum = 0;
 };
@@ -58,8 +67,7 @@ Header read_pam_header(std::FILE* file) {
   Header header;
   for (std::string text = line(file); text != "ENDHDR"; text = line(file)) {
     if (text.empty() || text[0] == '#') continue;
-    const size_t space = text.find(' ');
-    const std::string key = text.substr(0, space), value = space == std::string::npos ? "" : text.substr(space + 1);
+    const auto [key, value] = two_words(text);
     if (key == "WIDTH") header.width = number(value);
     if (key == "HEIGHT") header.height = number(value);
     if (key == "DEPTH") header.depth = number(value);
@@ -70,15 +78,20 @@ Header read_pam_header(std::FILE* file) {
 
 Header read_header(std::FILE* file, bool& pam) {
   char magic[3] = {};
-  if (std::fread(magic, 1, 3, file) != 3) fail("empty, or too short for a picture");
+  if (std::fread(magic, 1, 3, file) != 3) fail(std::ferror(file) ? std::strerror(errno) : "empty, or too short for a picture");
   pam = std::memcmp(magic, "P7\n", 3) == 0;
   if (pam) return read_pam_header(file);
-  if (std::memcmp(magic, "P6", 2) != 0 || !is_space(magic[2])) fail("neither a binary PPM (P6) nor a PAM (P7) picture");
+  const bool grey = magic[1] == '5';
+  if (magic[0] != 'P' || !(grey || magic[1] == '6') || !is_space(magic[2]))
+    fail("neither a binary PPM or PGM (P6, P5) nor a PAM (P7) picture");
   Header header;
   header.width = number(word(file)), header.height = number(word(file)), header.maximum = number(word(file));
-  header.depth = 3;
+  header.depth = grey ? 1 : 3;
   return header;
 }
+
+// A sample as seen on white paper: the mean of both, each as much as it is seen, rounded; as Pillow's Image.composite.
+uint8_t on_white(uint8_t sample, uint8_t opacity) { return uint8_t((sample * opacity + 255 * (255 - opacity) + 127) / 255); }
 
 }  // namespace
 
@@ -105,9 +118,9 @@ void PnmReader::read(int64_t rows, uint8_t* rgb, uint8_t* alpha) {
 }
 
 PnmWriter::PnmWriter(std::FILE* file, const PictureSize& size)
-    : file_(file), size_(size), row_(size_t(size.alpha ? size.width * 4 : 0)) {
+    : file_(file), size_(size), row_(size_t(size.width * (size.alpha && size.pam ? 4 : 3))) {
   const long long width = size.width, height = size.height;
-  if (size.pam || size.alpha)
+  if (size.pam)
     std::fprintf(file, "P7\nWIDTH %lld\nHEIGHT %lld\nDEPTH %d\nMAXVAL 255\nTUPLTYPE %s\nENDHDR\n", width, height,
                  size.alpha ? 4 : 3, size.alpha ? "RGB_ALPHA" : "RGB");
   else
@@ -117,12 +130,13 @@ PnmWriter::PnmWriter(std::FILE* file, const PictureSize& size)
 void PnmWriter::write(int64_t rows, const uint8_t* rgb, const uint8_t* alpha) {
   const size_t width = size_t(size_.width);
   for (int64_t y = 0; y < rows; y++, rgb += width * 3) {
+    uint8_t* to = row_.data();
     for (size_t x = 0; size_.alpha && x < width; x++) {
-      std::copy_n(rgb + x * 3, 3, &row_[x * 4]);
-      row_[x * 4 + 3] = *alpha++;
+      const uint8_t opacity = *alpha++;
+      for (size_t c = 0; c < 3; c++) *to++ = size_.pam ? rgb[x * 3 + c] : on_white(rgb[x * 3 + c], opacity);
+      if (size_.pam) *to++ = opacity;
     }
-    const size_t bytes = size_.alpha ? row_.size() : width * 3;
-    if (std::fwrite(size_.alpha ? row_.data() : rgb, 1, bytes, file_) != bytes)
+    if (std::fwrite(size_.alpha ? row_.data() : rgb, 1, row_.size(), file_) != row_.size())
       fail(std::string("cannot write: ") + std::strerror(errno));
   }
 }

@@ -1,4 +1,4 @@
-// 8-bit PPM (P6) and PAM (P7) pictures from and to streams.
+// 8-bit PPM (P6), PGM (P5) and PAM (P7) pictures from and to streams.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,11 @@ class PictureError : public std::runtime_error {
 struct PictureSize {
   int64_t height = 0, width = 0;
   bool alpha = false;
-  bool pam = false;  // which of the two formats it is in
+  bool pam = false;  // or else PPM or PGM
 };
 
-// Reads one picture row by row: P6, or P7 with depth 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); maximum value 255.
+// Reads one picture row by row: P6, P5, or P7 with depth 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGB, alpha); maximum value
+// 255.
 class PnmReader {
  public:
   // Reads the header. Throws PictureError.
@@ -36,7 +37,7 @@ class PnmReader {
   std::vector<uint8_t> row_;
 };
 
-// Writes P6, or P7 where the picture has alpha or is to be a PAM.
+// Writes P7, or P6, where a picture with alpha is as seen on white paper.
 class PnmWriter {
  public:
   PnmWriter(std::FILE* file, const PictureSize& size);

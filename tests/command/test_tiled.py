@@ -42,7 +42,6 @@ def work(tmp_path: Path, model_path: Path, wct_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("fastnst.pictures.streams.base.CHUNK_BYTES", 1 << 15)
     monkeypatch.setattr("fastnst.pictures.streams.png.CHUNK_BYTES", 1 << 15)
     monkeypatch.setattr("fastnst.pictures.png.CHUNK_BYTES", 1 << 15)
-    monkeypatch.setattr("fastnst.pictures.hidden._COLUMNS", 64)
     monkeypatch.setattr("fastnst.pictures.streams.base.RowWriter.memory", 1 << 15)
     monkeypatch.setattr("fastnst.pictures.streams.png.PngWriter.memory", 1 << 17)
     monkeypatch.setattr("fastnst.jobs.tiled._BLEND_BYTES", 1 << 17)

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.data import astronaut, coffee
 
+from fastnst import cli
 from fastnst.engine import Engine
 from fastnst.stylize import Stylizer
 
@@ -89,7 +90,7 @@ def test_levels_of_wct(executable: str, wct_path: Path, model_path: Path, tmp_pa
         assert done.stdout == expected_levels(wct_path, *pictures, levels)
     for model, text, code, words in (
         (wct_path, "5", 1, "no level 5"),
-        (wct_path, "4,4", 1, "twice"),
+        (wct_path, "4,4", 2, "twice"),
         (model_path, "4", 1, "AdaIN"),
         (wct_path, "4,", 2, "--levels"),
         (wct_path, "4.5", 2, "--levels"),
@@ -103,7 +104,7 @@ def test_levels_of_wct(executable: str, wct_path: Path, model_path: Path, tmp_pa
 
 def test_pipes_and_alpha_channel(executable: str, model_path: Path, tmp_path: Path, pictures: tuple) -> None:
     content, style = pictures
-    transparency = (np.arange(content.shape[0] * content.shape[1]) % 256).astype(np.uint8).reshape(*content.shape[:2], 1)
+    transparency = (1 + np.arange(content.shape[0] * content.shape[1]) % 255).astype(np.uint8).reshape(*content.shape[:2], 1)
     given = pam(np.concatenate([content, transparency], axis=2))
     done = subprocess.run(
         [executable, model_path, "-", tmp_path / "style.ppm", "-o", "-"], input=given, check=True, capture_output=True
@@ -111,6 +112,84 @@ def test_pipes_and_alpha_channel(executable: str, model_path: Path, tmp_path: Pa
     pixels = np.frombuffer(done.stdout.split(b"ENDHDR\n", 1)[1], np.uint8).reshape(*content.shape[:2], 4)
     assert np.array_equal(pixels[..., :3], expected(model_path, content, style))
     assert np.array_equal(pixels[..., 3:], transparency)
+
+
+def cut_outs(depth: int) -> list[bytes]:
+    """A disc with holes and a soft edge in a PAM, on hidden black and on hidden white."""
+    y, x = np.mgrid[:261, :333]
+    alpha = np.clip((110 - np.hypot(x - 180, y - 120)) * 64, 0, 255).astype(np.uint8)
+    alpha[::7, ::5] = 0
+    colors = np.stack([x, y, x ^ y], axis=2).astype(np.uint8)[..., : depth - 1]
+    return [pam(np.dstack([np.where(alpha[..., None] > 0, colors, below), alpha]).astype(np.uint8)) for below in (0, 255)]
+
+
+def from_python(model: Path, folder: Path, content: str, style: str, *options: str, output: str = "python.pam") -> bytes:
+    arguments = [str(folder / content), str(folder / style), "-o", str(folder / output), "--model", str(model)]
+    assert cli.main(["stylize", *arguments, "--style-size", "0", "--overwrite", "--quiet", *options]) == 0
+    return (folder / output).read_bytes()
+
+
+@pytest.mark.parametrize("depth", [2, 4])
+@pytest.mark.parametrize("options", [[], ["--alpha", "0.6", "--palette", "0.3"]])
+@pytest.mark.parametrize("kind", ["adain", "wct"])
+@pytest.mark.usefixtures("pictures")
+def test_hidden_colors_change_nothing(
+    executable: str, model_path: Path, wct_path: Path, tmp_path: Path, kind: str, depth: int, options: list[str]
+) -> None:
+    """Below the transparent pixels of a content or a style, at once, in tiles and from a pipe: as Python."""
+    model = model_path if kind == "adain" else wct_path
+    cuts = cut_outs(depth)
+    for content, style in (("cut.pam", "style.ppm"), ("content.ppm", "cut.pam")):
+        found = []
+        for cut in cuts:
+            (tmp_path / "cut.pam").write_bytes(cut)
+            command = [executable, model, tmp_path / content, tmp_path / style, "-o", tmp_path / "out.pam", "--overwrite"]
+            for most in ([], ["--max-memory", "1600K"]):
+                subprocess.run([*command, *options, *most], check=True)
+                found.append((tmp_path / "out.pam").read_bytes())
+            piped = [executable, model, *("-" if each == "cut.pam" else tmp_path / each for each in (content, style))]
+            more = ["-o", tmp_path / "out.pam", "--overwrite", *options, "--max-memory", "1600K"]
+            subprocess.run([*piped, *more], input=cut, check=True)
+            found.append((tmp_path / "out.pam").read_bytes())
+            found.append(from_python(model, tmp_path, content, style, *options))
+        assert all(each == found[0] for each in found)
+    assert not list(tmp_path.glob(".fastnst*"))
+
+
+def test_hidden_colors_change_no_translation(executable: str, generator_path: Path, tmp_path: Path) -> None:
+    found = []
+    for cut in cut_outs(4):
+        (tmp_path / "cut.pam").write_bytes(cut)
+        command = [executable, generator_path, tmp_path / "cut.pam", "-o", "-"]
+        found.append(subprocess.run(command, check=True, capture_output=True).stdout)
+        arguments = [str(tmp_path / "cut.pam"), "-o", str(tmp_path / "python.pam"), "--model", str(generator_path)]
+        assert cli.main(["stylize", *arguments, "--overwrite", "--quiet"]) == 0
+        found.append((tmp_path / "python.pam").read_bytes())
+    assert all(each == found[0] for each in found)
+
+
+@pytest.mark.usefixtures("pictures")
+def test_every_kind_of_input_and_output_is_as_from_python(executable: str, model_path: Path, tmp_path: Path) -> None:
+    """Grey, transparency, headers with tabs and comments; an output is what its name says, a PPM as seen on white paper."""
+    rgb, grey = astronaut()[:64, :72], astronaut()[:64, :72, :1]
+    half = (np.arange(64 * 72) % 256).astype(np.uint8).reshape(64, 72, 1)
+    spaced = b"P7\n# of a comment\nWIDTH\t72 \nHEIGHT  64\nDEPTH 1\nMAXVAL \t255\nTUPLTYPE GRAYSCALE\nENDHDR\n"
+    files = {
+        "rgb.ppm": ppm(rgb),
+        "grey.pgm": b"P5 72 64 255\n" + grey.tobytes(),
+        "grey.pam": spaced + grey.tobytes(),
+        "rgb.pam": pam(rgb),
+        "grey-alpha.pam": pam(np.dstack([grey, half])),
+        "rgb-alpha.pam": pam(np.dstack([rgb, half])),
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+        for output in ("out.ppm", "out.pam", "out.PAM"):
+            for content, style in ((name, "style.ppm"), ("content.ppm", name)):
+                paths = [tmp_path / content, tmp_path / style]
+                subprocess.run([executable, model_path, *paths, f"--output={tmp_path / output}", "--overwrite"], check=True)
+                found = (tmp_path / output).read_bytes()
+                assert found == from_python(model_path, tmp_path, content, style, output=f"python-{output}"), (name, output)
 
 
 @pytest.mark.parametrize(
@@ -141,10 +220,19 @@ def test_existing_output_and_usage(executable: str, model_path: Path, tmp_path: 
     command = [executable, model_path, tmp_path / "content.ppm", tmp_path / "style.ppm", "-o", out]
     assert subprocess.run(command, capture_output=True).returncode == 1
     assert out.read_bytes() == b"precious"
-    assert subprocess.run([*command, "--alpha", "2"], capture_output=True).returncode == 2
+    for wrong in (["--alpha", "2"], ["--alpha=2"], ["--threads", "2.5"], ["--levels=3,3"], ["--overwrite=1"], ["--alpha"]):
+        assert subprocess.run([*command, *wrong], capture_output=True).returncode == 2
     assert subprocess.run(command[:-2], capture_output=True).returncode == 2
     assert subprocess.run([*command, "--overwrite"]).returncode == 0
     assert out.read_bytes().startswith(b"P6")
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_folder_is_no_picture_and_no_model(executable: str, model_path: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "content.ppm", tmp_path / "style.ppm"]
+    for arguments in ([tmp_path, *files], [model_path, tmp_path, files[1]], [model_path, files[0], tmp_path]):
+        done = subprocess.run([executable, *arguments, "-o", tmp_path / "out.ppm"], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (1, f"fastnst-stylize: {tmp_path}: Is a directory\n")
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +242,7 @@ def arm_executable(tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("arm") / "fastnst-stylize"
     csrc = ROOT / "csrc"
     x86 = {"kernels_avx2.cpp", "kernels_avxvnni.cpp", "kernels_avx512vnni.cpp"}
-    sources = [csrc / "stylize_main.cpp", *(csrc / "base").glob("*.cpp"), *(csrc / "engine").glob("*.cpp")]
+    sources = [*csrc.glob("stylize_*.cpp"), *(csrc / "base").glob("*.cpp"), *(csrc / "engine").glob("*.cpp")]
     subprocess.run(
         [ARM_COMPILER, "-std=c++20", "-O1", "-static", "-pthread", "-ffp-contract=off", "-march=armv8.2-a+dotprod", "-Wall",
          "-Werror", f"-I{csrc}", *(path for path in sources if path.name not in x86), "-o", out],
@@ -193,6 +281,14 @@ def test_arm_translates_the_same(arm_executable: str, generator_path: Path, tmp_
     command = [ARM_EMULATOR, arm_executable, generator_path, tmp_path / "content.ppm", "-o", "-"]
     done = subprocess.run([*command, "--threads", "2"], check=True, capture_output=True, env={**os.environ, "FASTNST_ISA": isa})
     assert done.stdout == translated(generator_path, pictures[0])
+
+
+@pytest.mark.skipif(platform.machine() == "aarch64", reason="runs natively here")
+def test_arm_fills_hidden_pixels_the_same(arm_executable: str, model_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.pam").write_bytes(cut_outs(4)[0])
+    command = [ARM_EMULATOR, arm_executable, model_path, tmp_path / "cut.pam", tmp_path / "cut.pam", "-o", "-"]
+    done = subprocess.run(command, check=True, capture_output=True)
+    assert done.stdout == from_python(model_path, tmp_path, "cut.pam", "cut.pam")
 
 
 @pytest.mark.usefixtures("pictures")

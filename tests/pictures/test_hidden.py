@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy_hidden
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst import Stylizer, cli
 from fastnst.images import Picture, filled, resize_short_side
-from fastnst.pictures import hidden
+from fastnst.pictures.hidden import CELL, Filling, cell_sums
 
 Pixels = NDArray[np.uint8]
 COLORS = ((0, 0, 0), (255, 0, 255), (255, 255, 255))
@@ -53,20 +55,63 @@ def test_filling_continues_the_colors_beside_it() -> None:
     assert np.abs(np.diff(result, axis=1)).max() < 60
 
 
-def test_parts_of_a_picture_are_filled_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pull and push of the whole picture at once, and in bands and columns."""
+def random_alpha(kind: str, height: int, width: int, rng: np.random.Generator) -> Pixels:
+    alpha = rng.integers(1, 256, (height, width), np.uint8)
+    hidden: Any = {
+        "none": False,
+        "all": True,
+        "most": rng.random((height, width)) < 0.9,
+        "all but a few": rng.random((height, width)) < 0.9995,
+        "stripes": np.arange(width) % 7 > 0,
+        "a corner": (np.arange(height)[:, None] >= height // 3) & (np.arange(width) >= width // 4),
+    }[kind]
+    return np.where(hidden, np.uint8(0), alpha)
+
+
+@pytest.mark.parametrize("kind", ["none", "all", "most", "all but a few", "stripes", "a corner"])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 2), (3, 1), (7, 200), (31, 33), (32, 64), (64, 257), (97, 131), (200, 65), (100, 2100), (1, 1025)]
+)
+def test_filling_is_that_of_numpy_at_once_and_in_bands(size: tuple[int, int], kind: str) -> None:
     rng = np.random.default_rng(2)
-    for height, width in ((1, 1), (7, 200), (97, 131), (200, 65), (32, 64)):
-        rgb = rng.integers(0, 256, (height, width, 3)).astype(np.uint8)
-        alpha = (rng.integers(0, 256, (height, width)) * (rng.random((height, width)) > 0.7)).astype(np.uint8)
-        alpha[height // 3 :, width // 3 :] = 0
-        weights = alpha.astype(np.int64)[..., None]
-        whole = (hidden._colors(np.concatenate([rgb * weights, weights], axis=2)) + 128) >> 8
-        expected = np.where(alpha[..., None] > 0, rgb, whole)
-        for columns in (32, 96, 1024):
-            monkeypatch.setattr(hidden, "_COLUMNS", columns)
-            found = filled(Picture(Image.fromarray(rgb), Image.fromarray(alpha))).rgb
-            assert np.array_equal(np.asarray(found), expected), (height, width, columns)
+    height, width = size
+    rgb, alpha = rng.integers(0, 256, (*size, 3), np.uint8), random_alpha(kind, height, width, rng)
+    expected = numpy_hidden.filled(rgb, alpha)
+    given = rgb.copy()
+    assert np.array_equal(np.asarray(filled(Picture(Image.fromarray(rgb), Image.fromarray(alpha))).rgb), expected)
+    tops = range(0, height, CELL)
+    filling = Filling(height, width, [cell_sums(rgb[top : top + CELL], alpha[top : top + CELL]) for top in tops])
+    bands = [filling.band(index, lambda first, last: (rgb[first:last], alpha[first:last])) for index in range(len(tops))]
+    assert np.array_equal(np.concatenate(bands), expected)
+    assert np.array_equal(rgb, given)
+
+
+def test_filling_takes_as_much_memory_as_it_says_however_wide_the_picture() -> None:
+    """What a band takes for a while does not grow with the picture; the cells' colours do, by a 170th of its pixels' bytes."""
+    rng = np.random.default_rng(3)
+    planned = []
+    for width in (1024, 65_536):
+        rgb, alpha = rng.integers(0, 256, (CELL, width, 3), np.uint8), random_alpha("most", CELL, width, rng)
+        planned.append(Filling(CELL, width, [cell_sums(rgb, alpha)]).memory)
+    assert planned[1] - planned[0] == 6 * (65_536 - 1024) // CELL
+    assert planned[0] < 1 << 19
+
+
+def test_filling_refuses_arrays_of_other_sizes() -> None:
+    rgb, alpha = np.zeros((40, 50, 3), np.uint8), np.zeros((40, 50), np.uint8)
+    cells = [cell_sums(rgb[:32], alpha[:32]), cell_sums(rgb[32:], alpha[32:])]
+    for height, width in ((40, 65), (32, 50), (0, 50), (40, 0)):
+        with pytest.raises(ValueError, match="other cells"):
+            Filling(height, width, cells)
+    filling = Filling(40, 50, cells)
+    with pytest.raises(ValueError, match="no such band"):
+        filling.band(2, lambda *_: (rgb, alpha))
+    with pytest.raises(ValueError, match="other rows"):
+        filling.band(0, lambda *_: (rgb[:32], alpha[:32]))
+    with pytest.raises(ValueError, match="uint8"):
+        cell_sums(rgb[:32], alpha[:31])
+    with pytest.raises(ValueError, match="32 rows or fewer"):
+        cell_sums(rgb, alpha)
 
 
 def test_a_picture_that_is_hidden_altogether_is_grey() -> None:

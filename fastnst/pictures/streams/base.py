@@ -193,7 +193,7 @@ def filling_of(rows: Rows) -> Filling | None:
         rgb, alpha = _band(rows, index)
         hidden = hidden or not alpha.all()
         cells.append(cell_sums(rgb, alpha))
-    return Filling(rows.height, cells) if hidden else None
+    return Filling(rows.height, rows.width, cells) if hidden else None
 
 
 def _band(rows: Rows, index: int) -> tuple[Samples, Samples]:

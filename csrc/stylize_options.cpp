@@ -1,0 +1,105 @@
+#include "stylize_options.h"
+
+#include <cstdlib>
+#include <stdexcept>
+#include <utility>
+
+#include "base/memory.h"
+
+namespace fastnst {
+
+const char* const kUsage =
+    "usage: fastnst-stylize MODEL.fnst CONTENT [STYLE] -o OUT [--alpha A] [--palette P] [--levels L,L...]\n"
+    "                       [--threads N] [--max-memory BYTES] [--overwrite]\n"
+    "  CONTENT and STYLE are binary PPM, PGM or PAM pictures in their own size; - is standard input or output.\n"
+    "  OUT is a PPM or a PAM by its name, or else what CONTENT is. What lies below transparent pixels changes nothing.\n"
+    "  A model that translates pictures by itself takes no STYLE, alpha, palette or levels.\n"
+    "  --palette: how far colours are moved to the style's, 0 = as the network makes them, 1 = all the way (default).\n"
+    "  --levels chooses among the levels of a WCT model, such as 5,4,3,2,1; without it all that it has.\n"
+    "  --max-memory, such as 512M or 2G: larger pictures are done in tiles, with the same pixels; default: 12 bytes for each\n"
+    "  pixel, at least 64M, at most a quarter of the machine's.\n";
+
+namespace {
+
+double parse_number(const std::string& flag, const std::string& text, double low, double high) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != 0 || !(value >= low && value <= high))
+    throw Usage{flag + " takes a number from " + std::to_string(int(low)) + " to " + std::to_string(int(high)) + ", not '" +
+                text + "'"};
+  return value;
+}
+
+int parse_whole(const std::string& flag, const std::string& text, int low, int high) {
+  const double value = parse_number(flag, text, low, high);
+  if (value != int(value)) throw Usage{flag + " takes whole numbers, not '" + text + "'"};
+  return int(value);
+}
+
+std::vector<int> parse_levels(const std::string& flag, const std::string& text) {
+  std::vector<int> levels;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const int level = parse_whole(flag, text.substr(begin, end - begin), 1, 5);
+    if (std::find(levels.begin(), levels.end(), level) != levels.end())
+      throw Usage{flag + " " + text + ": a level is given twice"};
+    levels.push_back(level);
+    begin = end + 1;
+  }
+  return levels;
+}
+
+uint64_t bytes_of(const std::string& flag, const std::string& text) {
+  try {
+    return parse_bytes(text);
+  } catch (const std::invalid_argument& error) {
+    throw Usage{flag + ": " + error.what()};
+  }
+}
+
+}  // namespace
+
+Options parse_options(int count, char** arguments) {
+  Options options;
+  std::string* const places[] = {&options.model, &options.content, &options.style};
+  int placed = 0;
+  for (int i = 1; i < count; i++) {
+    std::string argument = arguments[i];
+    std::optional<std::string> attached;  // of --option=value
+    if (const size_t equals = argument.find('='); argument.starts_with("--") && equals != std::string::npos) {
+      attached = argument.substr(equals + 1);
+      argument.resize(equals);
+    }
+    const auto value = [&]() -> std::string {
+      if (attached) return *std::exchange(attached, std::nullopt);
+      if (i + 1 >= count) throw Usage{argument + " needs a value"};
+      return arguments[++i];
+    };
+    if (argument == "-o" || argument == "--output")
+      options.out = value();
+    else if (argument == "--alpha")
+      options.alpha = parse_number(argument, value(), 0, 1);
+    else if (argument == "--palette")
+      options.palette = parse_number(argument, value(), 0, 1);
+    else if (argument == "--levels")
+      options.levels = parse_levels(argument, value());
+    else if (argument == "--threads")
+      options.threads = parse_whole(argument, value(), 1, 1024);
+    else if (argument == "--max-memory")
+      options.max_memory = bytes_of(argument, value());
+    else if (argument == "--overwrite")
+      options.overwrite = true;
+    else if (argument.size() > 1 && argument[0] == '-')
+      throw Usage{"unknown option " + argument};
+    else if (placed == 3)
+      throw Usage{"one argument too many: " + argument};
+    else
+      *places[placed++] = argument;
+    if (attached) throw Usage{argument + " takes no value"};
+  }
+  if (placed < 2 || options.out.empty()) throw Usage{"a model, a content, a style where it takes one, and -o OUT are needed"};
+  if (options.content == "-" && options.style == "-") throw Usage{"content and style cannot both be standard input"};
+  return options;
+}
+
+}  // namespace fastnst

@@ -1,0 +1,33 @@
+// The command line of fastnst-stylize.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace fastnst {
+
+extern const char* const kUsage;
+
+// Wrong usage: what is wrong, in one line.
+struct Usage {
+  std::string text;
+};
+
+struct Options {
+  std::string model, content, style, out;
+  double alpha = 1;
+  std::optional<double> palette;  // 1 where it is not given
+  std::vector<int> levels;        // none = all that the model has
+  int threads = int(std::max(1u, std::thread::hardware_concurrency()));
+  uint64_t max_memory = 0;  // 0 = see budget()
+  bool overwrite = false;
+};
+
+// Throws Usage.
+Options parse_options(int count, char** arguments);
+
+}  // namespace fastnst
