@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst import _engine
-from fastnst._engine import AdainFeatures, AdainModel, ColorSums, GeneratorModel, Passage, Tiling, WctFeatures, WctModel
+from fastnst._engine import ColorSums, Features, Passage, Tiling
 from fastnst.format.kinds import described, require_weights
 from fastnst.palette import Colors, Palette, colors_of
 
 Image = NDArray[np.uint8]
-Features: TypeAlias = AdainFeatures | WctFeatures
-
 
 Read: TypeAlias = Callable[[int, Image], object]
 """Fills [n, W, 3] with the rows of a picture from ``first`` on. Rows are asked for in ascending order, and anew from 0."""
@@ -125,12 +123,17 @@ def _weighted(arrays: Sequence[NDArray[np.float64]], weights: Sequence[float]) -
 _Levels: TypeAlias = list[tuple[int, NDArray[np.float64], NDArray[np.float64]]]
 
 
-def _colorings(look: WctLook) -> _Levels:
+def _levels_of(look: AnyLook) -> _Levels:
+    """A look as the engine has it: what there is at each level, of which an AdaIN model has one, number 0."""
+    if isinstance(look, Look):
+        return [(0, look.mean, look.std)]
     return [(level, coloring.mean, coloring.root) for level, coloring in look.levels.items()]
 
 
-def _wct_look(colorings: _Levels, colors: Colors) -> WctLook:
-    return WctLook({level: Coloring(mean, root) for level, mean, root in colorings}, colors)
+def _look_of(levels: _Levels, colors: Colors) -> AnyLook:
+    if levels[0][0] == 0:
+        return Look(levels[0][1], levels[0][2], colors)
+    return WctLook({level: Coloring(mean, root) for level, mean, root in levels}, colors)
 
 
 def _nowhere(_: object) -> None:
@@ -181,8 +184,8 @@ class Engine:
         if not isinstance(card, dict):
             raise ModelError(f"{name}: the model card is no JSON object")
         self.card: dict[str, Any] = card
-        self.levels = tuple(self._model.levels) if isinstance(self._model, WctModel) else ()
-        self.translates = isinstance(self._model, GeneratorModel)
+        self.levels = tuple(self._model.levels)
+        self.translates = self._model.kind == "generator"
 
     def translate(self, image: Image, threads: int | None = None) -> Image:
         """What a generator makes of ``image``, uint8 [H, W, 3], of any size from 1 x 1: the same shape.
@@ -192,8 +195,6 @@ class Engine:
         Raises:
             ValueError: the model is no generator.
         """
-        if not isinstance(self._model, GeneratorModel):
-            raise ValueError(f"this is {self._described()}: it needs a style")
         return self._model.translate(image, threads or default_threads())
 
     def encode(self, image: Image, threads: int | None = None, levels: Sequence[int] | None = None) -> Features:
@@ -201,17 +202,12 @@ class Engine:
 
         Sides that are not a multiple of the network's stride are extended by repeating the last row and column.
         """
-        threads, chosen = threads or default_threads(), self._chosen(levels)
-        if isinstance(self._model, AdainModel):
-            return self._model.encode(image, threads)
-        return self._of_wct().encode(image, chosen, threads)
+        return self._model.encode(image, levels, threads or default_threads())
 
     def look(self, image: Image, threads: int | None = None, levels: Sequence[int] | None = None) -> AnyLook:
         """The style statistics of ``image``, uint8 [H, W, 3], at each of ``levels``, and its colours."""
-        threads, chosen = threads or default_threads(), self._chosen(levels)
-        if isinstance(self._model, AdainModel):
-            return Look(*self._model.encode(image, threads).statistics(), colors_of(image, threads))
-        return _wct_look(self._of_wct().look(image, chosen, threads), colors_of(image, threads))
+        threads = threads or default_threads()
+        return _look_of(self._model.look(image, levels, threads), colors_of(image, threads))
 
     def decode(self, content: Features, look: AnyLook, alpha: float = 1.0, threads: int | None = None) -> Image:
         """The picture of ``content`` with its features blended ``alpha`` of the way to ``look``: uint8 [H, W, 3].
@@ -222,15 +218,7 @@ class Engine:
         Raises:
             ValueError: the content or the look is another model's, a level is missing, or a number is out of range.
         """
-        threads = threads or default_threads()
-        if isinstance(self._model, AdainModel):
-            if not isinstance(look, Look) or not isinstance(content, AdainFeatures):
-                raise ValueError("this is an AdaIN model: it takes features and looks of AdaIN models")
-            return self._model.decode(content, look.mean, look.std, alpha, threads)
-        wct = self._of_wct()
-        if not isinstance(look, WctLook) or not isinstance(content, WctFeatures):
-            raise ValueError("this is a WCT model: it takes features and looks of WCT models")
-        return wct.decode(content, _colorings(look), alpha, threads)
+        return self._model.decode(content, _levels_of(look), alpha, threads or default_threads())
 
     def layer_times(self, height: int, width: int, threads: int | None = None, repeats: int = 5) -> list[LayerTime]:
         """The layers of an AdaIN model, encoder's first, each run alone ``repeats`` times for a picture of this size.
@@ -238,16 +226,11 @@ class Engine:
         Raises:
             ValueError: the model is of another kind, or the size is none.
         """
-        if not isinstance(self._model, AdainModel):
-            raise ValueError(f"this is {self._described()}: layers are timed of AdaIN models alone")
         return [LayerTime(*each) for each in self._model.layer_times(height, width, threads or default_threads(), repeats)]
 
     def working_bytes(self, height: int, width: int, levels: Sequence[int] | None = None, threads: int | None = 1) -> int:
         """Bytes the engine allocates to stylize a picture of this size: its plan, features included, weights not."""
-        chosen, threads = self._chosen(levels), threads or default_threads()
-        if isinstance(self._model, WctModel):
-            return self._model.working_bytes(height, width, chosen, threads)
-        return self._model.working_bytes(height, width, threads)
+        return self._model.working_bytes(height, width, levels, threads or default_threads())
 
     def tiling(
         self,
@@ -270,12 +253,7 @@ class Engine:
             ValueError: the budget is too small, says how much it takes; or the model cannot be run in tiles: generators
                 normalise by statistics of every layer's map.
         """
-        threads, chosen = threads or default_threads(), self._chosen(levels)
-        if isinstance(self._model, AdainModel):
-            return self._model.tiling(*size, threads, budget, decodes)
-        if isinstance(self._model, GeneratorModel):
-            raise ValueError("a generator cannot be run in tiles: its norms need whole maps")
-        return self._model.tiling(*size, chosen, threads, budget, decodes)
+        return self._model.tiling(*size, levels, threads or default_threads(), budget, decodes)
 
     def stylize_tiled(
         self,
@@ -302,17 +280,9 @@ class Engine:
             ValueError: as :meth:`decode`.
             RuntimeError: the disk is full or fails; names ``folder``.
         """
-        passage, chosen = Passage(*size, read, write, tell, threads or default_threads()), self._chosen(levels)
+        passage = Passage(*size, read, write, tell, threads or default_threads())
         step = (palette.colors, palette.strength) if palette is not None and palette.strength else None
-        if isinstance(self._model, AdainModel):
-            if not isinstance(look, Look):
-                raise ValueError("this is an AdaIN model: it takes looks of AdaIN models")
-            self._model.stylize_tiled(passage, look.mean, look.std, alpha, tiling, os.fsencode(folder), step)
-            return
-        wct = self._of_wct()
-        if not isinstance(look, WctLook):
-            raise ValueError("this is a WCT model: it takes looks of WCT models")
-        wct.stylize_tiled(passage, chosen, _colorings(look), alpha, tiling, os.fsencode(folder), step)
+        self._model.stylize_tiled(passage, levels, _levels_of(look), alpha, tiling, os.fsencode(folder), step)
 
     def look_tiled(
         self,
@@ -333,12 +303,8 @@ class Engine:
                 sums.add(new, threads)
             seen = max(seen, first + len(rows))
 
-        passage, chosen = Passage(*size, read_and_sum, _nowhere, _nowhere, threads), self._chosen(levels)
-        if isinstance(self._model, AdainModel):
-            mean, std = self._model.look_tiled(passage, tiling)
-            return Look(mean, std, Colors(*sums.colors()))
-        colorings = self._of_wct().look_tiled(passage, chosen, tiling)
-        return _wct_look(colorings, Colors(*sums.colors()))
+        passage = Passage(*size, read_and_sum, _nowhere, _nowhere, threads)
+        return _look_of(self._model.look_tiled(passage, levels, tiling), Colors(*sums.colors()))
 
     @staticmethod
     def mix(looks: Sequence[AnyLook], weights: Sequence[float]) -> AnyLook:
@@ -352,21 +318,6 @@ class Engine:
         if adain and wct:
             raise ValueError("looks of an AdaIN and of a WCT model cannot be mixed")
         return Look.mix(adain, weights) if adain else WctLook.mix(wct, weights)
-
-    def _chosen(self, levels: Sequence[int] | None) -> list[int]:
-        if levels is None:
-            return list(self.levels)
-        if not self.levels:
-            raise ValueError(f"levels are WCT's to choose; this is {self._described()}")
-        return list(levels)
-
-    def _of_wct(self) -> WctModel:
-        if not isinstance(self._model, WctModel):
-            raise ValueError(f"this is {self._described()}: it takes no style")
-        return self._model
-
-    def _described(self) -> str:
-        return "a generator" if self.translates else "a WCT model" if self.levels else "an AdaIN model"
 
 
 def instruction_sets() -> list[tuple[str, bool]]:
