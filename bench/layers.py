@@ -33,7 +33,7 @@ class Layers:
     peak: Peak
 
     def share(self, macs: int, seconds: float) -> float | None:
-        """Of the time that the multiply-adds of direct convolutions take at least; Winograd's form can pass 1."""
+        """Of the time that the multiply-adds of direct convolutions take at least; Winograd form can pass 1."""
         return None if self.peak.macs_per_second is None else macs / seconds / self.peak.macs_per_second
 
 

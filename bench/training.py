@@ -18,8 +18,8 @@ from typing import Any
 import torch
 
 from fastnst.system.child import python_module
-from fastnst.train.settings import Place
-from fastnst.train.world import World
+from fastnst.train.process_group import ProcessGroup
+from fastnst.train.settings import RunOptions
 
 from .interleave import ROOT, busy_seconds, wait_until_quiet
 from .machine import cores, system
@@ -65,8 +65,8 @@ def measure(
     """
     defaults = SETTINGS[case.recipe]
     batch, size = batch or defaults.batch, size or defaults.size
-    place, world = Place(folder, folder / "out", device=device), World(device=torch.device(device))
-    steps = {name: step_of(name, case, place, world, batch, size) for name in LABELS}
+    options, processes = RunOptions(folder, folder / "out", device=device), ProcessGroup(device=torch.device(device))
+    steps = {name: step_of(name, case, options, processes, batch, size) for name in LABELS}
     own, other = (step() for step in steps.values())
     if not abs(own - other) <= TOLERANCES[case.precision] * abs(other):
         raise ArithmeticError(f"{case.name}: losses differ: {own} with fastnst, {other} with the published operations")
@@ -128,8 +128,8 @@ def facts(case: Case, contender: str, result: Result, device: str) -> dict[str, 
 
 def main() -> None:
     recipe, precision, contender, folder, batch, size = sys.argv[1:]
-    place = Place(Path(folder), Path(folder) / "out")
-    step = step_of(contender, Case(recipe, precision), place, World(), int(batch), int(size))
+    options = RunOptions(Path(folder), Path(folder) / "out")
+    step = step_of(contender, Case(recipe, precision), options, ProcessGroup(), int(batch), int(size))
     step()  # what Adam keeps is there from now on
     json.dump(extra_memory(step), sys.stdout)
 

@@ -31,8 +31,8 @@ from fastnst.train.crd import training as crd
 from fastnst.train.crd import weights as crd_weights
 from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.data import to_float
-from fastnst.train.settings import Place
-from fastnst.train.world import World
+from fastnst.train.process_group import ProcessGroup
+from fastnst.train.settings import RunOptions
 
 from .ops.names import PUBLISHED
 from .ops.rivals import (
@@ -145,13 +145,13 @@ def write_data(folder: Path) -> Path:
     return folder / "teacher.safetensors"
 
 
-def collab_losses(case: Case, place: Place, world: World, batch: int, size: int) -> Losses:
+def collab_losses(case: Case, options: RunOptions, processes: ProcessGroup, batch: int, size: int) -> Losses:
     """The networks of `collab`'s first phase, the small encoder's, and the loss of one batch."""
     settings = collab.CollabSettings(
-        precision=case.precision, stage=STAGE, teacher=str(place.data / "teacher.safetensors"), batch=batch, size=size
+        precision=case.precision, stage=STAGE, teacher=str(options.data / "teacher.safetensors"), batch=batch, size=size
     )
-    recipe = collab.CollabRecipe(settings, place, world)
-    image = to_float(recipe.crops.batch(range(batch))).to(world.device)
+    recipe = collab.CollabRecipe(settings, options, processes)
+    image = to_float(recipe.crops.batch(range(batch))).to(processes.device)
 
     def loss() -> Tensor:
         with torch.no_grad():
@@ -161,13 +161,13 @@ def collab_losses(case: Case, place: Place, world: World, batch: int, size: int)
     return recipe.networks, loss
 
 
-def adain_losses(case: Case, place: Place, world: World, batch: int, size: int) -> Losses:
+def adain_losses(case: Case, options: RunOptions, processes: ProcessGroup, batch: int, size: int) -> Losses:
     """The pair of `adain`, and the loss of one batch of its second phase, as published: without palette and flicker."""
     published = {"palette": 0.0, "color_weight": 0.0, "stability_weight": 0.0}
     settings = adain.AdainSettings(precision=case.precision, batch=batch, size=size, **published)
-    recipe = adain.AdainRecipe(settings, place, world)
+    recipe = adain.AdainRecipe(settings, options, processes)
     counters = range(batch)
-    content, style = (to_float(source.batch(counters)).to(world.device) for source in (recipe.contents, recipe.styles))
+    content, style = (to_float(source.batch(counters)).to(processes.device) for source in (recipe.contents, recipe.styles))
     with torch.no_grad():
         features = recipe.vgg(content)
         statistics = [published_calc_mean_std(level) for level in recipe.vgg.features(style)]
@@ -175,13 +175,13 @@ def adain_losses(case: Case, place: Place, world: World, batch: int, size: int) 
     return recipe.networks, lambda: recipe.style_losses(content, style, features, statistics, frames)["loss"]
 
 
-def crd_losses(case: Case, place: Place, world: World, batch: int, size: int) -> Losses:
+def crd_losses(case: Case, options: RunOptions, processes: ProcessGroup, batch: int, size: int) -> Losses:
     """The student of `crd`, of CycleGAN, whose teacher stands still."""
     settings = CrdSettings(
         pictures=PICTURES, select="last", precision=case.precision, batch=batch, size=size, patch=size // 8
     ).completed()
-    recipe = crd.CrdRecipe(settings, place, world)
-    source = recipe.pictures_of.batch(range(batch), world.device)["A"]
+    recipe = crd.CrdRecipe(settings, options, processes)
+    source = recipe.pictures_of.batch(range(batch), processes.device)["A"]
 
     def loss() -> Tensor:
         terms, _ = recipe.student_terms(source, None)
@@ -194,17 +194,17 @@ SETTINGS = {"collab": collab.CollabSettings(), "adain": adain.AdainSettings(), "
 LOSSES = {"collab": collab_losses, "adain": adain_losses, "crd": crd_losses}
 
 
-def step_of(contender: str, case: Case, place: Place, world: World, batch: int, size: int) -> Step:
+def step_of(contender: str, case: Case, options: RunOptions, processes: ProcessGroup, batch: int, size: int) -> Step:
     """One step of training; what it returns is the loss before it."""
     settings = SETTINGS[case.recipe]
-    networks, losses = LOSSES[case.recipe](case, place, world, batch, size)
+    networks, losses = LOSSES[case.recipe](case, options, processes, batch, size)
     parameters = [p for p in networks.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, settings.learning_rate)
 
     def step() -> float:
         optimizer.zero_grad(set_to_none=True)
         with operations_of(contender):
-            with torch.autocast(world.device.type, torch.bfloat16, case.precision == "bfloat16"):
+            with torch.autocast(processes.device.type, torch.bfloat16, case.precision == "bfloat16"):
                 loss = losses()
             loss.backward()
         nn.utils.clip_grad_norm_(parameters, settings.clip)

@@ -24,8 +24,8 @@ from fastnst.train.crd.gan_losses import deceives, passes
 from fastnst.train.crd.image_pool import ImagePool
 from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.loop import Run
-from fastnst.train.settings import Phase, Place
-from fastnst.train.world import World
+from fastnst.train.process_group import ProcessGroup
+from fastnst.train.settings import Phase, RunOptions
 
 SIZE = 32
 TINY = {"teacher_width": 3, "student_width": 2, "judge_width": 3, "size": SIZE, "patch": 16, "perceptual_levels": 2, "pool": 3,
@@ -66,8 +66,8 @@ def given(task: str, **others: object) -> CrdSettings:
 
 
 def started(data: Path, out: Path, task: str, **others: object) -> Run:
-    settings, place = given(task, **others), Place(data, out, threads=1)
-    return Run(crd.CrdRecipe(settings, place, World()), settings, place, World())
+    settings, options = given(task, **others), RunOptions(data, out, threads=1)
+    return Run(crd.CrdRecipe(settings, options, ProcessGroup()), settings, options, ProcessGroup())
 
 
 def recipe_of(run: Run) -> crd.CrdRecipe:
@@ -226,7 +226,7 @@ def test_ablations_leave_terms_out(task: str, settings: dict[str, object], terms
 def relation(data: Path, out: Path, **settings: object) -> float:
     """The relation term of a student that never learnt, for settings of its loss alone."""
     recipe = recipe_of(started(data, out, "unpaired", **settings))
-    real = recipe.pictures_of.batch(range(2), recipe.world.device)
+    real = recipe.pictures_of.batch(range(2), recipe.processes.device)
     torch.manual_seed(3)
     for p in [*recipe.student.parameters(), *recipe.best.generator.parameters()]:
         p.data = torch.randn(p.shape) * 0.3
@@ -307,11 +307,11 @@ def test_a_stopped_run_goes_on_with_the_same_bytes(
 def test_two_processes_hold_one_pool() -> None:
     """What two processes hand to their discriminators is what one with both their batches would."""
 
-    class Part(World):
+    class Part(ProcessGroup):
         def gathered(self, _batch: Tensor) -> Tensor:
             return everything
 
-    pools = [ImagePool(3, 4, World(), 1), *(ImagePool(3, 4, Part(rank, 2), 1) for rank in range(2))]
+    pools = [ImagePool(3, 4, ProcessGroup(), 1), *(ImagePool(3, 4, Part(rank, 2), 1) for rank in range(2))]
     for counter in range(6):
         everything = torch.rand(4, 3, 4, 4, generator=torch.Generator().manual_seed(counter))
         one, *two = (pool(x, counter) for pool, x in zip(pools, [everything, *everything.chunk(2)], strict=True))
@@ -349,7 +349,7 @@ def test_pairs_as_published(data: Path, tmp_path: Path) -> None:
         torch.manual_seed(3)
         for p in [*recipe.student.parameters(), *recipe.teachers["AtoB"].parameters()]:
             p.data = torch.randn(p.shape) * 0.1
-        real = recipe.pictures_of.batch(range(2), recipe.world.device)
+        real = recipe.pictures_of.batch(range(2), recipe.processes.device)
         step = recipe.teacher_step(real, 0)
         terms[as_published] = recipe.student_terms(real["A"], step)[0]
     assert "adversarial" in terms[False]

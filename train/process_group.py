@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class World:
+class ProcessGroup:
     """This process among all of them."""
 
     rank: int = 0
@@ -67,7 +67,7 @@ class World:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[World]:
+def joined(device: str) -> Iterator[ProcessGroup]:
     """Join the processes that torchrun started (gloo on CPUs, NCCL on GPUs), or be alone; leave them at the end.
 
     Args:
@@ -80,14 +80,14 @@ def joined(device: str) -> Iterator[World]:
         raise ValueError(f"device: expected cpu or cuda, got {device!r}")
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device: no CUDA device here")
-    place = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if device == "cuda" else torch.device("cpu")
+    options = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if device == "cuda" else torch.device("cpu")
     if "WORLD_SIZE" not in os.environ:
-        yield World(device=place)
+        yield ProcessGroup(device=options)
         return
-    if place.type == "cuda":
-        torch.cuda.set_device(place)
-    dist.init_process_group("nccl" if place.type == "cuda" else "gloo")
+    if options.type == "cuda":
+        torch.cuda.set_device(options)
+    dist.init_process_group("nccl" if options.type == "cuda" else "gloo")
     try:
-        yield World(dist.get_rank(), dist.get_world_size(), place)
+        yield ProcessGroup(dist.get_rank(), dist.get_world_size(), options)
     finally:
         dist.destroy_process_group()
