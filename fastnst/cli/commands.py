@@ -173,7 +173,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         pairs, size = pair_folders(arguments.content, arguments.style), DEFAULT_EVALUATION_SIZE
     pairs = pairs[: arguments.pairs]
     try:
-        with Progress(steps(pairs), shown=sys.stderr.isatty()) as progress:
+        with Progress(steps(pairs, len(arguments.models) if arguments.video else 0), shown=sys.stderr.isatty()) as progress:
             evaluation = evaluate(
                 arguments.models,
                 pairs,
@@ -182,12 +182,17 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
                 against=dict(arguments.against),
                 threads=arguments.threads,
                 palette=arguments.palette,
+                clip=arguments.video,
                 advance=progress.advance,
             )
     except UsageError as error:
         return fail(str(error), USAGE)
     for model in evaluation.models:
-        print(json.dumps({"name": model.name, **report.summary(model)}) if arguments.json else report.one_line(model))
+        moved = evaluation.warping_errors.get(model.name)
+        if arguments.json:
+            print(json.dumps({"name": model.name, **report.summary(model), "warping_error": moved}))
+        else:
+            print(report.one_line(model, moved))
     page = report.write(evaluation, arguments.output)
     if not arguments.json:
         print(page)
