@@ -204,7 +204,7 @@ def run_bench(arguments: argparse.Namespace) -> int:
         from fastnst.bench.run import run
 
         if arguments.layers is not None:
-            from fastnst.bench import layers
+            from fastnst.bench.stylize import layers
 
             print(layers.write(arguments.layers, arguments.size, arguments.output))
             return DONE
