@@ -1,10 +1,10 @@
 """Ablation of Collaborative Distillation for one stage: each loss alone, no distillation, the decoder distilled too.
 
 Figures 6 and 9 of Wang et al., CVPR 2020, in numbers: every variant is a run of recipe ``collab`` with the same data, seeds and
-steps, in a folder of its own, and goes on where it was stopped. Measured on photographs and paintings that no run has seen
-(DATA/test/content and DATA/test/style): how well the small pair rebuilds photographs (SD(SE(x)), PSNR in dB), and how far the
-pictures that it stylizes by whitening and colouring at this stage alone are from the painting (distances of Gram matrices at
-relu1_1 .. relu{stage}_1 of VGG-19). VGG-19 with the big decoder stands beside them.
+steps, in a folder of its own, and one that was stopped continues from its last checkpoint. Measured on photographs and
+paintings that no run has seen (DATA/test/content and DATA/test/style): how well the small pair rebuilds photographs (SD(SE(x)),
+PSNR in dB), and how far the pictures that it stylizes by whitening and colouring at this stage alone are from the painting
+(distances of Gram matrices at relu1_1 .. relu{stage}_1 of VGG-19). VGG-19 with the big decoder stands beside them.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from .command import start
 from .data import as_tensor, opened, picture_files, to_float
 from .limits import AT_LEAST_1, CROP, setting
 from .loop import train
+from .process_group import ProcessGroup
 from .scoring import scoring_vgg
-from .settings import Place, same_run
+from .settings import RunOptions, same_run
 from .student import student_from, teacher_from
-from .world import World
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "both": {},
@@ -136,32 +136,32 @@ def score(vgg: Encoder, encoder: Network, decoder: Network, contents: Sequence[T
     return Score(fmean(ratios), [fmean(level) for level in zip(*distances, strict=True)])
 
 
-def run(settings: AblationSettings, place: Place, world: World) -> None:
+def run(settings: AblationSettings, options: RunOptions, processes: ProcessGroup) -> None:
     """Every variant with every seed, then ``ablation.json`` and ``ablation.md``.
 
     Raises:
         OSError, ValueError: a file is missing or is not what it should be.
     """
     settings.require()
-    folders = place.data / "test" / "content", place.data / "test" / "style"
+    folders = options.data / "test" / "content", options.data / "test" / "style"
     contents, styles = (held_out(folder, settings.pairs, settings.test_size) for folder in folders)
-    vgg = scoring_vgg(settings, place, settings.stage)
+    vgg = scoring_vgg(settings, options, settings.stage)
     scores: dict[str, list[Score]] = {}
     for variant in settings.names:
         for seed in range(settings.seed, settings.seed + settings.seeds):
-            out = place.out / f"{variant}-{seed}"
-            mine, there = settings.of(variant, seed), replace(place, out=out)
+            out = options.out / f"{variant}-{seed}"
+            mine, there = settings.of(variant, seed), replace(options, out=out)
             final = out / "final.safetensors"
             if final.exists():
                 same_run(out, mine, load_checkpoint(final)[1]["settings"])
             else:
-                train(CollabRecipe(mine, there, world), mine, there, world)
+                train(CollabRecipe(mine, there, processes), mine, there, processes)
             student = student_from(final, settings.stage, relu_heads=False, decoder_heads=False).eval()
             scores.setdefault(variant, []).append(score(vgg, student.encoder, student.decoder, contents, styles))
     teacher = teacher_from(settings.teacher, settings.stage)
     scores[REFERENCE] = [score(vgg, vgg, teacher, contents, styles)]
-    if world.leads:
-        report(scores, settings, place.out)
+    if processes.leads:
+        report(scores, settings, options.out)
 
 
 def report(scores: dict[str, list[Score]], settings: AblationSettings, out: Path) -> None:

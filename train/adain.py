@@ -40,12 +40,12 @@ from .decoder import channels_last, initialise, load_part
 from .limits import ABOVE_0, AT_LEAST_0, AT_LEAST_1, CROP, SHARE, Words, setting
 from .loop import train
 from .pool import FeaturePool, Statistics
+from .process_group import ProcessGroup
 from .scoring import ScoredSettings, scoring_vgg
-from .settings import Phase, Place
+from .settings import Phase, RunOptions
 from .stability import Motion, flicker, next_frame
 from .validation import Validation
 from .widen import widen
-from .world import World
 
 WIDEN_CROPS = 32
 """Crops of photographs that the mean activations of new channels are measured on."""
@@ -163,27 +163,27 @@ class AdainRecipe:
 
     name = "adain"
 
-    def __init__(self, settings: AdainSettings, place: Place, world: World) -> None:
+    def __init__(self, settings: AdainSettings, options: RunOptions, processes: ProcessGroup) -> None:
         settings.require()
-        self.settings, self.world = settings, world
-        self.vgg = scoring_vgg(settings, place)
-        channels_last(self.vgg, world)
+        self.settings, self.processes = settings, processes
+        self.vgg = scoring_vgg(settings, options)
+        channels_last(self.vgg, processes)
         torch.manual_seed(settings.seed)
         self.pair = new_pair(settings)
         if (settings.widths, settings.encoder) == ("original", "vgg"):
             self.pair.encoder = self.vgg
             self.pair.embeddings = nn.ModuleList()
         if settings.wct_decoder:
-            published = load_published_decoder(place.data / "weights" / WCT_DECODERS_FILE, stage=3)
+            published = load_published_decoder(options.data / "weights" / WCT_DECODERS_FILE, stage=3)
             self.pair.decoder.load_state_dict(published.state_dict(), strict=False)
-        folders = place.data / "content-train", place.data / "style-train"
+        folders = options.data / "content-train", options.data / "style-train"
         zoom = (settings.zoom_low, settings.zoom_high)
         self.contents, self.styles = (
             CropSource(each, settings.size, zoom, settings.seed + i, settings.held_out) for i, each in enumerate(folders)
         )
         if settings.start:
             self.begin(settings.start)
-        channels_last(self.pair, world)
+        channels_last(self.pair, processes)
         small = self.pair.encoder is not self.vgg
         self.networks: nn.Module = self.pair if small else nn.ModuleDict({"decoder": self.pair.decoder})
         self.phases: Sequence[Phase] = [
@@ -191,7 +191,7 @@ class AdainRecipe:
             Phase("style", settings.style_steps, settings.batch, settings.size, falls=False),
             Phase("finish", settings.finish_steps, settings.finish_batch, settings.finish_size),
         ]
-        self.validation = Validation(self.vgg, self.contents.held_out, self.styles.held_out, world.device)
+        self.validation = Validation(self.vgg, self.contents.held_out, self.styles.held_out, processes.device)
         self.pool: FeaturePool | None = None
 
     def begin(self, path: str) -> None:
@@ -208,18 +208,20 @@ class AdainRecipe:
                 fill(getattr(self.pair, part), state, path)
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
-        device, settings = self.world.device, self.settings
+        device, settings = self.processes.device, self.settings
         if phase.name == "distil":
-            image = to_float(self.contents.batch(self.world.counters(batch_index, phase.batch))).to(device)
+            image = to_float(self.contents.batch(self.processes.counters(batch_index, phase.batch))).to(device)
             with torch.autocast(device.type, torch.bfloat16, settings.autocast):
                 return self.distil_losses(image)
         if self.pool is None or phase.size != self.contents.size:
             self.contents.size = self.styles.size = phase.size
             capacity = settings.pool * settings.size**2 // phase.size**2  # the same memory at any size
-            sources = self.contents, self.styles, self.world
+            sources = self.contents, self.styles, self.processes
             self.pool = FeaturePool(self.vgg, *sources, capacity, settings.renewed / settings.accumulate, settings.autocast)
         self.pool.advance(batch_index)
-        generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + batch_index) * self.world.size + self.world.rank)
+        generator = torch.Generator().manual_seed(
+            (settings.seed * 1_000_003 + batch_index) * self.processes.size + self.processes.rank
+        )
         drawn = self.pool.draw(phase.batch, generator)
         with torch.autocast(device.type, torch.bfloat16, settings.autocast):
             return self.style_losses(*drawn, generator)
@@ -289,13 +291,13 @@ class AdainRecipe:
 
     def validate(self) -> dict[str, float]:
         """AdaIN's loss on pairs of pictures that are held out."""
-        with torch.autocast(self.world.device.type, torch.bfloat16, self.settings.autocast):
+        with torch.autocast(self.processes.device.type, torch.bfloat16, self.settings.autocast):
             return self.validation(self.stylized)
 
     def pictures(self) -> list[list[Tensor]]:
         counters = range(10**9, 10**9 + 6)
-        content, style = (to_float(source.batch(counters)).to(self.world.device) for source in (self.contents, self.styles))
-        with torch.autocast(self.world.device.type, torch.bfloat16, self.settings.autocast):
+        content, style = (to_float(source.batch(counters)).to(self.processes.device) for source in (self.contents, self.styles))
+        with torch.autocast(self.processes.device.type, torch.bfloat16, self.settings.autocast):
             stylized = self.stylized(content, style)
         return [list(content), list(style), list(stylized)]
 
@@ -303,10 +305,10 @@ class AdainRecipe:
         return {name: value for name, value in self.networks.state_dict().items() if not name.startswith("embeddings.")}
 
 
-def run(settings: AdainSettings, place: Place, world: World) -> None:
+def run(settings: AdainSettings, options: RunOptions, processes: ProcessGroup) -> None:
     """Train, or go on."""
-    recipe = AdainRecipe(settings, place, world)
-    train(recipe, settings, place, world, recipe.validate)
+    recipe = AdainRecipe(settings, options, processes)
+    train(recipe, settings, options, processes, recipe.validate)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

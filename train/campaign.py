@@ -29,8 +29,8 @@ from . import adain, collab, decoder
 from .checkpoints import load_checkpoint, save_checkpoint
 from .loop import Recipe, Run, train
 from .precision import fastest
-from .settings import Parser, Place, Settings, filled, read
-from .world import World, joined
+from .process_group import ProcessGroup, joined
+from .settings import Parser, RunOptions, Settings, filled, read
 
 TABLE = Path(__file__).parent / "recipes" / "campaign.toml"
 TRIAL_STEPS = 4
@@ -43,7 +43,7 @@ class Kind:
     """A recipe that a campaign can run."""
 
     defaults: Settings
-    make: Callable[[Any, Place, World], Recipe]
+    make: Callable[[Any, RunOptions, ProcessGroup], Recipe]
     steps: tuple[str, ...]
     """The settings that hold the steps of its phases, in their order."""
 
@@ -125,12 +125,12 @@ def seconds_of(text: str) -> float:
     return float(match[1]) * UNITS[match[2]]
 
 
-def pace(entry: Entry, settings: Settings, place: Place, world: World) -> dict[str, float]:
+def pace(entry: Entry, settings: Settings, options: RunOptions, processes: ProcessGroup) -> dict[str, float]:
     """Seconds that a step of each phase of ``entry`` takes here, by the setting that holds its steps."""
     counts: dict[str, Any] = {name: TRIAL_STEPS * (name in entry.parts) for name in entry.kind.steps}
     trial = replace(settings, **counts)
-    recipe = entry.kind.make(trial, place, world)
-    run = Run(recipe, trial, place, world)
+    recipe = entry.kind.make(trial, options, processes)
+    run = Run(recipe, trial, options, processes)
     seconds: dict[str, float] = {}
     for name, phase in zip(entry.kind.steps, recipe.phases, strict=True):
         spent = []
@@ -152,17 +152,17 @@ def steps_for(budget: float, parts: Mapping[str, float], seconds: Mapping[str, f
 class Campaign:
     """A table under way in a folder."""
 
-    def __init__(self, table: Table, place: Place, world: World, budget: float) -> None:
-        self.table, self.place, self.world, self.budget = table, place, world, budget
-        self.plan_file = place.out / "plan.json"
+    def __init__(self, table: Table, options: RunOptions, processes: ProcessGroup, budget: float) -> None:
+        self.table, self.options, self.processes, self.budget = table, options, processes, budget
+        self.plan_file = options.out / "plan.json"
         self.plan: dict[str, dict[str, Any]] = json.loads(self.plan_file.read_text()) if self.plan_file.exists() else {}
 
     def final(self, name: str) -> Path:
-        return self.place.out / name / "final.safetensors"
+        return self.options.out / name / "final.safetensors"
 
     def settings_of(self, entry: Entry) -> Settings:
         """Of a run, with the steps that it was given when it was planned."""
-        given = {"precision": fastest(self.place.device), **entry.settings}
+        given = {"precision": fastest(self.options.device), **entry.settings}
         given |= {setting: str(self.final(run)) for setting, run in entry.files.items()}
         settings = filled(entry.kind.defaults, given, entry.name)
         steps: dict[str, Any] = dict.fromkeys(entry.kind.steps, 0)
@@ -171,28 +171,28 @@ class Campaign:
     def planned(self, entry: Entry) -> Settings:
         """Settings of a run, its steps measured and written down unless that was done before."""
         if entry.name not in self.plan:
-            seconds = pace(entry, self.settings_of(entry), self.place_of(entry), self.world)
+            seconds = pace(entry, self.settings_of(entry), self.options_of(entry), self.processes)
             share = self.budget * entry.share / sum(each.share for each in self.table.runs)
             self.plan[entry.name] = {"steps": steps_for(share, entry.parts, seconds), "seconds_a_step": seconds}
             self.write(self.plan_file, json.dumps(self.plan, indent=1))
         return self.settings_of(entry)
 
-    def place_of(self, entry: Entry) -> Place:
-        return replace(self.place, out=self.place.out / entry.name)
+    def options_of(self, entry: Entry) -> RunOptions:
+        return replace(self.options, out=self.options.out / entry.name)
 
     def run(self) -> None:
         """Everything that is not done yet."""
         for entry in self.table.runs:
             if not self.final(entry.name).exists():
-                settings, place = self.planned(entry), self.place_of(entry)
-                recipe = entry.kind.make(settings, place, self.world)
+                settings, options = self.planned(entry), self.options_of(entry)
+                recipe = entry.kind.make(settings, options, self.processes)
                 validate = getattr(recipe, "validate", dict)
-                train(recipe, settings, place, self.world, validate)
-            self.write(self.place.out / "report.md", self.report())
+                train(recipe, settings, options, self.processes, validate)
+            self.write(self.options.out / "report.md", self.report())
             self.make_models()
 
     def write(self, path: Path, text: str) -> None:
-        if self.world.leads:
+        if self.processes.leads:
             path.parent.mkdir(parents=True, exist_ok=True)
             with atomic_output(path) as file:
                 file.write(text.encode())
@@ -200,8 +200,8 @@ class Campaign:
     def make_models(self) -> None:
         """Convert the models whose runs are done, calibrated on the training pictures."""
         for name, runs in self.table.models.items():
-            output = self.place.out / "models" / f"{name}.fnst"
-            if self.world.leads and not output.exists() and all(self.final(run).exists() for run in runs):
+            output = self.options.out / "models" / f"{name}.fnst"
+            if self.processes.leads and not output.exists() and all(self.final(run).exists() for run in runs):
                 output.parent.mkdir(exist_ok=True)
                 source = self.final(runs[0])
                 if len(runs) > 1:
@@ -209,18 +209,18 @@ class Campaign:
                         entry.settings["stage"]: self.final(entry.name) for entry in self.table.runs if entry.name in runs
                     }
                     source = joined_stages(stages, output.with_suffix(".safetensors"))
-                convert(source, calibration_of(self.place), output, name=name)
+                convert(source, calibration_of(self.options), output, name=name)
 
     def report(self) -> str:
         """What has been trained so far, as Markdown."""
         titles = "| run | recipe | steps | hours | precision | loss on held-out pairs, along the run |"
         head = f"{titles}\n| --- | --- | --: | --: | --- | --- |"
         rows = [self.row(entry) for entry in self.table.runs if self.final(entry.name).exists()]
-        where = f"{self.place.device}, torch {torch.__version__}, budget {self.budget / 3600:.2g} hours"
-        return "\n".join((f"# Campaign\n\n{where}. Pictures: {self.place.described}.\n", head, *rows)) + "\n"
+        where = f"{self.options.device}, torch {torch.__version__}, budget {self.budget / 3600:.2g} hours"
+        return "\n".join((f"# Campaign\n\n{where}. Pictures: {self.options.described}.\n", head, *rows)) + "\n"
 
     def row(self, entry: Entry) -> str:
-        log = (self.place.out / entry.name / "log.csv").read_text().splitlines()[1:]
+        log = (self.options.out / entry.name / "log.csv").read_text().splitlines()[1:]
         values = [(int(step), name, float(value)) for step, name, value in (line.split(",") for line in log)]
         steps = max((step for step, _, _ in values), default=0)
         facts = load_checkpoint(self.final(entry.name))[1]
@@ -242,13 +242,13 @@ def joined_stages(files: Mapping[int, Path], output: Path) -> Path:
     return output
 
 
-def calibration_of(place: Place) -> Path:
+def calibration_of(options: RunOptions) -> Path:
     """A folder with ``content`` and ``style``, the training pictures."""
-    folder = place.out / "calibration"
+    folder = options.out / "calibration"
     folder.mkdir(exist_ok=True)
     for link, pictures in (("content", "content-train"), ("style", "style-train")):
         if not (folder / link).exists():
-            (folder / link).symlink_to((place.data / pictures).resolve(), target_is_directory=True)
+            (folder / link).symlink_to((options.data / pictures).resolve(), target_is_directory=True)
     return folder
 
 
@@ -267,15 +267,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = ("cuda" if torch.cuda.is_available() else "cpu") if given.device == "auto" else given.device
     try:
         table = table_from(given.table)
-        place = Place(given.data, given.out, given.threads, device, given.every, given.described)
+        options = RunOptions(given.data, given.out, given.threads, device, given.every, given.described)
     except OSError as error:
         parser.error(f"{error.filename}: {error.strerror}")
     except ValueError as error:
         parser.error(str(error))
-    if place.threads:
-        torch.set_num_threads(place.threads)
-    with joined(place.device) as world:
-        Campaign(table, place, world, given.budget).run()
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with joined(options.device) as processes:
+        Campaign(table, options, processes, given.budget).run()
 
 
 if __name__ == "__main__":

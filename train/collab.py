@@ -24,10 +24,10 @@ from .data import CropSource, to_float
 from .decoder import channels_last, reconstruction
 from .limits import AT_LEAST_0, AT_LEAST_1, CROP, STAGE, Words, setting
 from .loop import train
+from .process_group import ProcessGroup
 from .scoring import ScoredSettings, scoring_vgg
-from .settings import Phase, Place
+from .settings import Phase, RunOptions
 from .student import Student, new_student, start_pruned, student_from, teacher_from
-from .world import World
 
 INITIAL = ("pruned", "random")
 NORMALISED_ON = 32
@@ -96,19 +96,19 @@ class CollabRecipe:
 
     name = "collab"
 
-    def __init__(self, settings: CollabSettings, place: Place, world: World) -> None:
-        self.settings, self.world = settings, world
+    def __init__(self, settings: CollabSettings, options: RunOptions, processes: ProcessGroup) -> None:
+        self.settings, self.processes = settings, processes
         settings.require()
-        self.vgg = scoring_vgg(settings, place, settings.stage)
+        self.vgg = scoring_vgg(settings, options, settings.stage)
         self.teacher: Decoder | None = teacher_from(settings.teacher, settings.stage) if settings.needs_teacher else None
-        self.crops = CropSource(place.data / "content-train", settings.size, (0.9, 1.2), settings.seed)
+        self.crops = CropSource(options.data / "content-train", settings.size, (0.9, 1.2), settings.seed)
         if settings.decoder_style_weight:
-            self.styles = CropSource(place.data / "style-train", settings.size, (0.9, 1.2), settings.seed + 1)
+            self.styles = CropSource(options.data / "style-train", settings.size, (0.9, 1.2), settings.seed + 1)
         torch.manual_seed(settings.seed)
         self.student = self.started()
         for network in (self.vgg, self.teacher, self.student):
             if network is not None:
-                channels_last(network, world)
+                channels_last(network, processes)
         self.networks: nn.Module = self.student
         self.phases: Sequence[Phase] = [
             Phase("encoder", settings.encoder_steps, settings.batch, settings.size),
@@ -128,16 +128,16 @@ class CollabRecipe:
         return student
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
-        world = self.world
-        counters = world.counters(batch_index, phase.batch)
-        image = to_float(self.crops.batch(counters)).to(world.device)
-        with torch.autocast(world.device.type, torch.bfloat16, self.settings.autocast):
+        processes = self.processes
+        counters = processes.counters(batch_index, phase.batch)
+        image = to_float(self.crops.batch(counters)).to(processes.device)
+        with torch.autocast(processes.device.type, torch.bfloat16, self.settings.autocast):
             wanted = self.levels(image)
             if phase.name == "encoder":
                 return self.encoder_losses(image, wanted)
             terms = self.decoder_losses(image, wanted)
             if self.settings.decoder_style_weight:
-                terms["style"] = self.style_loss(image, to_float(self.styles.batch(counters)).to(world.device))
+                terms["style"] = self.style_loss(image, to_float(self.styles.batch(counters)).to(processes.device))
                 terms["loss"] = terms["loss"] + self.settings.decoder_style_weight * terms["style"]
             return terms
 
@@ -199,8 +199,8 @@ class CollabRecipe:
         return torch.stack(errors).sum()
 
     def pictures(self) -> list[list[Tensor]]:
-        images = to_float(self.crops.batch(range(10**9, 10**9 + 6))).to(self.world.device)
-        with torch.autocast(self.world.device.type, torch.bfloat16, self.settings.autocast):
+        images = to_float(self.crops.batch(range(10**9, 10**9 + 6))).to(self.processes.device)
+        with torch.autocast(self.processes.device.type, torch.bfloat16, self.settings.autocast):
             feature = self.student.encoder(images)
             rows = [images, self.student.decoder(feature).float()]
             if self.settings.collaborates and self.teacher is not None:
@@ -220,9 +220,9 @@ def linear_embeddings(maps: Sequence[Tensor], aims: Sequence[Tensor], heads: nn.
     return torch.stack(losses).sum()
 
 
-def run(settings: CollabSettings, place: Place, world: World) -> None:
+def run(settings: CollabSettings, options: RunOptions, processes: ProcessGroup) -> None:
     """Train, or go on."""
-    train(CollabRecipe(settings, place, world), settings, place, world)
+    train(CollabRecipe(settings, options, processes), settings, options, processes)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from .settings import Place, SettingsT, parse
-from .world import World, joined
+from .process_group import ProcessGroup, joined
+from .settings import RunOptions, SettingsT, parse
 
 
 def start(
     recipe: str,
     description: str | None,
     defaults: SettingsT,
-    run: Callable[[SettingsT, Place, World], object],
+    run: Callable[[SettingsT, RunOptions, ProcessGroup], object],
     argv: Sequence[str] | None,
     epilog: str = "",
 ) -> None:
@@ -26,8 +26,8 @@ def start(
         defaults: of the settings.
         epilog: what ``--help`` says below them.
     """
-    settings, place = parse(recipe, (description or "").splitlines()[0], defaults, argv, epilog)
-    if place.threads:
-        torch.set_num_threads(place.threads)
-    with joined(place.device) as world:
-        run(settings, place, world)
+    settings, options = parse(recipe, (description or "").splitlines()[0], defaults, argv, epilog)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    with joined(options.device) as processes:
+        run(settings, options, processes)

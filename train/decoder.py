@@ -23,9 +23,9 @@ from .command import start
 from .data import CropSource, to_float
 from .limits import AT_LEAST_0, AT_LEAST_1, CROP, STAGE, setting
 from .loop import train
+from .process_group import ProcessGroup
 from .scoring import ScoredSettings, scoring_vgg
-from .settings import Phase, Place
-from .world import World
+from .settings import Phase, RunOptions
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ def decoder_from(path: str | Path, last_relu: bool) -> Decoder:
     return decoder.eval().requires_grad_(False)
 
 
-def channels_last(network: nn.Module, world: World) -> nn.Module:
+def channels_last(network: nn.Module, processes: ProcessGroup) -> nn.Module:
     """On the process's device, in the layout that convolutions like."""
-    return network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    return network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def reconstruction(
@@ -90,23 +90,23 @@ class DecoderRecipe:
 
     name = "decoder"
 
-    def __init__(self, settings: DecoderSettings, place: Place, world: World) -> None:
-        self.settings, self.world = settings, world
-        self.vgg = scoring_vgg(settings, place, settings.stage)
+    def __init__(self, settings: DecoderSettings, options: RunOptions, processes: ProcessGroup) -> None:
+        self.settings, self.processes = settings, processes
+        self.vgg = scoring_vgg(settings, options, settings.stage)
         self.encoder = encoder_from(settings.encoder) if settings.encoder else self.vgg
         for network in (self.vgg, self.encoder):
-            channels_last(network, world)
+            channels_last(network, processes)
         torch.manual_seed(settings.seed)
         self.decoder = Decoder(self.encoder.widths, settings.last_relu)
         initialise(self.decoder)
-        self.networks: nn.Module = nn.ModuleDict({"decoder": channels_last(self.decoder, world)})
+        self.networks: nn.Module = nn.ModuleDict({"decoder": channels_last(self.decoder, processes)})
         self.phases: Sequence[Phase] = [Phase("decoder", settings.steps, settings.batch, settings.size)]
-        self.crops = CropSource(place.data / "content-train", settings.size, (0.9, 1.2), settings.seed)
+        self.crops = CropSource(options.data / "content-train", settings.size, (0.9, 1.2), settings.seed)
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
-        settings, world = self.settings, self.world
-        image = to_float(self.crops.batch(world.counters(batch_index, phase.batch))).to(world.device)
-        with torch.autocast(world.device.type, torch.bfloat16, settings.autocast):
+        settings, processes = self.settings, self.processes
+        image = to_float(self.crops.batch(processes.counters(batch_index, phase.batch))).to(processes.device)
+        with torch.autocast(processes.device.type, torch.bfloat16, settings.autocast):
             with torch.no_grad():
                 wanted = self.vgg.features(image)
                 feature = self.encoder(image) if settings.encoder else wanted[-1]
@@ -114,8 +114,8 @@ class DecoderRecipe:
             return reconstruction(self.vgg, rebuilt, image, wanted, settings.pixel_weight, settings.perceptual_weight)
 
     def pictures(self) -> list[list[Tensor]]:
-        images = to_float(self.crops.batch(range(10**9, 10**9 + 6))).to(self.world.device)
-        with torch.autocast(self.world.device.type, torch.bfloat16, self.settings.autocast):
+        images = to_float(self.crops.batch(range(10**9, 10**9 + 6))).to(self.processes.device)
+        with torch.autocast(self.processes.device.type, torch.bfloat16, self.settings.autocast):
             rebuilt = self.decoder(self.encoder(images)).float()
         return [list(images), list(rebuilt)]
 
@@ -140,9 +140,9 @@ def initialise(network: nn.Module) -> None:
             nn.init.constant_(last.bias, 0.5)
 
 
-def run(settings: DecoderSettings, place: Place, world: World) -> None:
+def run(settings: DecoderSettings, options: RunOptions, processes: ProcessGroup) -> None:
     """Train, or go on."""
-    train(DecoderRecipe(settings, place, world), settings, place, world)
+    train(DecoderRecipe(settings, options, processes), settings, options, processes)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -110,7 +110,7 @@ class Squeeze(torch.autograd.Function):
 
 
 class FakeWinograd(nn.Module):
-    """One layer of Winograd's form (:mod:`fastnst.format.winograd`); the scales of its positions are trained as well."""
+    """One layer in Winograd form (:mod:`fastnst.format.winograd`); the scales of its positions are trained as well."""
 
     def __init__(self, layer: Layer) -> None:
         super().__init__()

@@ -24,8 +24,8 @@ from tqdm import tqdm
 from fastnst import __version__
 
 from .checkpoints import CheckpointError, flatten_adam, link_over, load_checkpoint, restore_adam, save_checkpoint
-from .settings import Phase, Place, Settings, same_run, to_toml
-from .world import World
+from .process_group import ProcessGroup
+from .settings import Phase, RunOptions, Settings, same_run, to_toml
 
 
 class Recipe(Protocol):
@@ -73,8 +73,8 @@ Validate: TypeAlias = Callable[[], dict[str, float]]
 class Run:
     """A recipe under way."""
 
-    def __init__(self, recipe: Recipe, settings: Settings, place: Place, world: World) -> None:
-        self.recipe, self.settings, self.place, self.world = recipe, settings, place, world
+    def __init__(self, recipe: Recipe, settings: Settings, options: RunOptions, processes: ProcessGroup) -> None:
+        self.recipe, self.settings, self.options, self.processes = recipe, settings, options, processes
         trained = [(name, p) for name, p in recipe.networks.named_parameters() if p.requires_grad]
         self.names, self.parameters = [name for name, _ in trained], [p for _, p in trained]
         # One Adam serves networks that are trained in turn: it has a state for each parameter, and leaves alone, step count
@@ -93,11 +93,11 @@ class Run:
         """What a checkpoint says of itself."""
         return self.ancestry | {
             "recipe": self.recipe.name,
-            "training_data": self.place.described,
+            "training_data": self.options.described,
             "step": self.step,
             "seconds": round(self.seconds),
             "settings": asdict(self.settings),
-            "processes": self.world.size,
+            "processes": self.processes.size,
             "versions": {"fastnst": __version__, "torch": torch.__version__, "python": platform.python_version()},
         }
 
@@ -122,7 +122,7 @@ class Run:
                 (losses[name] / settings.accumulate).backward(inputs=parameters)  # type: ignore[no-untyped-call]
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value.item() / settings.accumulate
-        self.world.average_gradients(self.parameters)
+        self.processes.average_gradients(self.parameters)
         for parameters in trained.values():
             nn.utils.clip_grad_norm_(parameters, settings.clip)
         rate = learning_rate(settings, phase, within)
@@ -134,7 +134,7 @@ class Run:
             for name, p in zip(self.names, self.parameters, strict=True):
                 self.average[name].lerp_(p, 1 - share)
         self.step += 1
-        return begun | sums | {"rate": rate, "samples": float(phase.batch * settings.accumulate * self.world.size)}
+        return begun | sums | {"rate": rate, "samples": float(phase.batch * settings.accumulate * self.processes.size)}
 
     def save(self, path: Path) -> None:
         """A checkpoint to go on from."""
@@ -156,7 +156,7 @@ class Run:
         self.recipe.networks.load_state_dict(
             {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
         )
-        self.average = {name: tensors[f"average.{name}"].to(self.world.device) for name in self.names}
+        self.average = {name: tensors[f"average.{name}"].to(self.processes.device) for name in self.names}
         restore_adam(self.optimizer, self.names, tensors)
         self.step, self.seconds = facts["step"], facts["seconds"]
 
@@ -217,10 +217,12 @@ def restore_latest(run: Run, last: Path, previous: Path) -> bool:
     return False
 
 
-def train(recipe: Recipe, settings: Settings, place: Place, world: World, validate: Validate = lambda: {}) -> Path:
+def train(
+    recipe: Recipe, settings: Settings, options: RunOptions, processes: ProcessGroup, validate: Validate = lambda: {}
+) -> Path:
     """Run a recipe, or go on with it, to its last step.
 
-    Writes into ``place.out``: ``settings.toml``, ``log.csv`` and TensorBoard's ``events``, ``last.safetensors`` to go on
+    Writes into ``options.out``: ``settings.toml``, ``log.csv`` and TensorBoard's ``events``, ``last.safetensors`` to go on
     from and the one before it, ``previous.safetensors``, ``step-N.jpg``, and at the end ``final.safetensors`` with the
     averaged weights. At every checkpoint ``validate`` is called with the averaged weights, and the log has what it says.
 
@@ -231,18 +233,18 @@ def train(recipe: Recipe, settings: Settings, place: Place, world: World, valida
         ValueError: the checkpoint that is there is another recipe's.
         OSError: a file cannot be read or written.
     """
-    out = place.out
-    run = Run(recipe, settings, place, world)
+    out = options.out
+    run = Run(recipe, settings, options, processes)
     last, previous = out / "last.safetensors", out / "previous.safetensors"
     damaged = restore_latest(run, last, previous)
-    if world.leads:
+    if processes.leads:
         out.mkdir(parents=True, exist_ok=True)
         (out / "settings.toml").write_text(to_toml(settings))
-    world.wait()
-    if world.leads and damaged:  # now that all processes have read it: it must not take the place of the good one
+    processes.wait()
+    if processes.leads and damaged:  # now that all processes have read it: it must not take the place of the good one
         link_over(previous, last)
-    with Log(out, run.step) if world.leads else Silence() as log:
-        bar = tqdm(total=run.steps, initial=run.step, disable=not world.leads, unit="step", desc=recipe.name)
+    with Log(out, run.step) if processes.leads else Silence() as log:
+        bar = tqdm(total=run.steps, initial=run.step, disable=not processes.leads, unit="step", desc=recipe.name)
         while run.step < run.steps:
             phase, _ = located(recipe.phases, run.step)
             started = time.perf_counter()
@@ -254,16 +256,16 @@ def train(recipe: Recipe, settings: Settings, place: Place, world: World, valida
             shown = {name: value for name, value in values.items() if name in {"loss", *phase.trains}}
             bar.set_postfix_str(", ".join(f"{k} {v:.4g}" for k, v in (shown | {"samples/s": speed}).items()), refresh=False)
             bar.update()
-            if world.leads and (run.step % place.every == 0 or run.step == run.steps):
+            if processes.leads and (run.step % options.every == 0 or run.step == run.steps):
                 if last.exists():
                     link_over(last, previous)
                 run.save(last)
                 log.write(run.step, run.show(out / f"step-{run.step}.jpg", validate))
         bar.close()
     final = out / "final.safetensors"
-    if world.leads:
+    if processes.leads:
         run.save_final(final)
-    world.wait()
+    processes.wait()
     return final
 
 

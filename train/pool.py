@@ -9,7 +9,7 @@ from fastnst import ops
 from fastnst.networks.vgg import Encoder
 
 from .data import CropSource, to_float
-from .world import World
+from .process_group import ProcessGroup
 
 Statistics = list[tuple[Tensor, Tensor]]
 """Mean and standard deviation of each level's channels, [N, C, 1, 1] each."""
@@ -28,7 +28,7 @@ class FeaturePool:
         vgg: the scoring network.
         contents: crops of photographs.
         styles: crops of paintings.
-        world: whose part of the crops this is.
+        processes: whose part of the crops this is.
         capacity: crops of each kind that the pool holds; rounded down to whole groups.
         renewed: crops of each kind that a step renews, on average.
         autocast: whether the scoring network works in bfloat16.
@@ -39,12 +39,12 @@ class FeaturePool:
         vgg: Encoder,
         contents: CropSource,
         styles: CropSource,
-        world: World,
+        processes: ProcessGroup,
         capacity: int,
         renewed: float,
         autocast: bool = True,
     ) -> None:
-        self.vgg, self.contents, self.styles, self.world = vgg, contents, styles, world
+        self.vgg, self.contents, self.styles, self.processes = vgg, contents, styles, processes
         self.groups, self.renewed, self.autocast = max(1, capacity // GROUP), renewed, autocast
         self.content: list[tuple[Tensor, Tensor]] = []  # pixels, relu4_1 in bfloat16
         self.style: list[tuple[Tensor, Statistics]] = []
@@ -64,9 +64,9 @@ class FeaturePool:
             self.next += 1
 
     def _group(self, index: int) -> list[tuple[tuple[Tensor, Tensor], tuple[Tensor, Statistics]]]:
-        counters = self.world.counters(index, GROUP)
+        counters = self.processes.counters(index, GROUP)
         contents, styles = self.contents.batch(counters), self.styles.batch(counters)
-        device = self.world.device
+        device = self.processes.device
         with torch.autocast(device.type, torch.bfloat16, self.autocast):
             features = self.vgg(to_float(contents).to(device)).bfloat16()
             levels = self.vgg.features(to_float(styles).to(device))
@@ -77,7 +77,7 @@ class FeaturePool:
 
     def draw(self, batch: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Statistics]:
         """Random photographs [B, 3, H, W] and paintings, the photographs' relu4_1, the paintings' statistics per level."""
-        count, device = len(self.content), self.world.device
+        count, device = len(self.content), self.processes.device
         contents = [self.content[i] for i in torch.randint(count, (batch,), generator=generator).tolist()]
         styles = [self.style[i] for i in torch.randint(count, (batch,), generator=generator).tolist()]
         levels = zip(*(statistics for _, statistics in styles), strict=True)

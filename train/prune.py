@@ -26,9 +26,9 @@ from .filters import kept_channels
 from .limits import AT_LEAST_0, AT_LEAST_1, SHARE_BELOW_ONE, Words, setting
 from .live import live_networks
 from .loop import train
+from .process_group import ProcessGroup
 from .scoring import scoring_vgg
-from .settings import Place, same_run
-from .world import World
+from .settings import RunOptions, same_run
 
 
 @dataclass(frozen=True)
@@ -93,32 +93,32 @@ def schedule(present: Sequence[int], target: Sequence[int], rounds: int) -> list
     return [tuple(a - (a - b) * done // rounds for a, b in zip(present, target, strict=True)) for done in range(1, rounds + 1)]
 
 
-def original_pair(settings: PruneSettings, place: Place) -> State:
+def original_pair(settings: PruneSettings, options: RunOptions) -> State:
     """What is pruned: ``settings.start``; where that holds a decoder alone, VGG-19 is its encoder."""
     pair = weights.read(settings.start)
     if not any(name.startswith("encoder.") for name in pair):
-        vgg = scoring_vgg(settings, place)
+        vgg = scoring_vgg(settings, options)
         pair |= {f"encoder.{name}": value for name, value in vgg.state_dict().items()}
     return pair
 
 
-def remove_dead(settings: PruneSettings, place: Place, world: World) -> Path:
+def remove_dead(settings: PruneSettings, options: RunOptions, processes: ProcessGroup) -> Path:
     """``settings.start``, an AdaIN pair or stages of WCT, without its dead channels; see :mod:`.live`. What the file says
     of its training goes on saying so."""
-    final, source = place.out / "final.safetensors", Path(settings.start)
+    final, source = options.out / "final.safetensors", Path(settings.start)
     given = settings.live_pictures, settings.live_share, settings.seed
     cut = dict(zip(("pictures", "share", "seed"), given, strict=True))
     if final.exists():
         if (done := load_checkpoint(final)[1].get("dead_channels_removed")) != cut:
-            raise ValueError(f"{place.out}: this run was done with {done}, not {cut}; another --out begins a new one")
-    elif world.leads:
-        history = {"recipe": "prune", "training_data": place.described} | read_tensors(source)[1]
-        save_checkpoint(final, live_networks(source, place.data, *given), history | {"dead_channels_removed": cut})
-    world.wait()
+            raise ValueError(f"{options.out}: this run was done with {done}, not {cut}; another --out begins a new one")
+    elif processes.leads:
+        history = {"recipe": "prune", "training_data": options.described} | read_tensors(source)[1]
+        save_checkpoint(final, live_networks(source, options.data, *given), history | {"dead_channels_removed": cut})
+    processes.wait()
     return final
 
 
-def run(settings: PruneSettings, place: Place, world: World) -> Path:
+def run(settings: PruneSettings, options: RunOptions, processes: ProcessGroup) -> Path:
     """All rounds that are not done yet.
 
     Returns:
@@ -126,12 +126,12 @@ def run(settings: PruneSettings, place: Place, world: World) -> Path:
     """
     settings.require()
     if settings.target == "live":
-        return remove_dead(settings, place, world)
-    pair = original_pair(settings, place)
+        return remove_dead(settings, options, processes)
+    pair = original_pair(settings, options)
     plan = schedule(encoder_widths(part_of(pair, "encoder")), WIDTHS[settings.target], settings.rounds)
     final = Path(settings.start)
     for number, widths in enumerate(plan, 1):
-        folder = place.out / f"round-{number}"
+        folder = options.out / f"round-{number}"
         if number > 1:
             pair = weights.read(final)
         final, start = folder / "final.safetensors", folder / "start.safetensors"
@@ -142,12 +142,12 @@ def run(settings: PruneSettings, place: Place, world: World) -> Path:
             same_run(folder, settings, load_checkpoint(start)[1].get("settings", {}))
         if final.exists():
             continue
-        world.wait()  # until all have looked at it
-        if world.leads:
+        processes.wait()  # until all have looked at it
+        if processes.leads:
             save_checkpoint(start, prune(pair, widths), {"widths": widths, "settings": asdict(settings)})
-        world.wait()
-        recipe = AdainRecipe(mine, replace(place, out=folder), world)
-        train(recipe, mine, replace(place, out=folder), world, recipe.validate)
+        processes.wait()
+        recipe = AdainRecipe(mine, replace(options, out=folder), processes)
+        train(recipe, mine, replace(options, out=folder), processes, recipe.validate)
     return final
 
 

@@ -33,8 +33,8 @@ from .data import CropSource
 from .fake import FakePair
 from .limits import AT_LEAST_0, AT_LEAST_1, CROP, setting
 from .loop import train
-from .settings import Phase, Place, Settings
-from .world import World
+from .process_group import ProcessGroup
+from .settings import Phase, RunOptions, Settings
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class QatSettings(Settings):
 
     start: str = setting("", "final.safetensors of a trained pair")
     calibrate: str = setting("", "folder of pictures that ranges are chosen with")
-    winograd: str = setting("never", "layers in Winograd's form: never, always or numbers such as 3,4")
+    winograd: str = setting("never", "layers in Winograd form: never, always or numbers such as 3,4")
     keep_dead: bool = setting(False, "keep channels that stay zero by a margin in every picture")
     steps: int = setting(600, "how long the network is retrained", AT_LEAST_0, may_change=True)
     batch: int = setting(2, "crops of each step", AT_LEAST_1)
@@ -94,30 +94,30 @@ class QatRecipe:
 
     name = "qat"
 
-    def __init__(self, settings: QatSettings, place: Place, world: World) -> None:
+    def __init__(self, settings: QatSettings, options: RunOptions, processes: ProcessGroup) -> None:
         settings.require()
-        self.settings, self.world = settings, world
+        self.settings, self.processes = settings, processes
         pictures = calibration_pairs(Path(settings.calibrate))
         self.pair, self.dead = load_pair(Path(settings.start)), 0
         if not settings.keep_dead:
             self.pair, self.dead = without_dead(self.pair, *pictures)
         chooser = Chooser(iter(choices(self.pair, settings.winograd)))
-        self.fake = FakePair(quantise(self.pair, *pictures, choose=chooser)).to(world.device)
+        self.fake = FakePair(quantise(self.pair, *pictures, choose=chooser)).to(processes.device)
         self.networks: nn.Module = self.fake
         self.calibration = 2 * len(pictures[0])
         self.phases: Sequence[Phase] = [Phase("retrain", settings.steps, settings.batch, settings.size)]
-        folders = place.data / "content-train", place.data / "style-train"
+        folders = options.data / "content-train", options.data / "style-train"
         self.contents, self.styles = (
             CropSource(each, settings.size, (0.8, 1.25), settings.seed + i) for i, each in enumerate(folders)
         )
 
     def crops(self, counters: range) -> tuple[Tensor, Tensor]:
         """Photographs and paintings of uint8 values [N, 3, H, W] as float32."""
-        content, style = (source.batch(counters).float().to(self.world.device) for source in (self.contents, self.styles))
+        content, style = (source.batch(counters).float().to(self.processes.device) for source in (self.contents, self.styles))
         return content, style
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
-        content, style = self.crops(self.world.counters(batch_index, phase.batch))
+        content, style = self.crops(self.processes.counters(batch_index, phase.batch))
         wanted = (float_picture(self.pair, content / 255, style / 255) * 255).round()
         quality = decibels(self.fake(content, style), wanted)
         return {"loss": -quality, "decibels": quality.detach()}
@@ -141,12 +141,12 @@ class QatRecipe:
             file.write(to_bytes(replace(self.fake.exported(), card=card)))
 
 
-def run(settings: QatSettings, place: Place, world: World) -> None:
+def run(settings: QatSettings, options: RunOptions, processes: ProcessGroup) -> None:
     """Train, or go on, and write the engine's model."""
-    recipe = QatRecipe(settings, place, world)
-    final = train(recipe, settings, place, world)
-    if world.leads:
-        recipe.write(load_file(final), place.out / "model.fnst")
+    recipe = QatRecipe(settings, options, processes)
+    final = train(recipe, settings, options, processes)
+    if processes.leads:
+        recipe.write(load_file(final), options.out / "model.fnst")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -10,7 +10,7 @@ from fastnst.networks.vgg_files import load_vgg19, normalise
 
 from .data import CropSource, to_float
 from .limits import setting
-from .settings import Place, Settings
+from .settings import RunOptions, Settings
 
 VGG_FILE = "vgg19_relu5_1_f16.safetensors"
 CROPS = 32
@@ -26,14 +26,14 @@ class ScoredSettings(Settings):
     vgg: str = setting("", f"VGG-19, a file of any known variant; default: DATA/weights/{VGG_FILE}")
 
 
-def scoring_vgg(settings: ScoredSettings, place: Place, stage: int = 4) -> Encoder:
+def scoring_vgg(settings: ScoredSettings, options: RunOptions, stage: int = 4) -> Encoder:
     """VGG-19 up to ``stage``, frozen and normalised; where the file's is not, over photographs of the training set.
 
     Raises:
         OSError, ValueError: the file cannot be read, or is of no known variant.
     """
-    loaded = load_vgg19(Path(settings.vgg) if settings.vgg else place.data / "weights" / VGG_FILE, stage)
+    loaded = load_vgg19(Path(settings.vgg) if settings.vgg else options.data / "weights" / VGG_FILE, stage)
     if loaded.normalised:
         return loaded.encoder
-    crops = CropSource(place.data / "content-train", CROP, (0.95, 1.05), settings.seed)
+    crops = CropSource(options.data / "content-train", CROP, (0.95, 1.05), settings.seed)
     return normalise(loaded.encoder, [to_float(crops.batch(range(CROPS)))])

@@ -94,7 +94,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Place:
+class RunOptions:
     """Where a run reads and writes, and on what it runs; none of it decides the result."""
 
     data: Path = field(metadata={"help": "folder with pictures to train on, and weights/"})
@@ -121,7 +121,7 @@ def read(path: Path) -> dict[str, Any]:
     """A recipe's TOML file.
 
     Raises:
-        ValueError: not TOML; one line with the place.
+        ValueError: not TOML; one line with the options.
         OSError: it cannot be read.
     """
     try:
@@ -160,7 +160,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse(
     recipe: str, description: str, defaults: SettingsT, argv: Sequence[str] | None, epilog: str = ""
-) -> tuple[SettingsT, Place]:
+) -> tuple[SettingsT, RunOptions]:
     """The command line of ``fastnst train RECIPE``; exits with one line and status 2 on what it cannot take.
 
     Args:
@@ -168,7 +168,7 @@ def parse(
     """
     parser = Parser(prog=f"fastnst train {recipe}", description=description, epilog=epilog, allow_abbrev=False)
     parser.add_argument("--config", type=Path, help="TOML file with settings; those below override it")
-    for each in fields(Place):
+    for each in fields(RunOptions):
         named: dict[str, Any] = {"required": True} if each.default is MISSING else {"default": each.default}
         kind = Path if each.default is MISSING else type(each.default)
         parser.add_argument(option(each.name), type=kind, help=each.metadata["help"], **named)
@@ -183,13 +183,13 @@ def parse(
     given = vars(parser.parse_args(argv))
     config = given.pop("config")
     try:
-        place = Place(**{each.name: given.pop(each.name) for each in fields(Place)})
+        options = RunOptions(**{each.name: given.pop(each.name) for each in fields(RunOptions)})
         settings = filled(defaults, read(config), str(config)) if config else defaults
         settings = filled(settings, given, "command line")
         if settings.precision == AUTO:  # a checkpoint says which it was
-            settings = replace(settings, precision=fastest(place.device))
+            settings = replace(settings, precision=fastest(options.device))
         settings.require()
-        return settings, place
+        return settings, options
     except OSError as error:
         parser.error(f"{error.filename}: {error.strerror}")
     except ValueError as error:

@@ -163,8 +163,11 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     try:
         from fastnst.evaluate import evaluate, report, steps
         from fastnst.evaluate.pictures import pair_folders, read_testset
+
+        if arguments.video:
+            import_module("skimage.registration")
     except ModuleNotFoundError as error:
-        return missing("evaluate", "torch", error)
+        return missing("evaluate", "evaluate" if arguments.video else "torch", error)
     if not arguments.overwrite and (taken := report.taken(arguments.output)):
         return fail(f"{taken}: exists already; --overwrite replaces it")
     if arguments.testset:
@@ -173,7 +176,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
         pairs, size = pair_folders(arguments.content, arguments.style), DEFAULT_EVALUATION_SIZE
     pairs = pairs[: arguments.pairs]
     try:
-        with Progress(steps(pairs), shown=sys.stderr.isatty()) as progress:
+        with Progress(steps(pairs, len(arguments.models) if arguments.video else 0), shown=sys.stderr.isatty()) as progress:
             evaluation = evaluate(
                 arguments.models,
                 pairs,
@@ -182,12 +185,17 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
                 against=dict(arguments.against),
                 threads=arguments.threads,
                 palette=arguments.palette,
+                clip=arguments.video,
                 advance=progress.advance,
             )
     except UsageError as error:
         return fail(str(error), USAGE)
     for model in evaluation.models:
-        print(json.dumps({"name": model.name, **report.summary(model)}) if arguments.json else report.one_line(model))
+        moved = evaluation.warping_errors.get(model.name)
+        if arguments.json:
+            print(json.dumps({"name": model.name, **report.summary(model), "warping_error": moved}))
+        else:
+            print(report.one_line(model, moved))
     page = report.write(evaluation, arguments.output)
     if not arguments.json:
         print(page)
@@ -199,7 +207,7 @@ def run_bench(arguments: argparse.Namespace) -> int:
         from fastnst.bench.run import run
 
         if arguments.layers is not None:
-            from fastnst.bench import layers
+            from fastnst.bench.stylize import layers
 
             print(layers.write(arguments.layers, arguments.size, arguments.output))
             return DONE

@@ -186,6 +186,8 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         help="PSNR of the first row's pictures beside the second's, such as int8 beside float; may be repeated",
     )
     add("--palette", type=share, default=1.0, metavar="P", help="strength of the palette step behind every model; default: 1")
+    clip = "a clip whose frames are stylized like the first pair: how steady they are (needs scikit-image)"
+    add("--video", type=path, metavar="CLIP", help=clip)
     size = f"short side in pixels; default: the test set's, or {DEFAULT_EVALUATION_SIZE}"
     add("--size", type=at_least(32), metavar="N", help=size)
     add("--pairs", type=at_least(1), metavar="N", help="the first N pairs alone")

@@ -171,7 +171,7 @@ def convert(
         origin: where the weights come from, and
         licence: theirs, for the card; without them what ``source`` says of itself, or that they are unknown.
         ranges: see :func:`best_grid`.
-        winograd: which layers of an AdaIN pair take Winograd's form; see :func:`~fastnst.convert.forms.choices`.
+        winograd: which layers of an AdaIN pair take Winograd form; see :func:`~fastnst.convert.forms.choices`.
         keep_dead: leave channels of an AdaIN pair that stay zero by a margin in every calibration picture; they are
             removed otherwise.
         nearly_dead: remove those too that never exceed this share of their layer's largest value

@@ -1,4 +1,4 @@
-"""A layer in Winograd's form beside the direct one, and the choice between them; reports of both."""
+"""A layer in Winograd form beside the direct one, and the choice between them; reports of both."""
 
 from __future__ import annotations
 

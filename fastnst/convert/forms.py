@@ -1,4 +1,4 @@
-"""Which layers take Winograd's form: where this machine computes them faster and little is lost; and the report of it.
+"""Which layers take Winograd form: where this machine computes them faster and little is lost; and the report of it.
 
 The choice is made where the file is made and stored in it. What it computes is the same everywhere, how fast that is, is not.
 """
@@ -19,7 +19,7 @@ SIDE = 512
 REPEATS = 12
 """Runs of each layer, in turn with those of the other form, of which the fastest counts."""
 FASTER = 0.95
-"""Of the direct time, what Winograd's form may take at most."""
+"""Of the direct time, what Winograd form may take at most."""
 LOSS = 1.0
 """Decibels that a layer may lose at most by its form, by the error of its own output beside the float network's."""
 
@@ -35,7 +35,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class LayerReport:
-    """What became of a layer; ``decibels``: signal to noise of its output, direct and, if tried, in Winograd's form."""
+    """What became of a layer; ``decibels``: signal to noise of its output, direct and, if tried, in Winograd form."""
 
     layer: Layer
     seconds: tuple[float, float] | None
@@ -61,7 +61,7 @@ def silent(conv: Conv, winograd: bool) -> Layer:
 
 
 def seconds_of(pair: Pair, threads: int | None = None) -> list[tuple[float, float]]:
-    """The times of every layer of ``pair``, direct and, where that is possible, in Winograd's form."""
+    """The times of every layer of ``pair``, direct and, where that is possible, in Winograd form."""
     convs, count, can = [*pair.encoder, *pair.decoder], len(pair.encoder), possible(pair)
     engines = []
     for winograd in (False, True):

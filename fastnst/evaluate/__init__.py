@@ -24,6 +24,7 @@ from fastnst.palette import Palette, colors_of
 from fastnst.system.errors import UsageError
 
 from . import sheet
+from .clips import warping_errors
 from .loading import load_model, named
 from .models import Model
 from .pictures import Pair, Pixels, load, square, to_tensor
@@ -96,6 +97,8 @@ class Evaluation:
         palette: strength of the palette step behind every model.
         baselines: scores of each pair, as of a model, of what needs none: the untouched photograph, and this with the style's
             colours by the palette step alone.
+        clip: name of the video that was stylized, if any.
+        warping_errors: on it, by model, and of itself as ``untouched``.
     """
 
     size: int
@@ -107,6 +110,8 @@ class Evaluation:
     sheet: Image.Image
     palette: float
     baselines: dict[str, list[dict[str, float]]]
+    clip: str | None = None
+    warping_errors: dict[str, float] = field(default_factory=dict)
 
     def baseline_means(self) -> dict[str, dict[str, float]]:
         """Each measure's mean over the pairs."""
@@ -125,6 +130,7 @@ def evaluate(
     against: Mapping[str, str] | None = None,
     threads: int | None = None,
     palette: float = 1.0,
+    clip: Path | None = None,
     advance: Callable[[], None] = lambda: None,
 ) -> Evaluation:
     """Compare models on pairs of pictures.
@@ -137,6 +143,7 @@ def evaluate(
         against: for rows whose pictures are to be compared with another row's (int8 with its float networks): that row's name.
         threads: of models and scores; without it the cores this process may use.
         palette: strength of the palette step behind every model, 0 to 1 (:mod:`fastnst.palette`).
+        clip: a video whose frames are stylized like the first pair, to see how steady they are (:mod:`.clips`).
         advance: called after each of the :func:`steps`.
 
     Raises:
@@ -165,6 +172,7 @@ def evaluate(
         photographs = list(dict.fromkeys(pair.content for pair in pairs))
         _reconstruct(loaded, results, photographs, size, advance)
         _time(loaded, results, pairs[0], size, advance)
+        errors = warping_errors(loaded, clip, load(pairs[0].style, size), palette, advance) if clip else {}
     return Evaluation(
         size=size,
         threads=threads,
@@ -175,12 +183,14 @@ def evaluate(
         sheet=sheet.contact_sheet(["content", "style", *rows], thumbnails),
         palette=palette,
         baselines=baselines,
+        clip=clip.name if clip else None,
+        warping_errors=errors,
     )
 
 
-def steps(pairs: Sequence[Pair]) -> int:
-    """How often :func:`evaluate` calls ``advance``: for each pair, each photograph, and the times."""
-    return len(pairs) + len({pair.content for pair in pairs}) + 1
+def steps(pairs: Sequence[Pair], clips: int = 0) -> int:
+    """How often :func:`evaluate` calls ``advance``: for each pair, each photograph, the times, and each model on a clip."""
+    return len(pairs) + len({pair.content for pair in pairs}) + 1 + clips
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 from fastnst.info import facts
 from fastnst.system.atomic import atomic_output
 
-from . import Evaluation, ModelResult
+from . import Evaluation, ModelResult, clips
 from .models import SIDE
 from .scoring import STAGES, STYLE_DISTANCES
 from .timing import ROUNDS
@@ -44,6 +44,9 @@ picture before it is scored. Means are over all pairs.
 * **style distance**: Frobenius norm of the difference of result's and style's Gram matrices F F^T / HW, by stage of the VGG-19.
 * **reconstruction**: what a stage's decoder makes of its encoder's features of a photograph, with no style (engine: alpha 0);
   mean PSNR over the {photographs} photographs.
+* **warping error**, of a clip: mean squared difference, of values 0..1, between each of its first {frames} stylized frames and
+  the one before it, moved by the optical flow of the clip (TV-L1, short side {clip_side} at most); places that only one of the
+  two shows are left out. Frames are stylized one by one, in the style of the first pair.
 * **parameters**: what stylization needs, dead channels included. **live**: without channels that were zero in every pair.
 * **GMACs**: multiply-accumulates of the networks' convolutions as they are defined, for content, style and result of
   {side} x {side}. The engine folds upsampling into its convolutions and needs fewer.
@@ -86,6 +89,8 @@ def as_json(evaluation: Evaluation, machine: dict[str, str]) -> dict[str, Any]:
         "left_out": evaluation.left_out,
         "palette": evaluation.palette,
         "baselines": _finite(evaluation.baseline_means()),
+        "clip": evaluation.clip,
+        "warping_errors": evaluation.warping_errors,
         "models": [_finite(asdict(model) | {"mean": summary(model)}) for model in evaluation.models],
     }
 
@@ -109,13 +114,15 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def one_line(model: ModelResult) -> str:
+def one_line(model: ModelResult, warping_error: float | None = None) -> str:
     """A finished model in a line."""
     means = model.means()
     shown = {"content": "content {:.3f}", "style": "style {:.3f}", "adain_loss": "AdaIN loss {:.2f}", "ssim": "SSIM {:.3f}"}
     parts = [text.format(means[key]) for key, text in shown.items() if key in means]
     if model.psnr:
         parts.append(f"{_mean(model.psnr):.2f} dB against {model.against}")
+    if warping_error is not None:
+        parts.append(f"warping error {warping_error:.6f}")
     return "  ".join([model.name, *parts, f"{model.milliseconds:.1f} ms"])
 
 
@@ -137,6 +144,7 @@ def _page(evaluation: Evaluation, machine: dict[str, str]) -> Iterator[str]:
     yield from _measures(evaluation)
     yield from _reconstruction(models)
     yield from _against(models)
+    yield from _steadiness(evaluation)
     yield "## Cost\n"
     head = ("model", "what", "parameters", "live", "GMACs", "file, bytes", f"ms, {threads}")
     yield from _table(head, map(_cost, models))
@@ -155,6 +163,8 @@ def _page(evaluation: Evaluation, machine: dict[str, str]) -> Iterator[str]:
         threads=threads,
         rounds=ROUNDS,
         palette=evaluation.palette,
+        frames=clips.FRAMES,
+        clip_side=clips.SIDE,
     )
 
 
@@ -188,6 +198,16 @@ def _against(models: Sequence[ModelResult]) -> Iterator[str]:
         yield "One model's pictures beside another's, PSNR in dB:\n"
         rows = ((m.name, str(m.against), f"{_mean(m.psnr):.2f}", f"{min(m.psnr):.2f}") for m in compared)
         yield from _table(("model", "against", "mean", "lowest"), rows)
+
+
+def _steadiness(evaluation: Evaluation) -> Iterator[str]:
+    if not evaluation.clip:
+        return
+    yield f"Warping error on {evaluation.clip}, lower holds stiller, and how many times the clip's own that is:\n"
+    own = evaluation.warping_errors["untouched"]
+    errors = evaluation.warping_errors.items()
+    rows = ((name, f"{error:.6f}", f"{error / own:.2f}" if own else "-") for name, error in errors)
+    yield from _table(("model", "warping error", "of the clip's"), rows)
 
 
 def _cost(model: ModelResult) -> tuple[str, ...]:

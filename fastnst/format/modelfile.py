@@ -6,7 +6,7 @@ A file is data only: no code, no paths, nothing to evaluate. All numbers are lit
 offset  bytes  content
 ======  =====  ========================================================================
 0       4      ``FNST``
-4       4      u32 format version: 2, or 3 if some layer has Winograd's form
+4       4      u32 format version: 2, or 3 if some layer has Winograd form
 8       8      u64 length of the whole file
 16      4      u32 kind of model: 1 = AdaIN pair, 2 = WCT stages, 3 = generator
 20      4      u32 length of the card
@@ -96,7 +96,7 @@ class Layer:
     upsample: bool = False
     pool: str = "none"
     scales: NDArray[np.int16] | None = None
-    """Of Winograd's form; None for a direct layer."""
+    """Of a layer in Winograd form; None for a direct one."""
 
     @property
     def inputs(self) -> int:

@@ -1,4 +1,4 @@
-"""Layers of Winograd's form: what they compute, exactly, and the numbers that it takes, derived from those of the file.
+"""Layers in Winograd form: what they compute, exactly, and the numbers that it takes, derived from those of the file.
 
 F(2x2, 3x3) of Lavin and Gray (CVPR 2016) in 8 bits: four outputs from a window of 4x4 by 16 multiplications, not 36. With
 ``upsample`` the window is 3x3: nearest x2 upsampling makes 4x4 of it, and 7 of the 16 products vanish. A window becomes its
@@ -81,7 +81,7 @@ def kernel_positions(weights: NDArray[np.int8], upsample: bool) -> NDArray[np.in
 
 
 def positions_of(layer: Layer) -> Positions:
-    """The convolutions of a layer of Winograd's form; ``start`` may be beyond what the engine accepts."""
+    """The convolutions of a layer in Winograd form; ``start`` may be beyond what the engine accepts."""
     assert layer.scales is not None
     n = kernel_positions(layer.weights, layer.upsample)
     most = np.maximum(np.abs(n).max(2), 127)

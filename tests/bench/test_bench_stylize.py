@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from fastnst.bench import peers, report, worker
-from fastnst.bench.campaign import Settings
+from fastnst.bench import worker
+from fastnst.bench.stylize import jobs, peers, report
+from fastnst.bench.stylize.campaign import Settings
 
 
 def settings(**given: Any) -> Settings:
@@ -35,7 +36,7 @@ def test_commands_are_run_cold_alone() -> None:
 def test_a_cold_visit_loads_anew() -> None:
     calls: list[str] = []
 
-    def load() -> peers.Run:
+    def load() -> jobs.Run:
         calls.append("load")
         return lambda: calls.append("run")
 

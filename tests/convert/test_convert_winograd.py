@@ -1,4 +1,4 @@
-"""Conversion that gives layers Winograd's form: which ones, with what loss, and the engine computes what was simulated."""
+"""Conversion that gives layers Winograd form: which ones, with what loss, and the engine computes what was simulated."""
 
 from __future__ import annotations
 

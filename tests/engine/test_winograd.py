@@ -1,4 +1,4 @@
-"""Layers of Winograd's form: what the text says, in the engine on every path, in files, in conversion."""
+"""Layers in Winograd form: what the text says, in the engine on every path, in files, in conversion."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from fastnst.train.limits import AT_LEAST_0, setting
 from fastnst.train.loop import train
-from fastnst.train.settings import Phase, Place, Settings, parse
-from fastnst.train.world import World, joined
+from fastnst.train.process_group import ProcessGroup, joined
+from fastnst.train.settings import Phase, RunOptions, Settings, parse
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class TinyRecipe:
 
     name = "tiny"
 
-    def __init__(self, settings: TinySettings, _place: Place, world: World) -> None:
-        self.settings, self.world = settings, world
+    def __init__(self, settings: TinySettings, _: RunOptions, processes: ProcessGroup) -> None:
+        self.settings, self.processes = settings, processes
         torch.manual_seed(settings.seed)
         self.networks: nn.Module = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2))
         self.phases: Sequence[Phase] = [
@@ -42,7 +42,7 @@ class TinyRecipe:
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
         if batch_index == self.settings.dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
-        counters = list(self.world.counters(batch_index, phase.batch))
+        counters = list(self.processes.counters(batch_index, phase.batch))
         self.seen += counters
         x = torch.stack([torch.randn(6, generator=torch.Generator().manual_seed(counter)) for counter in counters])
         first, middle, last = self.networks.children()
@@ -58,10 +58,10 @@ class TinyRecipe:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    settings, place = parse("tiny", "A test.", TinySettings(), argv)
+    settings, options = parse("tiny", "A test.", TinySettings(), argv)
     torch.set_num_threads(1)
-    with joined(place.device) as world:
-        train(TinyRecipe(settings, place, world), settings, place, world)
+    with joined(options.device) as processes:
+        train(TinyRecipe(settings, options, processes), settings, options, processes)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def pair() -> Model:
 
 @cache
 def winograd_pair() -> Model:
-    """With layers of Winograd's form, a pool and an upsampling in them."""
+    """With layers in Winograd form, a pool and an upsampling in them."""
     encoder = [Shape(5), Shape(7, resizes=True, winograd=True), Shape(6, winograd=True)]
     return replace(model_of(Lcg(33), encoder, [Shape(6, resizes=True, winograd=True), Shape(3)]), card={})
 

@@ -165,8 +165,8 @@ def test_a_wrong_command_line_is_one_line(tmp_path: Path, capsys: pytest.Capture
         assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_campaign_knows_its_places(tmp_path: Path, data: Path) -> None:
+def test_runs_begin_with_what_earlier_ones_made(tmp_path: Path, data: Path) -> None:
     table = table_from(TABLE)
-    begun = Campaign(table, campaign.Place(data, tmp_path), campaign.World(), 60)
+    begun = Campaign(table, campaign.RunOptions(data, tmp_path), campaign.ProcessGroup(), 60)
     wide = next(run for run in table.runs if run.name == "adain-pruned")
     assert Path(begun.settings_of(wide).start) == tmp_path / "adain-16x" / "final.safetensors"  # type: ignore[attr-defined]

@@ -16,9 +16,9 @@ from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder, layers_of
 from fastnst.networks.wct import widths_of
 from fastnst.train import collab, decoder
 from fastnst.train.filters import pruned_encoder
-from fastnst.train.settings import Place
+from fastnst.train.process_group import ProcessGroup
+from fastnst.train.settings import RunOptions
 from fastnst.train.student import Student, student_from, teacher_from
-from fastnst.train.world import World
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -44,7 +44,7 @@ def big(tmp_path: Path) -> Callable[[int], Path]:
 
 def made(data: Path, **settings: object) -> collab.CollabRecipe:
     numbers = {"batch": 2, "size": 32, "precision": "float32", **settings}
-    return collab.CollabRecipe(collab.CollabSettings(**numbers), Place(data, data), World())  # type: ignore[arg-type]
+    return collab.CollabRecipe(collab.CollabSettings(**numbers), RunOptions(data, data), ProcessGroup())  # type: ignore[arg-type]
 
 
 def terms_of(recipe: collab.CollabRecipe, phase: int) -> dict[str, Tensor]:

@@ -11,8 +11,8 @@ import pytest
 
 from fastnst.train.crd import tables
 from fastnst.train.crd.settings import CrdSettings
-from fastnst.train.settings import Place, filled
-from fastnst.train.world import World
+from fastnst.train.process_group import ProcessGroup
+from fastnst.train.settings import RunOptions, filled
 
 
 def quality(fid: float, network: str = "student") -> dict[str, Any]:
@@ -59,15 +59,15 @@ def test_figures_are_those_of_the_runs(tmp_path: Path) -> None:
 def test_what_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trained = []
 
-    def run(settings: CrdSettings, place: Place, _world: World) -> None:
-        trained.append((place.out.name, settings.seed, settings.student_batch or settings.batch, settings.granularities))
-        place.out.mkdir(parents=True)
-        (place.out / "quality.json").write_text(json.dumps(quality(float(len(trained)))))
+    def run(settings: CrdSettings, options: RunOptions, _: ProcessGroup) -> None:
+        trained.append((options.out.name, settings.seed, settings.student_batch or settings.batch, settings.granularities))
+        options.out.mkdir(parents=True)
+        (options.out / "quality.json").write_text(json.dumps(quality(float(len(trained)))))
 
     monkeypatch.setattr(tables, "run", run)
-    place = Place(tmp_path, tmp_path)
-    tables.make(CrdSettings(), place, World(), ["ours", "no-row"], [1])
-    tables.make(CrdSettings(), place, World(), ["ours", "no-row", "instance-4"], [1, 2])
+    options = RunOptions(tmp_path, tmp_path)
+    tables.make(CrdSettings(), options, ProcessGroup(), ["ours", "no-row"], [1])
+    tables.make(CrdSettings(), options, ProcessGroup(), ["ours", "no-row", "instance-4"], [1, 2])
     assert trained == [
         ("ours-1", 1, 1, "row,column,patch"),
         ("no-row-1", 1, 1, "column,patch"),
@@ -80,4 +80,4 @@ def test_what_is_there_is_not_trained_again(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(SystemExit, match="2"):
         tables.main(["--data", ".", "--out", ".", "--seeds", "one"])
     with pytest.raises(ValueError, match=r"variants: expected some of .*; got theirs"):
-        tables.make(replace(CrdSettings()), place, World(), ["theirs"], [1])
+        tables.make(replace(CrdSettings()), options, ProcessGroup(), ["theirs"], [1])

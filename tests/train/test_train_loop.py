@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from fastnst.train.loop import Run, learning_rate, located
 from fastnst.train.precision import fastest
-from fastnst.train.settings import Phase, Place, Settings, filled, parse, read, to_toml
-from fastnst.train.world import World
+from fastnst.train.process_group import ProcessGroup
+from fastnst.train.settings import Phase, RunOptions, Settings, filled, parse, read, to_toml
 
 TINY = Path(tiny_recipe.__file__)
 PHASES = [Phase("a", 10, 1, 8, falls=False), Phase("b", 20, 1, 8)]
@@ -81,7 +81,10 @@ def test_a_run_leaves_everything(tmp_path: Path) -> None:
 def test_training_learns_and_the_second_phase_leaves_the_first_layer(tmp_path: Path) -> None:
     settings = tiny_recipe.TinySettings(first=80, second=40, learning_rate=0.02, warm_up=1)
     run = Run(
-        tiny_recipe.TinyRecipe(settings, Place(tmp_path, tmp_path), World()), settings, Place(tmp_path, tmp_path), World()
+        tiny_recipe.TinyRecipe(settings, RunOptions(tmp_path, tmp_path), ProcessGroup()),
+        settings,
+        RunOptions(tmp_path, tmp_path),
+        ProcessGroup(),
     )
     losses = [run.advance()["loss"] for _ in range(80)]
     assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
@@ -145,8 +148,8 @@ def test_no_sample_is_seen_twice(tmp_path: Path) -> None:
     settings = tiny_recipe.TinySettings(accumulate=2, second=0)
     seen = []
     for rank in range(3):
-        world = World(rank, 3)
-        recipe = tiny_recipe.TinyRecipe(settings, Place(tmp_path, tmp_path), world)
+        processes = ProcessGroup(rank, 3)
+        recipe = tiny_recipe.TinyRecipe(settings, RunOptions(tmp_path, tmp_path), processes)
         for batch_index in range(10):
             recipe.losses(recipe.phases[0], batch_index)
         seen += recipe.seen
@@ -163,11 +166,11 @@ def test_another_recipes_checkpoint_is_refused(tmp_path: Path, monkeypatch: pyte
 def test_settings_come_from_file_and_command_line(tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
     file.write_text("batch = 3\nlearning_rate = 1\nfirst = 4\n")
-    settings, place = parse(
+    settings, options = parse(
         "tiny", "", tiny_recipe.TinySettings(), [*arguments(tmp_path, "--config", str(file)), "--first", "6"]
     )
     assert (settings.batch, settings.learning_rate, settings.first, settings.second) == (3, 1.0, 6, 7)
-    assert place == Place(tmp_path, tmp_path, every=3)
+    assert options == RunOptions(tmp_path, tmp_path, every=3)
     file.write_text(to_toml(settings))
     assert filled(tiny_recipe.TinySettings(), read(file), "") == settings
 
@@ -195,8 +198,8 @@ def test_bad_settings_get_one_line(text: str, message: str, tmp_path: Path, caps
 class Rivals(tiny_recipe.TinyRecipe):
     """Two networks, each with a loss that also runs through the other; then the second alone."""
 
-    def __init__(self, settings: tiny_recipe.TinySettings, place: Place, world: World) -> None:
-        super().__init__(settings, place, world)
+    def __init__(self, settings: tiny_recipe.TinySettings, options: RunOptions, processes: ProcessGroup) -> None:
+        super().__init__(settings, options, processes)
         torch.manual_seed(1)
         self.networks = nn.ModuleDict({"maker": nn.Linear(4, 4), "judge": nn.Linear(4, 1), "makers": nn.Linear(1, 1)})
         both = Phase("both", 3, 1, 8, falls=False, trains=("maker", "judge"), rates={"maker": 3.0})
@@ -211,7 +214,12 @@ class Rivals(tiny_recipe.TinyRecipe):
 
 def test_networks_go_down_losses_of_their_own(tmp_path: Path) -> None:
     settings = tiny_recipe.TinySettings(warm_up=0, learning_rate=0.25, momentum=0.5, average=0.0, clip=1e9)
-    run = Run(Rivals(settings, Place(tmp_path, tmp_path), World()), settings, Place(tmp_path, tmp_path), World())
+    run = Run(
+        Rivals(settings, RunOptions(tmp_path, tmp_path), ProcessGroup()),
+        settings,
+        RunOptions(tmp_path, tmp_path),
+        ProcessGroup(),
+    )
     alone = deepcopy(run.recipe.networks)
     optimizers = {name: torch.optim.Adam(alone[name].parameters(), 0.25, (0.5, 0.999)) for name in ("maker", "judge")}
     for step in range(5):

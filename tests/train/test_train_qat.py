@@ -22,8 +22,8 @@ from fastnst.engine import Engine
 from fastnst.format.modelfile import to_bytes
 from fastnst.train import qat
 from fastnst.train.fake import FakePair
-from fastnst.train.settings import Place
-from fastnst.train.world import World
+from fastnst.train.process_group import ProcessGroup
+from fastnst.train.settings import RunOptions
 
 COUNTERS = range(1000, 1008)
 """Crops that no training here sees."""
@@ -64,7 +64,7 @@ def test_forward_is_the_engine(source: Path, winograd: str) -> None:
 
 
 def test_what_was_trained_is_what_runs(source: Path) -> None:
-    """Every parameter of Winograd's form is trained, and what is exported then is still the network of ``forward``."""
+    """Every parameter in Winograd form is trained, and what is exported then is still the network of ``forward``."""
     content, style = (as_tensor(picture()[:64, :64]) for picture in (content_photograph, style_photograph))
     pair = load_pair(source)
     fake = FakePair(quantise(pair, [content], [style], choose=Chooser(iter(choices(pair, "always")), [])))
@@ -88,12 +88,12 @@ def test_what_was_trained_is_what_runs(source: Path) -> None:
 def test_the_model_comes_closer_to_its_float_network(source: Path, folder: Path, tmp_path: Path, winograd: str) -> None:
     # A tenth of the usual rate: what 30 steps can do is small beside the noise of two crops at the usual one.
     given = settings(source, folder, steps=30, learning_rate=0.003, winograd=winograd)
-    place = Place(folder, tmp_path, threads=1)
-    recipe = qat.QatRecipe(given, place, World())
+    options = RunOptions(folder, tmp_path, threads=1)
+    recipe = qat.QatRecipe(given, options, ProcessGroup())
     content, style = recipe.crops(COUNTERS)
     wanted = qat.float_picture(recipe.pair, content / 255, style / 255) * 255
     before = qat.decibels(recipe.fake(content, style), wanted).item()
-    recipe.fake.load_state_dict(load_file(qat.train(recipe, given, place, World())))
+    recipe.fake.load_state_dict(load_file(qat.train(recipe, given, options, ProcessGroup())))
     assert qat.decibels(recipe.fake(content, style), wanted).item() > before
 
 
@@ -111,4 +111,4 @@ def test_what_cannot_be_meant_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="any machine"):
         qat.QatSettings(winograd="auto")
     with pytest.raises(ValueError, match=r"--start is required: .*; --calibrate is required: "):
-        qat.QatRecipe(qat.QatSettings(), Place(folder, folder), World())
+        qat.QatRecipe(qat.QatSettings(), RunOptions(folder, folder), ProcessGroup())

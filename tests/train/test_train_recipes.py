@@ -23,9 +23,9 @@ from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.data import CropSource, to_float
 from fastnst.train.pool import GROUP, FeaturePool
 from fastnst.train.precision import fastest, multiplies_bfloat16
+from fastnst.train.process_group import ProcessGroup
 from fastnst.train.scoring import CROP, CROPS, scoring_vgg
-from fastnst.train.settings import Place, Settings, filled, read, to_toml
-from fastnst.train.world import World
+from fastnst.train.settings import RunOptions, Settings, filled, read, to_toml
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -76,7 +76,7 @@ MOBILE = {**ADAIN, "size": 16, "finish_size": 16, "encoder": "mobilenet"}
 def test_adain_trains_an_encoder_of_inverted_residuals(data: Path, tmp_path: Path) -> None:
     numbers = {name: value for name, value in MOBILE.items() if name != "every"}
     settings = adain.AdainSettings(**numbers, precision="float32")  # type: ignore[arg-type]
-    recipe = adain.AdainRecipe(settings, Place(data, tmp_path), World())
+    recipe = adain.AdainRecipe(settings, RunOptions(data, tmp_path), ProcessGroup())
     trained = {name: p for name, p in recipe.pair.named_parameters() if p.requires_grad}
     before = {name: p.detach().clone() for name, p in trained.items()}
     optimizer = torch.optim.Adam(trained.values(), 3e-4)
@@ -97,10 +97,10 @@ def test_adain_goes_on_from_an_encoder_of_inverted_residuals(data: Path, tmp_pat
     assert final["encoder.levels.2.0.filter.weight"].shape == (256, 1, 3, 3)
     assert final["decoder.conv4_1.weight"].shape[1] == 128
     given = {"widths": "start", "start": str(tmp_path / "final.safetensors")}
-    recipe = adain.AdainRecipe(adain.AdainSettings(encoder="mobilenet", **given), Place(data, tmp_path), World())  # type: ignore[arg-type]
+    recipe = adain.AdainRecipe(adain.AdainSettings(encoder="mobilenet", **given), RunOptions(data, tmp_path), ProcessGroup())  # type: ignore[arg-type]
     assert all(torch.equal(value, final[name]) for name, value in recipe.final().items())
     with pytest.raises(ValueError, match=r"final.safetensors: not an encoder of VGG's shape"):
-        adain.AdainRecipe(adain.AdainSettings(**given), Place(data, tmp_path), World())  # type: ignore[arg-type]
+        adain.AdainRecipe(adain.AdainSettings(**given), RunOptions(data, tmp_path), ProcessGroup())  # type: ignore[arg-type]
 
 
 def test_prune_takes_no_other_encoder(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,8 +115,8 @@ def test_a_scoring_network_that_is_not_normalised_is_normalised_on_photographs(d
     tensors["features.0.weight"] *= 60
     torch.save(tensors, tmp_path / "vgg.pth")
     run(decoder, data, tmp_path / "run", **SMALL, stage=1, steps=1, vgg=tmp_path / "vgg.pth")
-    place = Place(data, tmp_path)
-    vgg = scoring_vgg(decoder.DecoderSettings(vgg=str(tmp_path / "vgg.pth")), place, stage=1)
+    options = RunOptions(data, tmp_path)
+    vgg = scoring_vgg(decoder.DecoderSettings(vgg=str(tmp_path / "vgg.pth")), options, stage=1)
     crops = CropSource(data / "content-train", CROP, (0.95, 1.05), 1).batch(range(CROPS))
     torch.testing.assert_close(vgg(to_float(crops)).mean((0, 2, 3)), torch.ones(64), atol=1e-3, rtol=1e-3)
 
@@ -208,7 +208,7 @@ def test_adain_goes_on_without_dead_channels(data: Path, tmp_path: Path) -> None
     save_checkpoint(tmp_path / "live.safetensors", pair, {})
     settings = adain.AdainSettings(widths="start", start=str(tmp_path / "live.safetensors"))
     with pytest.raises(ValueError, match="its encoder gives 5 channels, its decoder takes 4"):
-        adain.AdainRecipe(settings, Place(data, tmp_path), World())
+        adain.AdainRecipe(settings, RunOptions(data, tmp_path), ProcessGroup())
 
 
 def test_pruning_keeps_the_largest_filters_and_every_bias() -> None:
@@ -254,7 +254,7 @@ def test_the_pool_is_a_function_of_the_step(data: Path) -> None:
     sources = [CropSource(data / kind, 32, (0.9, 1.1), i) for i, kind in enumerate(("content-train", "style-train"))]
 
     def drawn(*steps: int) -> list[torch.Tensor]:
-        pool = FeaturePool(network, *sources, World(), capacity=2 * GROUP, renewed=1.5)
+        pool = FeaturePool(network, *sources, ProcessGroup(), capacity=2 * GROUP, renewed=1.5)
         for step in steps:
             pool.advance(step)
         content, style, features, statistics = pool.draw(8, torch.Generator().manual_seed(1))

@@ -16,7 +16,7 @@ from fastnst.cli.commands import RECIPES
 from fastnst.train import ablation, adain, collab, decoder, prune, qat
 from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.limits import Range, Words, metadata_of
-from fastnst.train.settings import Place, Settings
+from fastnst.train.settings import RunOptions, Settings
 
 ALL: dict[str, Settings] = {
     "decoder": decoder.DecoderSettings(),
@@ -135,4 +135,4 @@ def test_a_run_may_go_on_for_longer(tmp_path: Path) -> None:
 
 def test_places_are_checked_like_settings(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="every: expected at least 1, got 0"):
-        Place(tmp_path, tmp_path, every=0)
+        RunOptions(tmp_path, tmp_path, every=0)

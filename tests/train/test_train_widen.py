@@ -18,9 +18,9 @@ from fastnst.train import adain
 from fastnst.train.adain import Pair
 from fastnst.train.checkpoints import load_checkpoint, save_checkpoint
 from fastnst.train.data import to_float
-from fastnst.train.settings import Place
+from fastnst.train.process_group import ProcessGroup
+from fastnst.train.settings import RunOptions
 from fastnst.train.widen import _read_through, widen
-from fastnst.train.world import World
 
 NARROW = (4, 3, 4, 5, 6, 6, 5, 6, 7)
 NARROW_BACK = (4, 4, 3, 5, 4, 6, 2, 6, 7)  # dead channels of each side gone, as of shipped models
@@ -90,8 +90,8 @@ def test_adain_goes_on_from_a_narrower_pair(data: Path, tmp_path: Path, monkeypa
     monkeypatch.setitem(WIDTHS, "pruned", WIDE)
     save_checkpoint(tmp_path / "narrow.safetensors", narrow_pair(), {"recipe": "adain", "step": 7})
     given = {"widths": "pruned", "start": str(tmp_path / "narrow.safetensors")}
-    wide = adain.AdainRecipe(adain.AdainSettings(**given), Place(data, tmp_path), World())  # type: ignore[arg-type]
-    same = adain.AdainRecipe(adain.AdainSettings(**{**given, "widths": "start"}), Place(data, tmp_path), World())  # type: ignore[arg-type]
+    wide = adain.AdainRecipe(adain.AdainSettings(**given), RunOptions(data, tmp_path), ProcessGroup())  # type: ignore[arg-type]
+    same = adain.AdainRecipe(adain.AdainSettings(**{**given, "widths": "start"}), RunOptions(data, tmp_path), ProcessGroup())  # type: ignore[arg-type]
     content, style = (to_float(source.batch(range(2))) for source in (wide.contents, wide.styles))
     torch.testing.assert_close(pictures(wide.pair, content, style), pictures(same.pair, content, style), rtol=0, atol=1e-6)
     steps = {"distil_steps": 0, "style_steps": 0, "finish_steps": 1, "finish_batch": 1, "finish_size": 32, "pool": 4}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ..world import World
+from ..process_group import ProcessGroup
 
 
 class ImagePool(nn.Module):
@@ -14,13 +14,13 @@ class ImagePool(nn.Module):
     Args:
         capacity: pictures held; 0 hands all through.
         size: their side in pixels.
-        world: whose pictures come in.
+        processes: whose pictures come in.
         seed: with the counter passed to :meth:`forward`, decides every draw.
     """
 
-    def __init__(self, capacity: int, size: int, world: World, seed: int) -> None:
+    def __init__(self, capacity: int, size: int, processes: ProcessGroup, seed: int) -> None:
         super().__init__()
-        self.world, self.seed = world, seed
+        self.processes, self.seed = processes, seed
         self.pictures: Tensor
         self.count: Tensor
         self.register_buffer("pictures", torch.zeros(capacity, 3, size, size))
@@ -36,13 +36,13 @@ class ImagePool(nn.Module):
         if not capacity:
             return made.detach()
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + counter)
-        pictures = self.world.gathered(made.float())
+        pictures = self.processes.gathered(made.float())
         handed = pictures.clone()
         for i, picture in enumerate(pictures):
-            swap, place = torch.rand((), generator=generator) > 0.5, int(torch.randint(capacity, (), generator=generator))
+            swap, options = torch.rand((), generator=generator) > 0.5, int(torch.randint(capacity, (), generator=generator))
             if self.count < capacity:
                 self.pictures[int(self.count)] = picture
                 self.count += 1
             elif swap:
-                handed[i], self.pictures[place] = self.pictures[place].clone(), picture
-        return handed[self.world.rank * len(made) :][: len(made)]
+                handed[i], self.pictures[options] = self.pictures[options].clone(), picture
+        return handed[self.processes.rank * len(made) :][: len(made)]

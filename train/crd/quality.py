@@ -17,8 +17,8 @@ from fastnst.convert import without_folders
 from fastnst.metrics.cost import macs, parameters
 from fastnst.system.atomic import atomic_output
 
+from ..process_group import ProcessGroup
 from ..settings import Phase
-from ..world import World
 from .jury import Jury
 from .settings import CrdSettings
 
@@ -30,7 +30,7 @@ class Judged(Protocol):
     """A finished run, as far as it is judged."""
 
     settings: CrdSettings
-    world: World
+    processes: ProcessGroup
     phases: Sequence[Phase]
 
     @property
@@ -58,7 +58,7 @@ def cost(network: nn.Module, size: int, device: torch.device) -> dict[str, float
 
 def quality(recipe: Judged) -> dict[str, Any]:
     """Of the small generator as it is at the end and, where it had one, of the teacher that it learnt from last."""
-    settings, device = recipe.settings, recipe.world.device
+    settings, device = recipe.settings, recipe.processes.device
     jury = recipe.jury("test")
     figures = {
         name: {**jury.realism(network).as_dict(), **cost(network, settings.size, device)}

@@ -1,8 +1,8 @@
 """The paper's tables for the data at hand: every variant trained for the same number of the student's steps, measured alike.
 
 ``fastnst train crd-tables --data DATA --out OUT --pictures FOLDER --seeds 1,2 [settings of recipe crd]`` trains each
-variant in a folder of its own under OUT, goes on where it was stopped, and writes ``tables.md`` and ``tables.json`` after each
-run. Every figure comes from the ``quality.json`` of a run; what was not run stands as a dash.
+variant in a folder of its own under OUT, continues a run that was stopped from its last checkpoint, and writes ``tables.md``
+and ``tables.json`` after each run. Every figure comes from the ``quality.json`` of a run; what was not run stands as a dash.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Any
 from fastnst.system.atomic import atomic_output
 
 from ..command import start
-from ..settings import Place, filled, same_run
-from ..world import World
+from ..process_group import ProcessGroup
+from ..settings import RunOptions, filled, same_run
 from .settings import CrdSettings
 from .training import run
 from .weights import EPILOG
@@ -160,7 +160,9 @@ def write_tables(out: Path, task: str, found: Qualities) -> None:
             file.write(text.encode())
 
 
-def make(settings: CrdSettings, place: Place, world: World, names: Sequence[str], seeds: Sequence[int]) -> Qualities:
+def make(
+    settings: CrdSettings, options: RunOptions, processes: ProcessGroup, names: Sequence[str], seeds: Sequence[int]
+) -> Qualities:
     """Train what is missing, seed by seed, and write the tables after each run.
 
     Raises:
@@ -172,14 +174,14 @@ def make(settings: CrdSettings, place: Place, world: World, names: Sequence[str]
     for seed in seeds:
         for name in names:
             mine = replace(filled(settings, known[name], name), seed=seed).completed()
-            folder = place.out / f"{name}-{seed}"
+            folder = options.out / f"{name}-{seed}"
             if not (folder / "quality.json").exists():
-                run(mine, replace(place, out=folder), world)
-            world.wait()
+                run(mine, replace(options, out=folder), processes)
+            processes.wait()
             found[name, seed] = json.loads((folder / "quality.json").read_text())
             same_run(folder, mine, found[name, seed].get("settings", {}))
-            if world.leads:
-                write_tables(place.out, settings.task, found)
+            if processes.leads:
+                write_tables(options.out, settings.task, found)
     return found
 
 
@@ -198,9 +200,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     own, rest = parser.parse_known_args(argv)
     told = (__doc__ or "").splitlines()[0] + " Also --variants A,B and --seeds 1,2."
 
-    def make_all(settings: CrdSettings, place: Place, world: World) -> None:
+    def make_all(settings: CrdSettings, options: RunOptions, processes: ProcessGroup) -> None:
         names = own.variants.split(",") if own.variants else list(variants(settings.task))
-        make(settings, place, world, names, own.seeds)
+        make(settings, options, processes, names, own.seeds)
 
     start("crd-tables", told, CrdSettings(), make_all, rest, EPILOG)
 

@@ -24,9 +24,9 @@ from fastnst.networks.perceptual import PerceptualNetwork
 
 from ..command import start
 from ..loop import train
+from ..process_group import ProcessGroup
 from ..scoring import VGG_FILE
-from ..settings import Phase, Place
-from ..world import World
+from ..settings import Phase, RunOptions
 from .distillation import Adaptors, StudentLoss
 from .gan_losses import Step, cycle_step, deceives, paired_step, passes, sum_of, tells_apart
 from .image_pool import ImagePool
@@ -59,11 +59,11 @@ class CrdRecipe:
 
     name = "crd"
 
-    def __init__(self, settings: CrdSettings, place: Place, world: World) -> None:
+    def __init__(self, settings: CrdSettings, options: RunOptions, processes: ProcessGroup) -> None:
         settings.require()
-        self.settings, self.world = settings, world
-        self.weights = place.data / "weights"
-        self.pictures_of = Pictures(place.data / settings.pictures, settings)
+        self.settings, self.processes = settings, processes
+        self.weights = options.data / "weights"
+        self.pictures_of = Pictures(options.data / settings.pictures, settings)
         self.gan_loss = "hinge" if settings.task == "paired" else "lsgan"
         self._extractor: Inception | None = None
         torch.manual_seed(settings.seed)
@@ -72,9 +72,9 @@ class CrdRecipe:
             networks |= self._student_networks()
         if settings.teacher:
             load_teacher(Path(settings.teacher), self.teachers["AtoB"], self.judges["B"])
-        self.networks: nn.Module = nn.ModuleDict(networks).to(world.device)
+        self.networks: nn.Module = nn.ModuleDict(networks).to(processes.device)
         self.juries: dict[str, Jury] = {}
-        steps = settings.epoch_steps or -(-len(self.pictures_of) // (settings.batch * settings.accumulate * world.size))
+        steps = settings.epoch_steps or -(-len(self.pictures_of) // (settings.batch * settings.accumulate * processes.size))
         self.phases: Sequence[Phase] = schedule(settings, steps, self.choose)
 
     def _teacher_networks(self) -> dict[str, nn.Module]:
@@ -85,7 +85,7 @@ class CrdRecipe:
         inputs, norm = (6, "batch") if paired else (3, "instance")
         self.judges = {each: PatchDiscriminator(inputs, settings.judge_width, norm) for each in judged}
         capacity = 0 if paired else settings.pool
-        self.pools = {x: ImagePool(capacity, settings.size, self.world, settings.seed + i) for i, x in enumerate("AB")}
+        self.pools = {x: ImagePool(capacity, settings.size, self.processes, settings.seed + i) for i, x in enumerate("AB")}
         groups = {"teacher": self.teachers, "discriminator": self.judges, "pools": self.pools}
         return {name: nn.ModuleDict(group) for name, group in groups.items()}  # type: ignore[arg-type]
 
@@ -103,7 +103,7 @@ class CrdRecipe:
         needed = files_of(settings)
         if VGG16_FILE in needed:
             deep = self.weights / VGG_FILE if VGG_FILE in needed else None
-            network = PerceptualNetwork(self.weights / VGG16_FILE, deep).to(self.world.device)
+            network = PerceptualNetwork(self.weights / VGG16_FILE, deep).to(self.processes.device)
         as_published_pairs = settings.as_published and settings.task == "paired"
         self.compare = StudentLoss(settings.student_weights(), network, adaptors, as_published_pairs)
         # The published code has no adversarial term for pix2pix's student.
@@ -132,11 +132,11 @@ class CrdRecipe:
         key = f"{split} {direction}"
         if key not in self.juries:
             if self._extractor is None:
-                self._extractor = Inception(self.weights / INCEPTION_FILE).to(self.world.device)
+                self._extractor = Inception(self.weights / INCEPTION_FILE).to(self.processes.device)
             whole = self.pictures_of.whole(split)
             sources, real = (whole[x] for x in (direction[0], direction[-1]))
             told = f"{split} pictures of {self.pictures_of.folder.name}, whole, bicubically {self.settings.size} px"
-            self.juries[key] = Jury(self._extractor, sources, real, self.settings.dimension, told, self.world.device)
+            self.juries[key] = Jury(self._extractor, sources, real, self.settings.dimension, told, self.processes.device)
         return self.juries[key]
 
     def choose(self) -> dict[str, float]:
@@ -147,8 +147,8 @@ class CrdRecipe:
             directions = ["AtoB", "BtoA"] if settings.as_published and len(self.teachers) == 2 else ["AtoB"]
             scores = torch.full_like(best.scores, torch.inf)
             for i, direction in enumerate(directions):
-                fid = self.jury(split, direction).realism(self.teachers[direction]).fid if self.world.leads else 0.0
-                scores[i] = figures[f"teacher_fid_{direction}"] = self.world.agreed(fid)
+                fid = self.jury(split, direction).realism(self.teachers[direction]).fid if self.processes.leads else 0.0
+                scores[i] = figures[f"teacher_fid_{direction}"] = self.processes.agreed(fid)
             # As published the teacher of AtoB is replaced also when the one of BtoA alone got better.
             better = bool((scores < best.scores).any())
             best.scores.copy_(torch.minimum(scores, best.scores))
@@ -157,8 +157,8 @@ class CrdRecipe:
         return figures
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
-        real = self.pictures_of.batch(self.world.counters(batch_index, phase.batch), self.world.device)
-        with torch.autocast(self.world.device.type, torch.bfloat16, self.settings.autocast):
+        real = self.pictures_of.batch(self.processes.counters(batch_index, phase.batch), self.processes.device)
+        with torch.autocast(self.processes.device.type, torch.bfloat16, self.settings.autocast):
             step = self.teacher_step(real, batch_index) if "teacher" in phase.trains else None
             terms = step.terms if step else {}
             if "student" not in phase.trains:
@@ -214,7 +214,7 @@ class CrdRecipe:
         return torch.cat([source, picture], 1) if self.settings.task == "paired" else picture
 
     def pictures(self) -> list[list[Tensor]]:
-        source = self.pictures_of.batch(range(10**9, 10**9 + 6), self.world.device)["A"]
+        source = self.pictures_of.batch(range(10**9, 10**9 + 6), self.processes.device)["A"]
         networks = [self.teachers["AtoB"], *([self.student] if self.settings.distil else [])]
         rows = [source, *(translated(network, source) for network in networks)]
         return [list((row + 1) / 2) for row in rows]
@@ -223,15 +223,15 @@ class CrdRecipe:
         return {f"generator.{name}": value for name, value in self.result.state_dict().items()}
 
 
-def run(settings: CrdSettings, place: Place, world: World) -> CrdRecipe:
+def run(settings: CrdSettings, options: RunOptions, processes: ProcessGroup) -> CrdRecipe:
     """Train, or go on, and measure what came of it."""
     settings = settings.completed()
     settings.require()
-    require_files(settings, place.data / "weights")
-    recipe = CrdRecipe(settings, place, world)
-    train(recipe, settings, place, world)
-    if world.leads:
-        write_quality(recipe, place.out / "quality.json")
+    require_files(settings, options.data / "weights")
+    recipe = CrdRecipe(settings, options, processes)
+    train(recipe, settings, options, processes)
+    if processes.leads:
+        write_quality(recipe, options.out / "quality.json")
     return recipe
 
 

@@ -1,0 +1,110 @@
+"""Large pictures from file to file, at once and in tiles: ``fastnst stylize`` in a process of its own, time and peak memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from fastnst.system.child import python_module
+
+from .. import pictures
+from ..interleave import busy_seconds, wait_until_quiet
+from ..machine import cores, system
+from .synthetic import write_ppm
+
+MODELS = ("adain-16x", "adain-nano")
+ENOUGH = "1T"
+BUDGETS = {2048: (ENOUGH, "64M"), 8192: (ENOUGH, "200M"), 32768: ("200M",)}
+"""What ``--max-memory`` is, by the side of a square picture. The last one, a gigapixel, is done where it is asked for."""
+ROUNDS, LESS_ROUNDS = 5, 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """A shipped model, the side of a square picture, and a budget of memory."""
+
+    model: str
+    side: int
+    budget: str
+
+    @property
+    def name(self) -> str:
+        how = "at once" if self.budget == ENOUGH else f"in tiles, {self.budget}"
+        return f"{self.model}, {self.side} px, {how}"
+
+
+@dataclass
+class Result:
+    """Seconds and memory of every visit, and the share of the cores that other processes used meanwhile."""
+
+    seconds: list[float] = field(default_factory=list)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    foreign_share: float = 0.0
+
+
+def cases(quick: bool, asked: str | None = None) -> list[Case]:
+    """Of the sides that are ``asked`` for, separated by commas, or of the usual ones."""
+    models, sides = (MODELS[:1], [2048]) if quick else (MODELS, [2048, 8192])
+    if asked:
+        sides = [int(side) for side in asked.split(",")]
+    if unknown := set(sides) - set(BUDGETS):
+        raise ValueError(f"unknown side {min(unknown)}: choose from {', '.join(map(str, BUDGETS))}")
+    return [Case(model, side, budget) for model in models for side in sides for budget in BUDGETS[side]]
+
+
+def visit(case: Case, folder: Path) -> dict[str, Any]:
+    """The report of one run of the command, PPM to PPM."""
+    content, style, out = (str(folder / name) for name in ("content.ppm", "style.png", "out.ppm"))
+    command = python_module("fastnst", "stylize", content, style, "-o", out, "--overwrite", "--json")
+    options = ["--model", case.model, "--max-memory", case.budget]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def measure(case: Case, rounds: int, patience: float, folder: Path) -> Result:
+    """Visit one case again and again; the first visit only warms up."""
+    write_ppm(folder / "content.ppm", case.side, case.side)
+    Image.fromarray(pictures.pair(512)[1]).save(folder / "style.png")
+    result = Result()
+    wait_until_quiet(patience)
+    busy, used, started = busy_seconds(), used_seconds(), time.monotonic()
+    for number in range(rounds + 1):
+        report = visit(case, folder)
+        if number:
+            result.reports.append(report)
+            result.seconds.append(report["seconds"]["total"] - report["seconds"]["style"])
+    foreign = (busy_seconds() - busy) - (used_seconds() - used)
+    result.foreign_share = max(0.0, foreign / (time.monotonic() - started) / cores())
+    return result
+
+
+def used_seconds() -> float:
+    """Processor seconds of the commands that were run."""
+    import resource
+
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def facts(case: Case, result: Result) -> dict[str, Any]:
+    """What the JSON file says of one case."""
+    peaks = [report["peak_memory"] for report in result.reports if report["peak_memory"]]
+    return {
+        "case": case.name,
+        "model": case.model,
+        "side": case.side,
+        "budget": case.budget,
+        "threads": cores(),
+        "planned_memory": result.reports[0]["planned_memory"],
+        "peak_memory": max(peaks, default=None),
+        "visits_seconds": result.seconds,
+        "foreign_share": result.foreign_share,
+        **system(),
+    }

@@ -1,0 +1,138 @@
+"""Times and memory of training steps with ``fastnst.ops`` and with the operations as published code writes them, in turn.
+
+Memory is measured in processes of its own: ``python -m bench.training.measure RECIPE PRECISION CONTENDER FOLDER BATCH SIZE``
+prints the bytes by which the resident set grows during a step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fastnst.system.child import python_module
+from fastnst.train.process_group import ProcessGroup
+from fastnst.train.settings import RunOptions
+
+from ..interleave import ROOT, busy_seconds, wait_until_quiet
+from ..machine import cores, system
+from ..ops.memory import THRESHOLD, extra_memory
+from ..ops.names import EAGER, FASTNST, PUBLISHED
+from ..ops.session import PACKAGES, version_of
+from .steps import SETTINGS, Case, Step, step_of
+
+LABELS = {FASTNST: "fastnst", PUBLISHED: EAGER}
+ROUNDS, LESS_ROUNDS = 7, 3
+STEPS = 3
+"""Of a visit; their median counts, after one that warms up."""
+TOLERANCES = {"bfloat16": 5e-2, "float32": 1e-3}
+"""How far the first losses may lie apart, relative to them: published statistics of bfloat16 maps are sums in bfloat16."""
+
+
+@dataclass
+class Result:
+    """One case: by contender seconds of every visit and bytes of a step; the share of the cores that other processes used."""
+
+    batch: int
+    size: int
+    seconds: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in LABELS})
+    memory: dict[str, int | None] = field(default_factory=dict)
+    foreign_share: float = 0.0
+
+
+def measure(
+    case: Case, folder: Path, device: str, rounds: int, patience: float, batch: int | None = None, size: int | None = None
+) -> Result:
+    """Visit both contenders in turn.
+
+    Args:
+        case: what is measured.
+        folder: as :func:`write_data` left it.
+        device: ``cpu`` or ``cuda``.
+        rounds: visits to each that count; one before them only warms up.
+        patience: seconds to wait for idle cores.
+        batch, size: without them the recipe's own.
+
+    Raises:
+        ArithmeticError: the contenders do not compute the same loss.
+    """
+    defaults = SETTINGS[case.recipe]
+    batch, size = batch or defaults.batch, size or defaults.size
+    options, processes = RunOptions(folder, folder / "out", device=device), ProcessGroup(device=torch.device(device))
+    steps = {name: step_of(name, case, options, processes, batch, size) for name in LABELS}
+    own, other = (step() for step in steps.values())
+    if not abs(own - other) <= TOLERANCES[case.precision] * abs(other):
+        raise ArithmeticError(f"{case.name}: losses differ: {own} with fastnst, {other} with the published operations")
+    result = Result(batch, size)
+    wait_until_quiet(patience)
+    busy, used, started = busy_seconds(), time.process_time(), time.monotonic()
+    for number in range(rounds + 1):
+        for name, step in steps.items():
+            seconds = visit(step)
+            if number:
+                result.seconds[name].append(seconds)
+    foreign = (busy_seconds() - busy) - (time.process_time() - used)
+    result.foreign_share = max(0.0, foreign / (time.monotonic() - started) / cores())
+    return result
+
+
+def memory(case: Case, folder: Path, batch: int, size: int) -> dict[str, int | None]:
+    """Bytes that a step takes on the CPU besides networks and what Adam keeps, by contender; None where a child failed."""
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(THRESHOLD)}
+    found: dict[str, int | None] = {}
+    for name in LABELS:
+        command = python_module(__name__, case.recipe, case.precision, name, str(folder), str(batch), str(size))
+        done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        found[name] = None if done.returncode else json.loads(done.stdout)
+    return found
+
+
+def visit(step: Step) -> float:
+    """Median seconds of :data:`STEPS` steps, after one that is not counted."""
+    step()
+    times = []
+    for _ in range(STEPS):
+        started = time.perf_counter()
+        step()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()  # the optimiser's part of it
+        times.append(time.perf_counter() - started)
+    return sorted(times)[STEPS // 2]
+
+
+def facts(case: Case, contender: str, result: Result, device: str) -> dict[str, Any]:
+    """What the JSON file says of one contender."""
+    return {
+        "case": case.name,
+        "recipe": case.recipe,
+        "precision": case.precision,
+        "operations": contender,
+        "batch": result.batch,
+        "size": result.size,
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "visits_seconds": result.seconds[contender],
+        "step_bytes": result.memory.get(contender),
+        "foreign_share": result.foreign_share,
+        "versions": {name: version for name in PACKAGES if (version := version_of(name))},
+        **system(),
+    }
+
+
+def main() -> None:
+    recipe, precision, contender, folder, batch, size = sys.argv[1:]
+    options = RunOptions(Path(folder), Path(folder) / "out")
+    step = step_of(contender, Case(recipe, precision), options, ProcessGroup(), int(batch), int(size))
+    step()  # what Adam keeps is there from now on
+    json.dump(extra_memory(step), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
