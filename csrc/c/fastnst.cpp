@@ -98,7 +98,7 @@ std::vector<uint8_t> read_file(const char* path) {
   std::vector<uint8_t> data;
   uint8_t chunk[1 << 16];
   for (size_t got; (got = std::fread(chunk, 1, sizeof chunk, file.get())) > 0;) data.insert(data.end(), chunk, chunk + got);
-  if (std::ferror(file.get()) != 0) fail("cannot be read");
+  if (std::ferror(file.get()) != 0) fail(std::strerror(errno));
   return data;
 }
 

@@ -78,6 +78,7 @@ static void wrong_arguments(const fastnst_model* model, const fastnst_style* sty
   fastnst_style* no_style = NULL;
   uint64_t bytes = 0;
   CHECK(fastnst_model_open("absent.fnst", &none) == FASTNST_FAILED && says("absent.fnst: No such file"));
+  CHECK(fastnst_model_open("/", &none) == FASTNST_FAILED && says("/: Is a directory"));
   CHECK(fastnst_model_open(NULL, &none) == FASTNST_BAD_ARGUMENT && says("path is NULL"));
   CHECK(fastnst_model_open("absent.fnst", NULL) == FASTNST_BAD_ARGUMENT);
   CHECK(fastnst_model_load("no model at all", 15, &none) == FASTNST_BAD_MODEL && says("not a fastnst model"));
