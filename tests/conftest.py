@@ -20,7 +20,9 @@ from fastnst.format.modelfile import Layer, Model, to_bytes
 # No test, and no process that one starts, may use the network.
 OFFLINE = Path(__file__).parent / "support" / "offline"
 runpy.run_path(str(OFFLINE / "sitecustomize.py"))
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
+# Children find what tests share where pytest itself finds it.
+SHARED = (OFFLINE, OFFLINE.parents[1], OFFLINE.parent)
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*map(str, SHARED), os.environ.get("PYTHONPATH")]))
 
 # Failed assertions of these helpers show their values, as those of tests do.
 pytest.register_assert_rewrite("command_line", "picture_files", "relation_checks")
