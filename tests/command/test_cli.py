@@ -152,7 +152,7 @@ def test_levels_of_wct(run: Run, work: Path, wct_path: Path, photos: dict[str, P
     assert result.code == 0
     report = json.loads(result.out)
     assert report["levels"] == [4, 1]
-    assert report["working_memory"] == Stylizer("wct.fnst").engine.working_bytes(*photos["cat"].shape[:2], levels=[4, 1])
+    assert report["working_memory"] == Stylizer("wct.fnst").engine.with_levels([4, 1]).working_bytes(*photos["cat"].shape[:2])
     assert np.array_equal(pixels("out.png"), Stylizer("wct.fnst")(photos["cat"], photos["coffee"], levels=(4, 1)))
     command = ("stylize", "content.png", "style.png", "-o", "b.png")
     assert failed(run(*command, "--model", "wct.fnst", "--levels", "5"), "no level 5")
@@ -342,7 +342,7 @@ def test_lack_of_memory_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(stylize.Stylizer, "run", exhausted)
+    monkeypatch.setattr(stylize.Stylizer, "stylize", exhausted)
     assert failed(stylize_one(run), "content.png: not enough memory")
 
 
@@ -558,7 +558,7 @@ from fastnst import cli, stylize
 def busy(*_):
     pathlib.Path("busy").touch()
     hashlib.pbkdf2_hmac("sha256", b"", b"", 200_000_000)
-stylize.Stylizer.run = busy
+stylize.Stylizer.stylize = busy
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(cli.main(sys.argv[1:]))
 """

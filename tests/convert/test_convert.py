@@ -36,7 +36,7 @@ from fastnst.convert.quantisation import (
     quantise_weights,
 )
 from fastnst.engine import Engine
-from fastnst.format.modelfile import Layer, Model
+from fastnst.format.modelfile import AdainFile, Layer
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.vgg import Decoder, Encoder
 from fastnst.reference.adain import adaptive_instance_normalization
@@ -435,7 +435,7 @@ def test_output_that_exists_is_kept_unless_told_otherwise(source: Path, pictures
 
 
 def test_a_failed_write_leaves_nothing(source: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: Model) -> bytes:
+    def broken(_: AdainFile) -> bytes:
         raise MemoryError
 
     monkeypatch.setattr("fastnst.convert.to_bytes", broken)

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fastnst import Stylizer, cli
+from fastnst.engine.palette import Palette, colors_of
 from fastnst.evaluate import BASELINES, evaluate, report, timing
 from fastnst.evaluate.loading import load_model, named
 from fastnst.evaluate.networks import FloatModel
@@ -29,7 +30,6 @@ from fastnst.networks.files import ADAIN, WCT, read_networks
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
 from fastnst.networks.vgg_files import load_normalised_vgg19
 from fastnst.networks.wct import STAGES, Stage, stylize, widths_of
-from fastnst.palette import Palette, colors_of
 from fastnst.reference.adain import adaptive_instance_normalization, calc_mean_std
 from fastnst.system.errors import UsageError
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst import _engine
-from fastnst.format.modelfile import POOLS, Layer, Model, Stage, WctModel
+from fastnst.format.modelfile import POOLS, AdainFile, Layer, Stage, WctFile
 from fastnst.format.winograd import centre, positions_of
 
 Map = NDArray[np.uint8]
@@ -115,7 +115,7 @@ def _parse_stage(cursor: Cursor, version: int) -> tuple[int, Stage]:
     return number, Stage(encoder, decoder, feature_scale, decoder_scale, decoder_zero)
 
 
-def parse(data: bytes) -> Model | WctModel:
+def parse(data: bytes) -> AdainFile | WctFile:
     """The model in ``data``; ValueError unless it is exactly as the format says (numeric safety is the engine's to prove)."""
     body, digest = data[:-_DIGEST], data[-_DIGEST:]
     if len(data) < _HEADER.size + _DIGEST or hashlib.sha256(body).digest() != digest:
@@ -129,17 +129,17 @@ def parse(data: bytes) -> Model | WctModel:
     if kind == 2 and any((decoders, feature_scale, decoder_scale, zero)):
         raise ValueError("a header field that is not zero")
     text = json.loads(cursor.padded(card))
-    model: Model | WctModel
+    model: AdainFile | WctFile
     if kind == 2:
         stages = [_parse_stage(cursor, version) for _ in range(encoders)]
         numbers = [number for number, _ in stages]
         if not numbers or numbers != sorted(set(numbers) & {1, 2, 3, 4, 5}, reverse=True):
             raise ValueError("stages out of order")
-        model = WctModel(text, dict(stages))
+        model = WctFile(text, dict(stages))
     else:
         encoder = [_parse_layer(cursor, version) for _ in range(encoders)]
         decoder = [_parse_layer(cursor, version) for _ in range(decoders)]
-        model = Model(text, encoder, decoder, feature_scale, decoder_scale, zero)
+        model = AdainFile(text, encoder, decoder, feature_scale, decoder_scale, zero)
     if cursor.at != len(body):
         raise ValueError("bytes after the last layer")
     return model
@@ -243,7 +243,7 @@ def run_layer(q: Map, layer: Layer) -> Map:
     return out
 
 
-def encode(model: Model | Stage, picture: Map) -> Map:
+def encode(model: AdainFile | Stage, picture: Map) -> Map:
     """The encoder's output for a picture [H, W, 3], extended right and below by repetition to whole strides."""
     stride = 2 ** sum(layer.pool != "none" for layer in model.encoder)
     height, width = picture.shape[:2]
@@ -253,7 +253,7 @@ def encode(model: Model | Stage, picture: Map) -> Map:
     return q
 
 
-def statistics(model: Model, features: Map) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def statistics(model: AdainFile, features: Map) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each feature channel in real units: two float64 [C]."""
     scale = float(np.float32(model.feature_scale))
     count = features.shape[0] * features.shape[1]
@@ -266,7 +266,7 @@ def statistics(model: Model, features: Map) -> tuple[NDArray[np.float64], NDArra
     return np.array(means), np.array(stds)
 
 
-def renormalise(model: Model, features: Map, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float) -> Map:
+def renormalise(model: AdainFile, features: Map, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float) -> Map:
     """AdaIN: the decoder's input for ``features`` blended ``alpha`` of the way to the given statistics."""
     scale, step = float(np.float32(model.feature_scale)), float(np.float32(model.decoder_scale))
     own_mean, own_std = statistics(model, features)
@@ -279,7 +279,7 @@ def renormalise(model: Model, features: Map, mean: NDArray[np.float64], std: NDA
 
 
 def decode(
-    model: Model, features: Map, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float, size: Sequence[int]
+    model: AdainFile, features: Map, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float, size: Sequence[int]
 ) -> Map:
     """The picture [size[0], size[1], 3] of ``features`` with their statistics moved towards the given ones."""
     q = renormalise(model, features, mean, std, alpha)
@@ -340,7 +340,7 @@ def recolour(stage: Stage, features: Map, mean: Real, style_root: Real, alpha: f
     return np.rint(np.clip(product + offset, np.float32(0), np.float32(255))).astype(np.uint8)
 
 
-def cascade(model: WctModel, picture: Map, styles: Mapping[int, tuple[Real, Real]], alpha: float) -> Map:
+def cascade(model: WctFile, picture: Map, styles: Mapping[int, tuple[Real, Real]], alpha: float) -> Map:
     """The picture that the stages of ``styles`` make, the deepest first; ``styles``: mean and root for each."""
     height, width = picture.shape[:2]
     for number in sorted(styles, reverse=True):
@@ -352,7 +352,7 @@ def cascade(model: WctModel, picture: Map, styles: Mapping[int, tuple[Real, Real
     return picture
 
 
-def wct_look(model: WctModel, picture: Map, levels: Iterable[int]) -> dict[int, tuple[Real, Real]]:
+def wct_look(model: WctFile, picture: Map, levels: Iterable[int]) -> dict[int, tuple[Real, Real]]:
     """What the levels take from a style: mean and root of each."""
     look = {}
     for level in levels:
@@ -446,7 +446,7 @@ class Shape:
         return random_layer(lcg, probe, self.outputs, self.kernel, upsample=upsample, pool=pool, zero=self.zero)
 
 
-def model_of(lcg: Lcg, encoder: Sequence[Shape], decoder: Sequence[Shape]) -> Model:
+def model_of(lcg: Lcg, encoder: Sequence[Shape], decoder: Sequence[Shape]) -> AdainFile:
     """A random model of a given structure: encoder layers that resize pool, decoder layers that do upsample."""
     probe = random_picture(lcg, 24, 32)
     layers: list[Layer] = []
@@ -456,16 +456,16 @@ def model_of(lcg: Lcg, encoder: Sequence[Shape], decoder: Sequence[Shape]) -> Mo
         probe = run_layer(probe, layers[-1])
     feature_scale, decoder_scale, zero = (1 + lcg.below(1000)) / 4096, 0.0, lcg.below(64)
     decoder_scale = feature_scale * (16 + lcg.below(16)) / 16
-    model = Model({"name": "random"}, layers, [], feature_scale, decoder_scale, zero)
+    model = AdainFile({"name": "random"}, layers, [], feature_scale, decoder_scale, zero)
     probe = renormalise(model, probe, *statistics(model, probe), alpha=0.0)
     tail: list[Layer] = []
     for shape in decoder:
         tail.append(shape.layer(lcg, probe, upsample=shape.resizes))
         probe = run_layer(probe, tail[-1])
-    return Model(model.card, layers, tail, feature_scale, decoder_scale, zero)
+    return AdainFile(model.card, layers, tail, feature_scale, decoder_scale, zero)
 
 
-def random_model(lcg: Lcg, widest: int = 40, winograd: bool = False) -> Model:
+def random_model(lcg: Lcg, widest: int = 40, winograd: bool = False) -> AdainFile:
     """A model of random structure: up to three pools and as many upsamplings among layers of kernel 1 and 3.
 
     Args:
@@ -504,10 +504,10 @@ def random_stage(lcg: Lcg, widest: int = 40) -> Stage:
     return Stage(model.encoder, model.decoder, between(40, 400), between(40, 400), between(0, 4096 * 128))
 
 
-def random_cascade(lcg: Lcg, widest: int = 40) -> WctModel:
+def random_cascade(lcg: Lcg, widest: int = 40) -> WctFile:
     """A WCT model of one to three random stages."""
     numbers = {1 + lcg.below(5) for _ in range(3)}
-    return WctModel({"name": "random", "kind": "wct"}, {number: random_stage(lcg, widest) for number in sorted(numbers)})
+    return WctFile({"name": "random", "kind": "wct"}, {number: random_stage(lcg, widest) for number in sorted(numbers)})
 
 
 def stage_of(lcg: Lcg, channels: int, halvings: int = 1) -> Stage:
@@ -518,14 +518,14 @@ def stage_of(lcg: Lcg, channels: int, halvings: int = 1) -> Stage:
     return Stage(model.encoder, model.decoder, arrays[0] / 4096, arrays[1] / 4096, arrays[2])
 
 
-def three_levels() -> WctModel:
+def three_levels() -> WctFile:
     """Levels 4, 2 and 1, of 37, 16 and 20 channels, whose pictures vary with content and style."""
     lcg = Lcg(3)
     card = {"name": "three", "kind": "wct", "parameters": 12345, "macs_per_pixel": 678.9}
-    return WctModel(card, {4: stage_of(lcg, 37), 2: stage_of(lcg, 16), 1: stage_of(lcg, 20, 0)})
+    return WctFile(card, {4: stage_of(lcg, 37), 2: stage_of(lcg, 16), 1: stage_of(lcg, 20, 0)})
 
 
-def pair_like(seed: int, widths: Sequence[int] = (16, 16, 32, 20, 37, 48)) -> Model:
+def pair_like(seed: int, widths: Sequence[int] = (16, 16, 32, 20, 37, 48)) -> AdainFile:
     """An AdaIN-shaped model: a pool after layers 2, 4 and 5 of six, the decoder its mirror."""
     pools = (False, True, False, True, True, False)
     encoder = [Shape(width, resizes=pool, ceil=i == 4) for i, (width, pool) in enumerate(zip(widths, pools, strict=True))]
