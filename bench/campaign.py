@@ -14,15 +14,15 @@ from typing import Any
 
 import fastnst
 
-from . import interleave, network, peers, roofline
+from . import interleave, jobs, network, peers, roofline
 from .machine import system
 
 ROOT = interleave.ROOT
 SHIPPED = Path(fastnst.__file__).with_name("models") / "adain-16x.fnst"
 SIZES, THREADS = (256, 512, 1024), (1, 2)
 ROUNDS = 7
-DERIVING = ("network.py", "onnx_graph.py", "peers.py", "pictures.py")
-"""Modules on which converted models depend: with a change of one, they are made anew."""
+DERIVING = ("jobs.py", "network.py", "onnx_graph.py", "peers*.py", "pictures.py")
+"""Patterns of modules on which converted models depend: with a change of one, they are made anew."""
 QUICK_SIZES, QUICK_THREADS, QUICK_ROUNDS = (512,), (2,), 3
 
 
@@ -63,7 +63,7 @@ class Settings:
         return cls(
             sizes=several(options.sizes, QUICK_SIZES if quick else SIZES, int),
             threads=several(options.threads, QUICK_THREADS if quick else THREADS, int),
-            styles=several(options.styles, peers.STYLES, str, peers.STYLES),
+            styles=several(options.styles, jobs.STYLES, str, jobs.STYLES),
             runtimes=several(options.runtimes, able, str, able),
             rounds=options.rounds or (QUICK_ROUNDS if quick else ROUNDS),
             patience=options.patience,
@@ -142,8 +142,8 @@ def source_description(settings: Settings) -> str:
 def _folder(source: Path | None, root: Path | None) -> Path:
     """The folder of everything derived from one network by one version of this benchmark and of the runtimes."""
     digest = hashlib.sha256(source.read_bytes() if source else b"random")
-    for name in DERIVING:
-        digest.update(Path(__file__).with_name(name).read_bytes())
+    for module in sorted(path for pattern in DERIVING for path in Path(__file__).parent.glob(pattern)):
+        digest.update(module.read_bytes())
     for name in peers.RUNTIMES:
         digest.update(repr(versions(name)).encode())
     if root is None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from fastnst.system.child import python_module
 
-from . import peers
+from . import jobs, peers
 
 PACKAGE = __package__
 ROOT = Path(__file__).resolve().parents[PACKAGE.count(".") + 1]
@@ -258,7 +258,7 @@ def run_case(
     wanted = pictures.get(reference)
     for runtime, picture in pictures.items():
         if picture is not None and wanted is not None:
-            results[runtime].psnr = peers.psnr(picture, wanted)
+            results[runtime].psnr = jobs.psnr(picture, wanted)
     return results
 
 

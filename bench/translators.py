@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from . import pictures
-from .peers import FP32_FLOOR, INT8_FLOOR, Array, Job, Run, Runtime, keep, nothing, to_picture
+from .jobs import FP32_FLOOR, INT8_FLOOR, Array, Job, Run, Runtime, keep, nothing, to_picture
 
 STYLE = "none"
 """The one way of giving it."""
@@ -181,7 +181,7 @@ def load_openvino_int8(job: Job) -> Run:
 
 
 def to_unsigned(output: Any) -> Array:
-    """A rival's output -1..1 as :func:`~bench.peers.to_picture` has it."""
+    """A rival's output -1..1 as :func:`~bench.jobs.to_picture` has it."""
     return to_picture((np.asarray(output, np.float32) + 1) / 2)
 
 

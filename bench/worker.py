@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from . import peers, translators
+from . import jobs, peers, peers_inputs, translators
 
 RUNTIMES = peers.RUNTIMES | translators.RUNTIMES
 VISIT_SECONDS = 0.2
@@ -48,7 +48,7 @@ def reset_peak_memory() -> bool:
     return True
 
 
-def visit(run: peers.Run) -> dict[str, Any]:
+def visit(run: jobs.Run) -> dict[str, Any]:
     """Times of one visit."""
     run()
     times: list[float] = []
@@ -60,7 +60,7 @@ def visit(run: peers.Run) -> dict[str, Any]:
     return {"seconds": statistics.median(times), "runs": len(times)}
 
 
-def cold_visit(load: Callable[[], peers.Run]) -> dict[str, Any]:
+def cold_visit(load: Callable[[], jobs.Run]) -> dict[str, Any]:
     """Time until a process that has everything imported but no network loaded has its first picture."""
     times: list[float] = []
     for _ in range(COLD_RUNS):
@@ -78,7 +78,7 @@ def serve(folder: Path, name: str, size: int, threads: int, style: str) -> None:
     def answer(**values: Any) -> None:
         print(json.dumps(values), file=answers, flush=True)
 
-    job = peers.Job(folder, size, threads, style)
+    job = jobs.Job(folder, size, threads, style)
     before = peak_memory()
     started = time.perf_counter()
     run = RUNTIMES[name].load(job)
@@ -109,7 +109,7 @@ def main(arguments: list[str]) -> None:
     task, folder, *rest = arguments
     if task == "inputs":
         size, style = rest
-        module = translators if style == translators.STYLE else peers
+        module = translators if style == translators.STYLE else peers_inputs
         module.prepare_inputs(Path(folder), int(size))
     elif task == "prepare":
         name, style = rest

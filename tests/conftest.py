@@ -22,6 +22,9 @@ OFFLINE = Path(__file__).parent / "support" / "offline"
 runpy.run_path(str(OFFLINE / "sitecustomize.py"))
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")]))
 
+# Failed assertions of these helpers show their values, as those of tests do.
+pytest.register_assert_rewrite("command_line", "picture_files", "relation_checks")
+
 # PyTorch's threads sleep while they wait for one another: spinning on cores that others use too takes a hundred times as long.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

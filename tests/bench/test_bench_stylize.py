@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fastnst.bench import peers, report, worker
+from fastnst.bench import jobs, peers, report, worker
 from fastnst.bench.campaign import Settings
 
 
@@ -35,7 +35,7 @@ def test_commands_are_run_cold_alone() -> None:
 def test_a_cold_visit_loads_anew() -> None:
     calls: list[str] = []
 
-    def load() -> peers.Run:
+    def load() -> jobs.Run:
         calls.append("load")
         return lambda: calls.append("run")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from safetensors.torch import save_file
 from skimage import data
 from torch import Tensor
@@ -35,6 +36,25 @@ def content_photograph() -> np.ndarray:
 
 def style_photograph() -> np.ndarray:
     return data.coffee()[50:306, 100:420]
+
+
+def psnr(out: np.ndarray, wanted: np.ndarray) -> float:
+    return float(10 * np.log10(255**2 / ((out.astype(np.float64) - wanted) ** 2).mean()))
+
+
+def calibration_photographs(folder: Path) -> Path:
+    """Write photographs for calibration: none of those above, though other parts of the same."""
+    photographs = {
+        "astronaut": data.astronaut()[256:],
+        "cat": data.chelsea(),
+        "coffee": data.coffee()[150:, 340:],
+        "motorcycle": data.stereo_motorcycle()[0],
+        "rocket": data.rocket(),
+    }
+    for name, picture in photographs.items():
+        Image.fromarray(picture).save(folder / f"{name}.png")
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
 
 
 class Trained:

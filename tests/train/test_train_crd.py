@@ -7,88 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import inception_file
-import numpy as np
 import pytest
-import skimage.data
 import torch
-from PIL import Image
-from random_vgg import as_file, random_vgg19
-from safetensors.torch import load_file, save_file
+from crd_runs import TINY, given, moved, recipe_of, started, until, weights, write_data
+from safetensors.torch import load_file
 from torch import Tensor
 
-from fastnst.networks.perceptual import VGG16_LAYERS, PerceptualNetwork
 from fastnst.train.checkpoints import save_checkpoint
 from fastnst.train.crd import training as crd
-from fastnst.train.crd import weights as crd_weights
-from fastnst.train.crd.gan_losses import deceives, passes
 from fastnst.train.crd.image_pool import ImagePool
-from fastnst.train.crd.settings import CrdSettings
-from fastnst.train.loop import Run
 from fastnst.train.process_group import ProcessGroup
-from fastnst.train.settings import Phase, RunOptions
-
-SIZE = 32
-TINY = {"teacher_width": 3, "student_width": 2, "judge_width": 3, "size": SIZE, "patch": 16, "perceptual_levels": 2, "pool": 3,
-        "epochs": 2, "decay_epochs": 1, "interval": 2, "ratio": 1, "epoch_steps": 2, "held_out": 2, "dimension": 64,
-        "batch": 2}  # fmt: skip
-
+from fastnst.train.settings import Phase
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the recipe expects one."""
-    folder = tmp_path_factory.mktemp("data")
-    photographs = {"A": skimage.data.astronaut(), "B": skimage.data.coffee()}
-    for letter, pixels in photographs.items():
-        for split, count in (("train", 5), ("test", 3)):
-            (folder / "unpaired" / (split + letter)).mkdir(parents=True)
-            for i in range(count):
-                part = pixels[40 * i : 40 * i + 80, 40 * i : 40 * i + 90]
-                Image.fromarray(part).save(folder / "unpaired" / (split + letter) / f"{i}.png")
-    for split in ("train", "test"):
-        (folder / "paired" / split).mkdir(parents=True)
-        for i in range(4):
-            parts = [pixels[40 * i : 40 * i + 40, :40] for pixels in photographs.values()]
-            Image.fromarray(np.concatenate(parts, 1)).save(folder / "paired" / split / f"{i}.png")
-    (folder / "weights").mkdir()
-    inception_file.write(folder / "weights" / crd_weights.INCEPTION_FILE)
-    torch.manual_seed(0)
-    vgg16 = {f"{name}.weight": torch.randn(b, a, 3, 3) / (3 * a**0.5) for name, (a, b) in VGG16_LAYERS.items()}
-    vgg16 |= {f"{name}.bias": torch.zeros(b) for name, (_, b) in VGG16_LAYERS.items()}
-    save_file(vgg16, folder / "weights" / crd_weights.VGG16_FILE)
-    return folder
-
-
-def given(task: str, **others: object) -> CrdSettings:
-    return CrdSettings(**{**TINY, "task": task, "pictures": task, **others}).completed()  # type: ignore[arg-type]
-
-
-def started(data: Path, out: Path, task: str, **others: object) -> Run:
-    settings, options = given(task, **others), RunOptions(data, out, threads=1)
-    return Run(crd.CrdRecipe(settings, options, ProcessGroup()), settings, options, ProcessGroup())
-
-
-def recipe_of(run: Run) -> crd.CrdRecipe:
-    assert isinstance(run.recipe, crd.CrdRecipe)
-    return run.recipe
-
-
-def weights(run: Run, part: str) -> dict[str, Tensor]:
-    state = run.recipe.networks.state_dict()
-    return {name: value.clone() for name, value in state.items() if name.startswith(part)}
-
-
-def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> bool:
-    return any(not torch.equal(value, after[name]) for name, value in before.items())
-
-
-def until(run: Run, name: str) -> None:
-    """Go on to the first step of the phase ``name``."""
-    first = sum(p.steps for p in run.recipe.phases[: [p.name for p in run.recipe.phases].index(name)])
-    while run.step < first:
-        run.advance()
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
 def test_the_student_takes_its_turn_after_some_epochs(data: Path, tmp_path: Path) -> None:
@@ -183,78 +119,6 @@ def test_discriminator_of_the_student(how: str, updated: bool, adversarial: bool
     assert ("student_adversarial" in terms) is adversarial
 
 
-def test_a_frozen_discriminator_is_convinced_up_to_its_margin_only() -> None:
-    """It does not answer: an unbounded reward would be run after without end."""
-    logits = torch.tensor([0.0, 1.0, 8.0], requires_grad=True)
-    loss = passes("hinge", logits)
-    loss.backward()
-    assert loss.item() == pytest.approx(1 / 3)
-    assert logits.grad is not None and logits.grad.tolist() == pytest.approx([-1 / 3, 0, 0])
-    assert passes("lsgan", logits).item() == deceives("lsgan", logits).item()
-
-
-ALL = {"student_relation", "student_style", "student_feature", "student_adversarial"}
-
-
-@pytest.mark.parametrize("task", ["unpaired", "paired"])
-@pytest.mark.parametrize(
-    ("settings", "terms"),
-    [
-        ({}, ALL),
-        ({"relation": "none"}, ALL - {"student_relation"}),
-        ({"relation": "instance", "batch": 3}, ALL),
-        ({"perceptual_weight": 0.0}, ALL - {"student_style", "student_feature"}),
-        ({"style_weight": 0.0}, ALL - {"student_style"}),
-        ({"feature_weight": 0.0}, ALL - {"student_feature"}),
-        ({"adversarial_weight": 0.0}, ALL - {"student_adversarial"}),
-        ({"copy_weight": 10.0}, ALL | {"student_copy"}),
-        ({"discriminator": "none", "relation": "none", "ssim_weight": 10.0, "variation_weight": 1e-5, "channel_weight": 500.0},
-         {"student_ssim", "student_variation", "student_channel", "student_style", "student_feature"}),
-    ],
-    ids=["all", "no-relation", "instance", "no-perceptual", "no-style", "no-feature", "no-adversarial", "copy", "omgd"],
-)  # fmt: skip
-def test_ablations_leave_terms_out(task: str, settings: dict[str, object], terms: set[str], data: Path, tmp_path: Path) -> None:
-    run = started(data, tmp_path, task, **{"epochs": 1, "decay_epochs": 0, "epoch_steps": 1, **settings})
-    values: dict[str, float] = {}
-    while run.step < run.steps:
-        values = run.advance()
-    seen = {name for name in values if name.startswith("student_")}
-    assert seen == terms
-    assert values["student"] == pytest.approx(sum(values[name] for name in seen), rel=1e-4)
-
-
-def relation(data: Path, out: Path, **settings: object) -> float:
-    """The relation term of a student that never learnt, for settings of its loss alone."""
-    recipe = recipe_of(started(data, out, "unpaired", **settings))
-    real = recipe.pictures_of.batch(range(2), recipe.processes.device)
-    torch.manual_seed(3)
-    for p in [*recipe.student.parameters(), *recipe.best.generator.parameters()]:
-        p.data = torch.randn(p.shape) * 0.3
-    return recipe.student_terms(real["A"], None)[0]["relation"].item()
-
-
-def test_granularities_add_up_and_patches_and_weights_matter(data: Path, tmp_path: Path) -> None:
-    whole = relation(data, tmp_path)
-    parts = {name: relation(data, tmp_path, granularities=name) for name in ("row", "column", "patch")}
-    assert sum(parts.values()) == pytest.approx(whole, rel=1e-4)
-    assert relation(data, tmp_path, granularities="row,column") == pytest.approx(parts["row"] + parts["column"], rel=1e-4)
-    assert relation(data, tmp_path, relation_weight=50.0) == pytest.approx(2 * whole, rel=1e-4)
-    distance, both = (relation(data, tmp_path, angle_weight=weight) for weight in (0.0, 1.0))
-    assert whole - both == pytest.approx(both - distance, rel=1e-3)
-    assert relation(data, tmp_path, granularities="patch", patch=8) != pytest.approx(parts["patch"], rel=1e-3)
-
-
-@pytest.mark.parametrize("task", ["unpaired", "paired"])
-def test_losses_fall(task: str, data: Path, tmp_path: Path) -> None:
-    settings = {"epochs": 1, "decay_epochs": 0, "epoch_steps": 24, "learning_rate": 4e-3}
-    # After the teacher's training, for beside it the student's aim moves faster than a few steps can follow.
-    run = started(data, tmp_path, task, **settings, discriminator="pretrained-frozen")
-    values = [run.advance() for _ in range(run.steps)]
-    for name in ("cycle" if task == "unpaired" else "pixel", "student"):
-        curve = [each[name] for each in values if name in each]
-        assert sum(curve[-6:]) < 0.9 * sum(curve[:6])
-
-
 Whole = tuple[str, Path, dict[str, Tensor]]
 """Of a run that was not stopped: the task, its folder, and all tensors that it left."""
 
@@ -341,24 +205,6 @@ def test_choice_of_the_teacher(as_published: bool, data: Path, tmp_path: Path, m
     assert recipe.latest_judge is as_published
 
 
-def test_pairs_as_published(data: Path, tmp_path: Path) -> None:
-    """No adversarial term, twice the perceptual terms, and relations of colour planes in place of patches."""
-    terms = {}
-    for as_published in (False, True):
-        recipe = recipe_of(started(data, tmp_path, "paired", as_published=as_published))
-        torch.manual_seed(3)
-        for p in [*recipe.student.parameters(), *recipe.teachers["AtoB"].parameters()]:
-            p.data = torch.randn(p.shape) * 0.1
-        real = recipe.pictures_of.batch(range(2), recipe.processes.device)
-        step = recipe.teacher_step(real, 0)
-        terms[as_published] = recipe.student_terms(real["A"], step)[0]
-    assert "adversarial" in terms[False]
-    assert "adversarial" not in terms[True]
-    for name in ("style", "feature"):
-        torch.testing.assert_close(terms[True][name], 2 * terms[False][name])
-    assert terms[True]["relation"].item() != pytest.approx(terms[False]["relation"].item(), rel=0.01)
-
-
 def test_directions_swap_the_domains(data: Path, tmp_path: Path) -> None:
     for task in ("unpaired", "paired"):
         there, back = (recipe_of(started(data, tmp_path, task, direction=d)).pictures_of for d in ("AtoB", "BtoA"))
@@ -374,22 +220,6 @@ def test_held_out_pictures_train_nothing(data: Path, tmp_path: Path) -> None:
     assert len(pictures.whole("held-out")["A"]) == 2
     assert [len(each) for each in pictures.domains] == [3, 3]
     assert [len(each) for each in recipe_of(started(data, tmp_path, "unpaired", select="last")).pictures_of.domains] == [5, 5]
-
-
-def test_deeper_levels_are_vgg19s(tmp_path: Path, data: Path) -> None:
-    save_file(as_file(random_vgg19(5), "caffe"), tmp_path / "vgg19.safetensors")
-    network = PerceptualNetwork(data / "weights" / crd_weights.VGG16_FILE, tmp_path / "vgg19.safetensors")
-    image = torch.rand(1, 3, 32, 32) * 2 - 1
-    levels = network(image)
-    assert [tuple(level.shape[1:]) for level in levels] == [(64, 32, 32), (128, 16, 16), (256, 8, 8), (512, 4, 4)]
-    assert network.deep is not None
-    again = network.deep.features((image + 1) / 2)[3]
-    deeper = torch.relu(levels[2])
-    for name in ("conv3_4", "conv4_1"):
-        conv = getattr(network.deep, name)
-        deeper = torch.relu(conv(torch.nn.functional.pad(deeper, (1, 1, 1, 1), mode="reflect")))
-        deeper = torch.nn.functional.max_pool2d(deeper, 2) if name == "conv3_4" else deeper
-    torch.testing.assert_close(deeper, again)
 
 
 @pytest.mark.parametrize(

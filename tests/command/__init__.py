@@ -1,0 +1,1 @@
+"""The command line. A package, so that its conftest.py is not confused with that of all tests."""
