@@ -1,4 +1,4 @@
-"""Time per pixel and peak memory of large pictures. See :mod:`bench.large`.
+"""Time per pixel and peak memory of large pictures. See :mod:`bench.large.measure`.
 
 pytest bench/bench_large.py --benchmark-json=large.json              all models and sizes
 pytest bench/bench_large.py --quick --benchmark-json=large.json      adain-16x at 2048 pixels, with fewer visits
@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from . import large
 from .clock import Clock
 from .conftest import show
+from .large import measure as large
 
 CLOCK = Clock()
 

@@ -2,7 +2,7 @@
 
     pytest bench/bench_stylize.py --benchmark-json=stylize.json              everything
     pytest bench/bench_stylize.py --quick --benchmark-json=stylize.json      the case that matters most, in minutes
-    python -m bench.report stylize.json                                      Markdown, JSON and plot in bench/results
+    python -m bench.stylize.report stylize.json                                      Markdown, JSON and plot in bench/results
 
 A *case* is a size, a number of threads and a way of giving the style. Its runtimes run in processes of their own and are
 visited in turn, A B C ... A B C ...; a visit is a run that is thrown away and then the median of as many runs as fill 0.2 s
@@ -21,11 +21,11 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from . import campaign, peers
-from .campaign import Settings
 from .clock import Clock
 from .conftest import SETTINGS, show
 from .interleave import Case, Result
+from .stylize import campaign, peers
+from .stylize.campaign import Settings
 
 WORKER_CLOCK = Clock()
 

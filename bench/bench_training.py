@@ -1,4 +1,5 @@
-"""Training steps of `collab`, `adain` and `crd` beside the same steps with published operations. See :mod:`bench.training`.
+"""Training steps of `collab`, `adain` and `crd` beside the same steps with published operations. See
+:mod:`bench.training.measure`.
 
 pytest bench/bench_training.py --benchmark-json=training.json              all precisions
 pytest bench/bench_training.py --quick --benchmark-json=training.json      as the recipes run, with fewer visits
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from . import training, training_steps
 from .clock import Clock
 from .conftest import show
 from .ops.session import checked_device
+from .training import measure as training
+from .training import steps as training_steps
 
 CLOCK = Clock()
 RESULTS = pytest.StashKey[dict[training_steps.Case, training.Result]]()

@@ -1,4 +1,4 @@
-"""Image-to-image generators beside their rivals. See :mod:`bench.translate`.
+"""Image-to-image generators beside their rivals. See :mod:`bench.translate.measure`.
 
 pytest bench/bench_translate.py --benchmark-json=translate.json              all sizes and numbers of threads
 pytest bench/bench_translate.py --quick --benchmark-json=translate.json      two threads, with fewer visits
@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from . import translate
 from .clock import Clock
 from .conftest import show
 from .interleave import Case, Result
-from .translators import RUNTIMES
+from .translate import measure as translate
+from .translate.translators import RUNTIMES
 
 CLOCK = Clock()
 RESULTS = pytest.StashKey[dict[Case, dict[str, Result]]]()

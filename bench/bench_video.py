@@ -1,4 +1,4 @@
-"""Frames a second of videos, end to end without a codec. See :mod:`bench.video`.
+"""Frames a second of videos, end to end without a codec. See :mod:`bench.video.measure`.
 
 pytest bench/bench_video.py --benchmark-json=video.json              all models and sizes
 pytest bench/bench_video.py --quick --benchmark-json=video.json      adain-nano, with fewer visits
@@ -9,9 +9,9 @@ from __future__ import annotations
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from . import video
 from .clock import Clock
 from .conftest import show
+from .video import measure as video
 
 CLOCK = Clock()
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .campaign import Settings, facts
-from .peers import LIMITS
+from .stylize.campaign import Settings, facts
+from .stylize.peers import LIMITS
 
 if TYPE_CHECKING:  # these need torch, which stylization does not
     from .ops.session import Session
@@ -38,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--isa", choices=tuple(LIMITS), help="stylization: what all runtimes are limited to (default: nothing)")
     group.addoption("--cold", action="store_true", help="stylization: load the network anew for every picture")
     group.addoption("--styles", help="given: both pictures go in; cached: the style was encoded before (default given,cached)")
-    group.addoption("--runtimes", help="stylization: some of the runtimes of bench/peers.py (default all)")
+    group.addoption("--runtimes", help="stylization: some of the runtimes of bench/stylize/peers.py (default all)")
     group.addoption(
         "--network",
         type=Path,

@@ -23,7 +23,7 @@ import numpy as np
 
 from fastnst.system.child import python_module
 
-from . import jobs, peers
+from .stylize import jobs, peers
 
 PACKAGE = __package__
 ROOT = Path(__file__).resolve().parents[PACKAGE.count(".") + 1]

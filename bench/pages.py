@@ -9,7 +9,7 @@ from typing import Any
 
 from .machine import machine_of, sentence, slug
 from .ops.report import DISTURBED
-from .report import table
+from .stylize.report import table
 
 Summary = dict[str, Any]
 """``machine``, ``date``, ``commit`` and ``rows``: the extra information of each test, with its times in seconds."""

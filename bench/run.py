@@ -9,14 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 NEEDS = ("torch", "pytest", "pytest_benchmark", "matplotlib")
-REPORTS = {
-    "stylize": "report",
-    "training": "training_report",
-    "video": "video_report",
-    "translate": "translate_report",
-    "large": "large_report",
-}
-"""Modules that write what came of a stem which is no operation."""
+REPORTS = ("stylize", "training", "video", "translate", "large")
+"""Stems that are no operations: each has a folder of its own, and in it the module that writes its report."""
 OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")
 FAILED, INTERRUPTED = 1, 2
 """Statuses, pytest's numbers."""
@@ -101,7 +95,7 @@ def run_stem(stem: str, options: Sequence[str], folder: Path) -> int:
         target = Path(scratch) / f"{stem}.json"
         status = pytest_status([stem], options, target)
         if status != INTERRUPTED and measured(target):
-            report = import_module(f".{REPORTS[stem]}", __package__)
+            report = import_module(f".{stem}.report", __package__)
             print(report.write(target, folder))
     return status
 

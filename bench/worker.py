@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from . import jobs, peers, peers_inputs, translators
+from .stylize import jobs, peers, peers_inputs
+from .translate import translators
 
 RUNTIMES = peers.RUNTIMES | translators.RUNTIMES
 VISIT_SECONDS = 0.2

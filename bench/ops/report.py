@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..machine import file_name, machine_of, sentence, slug, system
-from ..report import milliseconds, number, table
+from ..stylize.report import milliseconds, number, table
 from . import goals, measure, session
 from .floors import MODELS
 from .names import BOTH, COMPILED, EAGER, FASTNST, FORWARD, LIBRARY, PUBLISHED

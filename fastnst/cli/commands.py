@@ -163,8 +163,11 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     try:
         from fastnst.evaluate import evaluate, report, steps
         from fastnst.evaluate.pictures import pair_folders, read_testset
+
+        if arguments.video:
+            import_module("skimage.registration")
     except ModuleNotFoundError as error:
-        return missing("evaluate", "torch", error)
+        return missing("evaluate", "evaluate" if arguments.video else "torch", error)
     if not arguments.overwrite and (taken := report.taken(arguments.output)):
         return fail(f"{taken}: exists already; --overwrite replaces it")
     if arguments.testset:
@@ -204,7 +207,7 @@ def run_bench(arguments: argparse.Namespace) -> int:
         from fastnst.bench.run import run
 
         if arguments.layers is not None:
-            from fastnst.bench import layers
+            from fastnst.bench.stylize import layers
 
             print(layers.write(arguments.layers, arguments.size, arguments.output))
             return DONE

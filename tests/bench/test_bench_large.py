@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from fastnst.bench import large, large_report
-from fastnst.bench.large import Case
+from fastnst.bench.large import measure as large
+from fastnst.bench.large import report as large_report
+from fastnst.bench.large.measure import Case
 from fastnst.images import open_picture
 
 

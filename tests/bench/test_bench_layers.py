@@ -11,8 +11,8 @@ from numpy_engine import Lcg, Shape, model_of
 from fastnst.engine import Engine, instruction_set
 from fastnst.format.modelfile import to_bytes
 
-layers = pytest.importorskip("fastnst.bench.layers")
-roofline = pytest.importorskip("fastnst.bench.roofline")
+layers = pytest.importorskip("fastnst.bench.stylize.layers")
+roofline = pytest.importorskip("fastnst.bench.stylize.roofline")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from conftest import SHIPPED
 from torch import Tensor
 
 from fastnst import Stylizer
-from fastnst.bench.network import Conv, from_fnst
+from fastnst.bench.stylize.network import Conv, from_fnst
 from fastnst.networks.padding import reflection_pad
 from fastnst.reference.adain import adaptive_instance_normalization
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from fastnst.bench import jobs, peers, report, worker
-from fastnst.bench.campaign import Settings
+from fastnst.bench import worker
+from fastnst.bench.stylize import jobs, peers, report
+from fastnst.bench.stylize.campaign import Settings
 
 
 def settings(**given: Any) -> Settings:

@@ -11,9 +11,12 @@ import pytest
 import torch
 
 from fastnst import ops
-from fastnst.bench import run, training, training_report, training_steps
+from fastnst.bench import run
 from fastnst.bench.ops.names import FASTNST, PUBLISHED
-from fastnst.bench.training_steps import Case
+from fastnst.bench.training import measure as training
+from fastnst.bench.training import report as training_report
+from fastnst.bench.training import steps as training_steps
+from fastnst.bench.training.steps import Case
 from fastnst.train import adain, collab, decoder
 from fastnst.train.crd import distillation
 

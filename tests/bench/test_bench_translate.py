@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fastnst.bench import translate, translate_report, translators, worker
+from fastnst.bench import worker
 from fastnst.bench.interleave import Case, Result
+from fastnst.bench.translate import measure as translate
+from fastnst.bench.translate import report as translate_report
+from fastnst.bench.translate import translators
 
 
 def test_cases_have_no_style() -> None:

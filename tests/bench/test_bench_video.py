@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastnst.bench import run, video, video_report
-from fastnst.bench.video import Case
+from fastnst.bench import run
+from fastnst.bench.video import measure as video
+from fastnst.bench.video import report as video_report
+from fastnst.bench.video.measure import Case
 from fastnst.video.y4m import Y4mSource
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from row_pictures import smooth
 
 from fastnst import cli
-from fastnst.bench.synthetic import write_ppm
+from fastnst.bench.large.synthetic import write_ppm
 from fastnst.engine import Engine
 from fastnst.pictures.streams import Rows, open_rows
 from fastnst.system import memory

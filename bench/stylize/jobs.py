@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import pictures
+from .. import pictures
 
 Array = NDArray[Any]
 Run = Callable[[], Any]

@@ -2,7 +2,7 @@
 
 The model counts the *direct* network: every convolution as published, an upsampled layer on its large map. An engine that
 needs fewer multiplications (four 2x2 convolutions instead of a 3x3 on an upsampled map, Winograd) can therefore pass 100 %.
-``python -m bench.roofline`` prints the figures of the default network.
+``python -m bench.stylize.roofline`` prints the figures of the default network.
 """
 
 from __future__ import annotations

@@ -14,14 +14,15 @@ from typing import Any
 
 import fastnst
 
-from . import interleave, jobs, network, peers, roofline
-from .machine import system
+from .. import interleave
+from ..machine import system
+from . import jobs, network, peers, roofline
 
 ROOT = interleave.ROOT
 SHIPPED = Path(fastnst.__file__).with_name("models") / "adain-16x.fnst"
 SIZES, THREADS = (256, 512, 1024), (1, 2)
 ROUNDS = 7
-DERIVING = ("jobs.py", "network.py", "onnx_graph.py", "peers*.py", "pictures.py")
+DERIVING = ("stylize/jobs.py", "stylize/network.py", "stylize/onnx_graph.py", "stylize/peers*.py", "pictures.py")
 """Patterns of modules on which converted models depend: with a change of one, they are made anew."""
 QUICK_SIZES, QUICK_THREADS, QUICK_ROUNDS = (512,), (2,), 3
 
@@ -142,7 +143,7 @@ def source_description(settings: Settings) -> str:
 def _folder(source: Path | None, root: Path | None) -> Path:
     """The folder of everything derived from one network by one version of this benchmark and of the runtimes."""
     digest = hashlib.sha256(source.read_bytes() if source else b"random")
-    for module in sorted(path for pattern in DERIVING for path in Path(__file__).parent.glob(pattern)):
+    for module in sorted(path for pattern in DERIVING for path in Path(__file__).parents[1].glob(pattern)):
         digest.update(module.read_bytes())
     for name in peers.RUNTIMES:
         digest.update(repr(versions(name)).encode())

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnst.system.child import python_module
 
-from . import pictures
+from .. import pictures
 from .jobs import Job, Run, keep
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from . import interleave, translators
-from .interleave import Case, Log, Result
-from .machine import system
-from .ops.session import version_of
+from .. import interleave
+from ..interleave import Case, Log, Result
+from ..machine import system
+from ..ops.session import version_of
+from . import translators
 from .translators import RUNTIMES
 
 ROUNDS, LESS_ROUNDS = 7, 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import pages
+from .. import pages
 
 HEAD = ("model and frames", "frames a second (slowest-fastest)", "ms a frame")
 

@@ -13,9 +13,9 @@ from PIL import Image
 
 from fastnst.system.child import python_module
 
-from . import pictures
-from .interleave import busy_seconds, wait_until_quiet
-from .machine import cores, system
+from .. import pictures
+from ..interleave import busy_seconds, wait_until_quiet
+from ..machine import cores, system
 from .synthetic import write_ppm
 
 MODELS = ("adain-16x", "adain-nano")

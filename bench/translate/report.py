@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from . import pages
-from .report import milliseconds, number, table
+from .. import pages
+from ..stylize.report import milliseconds, number, table
 
 HEAD = ("size, threads, runtime", "ms (min-max)", "times as long as fastnst", "peak memory, MB", "PSNR, dB")
 

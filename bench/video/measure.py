@@ -24,9 +24,9 @@ from fastnst.video.pipeline import Pipeline
 from fastnst.video.stability import DEFAULT_SMOOTH
 from fastnst.video.y4m import Y4mPipe, Y4mSource, header, output_format, write_frame
 
-from . import pictures
-from .interleave import busy_seconds, wait_until_quiet
-from .machine import cores, system
+from .. import pictures
+from ..interleave import busy_seconds, wait_until_quiet
+from ..machine import cores, system
 
 MODELS = ("adain-nano", "adain-16x")
 SIZES = ((512, 288), (1280, 720))

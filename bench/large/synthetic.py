@@ -1,6 +1,6 @@
 """A picture of any size that is written row by row: smooth colours and noise, the same for the same size.
 
-``python -m bench.synthetic 32768 32768 picture.ppm`` writes one of a gigapixel.
+``python -m bench.large.synthetic 32768 32768 picture.ppm`` writes one of a gigapixel.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Turns the benchmark's JSON into pages to read: ``python -m bench.report FILE.json [-o FOLDER]``.
+"""Turns the benchmark's JSON into pages to read: ``python -m bench.stylize.report FILE.json [-o FOLDER]``.
 
 Writes ``stylize-<machine>.md``, its numbers as ``.json`` and its plot as ``.png``, by default into ``bench/results``; after a
 ``--quick`` run ``stylize-quick-<machine>``, so that it does not replace the full one.
@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from .machine import machine_of, sentence, slug
+from ..machine import machine_of, sentence, slug
 from .peers import LIMITS
 
-RESULTS = Path(__file__).with_name("results")
+RESULTS = Path(__file__).parents[1] / "results"
 FASTNST, EAGER = "fastnst", "torch-eager"
 GOAL_CASE = {"size": 512, "threads": 2, "style": "given"}
 GOAL_OVER_EAGER, GOAL_MEMORY = 6.0, 0.5

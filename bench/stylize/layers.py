@@ -15,9 +15,9 @@ from typing import Any
 from fastnst import _engine
 from fastnst.engine import Engine, LayerTime, default_threads, instruction_set
 
-from .machine import file_name, machine_of, sentence, slug, system
+from ..machine import file_name, machine_of, sentence, slug, system
+from ..run import results_folder
 from .roofline import Peak, measure
-from .run import results_folder
 
 REPEATS = 20
 

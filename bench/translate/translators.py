@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from . import pictures
-from .jobs import FP32_FLOOR, INT8_FLOOR, Array, Job, Run, Runtime, keep, nothing, to_picture
+from .. import pictures
+from ..stylize.jobs import FP32_FLOOR, INT8_FLOOR, Array, Job, Run, Runtime, keep, nothing, to_picture
 
 STYLE = "none"
 """The one way of giving it."""

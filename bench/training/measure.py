@@ -1,7 +1,7 @@
 """Times and memory of training steps with ``fastnst.ops`` and with the operations as published code writes them, in turn.
 
-Memory is measured in processes of its own: ``python -m bench.training RECIPE PRECISION CONTENDER FOLDER BATCH SIZE`` prints the
-bytes by which the resident set grows during a step.
+Memory is measured in processes of its own: ``python -m bench.training.measure RECIPE PRECISION CONTENDER FOLDER BATCH SIZE``
+prints the bytes by which the resident set grows during a step.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from fastnst.system.child import python_module
 from fastnst.train.process_group import ProcessGroup
 from fastnst.train.settings import RunOptions
 
-from .interleave import ROOT, busy_seconds, wait_until_quiet
-from .machine import cores, system
-from .ops.memory import THRESHOLD, extra_memory
-from .ops.names import EAGER, FASTNST, PUBLISHED
-from .ops.session import PACKAGES, version_of
-from .training_steps import SETTINGS, Case, Step, step_of
+from ..interleave import ROOT, busy_seconds, wait_until_quiet
+from ..machine import cores, system
+from ..ops.memory import THRESHOLD, extra_memory
+from ..ops.names import EAGER, FASTNST, PUBLISHED
+from ..ops.session import PACKAGES, version_of
+from .steps import SETTINGS, Case, Step, step_of
 
 LABELS = {FASTNST: "fastnst", PUBLISHED: EAGER}
 ROUNDS, LESS_ROUNDS = 7, 3

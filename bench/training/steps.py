@@ -34,8 +34,8 @@ from fastnst.train.data import to_float
 from fastnst.train.process_group import ProcessGroup
 from fastnst.train.settings import RunOptions
 
-from .ops.names import PUBLISHED
-from .ops.rivals import (
+from ..ops.names import PUBLISHED
+from ..ops.rivals import (
     published_adain,
     published_calc_mean_std,
     published_content_relation,

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import pages
-from .ops.names import FASTNST, PUBLISHED
-from .ops.report import DISTURBED
-from .report import milliseconds, table
-from .training import LABELS, STEPS
+from .. import pages
+from ..ops.names import FASTNST, PUBLISHED
+from ..ops.report import DISTURBED
+from ..stylize.report import milliseconds, table
+from .measure import LABELS, STEPS
 
 HEAD = (
     "step",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import pictures
+from .. import pictures
 from .jobs import Array
 from .peers_torch import torch_pair
 

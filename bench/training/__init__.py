@@ -1,0 +1,1 @@
+"""Steps of the recipes, beside published code."""

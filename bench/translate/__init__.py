@@ -1,0 +1,1 @@
+"""Generators, beside other runtimes."""
