@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 # Everything whose change means a new build. Tests and results of benchmarks are not installed.
-PACKAGE := pyproject.toml setup.py $(shell find bench csrc fastnst kernels train -type f -not -name '*.pyc' -not -name '*.so' -not -path 'bench/results/*')
+PACKAGE := pyproject.toml setup.py $(shell find bench csrc fastnst include kernels train -type f -not -name '*.pyc' -not -name '*.so' -not -path 'bench/results/*')
 
-.PHONY: demo test torture asan tsan fuzz bench gpu lint docs clean
+.PHONY: demo test lib torture asan tsan fuzz bench gpu lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py demo
@@ -15,6 +15,16 @@ demo: $(VENV)/.demo
 # Two processes, each a file of tests at a time: many tests compute with one thread. tests/conftest.py has the long files first.
 test: $(VENV)/.test
 	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# The engine for programs in C, in build/libfastnst (docs/c.md). `make lib PREFIX=/usr/local` installs it there.
+lib: | $(BIN)/python
+	$(PIP) setuptools pybind11 ninja
+	$(BIN)/python setup.py -q build_libfastnst
+ifdef PREFIX
+	install -d $(PREFIX)/include $(PREFIX)/lib
+	install -m 644 include/fastnst.h $(PREFIX)/include
+	cp -P build/libfastnst/libfastnst.* $(PREFIX)/lib
+endif
 
 # The full figures of the checks in tests/torture, of which `make test` runs quick ones. Takes hours.
 torture: $(VENV)/.test
@@ -40,7 +50,7 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	git ls-files 'csrc/*.h' 'csrc/*.cpp' 'kernels/*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
+	git ls-files 'csrc/*.h' 'csrc/*.cpp' 'include/*.h' 'kernels/*.cu' | xargs $(BIN)/clang-format --dry-run --Werror
 
 # The pages are in build/docs. Broken links fail.
 docs: $(VENV)/.docs

@@ -36,7 +36,8 @@ def faults(wheel: Path) -> list[str]:
         "/licenses/LICENSE",
     )
     found += [f"{part} is missing" for part in needed if not any(part in name for name in names)]
-    found += [f"{name} has no place in a wheel" for name in names if name.endswith((".cpp", ".h", ".o", ".pyc"))]
+    strange = (".cpp", ".h", ".o", ".a", ".pyc")
+    found += [f"{name} has no place in a wheel" for name in names if name.endswith(strange) or "libfastnst" in name]
     return found
 
 

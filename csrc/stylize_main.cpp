@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -21,10 +23,7 @@
 #include "base/memory.h"
 #include "base/picture_spool.h"
 #include "base/pnm.h"
-#include "engine/adain.h"
-#include "engine/generator.h"
-#include "engine/palette.h"
-#include "engine/wct.h"
+#include "fastnst.h"
 #include "stylize_options.h"
 
 namespace {
@@ -35,19 +34,6 @@ using namespace fastnst;
 struct Failure {
   std::string text;
 };
-
-std::vector<uint8_t> read_file(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) throw Failure{path + ": " + std::strerror(errno)};
-  std::vector<uint8_t> data;
-  uint8_t chunk[1 << 16];
-  for (size_t got; (got = std::fread(chunk, 1, sizeof chunk, file)) > 0;) data.insert(data.end(), chunk, chunk + got);
-  const bool failed = std::ferror(file) != 0;
-  const int reason = errno;
-  std::fclose(file);
-  if (failed) throw Failure{path + ": " + std::strerror(reason)};
-  return data;
-}
 
 std::string name_of(const std::string& path) { return path == "-" ? "standard input" : path; }
 
@@ -156,13 +142,19 @@ class Output {
   std::optional<PnmWriter> writer_;
 };
 
+// Of what the library says; `where`, if anywhere, is the file that it speaks of.
+void check(fastnst_status status, const std::string& where = "") {
+  if (status == FASTNST_OK) return;
+  throw Failure{where.empty() ? fastnst_error() : where + ": " + fastnst_error()};
+}
+
+using Model = std::unique_ptr<fastnst_model, void (*)(fastnst_model*)>;
+using Look = std::unique_ptr<fastnst_style, void (*)(fastnst_style*)>;
+
 Model load_model(const std::string& path) {
-  const std::vector<uint8_t> data = read_file(path);
-  try {
-    return read_model(data.data(), data.size());
-  } catch (const ModelError& error) {
-    throw Failure{path + ": " + error.what()};
-  }
+  fastnst_model* model = nullptr;
+  check(fastnst_model_open(path.c_str(), &model));
+  return {model, fastnst_model_free};
 }
 
 // Bytes for a picture of so many pixels.
@@ -189,132 +181,120 @@ std::unique_ptr<PictureSpool> spooled(const Options& options, Input& input) {
                                         [&](uint8_t* rgb, uint8_t* alpha) { input.read(1, rgb, alpha); });
 }
 
-// A style, which WCT reads once for every level.
-class Style {
+// The library's options; those of the command line must outlive them.
+fastnst_options library_options(const Options& options, const std::string& folder) {
+  fastnst_options wanted = FASTNST_OPTIONS;
+  wanted.alpha = options.alpha;
+  wanted.palette = options.palette.value_or(1);
+  wanted.threads = options.threads;
+  if (!options.levels.empty()) wanted.levels = options.levels.data(), wanted.level_count = options.levels.size();
+  wanted.max_memory = options.max_memory;
+  wanted.folder = folder.c_str();
+  return wanted;
+}
+
+// Rows for the library. What reading and writing throw waits here until the library has returned.
+class Rows {
  public:
-  Style(const Options& options) : options_(options), input_(options.style), rows_(spooled(options, input_)) {
-    std::vector<uint8_t> row(3 * size_t(input_.size().width));
-    for (int64_t y = 0; y < input_.size().height; y++) {
-      rows_->read(y, 1, row.data());
-      sums_.add(row.data(), input_.size().width, 1);
+  using Read = std::function<void(int64_t first, int64_t count, uint8_t* rgb)>;
+  using Write = std::function<void(const uint8_t* rgb, int64_t count)>;
+
+  Rows(const PictureSize& size, Read read, Write write) : size_(size), read_(std::move(read)), write_(std::move(write)) {}
+
+  // Calls run(rows) and throws what went wrong.
+  template <typename Run>
+  void pass(Run&& run) {
+    const auto read = [](void* self, int64_t first, int64_t count, uint8_t* rgb) {
+      return static_cast<Rows*>(self)->attempt([&](Rows& rows) { rows.read_(first, count, rgb); });
+    };
+    const auto write = [](void* self, const uint8_t* rgb, int64_t count) {
+      return static_cast<Rows*>(self)->attempt([&](Rows& rows) { rows.write_(rgb, count); });
+    };
+    const fastnst_rows rows{size_.height, size_.width, read, write, nullptr, this};
+    const fastnst_status status = run(rows);
+    if (thrown_) std::rethrow_exception(thrown_);
+    check(status);
+  }
+
+ private:
+  template <typename Work>
+  int attempt(Work&& work) noexcept {
+    try {
+      work(*this);
+      return 0;
+    } catch (...) {
+      thrown_ = std::current_exception();
+      return 1;
     }
   }
 
-  Passage passage() const {
-    return {input_.size().height,
-            input_.size().width,
-            [this](int64_t first, int64_t count, uint8_t* rows) { rows_->read(first, count, rows); },
-            [](const uint8_t*, int64_t) {},
-            [](double) {},
-            options_.threads};
-  }
-  uint64_t budget() const { return ::budget(options_, input_.pixels()); }
-  Colors colors() const { return sums_.colors(); }
-
- private:
-  const Options& options_;
-  Input input_;
-  std::unique_ptr<PictureSpool> rows_;
-  ColorSums sums_;
+  const PictureSize size_;
+  const Read read_;
+  const Write write_;
+  std::exception_ptr thrown_;
 };
 
-void run_generator(const Model& model, const Options& options) {
+// The style, which a WCT model reads once for every level.
+Look encode_style(const fastnst_model& model, const Options& options, const fastnst_options& wanted) {
+  Input input(options.style);
+  const auto kept = spooled(options, input);
+  fastnst_style* style = nullptr;
+  Rows(
+      input.size(), [&](int64_t first, int64_t count, uint8_t* rgb) { kept->read(first, count, rgb); },
+      [](const uint8_t*, int64_t) {})
+      .pass([&](const fastnst_rows& rows) { return fastnst_style_encode_rows(&model, &wanted, &rows, &style); });
+  return {style, fastnst_style_free};
+}
+
+void translate(const fastnst_model& model, const Options& options, const fastnst_options& wanted) {
   if (!options.style.empty() || !options.levels.empty() || options.alpha != 1 || options.palette)
     throw Usage{options.model + " translates pictures by itself: it takes no style, alpha, palette or levels"};
-  const GeneratorEngine engine(model);
   Input content(options.content);
   const auto [height, width, has_alpha, pam] = content.size();
-  if (options.max_memory > 0 && engine.working_bytes(height, width, options.threads) > options.max_memory)
-    throw Failure{options.content + ": a generator cannot be run in tiles, and this picture takes more memory"};
   std::vector<uint8_t> source(content.pixels() * 3), target(source.size()), alpha(has_alpha ? content.pixels() : 0);
   content.read(height, source.data(), alpha.data());
   if (has_alpha) fill_hidden(source.data(), alpha.data(), height, width);
-  engine.translate(source.data(), height, width, target.data(), options.threads);
+  check(fastnst_translate(&model, &wanted, source.data(), height, width, target.data()), name_of(options.content));
   Output out(options, content.size());
   out.write(height, target.data(), alpha.data());
   out.finish();
 }
 
-// Calls work(passage) for the content with the palette step behind it.
-template <typename Work>
-void with_palette(const Options& options, const Passage& content, const Colors& style, Work&& work) {
-  const double strength = options.alpha * options.palette.value_or(1);
-  if (strength == 0) return work(content);
-  const uint64_t pixels = uint64_t(content.height) * uint64_t(content.width);
-  Recoloring recoloring(content, style, strength, aside(options, 3 * pixels, pixels));
-  work(recoloring.before());
-  recoloring.finish();
-}
-
-// Stylizes the content by work(passage, budget).
-template <typename Work>
-void run_content(const Options& options, Work&& work) {
+void apply_style(const fastnst_model& model, const Options& options, const fastnst_options& wanted) {
+  const Look style = encode_style(model, options, wanted);
   Input content(options.content);
   const auto [height, width, has_alpha, pam] = content.size();
   Output out(options, content.size());
   const auto kept = has_alpha ? spooled(options, content) : nullptr;  // for filling takes a second pass
   std::vector<uint8_t> line(has_alpha ? size_t(width) : 0);
   int64_t written = 0;
-  const auto read = [&](int64_t first, int64_t count, uint8_t* rows) {
+  const auto read = [&](int64_t first, int64_t count, uint8_t* rgb) {
     if (kept)
-      kept->read(first, count, rows);
+      kept->read(first, count, rgb);
     else
-      content.read(count, rows, nullptr);
+      content.read(count, rgb, nullptr);
   };
-  const auto write = [&, width = width](const uint8_t* rows, int64_t count) {
+  const auto write = [&, width = width](const uint8_t* rgb, int64_t count) {
     for (int64_t y = 0; y < count; y++) {
       if (kept) kept->read_alpha(written + y, 1, line.data());
-      out.write(1, rows + y * width * 3, line.data());
+      out.write(1, rgb + y * width * 3, line.data());
     }
     written += count;
   };
-  work(Passage{height, width, read, write, [](double) {}, options.threads}, budget(options, content.pixels()));
+  Rows(content.size(), read, write).pass([&](const fastnst_rows& rows) {
+    return fastnst_stylize_rows(&model, &wanted, style.get(), &rows);
+  });
   out.finish();
-}
-
-void run_adain(const Model& model, const Options& options) {
-  if (!options.levels.empty()) throw Failure{options.model + ": levels are WCT's to choose; this is an AdaIN model"};
-  const AdainEngine engine(model);
-  const auto tiling = [&](const Passage& picture, uint64_t bytes, bool decodes) {
-    return engine.tiling(picture.height, picture.width, options.threads, bytes, decodes);
-  };
-  const auto [look, colors] = [&] {
-    const Style style(options);
-    const Passage passage = style.passage();
-    return std::pair{engine.look(passage, tiling(passage, style.budget(), false)), style.colors()};
-  }();
-  run_content(options, [&, &look = look, &colors = colors](const Passage& content, uint64_t bytes) {
-    with_palette(options, content, colors, [&](const Passage& passage) {
-      engine.stylize(passage, look, options.alpha, tiling(passage, bytes, true), folder_of(options));
-    });
-  });
-}
-
-void run_wct(const Model& model, const Options& options) {
-  const WctEngine engine(model);
-  const std::vector<int>& levels = options.levels.empty() ? engine.levels() : options.levels;
-  const auto tiling = [&](const Passage& picture, uint64_t bytes, bool decodes) {
-    return engine.tiling(picture.height, picture.width, levels, options.threads, bytes, decodes);
-  };
-  const auto [look, colors] = [&] {
-    const Style style(options);
-    const Passage passage = style.passage();
-    return std::pair{engine.look(passage, levels, tiling(passage, style.budget(), false)), style.colors()};
-  }();
-  run_content(options, [&, &look = look, &colors = colors](const Passage& content, uint64_t bytes) {
-    with_palette(options, content, colors, [&](const Passage& passage) {
-      engine.stylize(passage, levels, look, options.alpha, tiling(passage, bytes, true), folder_of(options));
-    });
-  });
 }
 
 void stylize(const Options& options) {
   if (options.out != "-" && !options.overwrite && access(options.out.c_str(), F_OK) == 0)
     throw Failure{options.out + ": exists already (--overwrite replaces it)"};
   const Model model = load_model(options.model);
-  const bool translates = model.kind == Kind::generator;
+  const bool translates = fastnst_model_kind(model.get()) == FASTNST_GENERATOR;
   if (!translates && options.style.empty()) throw Usage{options.model + " needs a style"};
-  (translates ? run_generator : model.kind == Kind::wct ? run_wct : run_adain)(model, options);
+  const std::string folder = folder_of(options);
+  (translates ? translate : apply_style)(*model, options, library_options(options, folder));
 }
 
 }  // namespace

@@ -33,17 +33,17 @@ class ChannelSums {
     count_ += uint64_t(map.height) * uint64_t(map.width);
   }
 
-  Look look(double scale) const {
+  Statistics statistics(double scale) const {
     using Exact = unsigned __int128;
     const double count = double(count_), pairs = count * double(std::max<uint64_t>(count_ - 1, 1));
-    Look look;
+    Statistics found;
     for (int c = 0; c < channels_; c++) {
       const Exact spread = Exact(count_) * squares_[c] - Exact(sums_[c]) * sums_[c];
       const double variance = (scale * scale) * (double(spread) / pairs);
-      look.mean.push_back((scale * double(sums_[c])) / count);
-      look.std.push_back(std::sqrt(variance + kEpsilon));
+      found.mean.push_back((scale * double(sums_[c])) / count);
+      found.spread.push_back(std::sqrt(variance + kEpsilon));
     }
-    return look;
+    return found;
   }
 
  private:
@@ -55,30 +55,38 @@ class ChannelSums {
 }  // namespace
 
 AdainEngine::AdainEngine(const Model& model)
-    : card_(model.card),
+    : Engine(model),
       feature_scale_(model.stages.front().feature_scale.front()),
       decoder_scale_(model.stages.front().decoder_scale.front()),
       decoder_zero_(model.stages.front().decoder_zero.front()),
-      codec_(model.stages.front()) {
-  kernels();  // an instruction set that cannot run is reported when a model is loaded, not later
-}
+      codec_(model.stages.front()) {}
 
-Features AdainEngine::encode(const uint8_t* picture, int64_t height, int64_t width, int threads) const {
-  Features features{codec_.encode({picture, height, width}, threads, workspaces_), {}};
-  ChannelSums sums(channels());
+Features AdainEngine::encode(const uint8_t* picture, int64_t height, int64_t width, const Levels& levels, int threads) const {
+  chosen(levels);
+  Features features{codec_.encode({picture, height, width}, threads, workspaces_), {}, {}};
+  ChannelSums sums(codec_.channels());
   sums.add(FeatureView(features.map), threads);
-  features.look = sums.look(feature_scale_);
+  features.statistics = sums.statistics(feature_scale_);
   return features;
 }
 
-Codec::RowTransform AdainEngine::blend(const Look& content, const Look& style, double alpha) const {
-  const int count = channels();
-  if (int(style.mean.size()) != count || int(style.std.size()) != count || int(content.std.size()) != count)
+Look AdainEngine::look(const uint8_t* picture, int64_t height, int64_t width, const Levels& levels, int threads) const {
+  return {{0, encode(picture, height, width, levels, threads).statistics}};
+}
+
+const Statistics& AdainEngine::of_style(const Look& look, const char* wanted) const {
+  if (look.size() != 1 || look.front().level != 0) refuse_others(wanted);
+  return look.front().statistics;
+}
+
+Codec::RowTransform AdainEngine::blend(const Statistics& content, const Statistics& style, double alpha) const {
+  const int count = codec_.channels();
+  if (int(style.mean.size()) != count || int(style.spread.size()) != count || int(content.spread.size()) != count)
     throw std::invalid_argument("statistics of another model: this one has " + std::to_string(count) + " channels");
   const int64_t stride = map_stride(count);
   std::vector<float> slope(stride), offset(stride);
   for (int c = 0; c < count; c++) {
-    const double gain = style.std[c] / content.std[c];
+    const double gain = style.spread[c] / content.spread[c];
     const double a = alpha * gain + (1 - alpha), b = alpha * (style.mean[c] - content.mean[c] * gain);
     slope[c] = float(a * feature_scale_ / decoder_scale_);
     offset[c] = float(b / decoder_scale_ + decoder_zero_);
@@ -90,24 +98,31 @@ Codec::RowTransform AdainEngine::blend(const Look& content, const Look& style, d
 }
 
 void AdainEngine::decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const {
-  codec_.decode(features, blend(features.look, style, alpha), picture, threads, workspaces_);
+  constexpr const char* kWanted = "features and looks";
+  if (!features.levels.empty()) refuse_others(kWanted);
+  codec_.decode(features, blend(features.statistics, of_style(style, kWanted), alpha), picture, threads, workspaces_);
 }
 
-Tiling AdainEngine::tiling(int64_t height, int64_t width, int threads, uint64_t budget, bool decodes) const {
+Tiling AdainEngine::tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget,
+                           bool decodes) const {
+  chosen(levels);
   return plan_tiles({&codec_}, height, width, threads, 0, budget, decodes);
 }
 
-Look AdainEngine::look(const Passage& style, const Tiling& tiling) const {
-  ChannelSums sums(channels());
+Look AdainEngine::look(const Passage& style, const Levels& levels, const Tiling& tiling) const {
+  chosen(levels);
+  ChannelSums sums(codec_.channels());
   TiledFeatures features(codec_, workspaces_, style, tiling, "", false,
                          [&](const FeatureView& tile) { sums.add(tile, style.threads); });
   features.read();
-  return sums.look(feature_scale_);
+  return {{0, sums.statistics(feature_scale_)}};
 }
 
-void AdainEngine::stylize(const Passage& content, const Look& style, double alpha, const Tiling& tiling,
+void AdainEngine::stylize(const Passage& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
                           const std::string& folder) const {
-  ChannelSums sums(channels());
+  chosen(levels);
+  const Statistics& target = of_style(style, "looks");
+  ChannelSums sums(codec_.channels());
   Course course(content, 2);
   const int64_t all = codec_.features_along(content.height) * codec_.features_along(content.width);
   TiledFeatures features(codec_, workspaces_, content, tiling, folder, true, [&](const FeatureView& tile) {
@@ -115,13 +130,14 @@ void AdainEngine::stylize(const Passage& content, const Look& style, double alph
     course.add(tile.height * tile.width, all);
   });
   features.read();
-  features.decode(blend(sums.look(feature_scale_), style, alpha), [&](const uint8_t* rows, int64_t count) {
+  features.decode(blend(sums.statistics(feature_scale_), target, alpha), [&](const uint8_t* rows, int64_t count) {
     content.write(rows, count);
     course.add(count, content.height);
   });
 }
 
-uint64_t AdainEngine::working_bytes(int64_t height, int64_t width, int threads) const {
+uint64_t AdainEngine::working_bytes(int64_t height, int64_t width, const Levels& levels, int threads) const {
+  chosen(levels);
   const Codec::Needs needs = codec_.needs(height, width, threads);
   return checked_add(checked_add(needs.features, needs.scratch), checked_add(needs.slots[0], needs.slots[1]));
 }

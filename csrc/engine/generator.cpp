@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "engine/kernels/table.h"
 
 namespace fastnst {
 namespace {
@@ -71,8 +72,7 @@ struct GeneratorEngine::Run {
   int64_t out_height, out_width;
 };
 
-GeneratorEngine::GeneratorEngine(const Model& model) : card_(model.card), graph_(model.graph) {
-  kernels();  // an instruction set that cannot run is reported when a model is loaded, not later
+GeneratorEngine::GeneratorEngine(const Model& model) : Engine(model), graph_(model.graph) {
   for (const Node& node : graph_.nodes) {
     if (const auto* convolution = std::get_if<Convolution>(&node)) {
       packed_.push_back(convolutions_.size());
@@ -240,7 +240,7 @@ void GeneratorEngine::run_pass(Run& run, const Pass& pass) const {
         }
       }
   });
-  count_calls(kernels(), uint64_t(rows));
+  count_calls(uint64_t(rows));
 }
 
 void GeneratorEngine::translate(const uint8_t* picture, int64_t height, int64_t width, uint8_t* out, int threads) const {
@@ -260,7 +260,8 @@ void GeneratorEngine::translate(const uint8_t* picture, int64_t height, int64_t 
   for (const Pass& pass : passes_) run_pass(run, pass);
 }
 
-uint64_t GeneratorEngine::working_bytes(int64_t height, int64_t width, int threads) const {
+uint64_t GeneratorEngine::working_bytes(int64_t height, int64_t width, const Levels& levels, int threads) const {
+  chosen(levels);
   std::vector<GraphMap> maps;
   std::vector<uint64_t> offsets;
   uint64_t bytes = lay_out(extended(height), extended(width), maps, offsets);

@@ -2,30 +2,25 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
-#include "engine/codec.h"
 #include "engine/convolution.h"
+#include "engine/engine.h"
 
 namespace fastnst {
 
-// A model ready to run, from any number of threads at once.
-class GeneratorEngine {
+class GeneratorEngine final : public Engine {
  public:
   // `model`: of Kind::generator.
   explicit GeneratorEngine(const Model& model);
-
-  const std::string& card() const { return card_; }
 
   // The picture that the generator makes of another one, height x width x 3 both, of any size from 1 x 1. Sides that are not a
   // multiple of what the graph halves them by, or shorter than its borders need, are extended to the right and below by
   // reflection, as often as it takes, and what came of the extension is cut off. Throws std::invalid_argument if a side is
   // too small or too large.
-  void translate(const uint8_t* picture, int64_t height, int64_t width, uint8_t* out, int threads) const;
+  void translate(const uint8_t* picture, int64_t height, int64_t width, uint8_t* out, int threads) const override;
 
-  // Bytes of working memory that a picture of this size takes.
-  uint64_t working_bytes(int64_t height, int64_t width, int threads) const;
+  uint64_t working_bytes(int64_t height, int64_t width, const Levels& levels, int threads) const override;
 
  private:
   // Nodes that are computed together, row by row, and when the maps have to be there.
@@ -56,7 +51,6 @@ class GeneratorEngine {
   void run_affine(const Run& run, size_t index, int64_t y) const;
   void add_row(Run& run, uint32_t map, int64_t y, int slot) const;
 
-  std::string card_;
   Graph graph_;
   std::vector<Pass> passes_;
   struct Life {

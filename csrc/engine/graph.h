@@ -1,4 +1,5 @@
-// The content of a generator's file: nodes that write numbered maps. What they compute is described in fastnst/format/graphfile.py.
+// The content of a generator's file: nodes that write numbered maps. What they compute is described in
+// fastnst/format/graphfile.py.
 #pragma once
 
 #include <cstdint>

@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "engine/kernels/table.h"
 
 namespace fastnst {
 namespace {
@@ -160,7 +161,7 @@ void PackedLayer::run(const Map& source, const Map& target, Border border, uint8
   if (winograd_) {
     winograd_->run(source, target, scratch, threads);
     for (int64_t y = 0; y < target.height; y++) fill_border(target, y, border);
-    count_calls(kernels(), uint64_t(target.height));
+    count_calls(uint64_t(target.height));
     return;
   }
   parallel_for(target.height, grain_of(target.height, threads), threads, [&](int slot, int64_t begin, int64_t end) {
@@ -172,7 +173,7 @@ void PackedLayer::run(const Map& source, const Map& target, Border border, uint8
       fill_border(target, y, border);
     }
   });
-  count_calls(kernels(), uint64_t(target.height));
+  count_calls(uint64_t(target.height));
 }
 
 void PackedLayer::run_to_picture(const Map& source, uint8_t* picture, int64_t height, int64_t width, uint8_t* scratch,
@@ -190,7 +191,7 @@ void PackedLayer::run_to_picture(const Map& source, uint8_t* picture, int64_t he
       std::memcpy(target, row, width * 3);
     }
   });
-  count_calls(kernels(), uint64_t(height));
+  count_calls(uint64_t(height));
 }
 
 Network::Network(const std::vector<Layer>& layers, bool pictures_in, bool pictures_out)

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/buffer.h"
-#include "engine/kernels.h"
+#include "engine/kernels/kernels.h"
 #include "engine/model.h"
 #include "engine/packing.h"
 #include "engine/winograd.h"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/buffer.h"
-#include "engine/kernels.h"
+#include "engine/kernels/kernels.h"
 #include "engine/model.h"
 
 namespace fastnst {

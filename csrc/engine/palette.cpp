@@ -45,6 +45,15 @@ void check(const Colors& colors) {
 
 }  // namespace
 
+Colors mixed(const std::vector<const Colors*>& colors, const std::vector<double>& weights) {
+  Colors sum{};
+  for (size_t i = 0; i < colors.size(); i++) {
+    for (size_t k = 0; k < 3; k++) sum.mean[k] += colors[i]->mean[k] * weights[i];
+    for (size_t k = 0; k < 9; k++) sum.covariance[k] += colors[i]->covariance[k] * weights[i];
+  }
+  return sum;
+}
+
 void ColorSums::add(const uint8_t* rgb, int64_t pixels, int threads) {
   std::mutex mutex;
   parallel_for(pixels, kGrain, threads, [&](int, int64_t begin, int64_t end) {

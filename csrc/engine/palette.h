@@ -17,9 +17,10 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/spool.h"
-#include "engine/kernels.h"
+#include "engine/kernels/kernels.h"
 #include "engine/tiles.h"
 
 namespace fastnst {
@@ -32,6 +33,9 @@ struct Colors {
   std::array<double, 3> mean;
   std::array<double, 9> covariance;
 };
+
+// The weighted sum of several, in the order in which they are given; weights are taken as they are.
+Colors mixed(const std::vector<const Colors*>& colors, const std::vector<double>& weights);
 
 // The exact sums behind the colours of a picture that is seen in parts.
 class ColorSums {

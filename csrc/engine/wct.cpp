@@ -28,16 +28,14 @@ uint64_t matrix_bytes(const Codec& codec, int threads) {
 
 }  // namespace
 
-WctEngine::WctEngine(const Model& model) : card_(model.card) {
-  kernels();  // an instruction set that cannot run is reported when a model is loaded, not later
-  for (const Stage& stage : model.stages) {
-    levels_.push_back(int(stage.number));
+WctEngine::WctEngine(const Model& model) : Engine(model) {
+  for (const Stage& stage : model.stages)
     stages_.push_back({int(stage.number), Codec(stage), as_double(stage.feature_scale), as_double(stage.decoder_scale),
                        as_double(stage.decoder_zero)});
-  }
 }
 
-std::vector<const WctEngine::Level*> WctEngine::choose(const std::vector<int>& numbers) const {
+std::vector<const WctEngine::Level*> WctEngine::choose(const Levels& levels) const {
+  const std::vector<int>& numbers = Engine::chosen(levels);
   std::vector<const Level*> chosen;
   for (const Level& level : stages_)
     for (const int number : numbers)
@@ -45,61 +43,64 @@ std::vector<const WctEngine::Level*> WctEngine::choose(const std::vector<int>& n
   for (size_t i = 1; i < chosen.size(); i++)
     if (chosen[i] == chosen[i - 1])
       throw std::invalid_argument("level " + std::to_string(chosen[i]->number) + " is given twice");
+  const std::vector<int>& known = Engine::levels();
   for (const int number : numbers)
-    if (std::find(levels_.begin(), levels_.end(), number) == levels_.end())
-      throw std::invalid_argument("no level " + std::to_string(number) + " in this model; it has " + listed(levels_));
+    if (std::find(known.begin(), known.end(), number) == known.end())
+      throw std::invalid_argument("no level " + std::to_string(number) + " in this model; it has " + listed(known));
   if (chosen.empty()) throw std::invalid_argument("there must be at least one level");
   return chosen;
 }
 
-WctFeatures WctEngine::encode_at(const Level& level, const uint8_t* picture, int64_t height, int64_t width, int threads) const {
-  WctFeatures features{level.codec.encode({picture, height, width}, threads, workspaces_), {level.number}, {}};
+Features WctEngine::encode_at(const Level& level, const uint8_t* picture, int64_t height, int64_t width, int threads) const {
+  Features features{level.codec.encode({picture, height, width}, threads, workspaces_), {level.number}, {}};
   MomentSums sums(level.codec.channels());
   sums.add(FeatureView(features.map), threads);
-  features.moments = sums.moments(level.feature_scale);
+  features.statistics = sums.statistics(level.feature_scale);
   return features;
 }
 
-WctFeatures WctEngine::encode(const uint8_t* picture, int64_t height, int64_t width, const std::vector<int>& levels,
-                              int threads) const {
+Features WctEngine::encode(const uint8_t* picture, int64_t height, int64_t width, const Levels& levels, int threads) const {
   const std::vector<const Level*> chosen = choose(levels);
-  WctFeatures features = encode_at(*chosen.front(), picture, height, width, threads);
+  Features features = encode_at(*chosen.front(), picture, height, width, threads);
   for (size_t i = 1; i < chosen.size(); i++) features.levels.push_back(chosen[i]->number);
   return features;
 }
 
-std::vector<Coloring> WctEngine::look(const uint8_t* picture, int64_t height, int64_t width, const std::vector<int>& levels,
-                                      int threads) const {
-  std::vector<Coloring> look;
-  for (const Level* level : choose(levels)) {
-    const Moments moments = encode_at(*level, picture, height, width, threads).moments;
-    look.push_back({level->number, moments.mean, coloring_root(moments.covariance, level->feature_scale, threads)});
-  }
+LevelLook WctEngine::look_of(const Level& level, const Statistics& statistics, int threads) {
+  return {level.number, {statistics.mean, coloring_root(statistics.spread, level.feature_scale, threads)}};
+}
+
+Look WctEngine::look(const uint8_t* picture, int64_t height, int64_t width, const Levels& levels, int threads) const {
+  Look look;
+  for (const Level* level : choose(levels))
+    look.push_back(look_of(*level, encode_at(*level, picture, height, width, threads).statistics, threads));
   return look;
 }
 
-std::vector<const Coloring*> WctEngine::match(const std::vector<const Level*>& levels,
-                                              const std::vector<Coloring>& style) const {
-  std::vector<const Coloring*> colorings;
+std::vector<const Statistics*> WctEngine::match(const std::vector<const Level*>& levels, const Look& style,
+                                                const char* wanted) const {
+  if (style.empty() || style.front().level == 0) refuse_others(wanted);
+  std::vector<const Statistics*> matches;
   for (const Level* level : levels) {
-    const auto has = [&](const Coloring& each) { return each.level == level->number; };
+    const auto has = [&](const LevelLook& each) { return each.level == level->number; };
     const auto found = std::find_if(style.begin(), style.end(), has);
     if (found == style.end()) throw std::invalid_argument("a look without level " + std::to_string(level->number));
     const size_t n = size_t(level->codec.channels());
-    if (found->mean.size() != n || found->root.size() != n * n)
+    if (found->statistics.mean.size() != n || found->statistics.spread.size() != n * n)
       throw std::invalid_argument("statistics of another model: this one has " + std::to_string(n) + " channels at level " +
                                   std::to_string(level->number));
-    colorings.push_back(&*found);
+    matches.push_back(&found->statistics);
   }
-  return colorings;
+  return matches;
 }
 
-void WctEngine::decode(const WctFeatures& features, const std::vector<Coloring>& style, double alpha, uint8_t* picture,
-                       int threads) const {
+void WctEngine::decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const {
+  constexpr const char* kWanted = "features and looks";
+  if (features.levels.empty()) refuse_others(kWanted);
   const std::vector<const Level*> chosen = choose(features.levels);
-  const std::vector<const Coloring*> colorings = match(chosen, style);
-  const auto decode_at = [&](size_t i, const WctFeatures& content) {
-    const Codec::RowTransform transform = mix(*chosen[i], content.moments, *colorings[i], alpha, threads);
+  const std::vector<const Statistics*> targets = match(chosen, style, kWanted);
+  const auto decode_at = [&](size_t i, const Features& content) {
+    const Codec::RowTransform transform = mix(*chosen[i], content.statistics, *targets[i], alpha, threads);
     chosen[i]->codec.decode(content, transform, picture, threads, workspaces_);
   };
   decode_at(0, features);
@@ -107,13 +108,13 @@ void WctEngine::decode(const WctFeatures& features, const std::vector<Coloring>&
     decode_at(i, encode_at(*chosen[i], picture, features.height, features.width, threads));
 }
 
-Codec::RowTransform WctEngine::mix(const Level& level, const Moments& content, const Coloring& style, double alpha,
+Codec::RowTransform WctEngine::mix(const Level& level, const Statistics& content, const Statistics& style, double alpha,
                                    int threads) const {
   const size_t n = size_t(level.codec.channels());
   if (content.mean.size() != n) throw std::invalid_argument("features of another model");
   std::vector<double> matrix(n * n), target(n);
   if (alpha > 0) {
-    matrix = product(style.root, whitening_root(content.covariance, level.feature_scale, threads), n, threads);
+    matrix = product(style.spread, whitening_root(content.spread, level.feature_scale, threads), n, threads);
     for (double& each : matrix) each *= alpha;
   }
   for (size_t c = 0; c < n; c++) {
@@ -124,7 +125,7 @@ Codec::RowTransform WctEngine::mix(const Level& level, const Moments& content, c
              const uint8_t* from, uint8_t* to, int64_t pixels) { mixer.run(from, to, pixels); };
 }
 
-Tiling WctEngine::tiling(int64_t height, int64_t width, const std::vector<int>& levels, int threads, uint64_t budget,
+Tiling WctEngine::tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget,
                          bool decodes) const {
   std::vector<const Codec*> codecs;
   uint64_t matrices = 0;
@@ -135,23 +136,22 @@ Tiling WctEngine::tiling(int64_t height, int64_t width, const std::vector<int>& 
   return plan_tiles(codecs, height, width, threads, matrices, budget, decodes);
 }
 
-std::vector<Coloring> WctEngine::look(const Passage& style, const std::vector<int>& levels, const Tiling& tiling) const {
-  std::vector<Coloring> look;
+Look WctEngine::look(const Passage& style, const Levels& levels, const Tiling& tiling) const {
+  Look look;
   for (const Level* level : choose(levels)) {
     MomentSums sums(level->codec.channels());
     TiledFeatures features(level->codec, workspaces_, style, tiling, "", false,
                            [&](const FeatureView& tile) { sums.add(tile, style.threads); });
     features.read();
-    const Moments moments = sums.moments(level->feature_scale);
-    look.push_back({level->number, moments.mean, coloring_root(moments.covariance, level->feature_scale, style.threads)});
+    look.push_back(look_of(*level, sums.statistics(level->feature_scale), style.threads));
   }
   return look;
 }
 
-void WctEngine::stylize(const Passage& content, const std::vector<int>& levels, const std::vector<Coloring>& style,
-                        double alpha, const Tiling& tiling, const std::string& folder) const {
+void WctEngine::stylize(const Passage& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
+                        const std::string& folder) const {
   const std::vector<const Level*> chosen = choose(levels);
-  const std::vector<const Coloring*> colorings = match(chosen, style);
+  const std::vector<const Statistics*> targets = match(chosen, style, "looks");
   Course course(content, 2 * chosen.size());
   // The features of level i, given rows by `fill`.
   const auto encode_at = [&](size_t i, const auto& fill) {
@@ -164,13 +164,13 @@ void WctEngine::stylize(const Passage& content, const std::vector<int>& levels, 
           course.add(tile.height * tile.width, all);
         });
     fill(*features);  // visits all
-    return std::pair{std::move(features), sums.moments(level.feature_scale)};
+    return std::pair{std::move(features), sums.statistics(level.feature_scale)};
   };
   std::unique_ptr<TiledFeatures> features;
-  Moments moments;
-  std::tie(features, moments) = encode_at(0, [](TiledFeatures& first) { first.read(); });
+  Statistics statistics;
+  std::tie(features, statistics) = encode_at(0, [](TiledFeatures& first) { first.read(); });
   for (size_t i = 0; i < chosen.size(); i++) {
-    const Codec::RowTransform transform = mix(*chosen[i], moments, *colorings[i], alpha, content.threads);
+    const Codec::RowTransform transform = mix(*chosen[i], statistics, *targets[i], alpha, content.threads);
     const auto decode = [&](const TiledFeatures::Write& write) {
       features->decode(transform, [&](const uint8_t* rows, int64_t count) {
         write(rows, count);
@@ -180,12 +180,12 @@ void WctEngine::stylize(const Passage& content, const std::vector<int>& levels, 
     if (i + 1 == chosen.size())
       decode(content.write);
     else
-      std::tie(features, moments) = encode_at(
+      std::tie(features, statistics) = encode_at(
           i + 1, [&](TiledFeatures& next) { decode([&](const uint8_t* rows, int64_t count) { next.take(rows, count); }); });
   }
 }
 
-uint64_t WctEngine::working_bytes(int64_t height, int64_t width, const std::vector<int>& levels, int threads) const {
+uint64_t WctEngine::working_bytes(int64_t height, int64_t width, const Levels& levels, int threads) const {
   Codec::Needs most{};
   uint64_t between = 0;
   for (const Level* level : choose(levels)) {

@@ -94,20 +94,20 @@ void MomentSums::add(const FeatureView& map, int threads) {
   count_ += map.height * map.width;
 }
 
-Moments MomentSums::moments(const std::vector<double>& scale) const {
+Statistics MomentSums::statistics(const std::vector<double>& scale) const {
   using Exact = __int128;
   const size_t stride = sums_.size(), n = scale.size();
   const double pairs = double(count_) * double(std::max<int64_t>(count_ - 1, 1));
-  Moments moments{std::vector<double>(n), std::vector<double>(n * n)};
+  Statistics found{std::vector<double>(n), std::vector<double>(n * n)};
   for (size_t i = 0; i < n; i++) {
-    moments.mean[i] = (scale[i] * double(sums_[i])) / double(count_);
+    found.mean[i] = (scale[i] * double(sums_[i])) / double(count_);
     for (size_t j = 0; j <= i; j++) {
       const Exact spread = Exact(count_) * Exact(products_[j * stride + i]) - Exact(sums_[i]) * Exact(sums_[j]);
       const double covariance = (scale[i] * scale[j]) * (double(spread) / pairs);
-      moments.covariance[i * n + j] = moments.covariance[j * n + i] = covariance;
+      found.spread[i * n + j] = found.spread[j * n + i] = covariance;
     }
   }
-  return moments;
+  return found;
 }
 
 std::vector<double> coloring_root(const std::vector<double>& covariance, const std::vector<double>& scale, int threads) {

@@ -4,19 +4,19 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/kernels.h"
+#include "engine/engine.h"
+#include "engine/kernels/kernels.h"
 #include "engine/network.h"
-#include "engine/wct.h"
 
 namespace fastnst {
 
-// The exact sums behind the moments of a map that is seen in parts.
+// The exact sums behind the statistics of a map that is seen in parts.
 class MomentSums {
  public:
   explicit MomentSums(int channels);
   void add(const FeatureView& map, int threads);
   // See WctEngine::encode for the arithmetic. `scale`: the real value of one step, for each channel.
-  Moments moments(const std::vector<double>& scale) const;
+  Statistics statistics(const std::vector<double>& scale) const;
 
  private:
   int64_t count_ = 0;

@@ -5,7 +5,7 @@
 #include "ops/feature_map.h"
 #include "ops/panels.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 
 // --- products of channels
 // -----------------------------------------------------------------------------------------------------
@@ -155,4 +155,4 @@ static void mix(const T* matrix, int64_t pitch, const FeatureMap& x, const T* sh
   });
 }
 
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

@@ -9,7 +9,7 @@
 #include "base/parallel.h"
 #include "ops/vector.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 namespace {
 
 constexpr int kChannels = 3;
@@ -278,4 +278,4 @@ void sweep(const ColorTerm* terms, int count, const float* offset, void* out, in
 extern const ColorOps color;
 const ColorOps color = {scratch_size, moments, products, sweep};
 
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

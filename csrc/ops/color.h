@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "base/path.h"
+#include "base/variant.h"
 #include "ops/feature_map.h"
 
 namespace fastnst {

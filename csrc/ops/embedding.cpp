@@ -3,7 +3,7 @@
 #include "base/parallel.h"
 #include "ops/panels.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 namespace {
 
 // How positions are divided into tiles, whose errors stay in the second cache, and tiles into chunks, whose sums are added in
@@ -206,4 +206,4 @@ void teacher_gradient(const FeatureMap& student, const FeatureMap& teacher, cons
 extern const EmbeddingOps embedding;
 const EmbeddingOps embedding = {Loss::bytes, loss, teacher_gradient};
 
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

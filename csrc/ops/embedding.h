@@ -1,7 +1,7 @@
 // The linear embedding loss: the squared error of features after a 1x1 convolution, without the convolution's output.
 #pragma once
 
-#include "base/path.h"
+#include "base/variant.h"
 #include "ops/feature_map.h"
 
 namespace fastnst {

@@ -6,7 +6,7 @@
 #include "ops/feature_map.h"
 #include "ops/product.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 
 // The distances between channels, positions and images.
 struct Strides {
@@ -154,4 +154,4 @@ static void unpack(Panels<T> matrix, int64_t rows, int64_t columns, const T* off
   }
 }
 
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

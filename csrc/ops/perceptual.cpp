@@ -5,7 +5,7 @@
 
 #include "ops/channels.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 namespace {
 
 // Numbers whose errors are added up in float32. The pieces do not depend on how many threads share them, nor does their sum.
@@ -95,4 +95,4 @@ void mix_features(const float* matrix, int64_t pitch, const FeatureMap& x, void*
 extern const PerceptualOps perceptual;
 const PerceptualOps perceptual = {error_bytes, mean_error, error_backward, gram_bytes, gram, bytes_to_mix, mix_features};
 
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

@@ -1,7 +1,7 @@
 // What perceptual losses are made of: mean errors between feature maps, and Gram matrices.
 #pragma once
 
-#include "base/path.h"
+#include "base/variant.h"
 #include "ops/feature_map.h"
 
 namespace fastnst {

@@ -3,7 +3,7 @@
 
 #include "ops/vector.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 
 template <typename T>
 struct LanesOf;
@@ -136,4 +136,4 @@ static void add_product(int64_t rows, int64_t columns, int64_t depth, Left<T> le
   }
 }
 
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

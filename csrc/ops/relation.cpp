@@ -8,7 +8,7 @@
 #include "ops/relation_gradient.h"
 #include "ops/relation_pairs.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 namespace {
 
 constexpr float kSmallestSquare = 1e-12f, kSmallestDistance = 1e-6f;  // as published: distances are clamped there
@@ -252,4 +252,4 @@ static RelationMemory memory(const RelationSets& given) {
 extern const RelationOps relation;
 const RelationOps relation = {memory, pairwise, pairwise_weights, losses, backward};
 
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "base/path.h"
+#include "base/variant.h"
 
 namespace fastnst {
 

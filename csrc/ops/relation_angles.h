@@ -7,7 +7,7 @@
 
 #include "ops/relation_pairs.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 namespace {
 
 // Squared distances and rho of one set, rows `stride` apart.
@@ -92,4 +92,4 @@ static double angles(const Relations& student, const Relations& teacher, const S
 }
 
 }  // namespace
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

@@ -4,7 +4,7 @@
 
 #include "ops/relation_items.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 namespace {
 
 constexpr int kOutputs = 4;  // items, or lines, at once
@@ -104,4 +104,4 @@ static void add_gradient_of_lines(const Cut& cut, const float* image, int64_t be
 }
 
 }  // namespace
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

@@ -4,7 +4,7 @@
 #include "ops/relation.h"
 #include "ops/vector.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 namespace {
 
 constexpr int64_t kTile = 32;  // pairs are worked on in tiles of this many items by as many
@@ -141,4 +141,4 @@ static void squares_of_tile(const Cut& cut, const float* image, int64_t i0, int6
 }
 
 }  // namespace
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

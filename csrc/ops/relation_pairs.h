@@ -4,7 +4,7 @@
 #include "base/parallel.h"
 #include "ops/relation_gradient.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 namespace {
 
 constexpr int64_t kSegment = 8192;  // numbers of an item that one task compares: a few large items occupy all threads
@@ -144,4 +144,4 @@ static void store_tile(const Set& set, Pair at, int64_t stride, const float* til
 }
 
 }  // namespace
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

@@ -8,7 +8,7 @@
 #include <immintrin.h>
 #endif
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 
 #if defined(__AVX512F__)
 constexpr int kBytes = 64;
@@ -184,4 +184,4 @@ static inline float sum(Floats v) {
   return (quads[0][0] + quads[0][2]) + (quads[0][1] + quads[0][3]);
 }
 
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

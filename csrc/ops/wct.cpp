@@ -2,7 +2,7 @@
 
 #include "ops/channels.h"
 
-namespace fastnst::FASTNST_PATH {
+namespace fastnst::FASTNST_VARIANT {
 namespace {
 
 // The first value is subtracted before anything is added: what it leaves of a constant is exactly 0, and little of a large
@@ -68,4 +68,4 @@ void transform(const T* matrix, int64_t pitch, const FeatureMap& x, const T* shi
 extern const WctOps wct;
 const WctOps wct = {means, products_bytes, products, outer, transform_bytes, transform<float>, transform<double>};
 
-}  // namespace fastnst::FASTNST_PATH
+}  // namespace fastnst::FASTNST_VARIANT

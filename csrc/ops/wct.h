@@ -1,7 +1,7 @@
 // What the whitening and colouring transform needs beside eigenvalues. Contiguous features; matrices and means in double.
 #pragma once
 
-#include "base/path.h"
+#include "base/variant.h"
 #include "ops/feature_map.h"
 
 namespace fastnst {

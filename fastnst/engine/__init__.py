@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from fastnst import _engine
-from fastnst._engine import AdainModel, ColorSums, Passage, Tiling, WctModel
+from fastnst._engine import ColorSums, Features, Passage, Tiling
 from fastnst.engine.adain import AdainEngine, AdainLook
 from fastnst.engine.base import (
-    Features,
     Kind,
     LayerTime,
     Look,
@@ -71,14 +70,7 @@ def _what_else(path: Path, error: Exception) -> str:
     return described(path, "a fastnst model")
 
 
-def _kind(data: bytes) -> tuple[Kind, bytes]:
-    """The model in ``data`` behind the face of its kind, and its card."""
-    model = _engine.load(data)
-    if isinstance(model, AdainModel):
-        return AdainEngine(model), model.card
-    if isinstance(model, WctModel):
-        return WctEngine(model), model.card
-    return GeneratorEngine(model), model.card
+_KINDS: dict[str, Kind] = {"adain": AdainEngine(), "wct": WctEngine(), "generator": GeneratorEngine()}
 
 
 class Engine:
@@ -99,13 +91,19 @@ class Engine:
         name = "model" if isinstance(model, bytes) else str(model)
         data = model if isinstance(model, bytes) else Path(model).read_bytes()
         try:
-            self._kind, text = _kind(data)
-            card = json.loads(text)
+            self._model = _engine.load(data)
+            card = json.loads(self._model.card)
         except (ValueError, RecursionError) as error:
             raise ModelError(f"{name}: {error if isinstance(model, bytes) else _what_else(Path(model), error)}") from None
         if not isinstance(card, dict):
             raise ModelError(f"{name}: the model card is no JSON object")
         self.card: dict[str, Any] = card
+        self._kind, self._levels = _KINDS[self._model.kind], tuple(self._model.levels)
+
+    @property
+    def _run(self) -> tuple[int, ...] | None:
+        """The levels as the compiled engine takes them."""
+        return self._levels or None
 
     @property
     def takes_style(self) -> bool:
@@ -125,7 +123,7 @@ class Engine:
     @property
     def levels(self) -> tuple[int, ...]:
         """Those of a WCT model that are run, the deepest first; empty for others."""
-        return self._kind.levels
+        return self._levels
 
     def with_levels(self, levels: Sequence[int] | None) -> Engine:
         """The same model running some of its levels alone, from the deepest to the first in whatever order they are given;
@@ -136,8 +134,9 @@ class Engine:
         """
         if levels is None:
             return self
+        self._model.working_bytes(1, 1, list(levels), 1)  # says what is wrong with them
         chosen = copy.copy(self)
-        chosen._kind = self._kind.with_levels(levels)
+        chosen._levels = tuple(sorted(levels, reverse=True))
         return chosen
 
     def translate(self, image: Pixels, threads: int | None = None) -> Pixels:
@@ -148,19 +147,19 @@ class Engine:
         Raises:
             ValueError: the model is no generator.
         """
-        return self._kind.translate(image, threads or default_threads())
+        return self._model.translate(image, threads or default_threads())
 
     def encode(self, image: Pixels, threads: int | None = None) -> Features:
         """Features of ``image``, uint8 [H, W, 3], of any size from 1 x 1; those of the deepest level.
 
         Sides that are not a multiple of the network's stride are extended by repeating the last row and column.
         """
-        return self._kind.encode(image, threads or default_threads())
+        return self._model.encode(image, self._run, threads or default_threads())
 
     def look(self, image: Pixels, threads: int | None = None) -> Look:
         """The style statistics of ``image``, uint8 [H, W, 3], at each level, and its colours."""
         threads = threads or default_threads()
-        return self._kind.look(image, threads, lambda: colors_of(image, threads))
+        return self._kind.look_of(self._model.look(image, self._run, threads), colors_of(image, threads))
 
     def decode(
         self,
@@ -183,7 +182,9 @@ class Engine:
             ValueError: the content or the look is another model's, a level is missing, a number is out of range, or
                 ``normalised_by`` is given to a model that is not :attr:`smoothable`.
         """
-        return self._kind.decode(content, look, alpha, threads or default_threads(), normalised_by)
+        if normalised_by is not None:
+            look = self._kind.steadied(look, Statistics(*content.statistics()), normalised_by)
+        return self._model.decode(content, look.parts(), alpha, threads or default_threads())
 
     def layer_times(self, height: int, width: int, threads: int | None = None, repeats: int = 5) -> list[LayerTime]:
         """The layers of an AdaIN model, encoder's first, each run alone ``repeats`` times for a picture of this size.
@@ -191,11 +192,11 @@ class Engine:
         Raises:
             ValueError: the model is of another kind, or the size is none.
         """
-        return self._kind.layer_times(height, width, threads or default_threads(), repeats)
+        return [LayerTime(*each) for each in self._model.layer_times(height, width, threads or default_threads(), repeats)]
 
     def working_bytes(self, height: int, width: int, threads: int | None = None) -> int:
         """Bytes the engine allocates to stylize a picture of this size whole: features included, weights not."""
-        return self._kind.working_bytes(height, width, threads or default_threads())
+        return self._model.working_bytes(height, width, self._run, threads or default_threads())
 
     def plan(
         self,
@@ -219,11 +220,15 @@ class Engine:
             ValueError: the budget is too small, says how much it takes; or the model has to be run in tiles and cannot.
         """
         threads = threads or default_threads()
-        whole = self._kind.working_bytes(*size, threads)
+        whole = self.working_bytes(*size, threads)
         if beside is not None and whole + (beside if self.tileable else 0) <= budget:
             return Plan(None, whole, beside)
-        room = max(0, budget - beside_tiles) if self.tileable else budget
-        tiling = self._kind.tiling(*size, threads, room, decodes)
+        if not self.tileable:
+            raise ValueError(
+                f"a generator cannot be run in tiles: {size[1]} x {size[0]} pixels take {-(-whole >> 20)} MB of memory, and "
+                f"{budget >> 20} MB are allowed"
+            )
+        tiling = self.tiling(size, max(0, budget - beside_tiles), threads, decodes=decodes)
         return Plan(tiling, tiling.bytes, beside_tiles)
 
     def tiling(self, size: tuple[int, int], budget: int, threads: int | None = None, *, decodes: bool = True) -> Tiling:
@@ -239,7 +244,7 @@ class Engine:
             ValueError: the budget is too small, says how much it takes; or the model cannot be run in tiles: generators
                 normalise by statistics of every layer's map.
         """
-        return self._kind.tiling(*size, threads or default_threads(), budget, decodes)
+        return self._model.tiling(*size, self._run, threads or default_threads(), budget, decodes)
 
     def stylize_tiled(
         self,
@@ -269,7 +274,7 @@ class Engine:
         """
         passage = Passage(*size, read, write, tell, threads or default_threads())
         step = (palette.colors, palette.strength) if palette is not None and palette.strength else None
-        self._kind.stylize_tiled(passage, look, alpha, tiling, os.fsencode(folder), step)
+        self._model.stylize_tiled(passage, self._run, look.parts(), alpha, tiling, os.fsencode(folder), step)
 
     def look_tiled(self, size: tuple[int, int], read: Read, tiling: Tiling, threads: int | None = None) -> Look:
         """As :meth:`look`, tile by tile; WCT reads the picture once for each level."""
@@ -284,7 +289,7 @@ class Engine:
             seen = max(seen, first + len(rows))
 
         passage = Passage(*size, read_and_sum, _nowhere, _nowhere, threads)
-        return self._kind.look_tiled(passage, tiling, lambda: Colors(*sums.colors()))
+        return self._kind.look_of(self._model.look_tiled(passage, self._run, tiling), Colors(*sums.colors()))
 
     @staticmethod
     def mix(looks: Sequence[Look], weights: Sequence[float]) -> Look:

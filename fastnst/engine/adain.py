@@ -2,25 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst._engine import AdainFeatures, AdainModel, Passage, Tiling
-from fastnst.engine.base import (
-    Array,
-    Features,
-    Kind,
-    LayerTime,
-    Look,
-    PaletteStep,
-    Pixels,
-    Statistics,
-    mixed_colors,
-    weighted,
-)
+from fastnst.engine.base import Array, Kind, Look, Parts, Statistics, mixed_colors, weighted
 from fastnst.engine.palette import Colors
 
 
@@ -31,6 +19,9 @@ class AdainLook(Look):
     mean: Array
     std: Array
     colors: Colors | None = None
+
+    def parts(self) -> Parts:
+        return [(0, self.mean, self.std)]
 
     def arrays(self) -> list[NDArray[np.generic]]:
         return [self.mean, self.std]
@@ -54,46 +45,15 @@ def steady_look(style: AdainLook, content: Statistics, normalised_by: Statistics
 
 
 class AdainEngine(Kind):
-    """An AdaIN model."""
+    """AdaIN models."""
 
-    name = "an AdaIN model"
     smoothable = True
 
-    def __init__(self, model: AdainModel) -> None:
-        self._model = model
+    def look_of(self, parts: Parts, colors: Colors) -> AdainLook:
+        _, mean, std = parts[0]
+        return AdainLook(mean, std, colors)
 
-    with_levels = Kind.no_levels
-    translate = Kind.needs_style
-
-    def working_bytes(self, height: int, width: int, threads: int) -> int:
-        return self._model.working_bytes(height, width, threads)
-
-    def tiling(self, height: int, width: int, threads: int, budget: int, decodes: bool) -> Tiling:
-        return self._model.tiling(height, width, threads, budget, decodes)
-
-    def encode(self, image: Pixels, threads: int) -> AdainFeatures:
-        return self._model.encode(image, threads)
-
-    def look(self, image: Pixels, threads: int, colors: Callable[[], Colors]) -> AdainLook:
-        return AdainLook(*self._model.encode(image, threads).statistics(), colors())
-
-    def decode(self, content: Features, look: Look, alpha: float, threads: int, normalised_by: Statistics | None) -> Pixels:
-        if not isinstance(look, AdainLook) or not isinstance(content, AdainFeatures):
-            raise ValueError("this is an AdaIN model: it takes features and looks of AdaIN models")
-        if normalised_by is not None:
-            look = steady_look(look, Statistics(*content.statistics()), normalised_by)
-        return self._model.decode(content, look.mean, look.std, alpha, threads)
-
-    def stylize_tiled(
-        self, passage: Passage, look: Look, alpha: float, tiling: Tiling, folder: bytes, palette: PaletteStep | None
-    ) -> None:
+    def steadied(self, look: Look, content: Statistics, normalised_by: Statistics) -> Look:
         if not isinstance(look, AdainLook):
-            raise ValueError("this is an AdaIN model: it takes looks of AdaIN models")
-        self._model.stylize_tiled(passage, look.mean, look.std, alpha, tiling, folder, palette)
-
-    def look_tiled(self, passage: Passage, tiling: Tiling, colors: Callable[[], Colors]) -> AdainLook:
-        mean, std = self._model.look_tiled(passage, tiling)
-        return AdainLook(mean, std, colors())
-
-    def layer_times(self, height: int, width: int, threads: int, repeats: int) -> list[LayerTime]:
-        return [LayerTime(*each) for each in self._model.layer_times(height, width, threads, repeats)]
+            raise ValueError("this is an AdaIN model: it takes features and looks of AdaIN models")
+        return steady_look(look, content, normalised_by)

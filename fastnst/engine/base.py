@@ -5,19 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst._engine import AdainFeatures, Passage, Tiling, WctFeatures
+from fastnst._engine import Tiling
 from fastnst.engine.palette import Colors
 
 Pixels: TypeAlias = NDArray[np.uint8]  # [H, W, 3], sRGB
 Array: TypeAlias = NDArray[np.float64]
-Features: TypeAlias = AdainFeatures | WctFeatures
-PaletteStep: TypeAlias = tuple[Colors, float]
-"""The colours that a picture is mapped to, and how far."""
+Parts: TypeAlias = list[tuple[int, Array, Array]]
+"""A look as the compiled engine has it: level (0 for AdaIN), mean and spread of each."""
 
 Read: TypeAlias = Callable[[int, Pixels], object]
 """Fills [n, W, 3] with the rows of a picture from ``first`` on. Rows are asked for in ascending order, and anew from 0."""
@@ -39,6 +38,10 @@ class Look(ABC):
     """
 
     colors: Colors | None
+
+    @abstractmethod
+    def parts(self) -> Parts:
+        """As the compiled engine has it."""
 
     @abstractmethod
     def arrays(self) -> list[NDArray[np.generic]]:
@@ -118,62 +121,26 @@ class Plan:
 
 
 class Kind(ABC):
-    """One kind of model, loaded. Arguments are those of :class:`fastnst.engine.Engine`, complete and checked there.
+    """What the face has to know of one kind of model beside the compiled engine.
 
     Attributes:
-        name: in messages.
         takes_style: or else translates pictures by itself.
         tileable: whether it can be run in tiles.
-        smoothable: whether the statistics that it normalises the content by can be given (see ``decode``).
-        levels: those that it runs, the deepest first.
+        smoothable: whether the statistics that it normalises the content by can be given.
     """
 
-    name: str
     takes_style = True
     tileable = True
     smoothable = False
-    levels: tuple[int, ...] = ()
 
     @abstractmethod
-    def with_levels(self, levels: Sequence[int]) -> Kind: ...
+    def look_of(self, parts: Parts, colors: Colors) -> Look:
+        """The look that the compiled engine made."""
 
     @abstractmethod
-    def working_bytes(self, height: int, width: int, threads: int) -> int: ...
+    def steadied(self, look: Look, content: Statistics, normalised_by: Statistics) -> Look:
+        """The look that makes the engine normalise a content by other statistics than its own, which are ``content``.
 
-    @abstractmethod
-    def tiling(self, height: int, width: int, threads: int, budget: int, decodes: bool) -> Tiling: ...
-
-    @abstractmethod
-    def translate(self, image: Pixels, threads: int) -> Pixels: ...
-
-    @abstractmethod
-    def encode(self, image: Pixels, threads: int) -> Features: ...
-
-    @abstractmethod
-    def look(self, image: Pixels, threads: int, colors: Callable[[], Colors]) -> Look: ...
-
-    @abstractmethod
-    def decode(self, content: Features, look: Look, alpha: float, threads: int, normalised_by: Statistics | None) -> Pixels: ...
-
-    @abstractmethod
-    def stylize_tiled(
-        self, passage: Passage, look: Look, alpha: float, tiling: Tiling, folder: bytes, palette: PaletteStep | None
-    ) -> None: ...
-
-    @abstractmethod
-    def look_tiled(self, passage: Passage, tiling: Tiling, colors: Callable[[], Colors]) -> Look: ...
-
-    @abstractmethod
-    def layer_times(self, height: int, width: int, threads: int, repeats: int) -> list[LayerTime]: ...
-
-    def no_levels(self, *_: Any, **__: Any) -> NoReturn:
-        """Stands for ``with_levels`` of a kind that has none."""
-        raise ValueError(f"levels are WCT's to choose; this is {self.name}")
-
-    def not_timed(self, *_: Any, **__: Any) -> NoReturn:
-        """Stands for ``layer_times`` of a kind whose layers do not run one after the other."""
-        raise ValueError(f"this is {self.name}: layers are timed of AdaIN models alone")
-
-    def needs_style(self, *_: Any, **__: Any) -> NoReturn:
-        """Stands for ``translate`` of a kind that takes a style."""
-        raise ValueError(f"this is {self.name}: it needs a style")
+        Raises:
+            ValueError: the kind is not smoothable.
+        """

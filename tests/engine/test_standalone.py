@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage.data import astronaut, coffee
+from torture.native import build_file
 
 from fastnst import cli
 from fastnst.engine import Engine
@@ -240,13 +241,12 @@ def arm_executable(tmp_path_factory: pytest.TempPathFactory) -> str:
     if not (shutil.which(ARM_COMPILER) and shutil.which(ARM_EMULATOR)):
         pytest.skip(f"needs {ARM_COMPILER} and {ARM_EMULATOR} (Debian: g++-aarch64-linux-gnu, qemu-user)")
     out = tmp_path_factory.mktemp("arm") / "fastnst-stylize"
-    csrc = ROOT / "csrc"
-    x86 = {"kernels_avx2.cpp", "kernels_avxvnni.cpp", "kernels_avx512vnni.cpp"}
-    sources = [*csrc.glob("stylize_*.cpp"), *(csrc / "base").glob("*.cpp"), *(csrc / "engine").glob("*.cpp")]
+    build = build_file()
+    sources = [unit.path for unit in [*build.units("."), *build.library("aarch64")]]
     subprocess.run(
         [ARM_COMPILER, "-std=c++20", "-O1", "-static", "-pthread", "-ffp-contract=off", "-march=armv8.2-a+dotprod", "-Wall",
-         "-Werror", f"-I{csrc}", *(path for path in sources if path.name not in x86), "-o", out],
-        check=True,
+         "-Werror", "-Icsrc", "-Iinclude", *sources, "-o", out],
+        check=True, cwd=ROOT,
     )  # fmt: skip
     return str(out)
 

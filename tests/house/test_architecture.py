@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+CSRC = ROOT / "csrc"
 FOLDERS = {"fastnst": ROOT / "fastnst", "fastnst.kernels": ROOT / "kernels", "fastnst.train": ROOT / "train"}
 
 ROWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -144,9 +146,37 @@ def test_no_network(name: str) -> None:
     }
 
 
+def including(pattern: str) -> set[str]:
+    """The C++ files, by their places in ``csrc/``, with an ``#include`` of a header that the pattern matches."""
+    files = [path for path in CSRC.rglob("*") if path.suffix in {".cpp", ".h"}]
+    found = {path for path in files if re.search(rf'#include ["<]{pattern}', path.read_text())}
+    return {path.relative_to(CSRC).as_posix() for path in found}
+
+
 def test_only_the_binding_knows_python() -> None:
-    knowing = {path.name for path in (ROOT / "csrc").rglob("*.[ch]*") if "pybind11" in path.read_text()}
-    assert knowing == {"bind.cpp", "bind_hidden.cpp", "bind_hidden.h", "bind_ops.cpp", "bind_ops.h", "bind_palette.cpp",
-                       "bind_palette.h", "lock.h", "tensor.h"}  # fmt: skip
-    releasing = {path.name for path in (ROOT / "csrc").rglob("*.[ch]*") if '"lock.h"' in path.read_text()}
-    assert releasing == {"bind.cpp", "bind_hidden.cpp", "bind_ops.cpp", "bind_palette.cpp"}
+    for name in including(r"(?:pybind11/|Python\.h|bind/)"):
+        assert name.startswith("bind/")
+
+
+def test_folders_of_the_engine_stand_on_one_another() -> None:
+    """``base`` knows nothing else; the engine and the training operations ``base`` alone."""
+    for folder in ("engine", "ops", "c"):
+        assert all(not name.startswith("base/") for name in including(f"{folder}/"))
+    assert all(not name.startswith("engine/") for name in including("(?:ops|c)/"))
+    assert all(not name.startswith("ops/") for name in including("(?:engine|c)/"))
+
+
+def test_the_executable_is_a_program_of_the_library() -> None:
+    """It asks the engine through the C interface alone."""
+    assert not {name for name in including("(?:engine|c|ops)/") if name.startswith("stylize")}
+
+
+def test_kinds_of_model_are_told_apart_once() -> None:
+    """When a model is loaded: whoever has an engine asks the base class alone."""
+    kinds = including("engine/(?:adain|wct|generator)\\.h")
+    assert kinds == {f"engine/{name}.cpp" for name in ("adain", "wct", "generator", "engine")}
+
+
+def test_no_source_file_is_longer_than_400_lines() -> None:
+    long = {path.name: len(path.read_text().splitlines()) for path in CSRC.rglob("*") if path.suffix in {".cpp", ".h"}}
+    assert {name: lines for name, lines in long.items() if lines > 400} == {}

@@ -33,7 +33,7 @@ PAGES = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")]
 )
 UNRUN = re.compile(r"#.*\b(needs (the network|a camera|a GPU|ffmpeg|DATA)|needs '\.\[bench\]'|takes (minutes|hours))\s*$")
-LANGUAGES = {"sh", "python", "text"}
+LANGUAGES = {"c", "python", "sh", "text"}
 
 
 @dataclass(frozen=True)

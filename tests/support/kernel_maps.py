@@ -16,7 +16,7 @@ from fastnst import _engine
 
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
-VARIANTS = {"scalar": "baseline", "avx2": "avx2"}
+VARIANTS = {"scalar": "baseline", "avx2": "avx2", "avx512": "avx512"}
 """Values of FASTNST_ISA and the variants that they choose; what is chosen without one, the tests have run already."""
 RUNNABLE = [isa for isa, runs in _engine.instruction_sets() if runs and isa in VARIANTS]
 

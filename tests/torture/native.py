@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-import shlex
 import shutil
 import subprocess
 import sys
@@ -55,11 +54,12 @@ VARIANTS = {
 
 
 @cache
-def setup_file() -> ModuleType:
-    """``setup.py``, for its lists of sources and flags."""
-    spec = importlib.util.spec_from_file_location("fastnst_setup", ROOT / "setup.py")
+def build_file() -> ModuleType:
+    """``csrc/build.py``, for its lists of sources and flags."""
+    spec = importlib.util.spec_from_file_location("fastnst_build", ROOT / "csrc" / "build.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its types look their module up
     spec.loader.exec_module(module)
     return module
 
@@ -82,36 +82,20 @@ def build(name: str) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # other processes of the same tests build into the same folder
-        (folder / "build.ninja").write_text(ninja_file(variant, folder))
-        command = [sys.executable, "-m", "ninja", "--quiet", "-C", str(ROOT), "-f", str(folder / "build.ninja")]
-        subprocess.run(command, check=True)
+        build_file().run_ninja(folder / "build.ninja", ninja_file(variant, folder))
     return [*variant.runner, str(folder / variant.program)]
 
 
 def ninja_file(variant: Variant, folder: Path) -> str:
     """The text of ``build.ninja``."""
-    setup = setup_file()
-    common = [*setup.FLAGS, "-I" + str(NATIVE)]
-    files = [*setup.sources(variant.machine), (variant.program, NATIVE / f"{variant.program}.cpp", [])]
-    lines = [
-        f"builddir = {folder}",
-        "rule compile",
-        f"  command = {variant.compiler} $flags -MMD -MF $out.d -c $in -o $out",
-        "  depfile = $out.d",
-        "  deps = gcc",
-        "rule link",
-        f"  command = {variant.compiler} $in -o $out $flags",
-    ]
-    objects = []
-    for stem, path, extra in files:
-        objects.append(str(folder / f"{stem}.o"))
-        # Of the options that speak of the same the last one counts. What is thrown through kernels comes from no kernel.
-        flags = shlex.join([*common, *extra, *variant.flags])
-        lines.append(f"build {objects[-1]}: compile {path}\n  flags = {flags}")
-    wrapped = ["-Wl,--wrap=aligned_alloc"] if variant.program == "driver" else []
-    flags = shlex.join(["-pthread", "-ldl", *variant.flags, *wrapped])
-    lines.append(f"build {folder / variant.program}: link {' '.join(objects)}\n  flags = {flags}")
-    return "\n".join(lines) + "\n"
+    build, wrapped = build_file(), ["-Wl,--wrap=aligned_alloc"] if variant.program == "driver" else []
+    program = build.Unit(variant.program, NATIVE / f"{variant.program}.cpp", [])
+    link = build.Link(
+        folder / variant.program, [*build.engine(variant.machine), program], ["-pthread", "-ldl", *variant.flags, *wrapped]
+    )
+    # Of the options that speak of the same the last one counts. What is thrown through kernels comes from no kernel.
+    flags = [*build.FLAGS, f"-I{NATIVE}"]
+    return str(build.ninja_file(folder, variant.compiler, flags, [link], variant.flags))
 
 
 def run(name: str, *arguments: str | Path, text: str | None = None, **environment: str) -> str:

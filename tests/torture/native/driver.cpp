@@ -76,9 +76,9 @@ int survive(const std::string& pack, bool (*survives)(const uint8_t*, size_t)) {
   return 0;
 }
 
-std::unique_ptr<AnyEngine> load(const std::string& path) {
+std::unique_ptr<Engine> load(const std::string& path) {
   const Bytes data = read_file(path);
-  return std::make_unique<AnyEngine>(read_model(data.data(), data.size()));
+  return load_engine(data.data(), data.size());
 }
 
 Picture open_picture(const std::string& path) {
@@ -97,7 +97,7 @@ std::string hex_digest(const Bytes& data) {
 }
 
 int golden(int threads) {
-  std::map<std::string, std::unique_ptr<AnyEngine>> engines;
+  std::map<std::string, std::unique_ptr<Engine>> engines;
   for (std::string line; std::getline(std::cin, line);) {
     std::istringstream words(line);
     std::string model, content, style;
@@ -105,7 +105,7 @@ int golden(int threads) {
     words >> model >> content >> style >> alpha;
     auto& engine = engines[model];
     if (!engine) engine = load(model);
-    std::cout << hex_digest(engine->stylize(open_picture(content), open_picture(style), alpha, threads)) << "\n";
+    std::cout << hex_digest(stylize(*engine, open_picture(content), open_picture(style), alpha, threads)) << "\n";
   }
   return 0;
 }
@@ -116,16 +116,16 @@ int stress(int rounds, const std::vector<std::string>& models) {
   std::atomic<int> wrong{0};
   for (const std::string& path : models) {
     const auto shared = load(path);
-    const Bytes wanted = shared->stylize(content, style, 1, 1);
+    const Bytes wanted = stylize(*shared, content, style, 1, 1);
     for (const bool own : {false, true}) {
       std::vector<std::thread> team;
       for (int t = 0; t < 16; t++)
         team.emplace_back([&, t] {
           const auto mine = own ? load(path) : nullptr;
           for (int i = 0; i < rounds; i++) {
-            const AnyEngine& engine = own ? *mine : *shared;
+            const Engine& engine = own ? *mine : *shared;
             const int threads = 1 + (t + i) % 9;
-            wrong += ((t + i) % 4 ? engine.stylize(content, style, 1, threads) : engine.in_tiles(content, style, 1, threads)) !=
+            wrong += ((t + i) % 4 ? stylize(engine, content, style, 1, threads) : in_tiles(engine, content, style, 1, threads)) !=
                      wanted;
           }
         });
@@ -142,7 +142,7 @@ int allocations(const std::vector<std::string>& models) {
   for (const std::string& path : models) {
     const Bytes data = read_file(path);
     const auto engine = load(path);
-    const Bytes wanted = engine->stylize(content, style, 0.5, 2);
+    const Bytes wanted = stylize(*engine, content, style, 0.5, 2);
     const auto attempt = [&](int64_t k, auto&& call) {
       allocations_left = k;
       try {
@@ -156,19 +156,19 @@ int allocations(const std::vector<std::string>& models) {
         return true;
       }
     };
-    for (int64_t k = 0; attempt(k, [&] { AnyEngine(read_model(data.data(), data.size())); }); k++) {
+    for (int64_t k = 0; attempt(k, [&] { load_engine(data.data(), data.size()); }); k++) {
     }
     // A fresh engine each time, whose workspaces are still to be made; then the used one must go on as before.
     for (int64_t k = 0;; k++) {
-      const AnyEngine fresh(read_model(data.data(), data.size()));
-      if (!attempt(k, [&] { fresh.stylize(content, style, 0.5, 2); })) break;
-      if (fresh.stylize(content, style, 0.5, 2) != wanted) throw std::runtime_error("wrong pixels after a failed allocation");
+      const auto fresh = load_engine(data.data(), data.size());
+      if (!attempt(k, [&] { stylize(*fresh, content, style, 0.5, 2); })) break;
+      if (stylize(*fresh, content, style, 0.5, 2) != wanted) throw std::runtime_error("wrong pixels after a failed allocation");
     }
-    for (int64_t k = 0; attempt(k, [&] { engine->stylize(content, style, 0.5, 2); }); k++) {
+    for (int64_t k = 0; attempt(k, [&] { stylize(*engine, content, style, 0.5, 2); }); k++) {
     }
-    for (int64_t k = 0; attempt(k, [&] { engine->in_tiles(content, style, 0.5, 2); }); k++) {
+    for (int64_t k = 0; attempt(k, [&] { in_tiles(*engine, content, style, 0.5, 2); }); k++) {
     }
-    if (engine->stylize(content, style, 0.5, 2) != wanted) throw std::runtime_error("wrong pixels after failed allocations");
+    if (stylize(*engine, content, style, 0.5, 2) != wanted) throw std::runtime_error("wrong pixels after failed allocations");
   }
   std::cout << failed << " allocations failed\n";
   return 0;

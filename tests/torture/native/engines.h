@@ -1,4 +1,4 @@
-// One face for the engines of all kinds of model, for programs that torture them.
+// Pictures and what is done with them, for programs that torture the engine.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +12,8 @@
 
 #include "base/pnm.h"
 #include "base/sha256.h"
-#include "engine/adain.h"
-#include "engine/generator.h"
+#include "engine/engine.h"
 #include "engine/palette.h"
-#include "engine/wct.h"
 
 namespace fastnst {
 
@@ -60,98 +58,61 @@ inline Picture rewritten(const Picture& picture, bool pam) {
   return read_picture(in_memory(data, size).get());
 }
 
-class AnyEngine {
- public:
-  explicit AnyEngine(const Model& model) {
-    if (model.kind == Kind::adain) adain_ = std::make_unique<AdainEngine>(model);
-    if (model.kind == Kind::wct) wct_ = std::make_unique<WctEngine>(model);
-    if (model.kind == Kind::generator) generator_ = std::make_unique<GeneratorEngine>(model);
-  }
+inline Colors colors_of(const Picture& picture, int threads) {
+  ColorSums sums;
+  sums.add(picture.rgb.data(), picture.height * picture.width, threads);
+  return sums.colors();
+}
 
-  uint64_t working_bytes(int64_t height, int64_t width, int threads) const {
-    if (adain_) return adain_->working_bytes(height, width, threads);
-    if (wct_) return wct_->working_bytes(height, width, wct_->levels(), threads);
-    return generator_->working_bytes(height, width, threads);
+// Height x width x 3, as the content, with its palette; a generator takes no notice of style and alpha.
+inline std::vector<uint8_t> stylize(const Engine& engine, const Picture& content, const Picture& style, double alpha,
+                                    int threads) {
+  Picture out{content.height, content.width, std::vector<uint8_t>(content.rgb.size()), {}};
+  const uint8_t *from = content.rgb.data(), *look = style.rgb.data();
+  if (engine.kind() == Kind::generator) {
+    engine.translate(from, content.height, content.width, out.rgb.data(), threads);
+    return out.rgb;
   }
+  engine.decode(engine.encode(from, content.height, content.width, {}, threads),
+                engine.look(look, style.height, style.width, {}, threads), alpha, out.rgb.data(), threads);
+  map_colors(color_map(colors_of(out, threads), colors_of(style, threads), alpha), out.rgb.data(),
+             content.height * content.width, threads);
+  return out.rgb;
+}
 
-  // Height x width x 3, as the content, with its palette; a generator takes no notice of style and alpha.
-  std::vector<uint8_t> stylize(const Picture& content, const Picture& style, double alpha, int threads) const {
-    std::vector<uint8_t> out(content.rgb.size());
-    const uint8_t *from = content.rgb.data(), *look = style.rgb.data();
-    if (adain_) {
-      const Look statistics = adain_->encode(look, style.height, style.width, threads).look;
-      adain_->decode(adain_->encode(from, content.height, content.width, threads), statistics, alpha, out.data(), threads);
-    } else if (wct_) {
-      const std::vector<Coloring> coloring = wct_->look(look, style.height, style.width, wct_->levels(), threads);
-      const WctFeatures features = wct_->encode(from, content.height, content.width, wct_->levels(), threads);
-      wct_->decode(features, coloring, alpha, out.data(), threads);
-    } else {
-      generator_->translate(from, content.height, content.width, out.data(), threads);
-      return out;
-    }
-    map_colors(color_map(colors(content.height * content.width, out.data(), threads), style_colors(style, threads), alpha),
-               out.data(), content.height * content.width, threads);
-    return out;
-  }
-
-  // The same in tiles, with the least memory that it can be done with; a generator has no tiles.
-  std::vector<uint8_t> in_tiles(const Picture& content, const Picture& style, double alpha, int threads) const {
-    if (generator_) return stylize(content, style, alpha, threads);
-    std::vector<uint8_t> out;
-    out.reserve(content.rgb.size());
-    const auto passage = [&](const Picture& picture) {
-      return Passage{picture.height,
-                     picture.width,
-                     [&picture](int64_t first, int64_t count, uint8_t* rows) {
-                       const auto from = picture.rgb.begin() + first * picture.width * 3;
-                       std::copy(from, from + count * picture.width * 3, rows);
-                     },
-                     [&out, &picture](const uint8_t* rows, int64_t count) {
-                       out.insert(out.end(), rows, rows + count * picture.width * 3);
-                     },
-                     [](double) {},
-                     threads};
-    };
-    const Passage to = passage(content), look = passage(style);
-    Recoloring recoloring(to, style_colors(style, threads), alpha, ".");
-    const Passage from = recoloring.before();
-    const auto all = [&](auto&& tiling) {  // of each picture with the least budget that there is a tiling for
-      for (uint64_t budget = 1 << 12;; budget *= 2) try {
-          return tiling(budget);
-        } catch (const std::invalid_argument&) {
-          if (budget >> 40) throw;
-        }
-    };
-    if (adain_) {
-      const auto tiling = [&](const Passage& each, bool decodes) {
-        return all([&](uint64_t budget) { return adain_->tiling(each.height, each.width, threads, budget, decodes); });
-      };
-      adain_->stylize(from, adain_->look(look, tiling(look, false)), alpha, tiling(from, true), ".");
-    } else {
-      const std::vector<int>& levels = wct_->levels();
-      const auto tiling = [&](const Passage& each, bool decodes) {
-        return all([&](uint64_t budget) { return wct_->tiling(each.height, each.width, levels, threads, budget, decodes); });
-      };
-      wct_->stylize(from, levels, wct_->look(look, levels, tiling(look, false)), alpha, tiling(from, true), ".");
-    }
-    recoloring.finish();
-    return out;
-  }
-
- private:
-  static Colors colors(int64_t pixels, const uint8_t* rgb, int threads) {
-    ColorSums sums;
-    sums.add(rgb, pixels, threads);
-    return sums.colors();
-  }
-  static Colors style_colors(const Picture& style, int threads) {
-    return colors(style.height * style.width, style.rgb.data(), threads);
-  }
-
-  std::unique_ptr<AdainEngine> adain_;
-  std::unique_ptr<WctEngine> wct_;
-  std::unique_ptr<GeneratorEngine> generator_;
-};
+// The same in tiles, with the least memory that it can be done with; a generator has no tiles.
+inline std::vector<uint8_t> in_tiles(const Engine& engine, const Picture& content, const Picture& style, double alpha,
+                                     int threads) {
+  if (engine.kind() == Kind::generator) return stylize(engine, content, style, alpha, threads);
+  std::vector<uint8_t> out;
+  out.reserve(content.rgb.size());
+  const auto passage = [&](const Picture& picture) {
+    return Passage{picture.height,
+                   picture.width,
+                   [&picture](int64_t first, int64_t count, uint8_t* rows) {
+                     const auto from = picture.rgb.begin() + first * picture.width * 3;
+                     std::copy(from, from + count * picture.width * 3, rows);
+                   },
+                   [&out, &picture](const uint8_t* rows, int64_t count) {
+                     out.insert(out.end(), rows, rows + count * picture.width * 3);
+                   },
+                   [](double) {},
+                   threads};
+  };
+  const Passage to = passage(content), look = passage(style);
+  Recoloring recoloring(to, colors_of(style, threads), alpha, ".");
+  const Passage from = recoloring.before();
+  const auto tiling = [&](const Passage& each, bool decodes) {  // with the least budget that there is one for
+    for (uint64_t budget = 1 << 12;; budget *= 2) try {
+        return engine.tiling(each.height, each.width, {}, threads, budget, decodes);
+      } catch (const std::invalid_argument&) {
+        if (budget >> 40) throw;
+      }
+  };
+  engine.stylize(from, {}, engine.look(look, {}, tiling(look, false)), alpha, tiling(from, true), ".");
+  recoloring.finish();
+  return out;
+}
 
 // Pixels that repeat nowhere soon: an integer hash of their place.
 inline Picture noise(int64_t height, int64_t width) {
@@ -167,11 +128,10 @@ inline bool survives_model(const uint8_t* data, size_t size) {
   if (sha256(data, size) != sha256(data, size, true)) throw std::logic_error("two checksums of one file");
   static const Picture content = noise(5, 7), style = noise(6, 4);
   try {
-    const Model model = read_model(data, size);
-    const AnyEngine engine(model);
+    const auto engine = load_engine(data, size);
     try {
-      if (engine.working_bytes(content.height, content.width, 1) > (64u << 20)) return true;
-      if (engine.stylize(content, style, 0.75, 1) != engine.in_tiles(content, style, 0.75, 1))
+      if (engine->working_bytes(content.height, content.width, {}, 1) > (64u << 20)) return true;
+      if (stylize(*engine, content, style, 0.75, 1) != in_tiles(*engine, content, style, 0.75, 1))
         throw std::logic_error("tiles that differ from the whole");
     } catch (const std::invalid_argument&) {  // too small for what this model halves it to, or statistics that are not finite
     }

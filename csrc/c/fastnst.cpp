@@ -1,0 +1,233 @@
+// The C interface: arguments checked, exceptions turned into statuses. What it promises is said in include/fastnst.h.
+#include "fastnst.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+#include <thread>
+
+#include "c/stylizer.h"
+#include "engine/kernels/table.h"
+
+struct fastnst_model {
+  std::unique_ptr<const fastnst::Engine> engine;
+};
+
+struct fastnst_style {
+  fastnst::Style style;
+};
+
+namespace fastnst {
+namespace {
+
+thread_local char last_error[1024] = "";
+
+struct Stopped {};
+
+// A file that cannot be read.
+struct FileError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+fastnst_status failed(fastnst_status status, const char* why) {
+  std::snprintf(last_error, sizeof last_error, "%s", why);
+  return status;
+}
+
+// Calls work(); the status says how it went.
+template <typename Work>
+fastnst_status guarded(Work&& work) noexcept {
+  try {
+    work();
+    return FASTNST_OK;
+  } catch (const Stopped&) {
+    return failed(FASTNST_STOPPED, "stopped by a callback");
+  } catch (const std::bad_alloc&) {
+    return failed(FASTNST_NO_MEMORY, "not enough memory");
+  } catch (const ModelError& error) {
+    return failed(FASTNST_BAD_MODEL, error.what());
+  } catch (const std::logic_error& error) {
+    return failed(FASTNST_BAD_ARGUMENT, error.what());
+  } catch (const std::overflow_error& error) {
+    return failed(FASTNST_BAD_ARGUMENT, error.what());
+  } catch (const std::exception& error) {
+    return failed(FASTNST_FAILED, error.what());
+  } catch (...) {
+    return failed(FASTNST_FAILED, "an unknown error");
+  }
+}
+
+template <typename T>
+T* given(T* pointer, const char* name) {
+  if (pointer == nullptr) throw std::invalid_argument(std::string(name) + " is NULL");
+  return pointer;
+}
+
+void check_share(double value, const char* name) {
+  if (!(value >= 0 && value <= 1)) throw std::invalid_argument(std::string(name) + " must lie in 0..1");
+}
+
+Settings checked(const fastnst_options* options) {
+  constexpr fastnst_options kDefaults = FASTNST_OPTIONS;
+  const fastnst_options& from = options == nullptr ? kDefaults : *options;
+  if (from.size != sizeof kDefaults) throw std::invalid_argument("options do not begin with FASTNST_OPTIONS of this version");
+  check_share(from.alpha, "alpha");
+  check_share(from.palette, "palette");
+  if (from.threads < 0 || from.threads > 1024)
+    throw std::invalid_argument("threads must be 1 to 1024, not " + std::to_string(from.threads));
+  Settings to;
+  to.alpha = from.alpha, to.palette = from.palette, to.preserve_color = from.preserve_color != 0;
+  to.threads = from.threads > 0 ? from.threads : int(std::clamp(std::thread::hardware_concurrency(), 1u, 1024u));
+  to.max_memory = from.max_memory;
+  if (from.levels != nullptr) to.levels.emplace(from.levels, from.levels + from.level_count);
+  const char* folder = from.folder != nullptr ? from.folder : std::getenv("TMPDIR");
+  to.folder = folder != nullptr && *folder != 0 ? folder : "/tmp";
+  return to;
+}
+
+const Engine& engine_of(const fastnst_model* model) { return *given(model, "the model")->engine; }
+
+std::vector<uint8_t> read_file(const char* path) {
+  const auto fail = [&](const char* why) { throw FileError(std::string(path) + ": " + why); };
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path, "rb"), std::fclose);
+  if (!file) fail(std::strerror(errno));
+  std::vector<uint8_t> data;
+  uint8_t chunk[1 << 16];
+  for (size_t got; (got = std::fread(chunk, 1, sizeof chunk, file.get())) > 0;) data.insert(data.end(), chunk, chunk + got);
+  if (std::ferror(file.get()) != 0) fail(std::strerror(errno));
+  return data;
+}
+
+Passage passage_of(const fastnst_rows& rows, bool writes, int threads) {
+  check_size(rows.height, rows.width);
+  given(rows.read, "the callback read");
+  if (writes) given(rows.write, "the callback write");
+  const auto go_on = [](int stop) {
+    if (stop != 0) throw Stopped();
+  };
+  return {rows.height,
+          rows.width,
+          [=](int64_t first, int64_t count, uint8_t* rgb) { go_on(rows.read(rows.context, first, count, rgb)); },
+          [=](const uint8_t* rgb, int64_t count) { go_on(rows.write(rows.context, rgb, count)); },
+          [=](double part) {
+            if (rows.tell != nullptr) go_on(rows.tell(rows.context, part));
+          },
+          threads};
+}
+
+}  // namespace
+}  // namespace fastnst
+
+using namespace fastnst;
+
+const char* fastnst_error(void) { return last_error; }
+
+const char* fastnst_version(void) { return FASTNST_VERSION; }
+
+const char* fastnst_instruction_set(void) {
+  const char* name = nullptr;
+  guarded([&] { name = instruction_set().name; });
+  return name;
+}
+
+fastnst_status fastnst_model_open(const char* path, fastnst_model** model) {
+  return guarded([&] {
+    given(model, "where the model goes");
+    const std::vector<uint8_t> data = read_file(given(path, "the path"));
+    try {
+      *model = new fastnst_model{load_engine(data.data(), data.size())};
+    } catch (const ModelError& error) {
+      throw ModelError(std::string(path) + ": " + error.what());
+    }
+  });
+}
+
+fastnst_status fastnst_model_load(const void* data, size_t size, fastnst_model** model) {
+  return guarded([&] {
+    given(model, "where the model goes");
+    *model = new fastnst_model{load_engine(static_cast<const uint8_t*>(given(data, "the model's data")), size)};
+  });
+}
+
+void fastnst_model_free(fastnst_model* model) { delete model; }
+
+fastnst_kind fastnst_model_kind(const fastnst_model* model) { return fastnst_kind(model->engine->kind()); }
+
+const char* fastnst_model_card(const fastnst_model* model) { return model->engine->card().c_str(); }
+
+size_t fastnst_model_levels(const fastnst_model* model, const int** levels) {
+  if (levels != nullptr) *levels = model->engine->levels().data();
+  return model->engine->levels().size();
+}
+
+fastnst_status fastnst_working_bytes(const fastnst_model* model, const fastnst_options* options, int64_t height, int64_t width,
+                                     uint64_t* bytes) {
+  return guarded([&] {
+    check_size(height, width);
+    const Settings wanted = checked(options);
+    *given(bytes, "where the number goes") = engine_of(model).working_bytes(height, width, wanted.levels, wanted.threads);
+  });
+}
+
+fastnst_status fastnst_style_encode(const fastnst_model* model, const fastnst_options* options, const uint8_t* rgb,
+                                    int64_t height, int64_t width, fastnst_style** style) {
+  return guarded([&] {
+    given(style, "where the style goes");
+    check_size(height, width);
+    *style = new fastnst_style{encode_style(engine_of(model), checked(options), given(rgb, "the picture"), height, width)};
+  });
+}
+
+fastnst_status fastnst_style_encode_rows(const fastnst_model* model, const fastnst_options* options,
+                                         const fastnst_rows* picture, fastnst_style** style) {
+  return guarded([&] {
+    given(style, "where the style goes");
+    const Settings wanted = checked(options);
+    const Passage passage = passage_of(*given(picture, "the picture"), false, wanted.threads);
+    *style = new fastnst_style{encode_style(engine_of(model), wanted, passage)};
+  });
+}
+
+fastnst_status fastnst_style_mix(size_t count, const fastnst_style* const* styles, const double* weights,
+                                 fastnst_style** style) {
+  return guarded([&] {
+    given(style, "where the style goes");
+    std::vector<const Style*> parts;
+    for (size_t i = 0; i < count; i++) parts.push_back(&given(given(styles, "the list of styles")[i], "a style")->style);
+    *style = new fastnst_style{
+        mixed(parts, weights == nullptr ? std::vector<double>() : std::vector<double>(weights, weights + count))};
+  });
+}
+
+void fastnst_style_free(fastnst_style* style) { delete style; }
+
+fastnst_status fastnst_stylize(const fastnst_model* model, const fastnst_options* options, const fastnst_style* style,
+                               const uint8_t* rgb, int64_t height, int64_t width, uint8_t* out) {
+  return guarded([&] {
+    check_size(height, width);
+    stylize(engine_of(model), checked(options), given(style, "the style")->style, given(rgb, "the content"), height, width,
+            given(out, "where the picture goes"));
+  });
+}
+
+fastnst_status fastnst_stylize_rows(const fastnst_model* model, const fastnst_options* options, const fastnst_style* style,
+                                    const fastnst_rows* content) {
+  return guarded([&] {
+    const Settings wanted = checked(options);
+    const Passage passage = passage_of(*given(content, "the content"), true, wanted.threads);
+    stylize(engine_of(model), wanted, given(style, "the style")->style, passage);
+  });
+}
+
+fastnst_status fastnst_translate(const fastnst_model* model, const fastnst_options* options, const uint8_t* rgb, int64_t height,
+                                 int64_t width, uint8_t* out) {
+  return guarded([&] {
+    check_size(height, width);
+    translate(engine_of(model), checked(options), given(rgb, "the content"), height, width,
+              given(out, "where the picture goes"));
+  });
+}

@@ -1,0 +1,213 @@
+#include "c/stylizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "base/luma.h"
+#include "base/memory.h"
+#include "base/spool.h"
+
+namespace fastnst {
+namespace {
+
+uint64_t budget(const Settings& settings, int64_t height, int64_t width) {
+  return settings.max_memory > 0 ? settings.max_memory : default_budget(uint64_t(height) * uint64_t(width), machine_memory());
+}
+
+bool needs_tiles(const Engine& engine, const Settings& settings, int64_t height, int64_t width) {
+  return engine.working_bytes(height, width, settings.levels, settings.threads) > budget(settings, height, width);
+}
+
+Tiling tiling(const Engine& engine, const Settings& settings, const Passage& picture, bool decodes) {
+  return engine.tiling(picture.height, picture.width, settings.levels, settings.threads,
+                       budget(settings, picture.height, picture.width), decodes);
+}
+
+// Where a copy of a picture is put aside: in memory, "", if it is a small part of the budget.
+std::string aside(const Settings& settings, const Passage& picture) {
+  const uint64_t bytes = 3 * uint64_t(picture.height) * uint64_t(picture.width);
+  return bytes <= budget(settings, picture.height, picture.width) / 8 ? "" : settings.folder;
+}
+
+double palette_strength(const Settings& settings) { return settings.preserve_color ? 0 : settings.alpha * settings.palette; }
+
+// A picture in memory; its result goes to `out`.
+Passage in_memory(const uint8_t* rgb, int64_t height, int64_t width, uint8_t* out, int threads) {
+  const int64_t row = 3 * width;
+  return {height,
+          width,
+          [=](int64_t first, int64_t count, uint8_t* rows) { std::copy_n(rgb + first * row, count * row, rows); },
+          [=](const uint8_t* rows, int64_t count) mutable { out = std::copy_n(rows, count * row, out); },
+          [](double) {},
+          threads};
+}
+
+// A content whose colours its result takes on: it is put aside as it is read.
+class KeptColors {
+ public:
+  // `content`: lives as long as this. `folder`: see Spool.
+  KeptColors(const Passage& content, const std::string& folder)
+      : content_(content), row_(3 * content.width), original_(uint64_t(content.height * row_), folder) {}
+
+  // The passage to stylize instead.
+  Passage passage() {
+    return {content_.height,
+            content_.width,
+            [this](int64_t first, int64_t count, uint8_t* rows) {
+              content_.read(first, count, rows);
+              original_.write(uint64_t(first * row_), rows, uint64_t(count * row_));
+            },
+            [this](const uint8_t* rows, int64_t count) { write(rows, count); },
+            [this](double part) { content_.tell(part); },
+            content_.threads};
+  }
+
+ private:
+  void write(const uint8_t* rows, int64_t count) {
+    std::vector<uint8_t> before(std::size_t(3 * content_.width)), after(before.size());
+    for (; count > 0; count--, written_++, rows += row_) {
+      original_.read(uint64_t(written_ * row_), before.data(), before.size());
+      std::copy_n(rows, row_, after.data());
+      keep_color(before.data(), after.data(), content_.width, content_.threads);
+      content_.write(after.data(), 1);
+    }
+  }
+
+  const Passage& content_;
+  const int64_t row_;
+  Spool original_;
+  int64_t written_ = 0;
+};
+
+// The sum, rounded once (Shewchuk, 1997), as Python's math.fsum: mixing by the same weights gives the same bytes from both.
+double exact_sum(const std::vector<double>& values) {
+  std::vector<double> parts;  // that overlap nowhere, the smallest first; their sum is exact
+  for (double x : values) {
+    size_t kept = 0;
+    for (double y : parts) {
+      if (std::abs(x) < std::abs(y)) std::swap(x, y);
+      const double high = x + y, low = y - (high - x);
+      if (low != 0) parts[kept++] = low;
+      x = high;
+    }
+    parts.resize(kept);
+    parts.push_back(x);
+  }
+  double sum = 0, low = 0;
+  while (!parts.empty() && low == 0) {
+    const double before = sum, part = parts.back();
+    parts.pop_back();
+    sum = before + part;
+    low = part - (sum - before);
+  }
+  // Half-way cases are decided by what is left.
+  if (low != 0 && !parts.empty() && (low < 0) == (parts.back() < 0)) {
+    const double twice = 2 * low, other = sum + twice;
+    if (other - sum == twice) sum = other;
+  }
+  return sum;
+}
+
+std::vector<double> shares(const std::vector<double>& weights, size_t count) {
+  if (count == 0) throw std::invalid_argument("there must be at least one style");
+  if (weights.empty()) return std::vector<double>(count, 1 / double(count));
+  std::vector<double> parts;
+  const double total = exact_sum(weights);
+  for (const double weight : weights) {
+    if (!(weight >= 0) || !(total > 0) || !std::isfinite(total))
+      throw std::invalid_argument("weights must be at least 0 and not all 0");
+    parts.push_back(weight / total);
+  }
+  return parts;
+}
+
+}  // namespace
+
+void check_size(int64_t height, int64_t width) {
+  constexpr int64_t kMaxSide = int64_t(1) << 24;
+  if (height < 1 || width < 1 || height > kMaxSide || width > kMaxSide)
+    throw std::invalid_argument("the sides of a picture must be 1 to 16777216 pixels, not " + std::to_string(height) + " x " +
+                                std::to_string(width));
+}
+
+Style encode_style(const Engine& engine, const Settings& settings, const uint8_t* rgb, int64_t height, int64_t width) {
+  if (engine.kind() != Kind::generator && needs_tiles(engine, settings, height, width))
+    return encode_style(engine, settings, in_memory(rgb, height, width, nullptr, settings.threads));
+  ColorSums sums;
+  Look look = engine.look(rgb, height, width, settings.levels, settings.threads);
+  sums.add(rgb, height * width, settings.threads);
+  return {std::move(look), sums.colors()};
+}
+
+Style encode_style(const Engine& engine, const Settings& settings, const Passage& picture) {
+  ColorSums sums;
+  int64_t seen = 0;
+  Passage summing = picture;
+  summing.read = [&](int64_t first, int64_t count, uint8_t* rows) {
+    picture.read(first, count, rows);
+    const int64_t old = std::clamp<int64_t>(seen - first, 0, count);  // of a pass before
+    if (old < count) sums.add(rows + 3 * picture.width * old, picture.width * (count - old), settings.threads);
+    seen = std::max(seen, first + count);
+  };
+  Look look = engine.look(summing, settings.levels, tiling(engine, settings, picture, false));
+  return {std::move(look), sums.colors()};
+}
+
+Style mixed(const std::vector<const Style*>& styles, const std::vector<double>& weights) {
+  const std::vector<double> parts = shares(weights, styles.size());
+  if (styles.size() == 1) return *styles.front();
+  std::vector<const Look*> looks;
+  std::vector<const Colors*> colors;
+  for (const Style* style : styles) looks.push_back(&style->look), colors.push_back(&style->colors);
+  return {mixed(looks, parts), mixed(colors, parts)};
+}
+
+void stylize(const Engine& engine, const Settings& settings, const Style& style, const uint8_t* rgb, int64_t height,
+             int64_t width, uint8_t* out) {
+  const int threads = settings.threads;
+  const int64_t pixels = height * width;
+  if (engine.kind() != Kind::generator && needs_tiles(engine, settings, height, width)) {
+    const Passage content = in_memory(rgb, height, width, out, threads);
+    engine.stylize(content, settings.levels, style.look, settings.alpha, tiling(engine, settings, content, true),
+                   settings.folder);
+  } else {
+    engine.decode(engine.encode(rgb, height, width, settings.levels, threads), style.look, settings.alpha, out, threads);
+  }
+  if (settings.preserve_color) keep_color(rgb, out, pixels, threads);
+  if (palette_strength(settings) == 0) return;
+  ColorSums sums;
+  sums.add(out, pixels, threads);
+  map_colors(color_map(sums.colors(), style.colors, palette_strength(settings)), out, pixels, threads);
+}
+
+void stylize(const Engine& engine, const Settings& settings, const Style& style, const Passage& content) {
+  const Tiling tiles = tiling(engine, settings, content, true);
+  const auto run = [&](const Passage& passage) {
+    engine.stylize(passage, settings.levels, style.look, settings.alpha, tiles, settings.folder);
+  };
+  if (settings.preserve_color) {
+    run(KeptColors(content, aside(settings, content)).passage());
+  } else if (palette_strength(settings) > 0) {
+    Recoloring recoloring(content, style.colors, palette_strength(settings), aside(settings, content));
+    run(recoloring.before());
+    recoloring.finish();
+  } else {
+    run(content);
+  }
+}
+
+void translate(const Engine& engine, const Settings& settings, const uint8_t* rgb, int64_t height, int64_t width,
+               uint8_t* out) {
+  if (engine.kind() == Kind::generator && settings.max_memory > 0) {
+    const uint64_t needed = engine.working_bytes(height, width, settings.levels, settings.threads);
+    if (needed > settings.max_memory)
+      throw std::invalid_argument("a generator cannot be run in tiles: " + std::to_string(width) + " x " +
+                                  std::to_string(height) + " pixels take " + std::to_string((needed + (1 << 20) - 1) >> 20) +
+                                  " MB of memory, and " + std::to_string(settings.max_memory >> 20) + " MB are allowed");
+  }
+  engine.translate(rgb, height, width, out, settings.threads);
+  if (settings.preserve_color) keep_color(rgb, out, height * width, settings.threads);
+}
+
+}  // namespace fastnst

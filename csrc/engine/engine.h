@@ -1,0 +1,97 @@
+// A model ready to run, whatever its kind: what everything outside this folder asks.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/codec.h"
+#include "engine/model.h"
+#include "engine/tiles.h"
+
+namespace fastnst {
+
+// Of features in real units: mean [C], and how they spread around it.
+struct Statistics {
+  std::vector<double> mean, spread;
+};
+
+// A picture's features. Their spread is the standard deviation [C] of an AdaIN model, the covariance [C][C] of a WCT model.
+struct Features : Encoded {
+  std::vector<int> levels;  // of a WCT model: those to be run, the deepest first; these are the features of that one
+  Statistics statistics;
+};
+
+// What a model takes from a style at one level; an AdaIN model has one level, number 0. The spread is the standard deviation
+// [C] of an AdaIN model, the symmetric root [C][C] of the covariance of a WCT model.
+struct LevelLook {
+  int level = 0;
+  Statistics statistics;
+};
+using Look = std::vector<LevelLook>;
+
+// Levels of a WCT model, in any order; without them all that it has. Other models have none to choose.
+using Levels = std::optional<std::vector<int>>;
+
+// One engine may be used from any number of threads at once. Pictures are height x width x 3 bytes, of any size from 1 x 1.
+// What a kind of model cannot do, and what belongs to a model of another kind, throws std::invalid_argument in one line.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  Kind kind() const { return kind_; }
+  const std::string& card() const { return card_; }
+  // Those that a WCT model has, the deepest first; none of others.
+  const std::vector<int>& levels() const { return levels_; }
+
+  // What a generator makes of a picture: one of the same size.
+  virtual void translate(const uint8_t* picture, int64_t height, int64_t width, uint8_t* out, int threads) const;
+
+  // The others' way: the features of a content, the look of a style, and the picture of both, as large as the content, with the
+  // features blended `alpha` of the way to the style.
+  virtual Features encode(const uint8_t* picture, int64_t height, int64_t width, const Levels& levels, int threads) const;
+  virtual Look look(const uint8_t* picture, int64_t height, int64_t width, const Levels& levels, int threads) const;
+  virtual void decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const;
+
+  // The same in tiles, with the same bytes: how a picture is cut within a budget of bytes, the look of a style, and the picture
+  // of a content. `decodes`: whether the tiling is for stylize(). `folder`: see Spool. A WCT model reads a style once for each
+  // level.
+  virtual Tiling tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget, bool decodes) const;
+  virtual Look look(const Passage& style, const Levels& levels, const Tiling& tiling) const;
+  virtual void stylize(const Passage& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
+                       const std::string& folder) const;
+
+  // Bytes of working memory that a picture of this size takes at once: maps, scratch, and what is kept between two steps.
+  virtual uint64_t working_bytes(int64_t height, int64_t width, const Levels& levels, int threads) const = 0;
+
+  // How long each layer takes; see Codec. Of AdaIN models alone.
+  virtual std::vector<LayerTime> layer_times(int64_t height, int64_t width, int threads, int repeats) const;
+
+ protected:
+  explicit Engine(const Model& model);
+
+  // The levels that are meant.
+  const std::vector<int>& chosen(const Levels& levels) const;
+  // Ends a call that is none for this kind of model: "this is a generator: " and why.
+  [[noreturn]] void refuse_call(const std::string& why) const;
+  // Ends a call with things, `wanted`, of another kind of model.
+  [[noreturn]] void refuse_others(const char* wanted) const;
+
+ private:
+  Kind kind_;
+  std::string card_;
+  std::vector<int> levels_;
+};
+
+// The engine of a model file's kind. Throws ModelError if the file is none, and as instruction_set() does.
+std::unique_ptr<Engine> load_engine(const uint8_t* data, uint64_t size);
+
+// The weighted sum of looks of one model, in the order in which they are given; weights are taken as they are. Throws
+// std::invalid_argument if the looks are of different models or levels.
+Look mixed(const std::vector<const Look*>& looks, const std::vector<double>& weights);
+
+}  // namespace fastnst

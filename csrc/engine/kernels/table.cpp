@@ -1,0 +1,99 @@
+#include "engine/kernels/table.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+namespace fastnst {
+
+extern const Kernels kAvx512Vnni, kAvxVnni, kAvx2, kNeonDot, kScalar;
+
+namespace {
+
+#if defined(__x86_64__)
+bool has_f16c() {  // clang's __builtin_cpu_supports has no name for it
+  unsigned eax, ebx, ecx, edx;
+  return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+
+bool has_avx2() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+}
+
+bool has_avxvnni() {
+  unsigned eax, ebx, ecx, edx;
+  return has_avx2() && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & (1u << 4)) != 0;
+}
+
+bool has_avx512() {
+  return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+
+bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+#elif defined(__aarch64__)
+bool has_dot_product() {
+#if defined(__linux__)
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+  return true;  // every 64-bit Apple processor has it
+#endif
+}
+#endif
+
+bool always() { return true; }
+
+constexpr InstructionSet kSets[] = {
+#if defined(__x86_64__)
+    {"avx512vnni", has_avx512vnni, &kAvx512Vnni, Variant::avx512},
+    {"avx512", has_avx512, &kAvx2, Variant::avx512},  // has no dot products of bytes
+    {"avxvnni", has_avxvnni, &kAvxVnni, Variant::avx2},
+    {"avx2", has_avx2, &kAvx2, Variant::avx2},
+#elif defined(__aarch64__)
+    {"neondot", has_dot_product, &kNeonDot, Variant::baseline},
+#endif
+    {"scalar", always, &kScalar, Variant::baseline},
+};
+
+std::atomic<uint64_t> calls{0};
+
+const InstructionSet& choose() {
+  const char* forced = std::getenv("FASTNST_ISA");
+  if (forced != nullptr && *forced == 0) forced = nullptr;
+  std::string usable;
+  for (const InstructionSet& set : kSets) {
+    if (!set.supported()) continue;
+    if (forced == nullptr || std::strcmp(forced, set.name) == 0) return set;
+    usable += std::string(usable.empty() ? "" : ", ") + set.name;
+  }
+  throw std::runtime_error(std::string("FASTNST_ISA=") + forced + " cannot run on this processor; it can run " + usable);
+}
+
+}  // namespace
+
+std::span<const InstructionSet> instruction_sets() { return kSets; }
+
+const InstructionSet& instruction_set() {
+  static const InstructionSet& set = choose();
+  return set;
+}
+
+const Kernels& kernels() { return *instruction_set().kernels; }
+
+uint64_t kernel_calls(const InstructionSet& set) {
+  return &set == &instruction_set() ? calls.load(std::memory_order_relaxed) : 0;
+}
+
+void count_calls(uint64_t rows) { calls.fetch_add(rows, std::memory_order_relaxed); }
+
+}  // namespace fastnst
