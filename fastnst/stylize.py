@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import math
+import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, overload
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from fastnst.engine import AnyLook, Engine, Look, ModelError, WctLook, default_threads
+from fastnst.color import mode_of
+from fastnst.engine import Engine, Look, ModelError, Pixels, Plan, Tell, default_threads
 from fastnst.images import Picture, filled, to_srgb
-from fastnst.palette import Palette
+from fastnst.options import Options
+from fastnst.pictures.streams import ArrayRows, ArrayWriter, Rows, RowWriter
+from fastnst.steps import stylize_rows
+from fastnst.system.errors import UsageError
 from fastnst.system.memory import default_budget, parse_bytes
 
-__all__ = ["Look", "ModelError", "ModelInfo", "Styled", "Stylizer", "WctLook", "keep_color", "models"]
+__all__ = ["Look", "ModelError", "ModelInfo", "Styled", "Stylizer", "models"]
 
 DEFAULT_MODEL = "adain-16x"
 NO_STYLE = "this model translates pictures by itself: it takes no style, and no alpha, weights or levels"
 
-Pixels: TypeAlias = NDArray[np.uint8]  # [H, W, 3], sRGB
-Style: TypeAlias = Image.Image | Pixels | AnyLook
+Style: TypeAlias = Image.Image | Pixels | Look
 
 _MODELS = Path(__file__).parent / "models"
 
@@ -127,7 +129,36 @@ class Stylizer:
 
     def budget(self, height: int, width: int) -> int:
         """Bytes of working memory that a picture of this size may take."""
+        if self.max_memory is None and not self.engine.tileable:
+            return sys.maxsize
         return self.max_memory or default_budget(height, width)
+
+    def check(self, options: Options) -> None:
+        """Whether the model takes these options.
+
+        Raises:
+            UsageError: it takes no style and is told of one, or needs one and is not.
+            ValueError: it has no such levels.
+        """
+        if not self.engine.takes_style and options.about_style:
+            raise UsageError(NO_STYLE)
+        if self.engine.takes_style and not options.styles and options.look is None:
+            raise UsageError("this model needs a style")
+        self.engine.with_levels(options.levels)
+
+    def plan(
+        self,
+        size: tuple[int, int],
+        options: Options = Options(),  # noqa: B008 -- nobody can change it
+        *,
+        beside: int | None = 0,
+        beside_tiles: int = 0,
+        decodes: bool = True,
+    ) -> Plan:
+        """Whether a picture of ``size`` (height, width) is done whole or in tiles; arguments and errors as for
+        :meth:`fastnst.engine.Engine.plan`."""
+        engine, budget = self.engine.with_levels(options.levels), self.budget(*size)
+        return engine.plan(size, budget, self.threads, beside=beside, beside_tiles=beside_tiles, decodes=decodes)
 
     @overload
     def __call__(
@@ -174,60 +205,49 @@ class Stylizer:
                 made of one, or a sequence of these to mix. A generator takes none, nor the next two arguments and ``levels``.
             alpha: 0 = content, as the model reconstructs it; 1 = full style.
             weights: one number >= 0 for each style of a sequence, taken relative to their sum; without it, equal parts.
-            preserve_color: keep the content's colours, see :func:`keep_color`.
+            preserve_color: keep the content's colours, see :func:`fastnst.color.keep_color`.
             levels: which levels of a WCT model to run, from the deepest to the first in whatever order they are given; without
                 it all that the model has.
             palette: how far the colours of the result are moved to the style's mean and covariance by one linear map
-                (:mod:`fastnst.palette`): 0 = not at all, 1 = all the way, which is the default; times ``alpha``. With
+                (:mod:`fastnst.engine.palette`): 0 = not at all, 1 = all the way, which is the default; times ``alpha``. With
                 ``preserve_color`` there is no such step.
 
         Raises:
             ValueError: wrong dtype, shape, size, ``alpha``, ``weights``, ``levels`` or ``palette``; no style, or one that the
                 model does not take.
         """
-        look = None
-        if not self.engine.translates:
-            if style is None:
-                raise ValueError("this model needs a style")
-            look = self.mix(style, weights, levels)
-        elif style is not None or weights is not None:
-            raise ValueError(NO_STYLE)
+        if not self.engine.takes_style and (style is not None or weights is not None):
+            raise UsageError(NO_STYLE)
+        look = None if style is None else self.mix(style, weights, levels)
         if not isinstance(content, Image.Image):
             return self.run(_checked(content, "content"), look, alpha, preserve_color, levels, palette).pixels
         picture = filled(to_srgb(content))
         pixels = self.run(np.asarray(picture.rgb), look, alpha, preserve_color, levels, palette).pixels
         return Picture(Image.fromarray(pixels), picture.alpha).image()
 
-    def encode_style(self, style: Image.Image | Pixels, levels: Sequence[int] | None = None) -> AnyLook:
+    def encode_style(self, style: Image.Image | Pixels, levels: Sequence[int] | None = None) -> Look:
         """What the model keeps of a style; pass it as ``style`` to stylize many contents alike.
 
         Raises:
             ValueError: wrong dtype, shape, size or ``levels``.
         """
         pixels = np.asarray(filled(to_srgb(style)).rgb) if isinstance(style, Image.Image) else _checked(style, "style")
-        size = pixels.shape[0], pixels.shape[1]
-        if self.engine.translates or not self.needs_tiles(*size, levels):
-            return self.engine.look(pixels, self.threads, levels)
-
-        def read(first: int, rows: Pixels) -> None:
-            rows[...] = pixels[first : first + len(rows)]
-
-        tiling = self.engine.tiling(size, self.budget(*size), self.threads, levels, decodes=False)
-        return self.engine.look_tiled(size, read, tiling, self.threads, levels)
+        source, options = ArrayRows(pixels), Options(levels=levels)
+        return self.look_of(source, options, self.plan((pixels.shape[0], pixels.shape[1]), options, decodes=False))
 
     def mix(
         self, style: Style | Sequence[Style], weights: Sequence[float] | None = None, levels: Sequence[int] | None = None
-    ) -> AnyLook:
+    ) -> Look:
         """The look of one style, or of several mixed by ``weights``; arguments and errors as for a call."""
-        styles = [style] if isinstance(style, Image.Image | np.ndarray | Look | WctLook) else list(style)
+        styles = [style] if isinstance(style, Image.Image | np.ndarray | Look) else list(style)
         shares = _shares(weights, len(styles))
-        looks = [each if isinstance(each, Look | WctLook) else self.encode_style(each, levels) for each in styles]
+        looks = [each if isinstance(each, Look) else self.encode_style(each, levels) for each in styles]
         return looks[0] if len(looks) == 1 else Engine.mix(looks, shares)
 
     def run(
         self,
         content: Pixels,
-        look: AnyLook | None,
+        look: Look | None,
         alpha: float = 1.0,
         preserve_color: bool = False,
         levels: Sequence[int] | None = None,
@@ -238,58 +258,45 @@ class Stylizer:
         WCT encodes again at every level; what comes after its first encoding counts as decoding, as does all that a generator
         does, for which there is no look.
         """
-        if not 0 <= alpha <= 1:
-            raise ValueError(f"alpha must lie in 0..1, not {alpha}")
-        start = encoded = time.perf_counter()
-        if look is None:
-            if alpha != 1 or levels is not None or palette is not None:
-                raise ValueError(NO_STYLE)
-            self._check_whole(*content.shape[:2])
-            pixels = self.engine.translate(content, self.threads)
-        elif self.needs_tiles(content.shape[0], content.shape[1], levels):
-            pixels, encoded = self._run_tiled(content, look, alpha, levels)
-        else:
-            features = self.engine.encode(content, self.threads, levels)
-            encoded = time.perf_counter()
-            pixels = self.engine.decode(features, look, alpha, self.threads)
-        decoded = time.perf_counter()
-        if step := palette_step(look, alpha, preserve_color, palette):
-            step.apply(pixels, self.threads or default_threads())
-        if preserve_color:
-            pixels = keep_color(content, pixels)
-        return Styled(pixels, encoded - start, decoded - encoded, time.perf_counter() - decoded)
-
-    def needs_tiles(self, height: int, width: int, levels: Sequence[int] | None = None, beside: int = 0) -> bool:
-        """Whether a picture of this size takes more than its budget at once, with ``beside`` bytes for other things."""
-        whole = self.engine.working_bytes(height, width, levels, self.threads)
-        return whole + beside > self.budget(height, width)
-
-    def _check_whole(self, height: int, width: int) -> None:
-        needed = self.engine.working_bytes(height, width, threads=self.threads)
-        if self.max_memory is not None and needed > self.max_memory:
-            raise ValueError(
-                f"a generator cannot be run in tiles: {width} x {height} pixels take {-(-needed >> 20)} MB of memory, and "
-                f"{self.max_memory >> 20} MB are allowed"
-            )
-
-    def _run_tiled(self, content: Pixels, look: AnyLook, alpha: float, levels: Sequence[int] | None) -> tuple[Pixels, float]:
-        """The picture, and when the first of it was there."""
+        options = Options(look=look, levels=levels, alpha=alpha, colors=mode_of(preserve_color), palette=palette)
+        self.check(options)
         size = content.shape[0], content.shape[1]
-        tiling = self.engine.tiling(size, self.budget(*size), self.threads, levels)
-        pixels, done, first_done = np.empty_like(content), 0, 0.0
+        source, target = ArrayRows(content), ArrayWriter(*size)
+        seconds = self.stylize(source, target, options, self.plan(size, options))
+        assert target.pixels is not None
+        return Styled(target.pixels, seconds["encode"], seconds["decode"], seconds["color"])
 
-        def read(first: int, rows: Pixels) -> None:
-            rows[...] = content[first : first + len(rows)]
+    def stylize(
+        self,
+        source: Rows,
+        target: RowWriter,
+        options: Options,
+        plan: Plan,
+        folder: str | None = None,
+        tell: Tell = lambda _: None,
+    ) -> dict[str, float]:
+        """The picture of ``source`` into ``target``, which the caller finishes: see :func:`fastnst.steps.stylize_rows`.
 
-        def write(rows: Pixels) -> None:
-            nonlocal done, first_done
-            first_done = first_done or time.perf_counter()
-            pixels[done : done + len(rows)] = rows
-            done += len(rows)
+        Args:
+            options: with a look, unless the model is a generator; its sizes are the caller's business.
+            plan: of :meth:`plan`, for these options.
+            folder: where tiles put aside what they come back to; without it the system's for temporary files.
+        """
+        engine, threads = self.engine.with_levels(options.levels), self.threads or default_threads()
+        if folder is None:
+            folder = tempfile.gettempdir() if plan.tiling else ""  # which is looked for by writing a file
+        return stylize_rows(engine, source, target, options, plan, threads, folder, tell)
 
-        folder = tempfile.gettempdir()
-        self.engine.stylize_tiled(size, read, write, look, alpha, tiling, folder, self.threads, levels)
-        return pixels, first_done
+    def look_of(self, source: Rows, options: Options, plan: Plan) -> Look:
+        """What the model keeps of the style of ``source`` at the levels of ``options``.
+
+        Args:
+            plan: of :meth:`plan`, for these options and ``decodes=False``.
+        """
+        engine, size = self.engine.with_levels(options.levels), (source.height, source.width)
+        if plan.tiling is None:
+            return engine.look(source.whole()[0], self.threads)
+        return engine.look_tiled(size, source.read, plan.tiling, self.threads)
 
 
 def _checked(pixels: Pixels, what: str) -> Pixels:
@@ -316,42 +323,3 @@ def _shares(weights: Sequence[float] | None, styles: int) -> list[float]:
     if not (all(weight >= 0 for weight in weights) and 0 < total < math.inf):
         raise ValueError(f"weights must be at least 0 and not all 0: {list(weights)}")
     return [weight / total for weight in weights]
-
-
-# ---- colour -----------------------------------------------------------------------------------------------------------------
-
-
-def palette_step(look: AnyLook | None, alpha: float, preserve_color: bool, palette: float | None) -> Palette | None:
-    """The palette step of a picture in this look, if there is one; arguments as for :class:`Stylizer`.
-
-    Raises:
-        ValueError: ``palette`` is not in 0..1, or asked for together with ``preserve_color``.
-    """
-    if palette is not None and not 0 <= palette <= 1:
-        raise ValueError(f"palette must lie in 0..1, not {palette}")
-    if palette and preserve_color:
-        raise ValueError("palette takes the style's colours and preserve_color the content's: choose one")
-    if look is None or look.colors is None or preserve_color or palette == 0 or alpha == 0:
-        return None
-    return Palette(look.colors, alpha * (1.0 if palette is None else palette))
-
-
-# ITU-R BT.601 luma in units of 1/65536, as in JPEG. The sum is 65536, so that grey of any level is its own luma.
-_LUMA = np.array([19595, 38470, 7471], np.int32)
-_BAND_PIXELS = 1 << 18  # 32-bit intermediates of one band stay in the cache
-
-
-def keep_color(content: Pixels, styled: Pixels) -> Pixels:
-    """``styled`` in the colours of ``content``: the luma of the one, the chroma of the other, uint8 [H, W, 3].
-
-    Adding one number to R, G and B moves luma by just that number and chroma not at all. So the result is
-    ``clamp(content + round(luma(styled) - luma(content)), 0, 255)``, in integers that are the same on every machine.
-    """
-    result = np.empty_like(content)
-    rows = max(1, _BAND_PIXELS // content.shape[1])
-    for top in range(0, content.shape[0], rows):
-        band = slice(top, top + rows)
-        original = content[band].astype(np.int32)
-        shift = ((styled[band] - original) @ _LUMA + 32768) >> 16
-        result[band] = np.clip(original + shift[..., None], 0, 255)
-    return result

@@ -15,7 +15,7 @@ from numpy_generator import resnet_like
 from PIL import Image
 
 import fastnst
-from fastnst.format.modelfile import Layer, Model, to_bytes
+from fastnst.format.modelfile import AdainFile, Layer, to_bytes
 
 # No test, and no process that one starts, may use the network.
 OFFLINE = Path(__file__).parent / "support" / "offline"
@@ -65,7 +65,7 @@ def random_layer(rng: np.random.Generator, inputs: int, outputs: int, *, upsampl
     return Layer(weights, bias, multiplier, zero=zero, upsample=upsample, pool=pool)
 
 
-def random_model(seed: int = 31, name: str = "random") -> Model:
+def random_model(seed: int = 31, name: str = "random") -> AdainFile:
     """A small valid model. With this seed its pictures vary with content, style and alpha, and few pixels are clipped."""
     rng = np.random.default_rng(seed)
     encoder = [
@@ -77,7 +77,7 @@ def random_model(seed: int = 31, name: str = "random") -> Model:
         for index, (inputs, outputs) in enumerate(zip((ENCODER[-1], *DECODER), DECODER, strict=False))
     ]
     card = {"name": name, "kind": "adain", "parameters": 12345, "macs_per_pixel": 678.9}
-    return Model(card, encoder, decoder, feature_scale=0.02, decoder_scale=0.02, decoder_zero=0)
+    return AdainFile(card, encoder, decoder, feature_scale=0.02, decoder_scale=0.02, decoder_zero=0)
 
 
 @pytest.fixture(scope="session")

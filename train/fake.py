@@ -25,7 +25,7 @@ from fastnst.convert.arithmetic import (
 )
 from fastnst.convert.quantisation import prove_safe
 from fastnst.convert.winograd import limits, outputs_of, squeezed, windows_of
-from fastnst.format.modelfile import Layer, Model
+from fastnst.format.modelfile import AdainFile, Layer
 from fastnst.format.winograd import KERNEL, UNIT, centre, halves
 
 STRETCH = 0.05
@@ -179,7 +179,7 @@ def fake_layer(layer: Layer) -> FakeLayer | FakeWinograd:
 class FakePair(nn.Module):
     """A whole AdaIN model."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: AdainFile) -> None:
         super().__init__()
         self.model = model
         self.encoder = nn.Sequential(*map(fake_layer, model.encoder))
@@ -193,7 +193,7 @@ class FakePair(nn.Module):
         picture: Tensor = self.decoder(whole(simulate_adain(features, look, model.feature_scale, middle)))
         return picture
 
-    def exported(self) -> Model:
+    def exported(self) -> AdainFile:
         """The model that the engine runs, byte for byte the network of ``forward``."""
         kinds = FakeLayer, FakeWinograd
         layers = [[each.exported() for each in part if isinstance(each, kinds)] for part in (self.encoder, self.decoder)]

@@ -140,7 +140,7 @@ def from_fnst(data: bytes) -> Network:
     not say the steps between two layers, and need not: under ReLU any choice gives the same function.
     """
     model = reading.from_bytes(data)
-    if not isinstance(model, modelfile.Model):
+    if not isinstance(model, modelfile.AdainFile):
         raise ValueError("not an AdaIN pair")
     pixel = 1 / 255
     encoder_steps = [pixel, *[MAP_STEP] * (len(model.encoder) - 1), model.feature_scale]

@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fastnst.stylize import Pixels, Stylizer
+from fastnst.engine import Pixels
+from fastnst.options import Options
+from fastnst.stylize import Stylizer
 from fastnst.video.color import Coding, usual_matrix
 from fastnst.video.frames import Format, Frame
-from fastnst.video.pipeline import Pipeline, Recipe
+from fastnst.video.pipeline import Pipeline
 from fastnst.video.stability import DEFAULT_SMOOTH
 from fastnst.video.y4m import Y4mPipe, Y4mSource, header, output_format, write_frame
 
@@ -90,14 +92,14 @@ def moving_ground(case: Case) -> Image.Image:
 
 def visit(stylizer: Stylizer, style: Pixels, data: bytes) -> float:
     """Seconds a frame of one clip."""
-    recipe = Recipe(stylizer.encode_style(style), smooth=DEFAULT_SMOOTH)
+    options = Options(look=stylizer.encode_style(style), smoothing=DEFAULT_SMOOTH)
     start = time.perf_counter()
     source = Y4mSource(io.BytesIO(data), "clip")
     video = output_format(source.format, source.format.width, source.format.height)
     target = Y4mPipe(Forgetful(), video)  # type: ignore[arg-type]
     count = 0
     size = (video.width, video.height)
-    for done in Pipeline(stylizer, recipe, source.format.coding, video.coding, size).run(source):
+    for done in Pipeline(stylizer, options, source.format.coding, video.coding, size).run(source):
         target.write(done.frame)
         count += 1
     target.finish()

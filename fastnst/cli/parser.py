@@ -123,7 +123,8 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--weights", type=weight_list, metavar="W,W...", help="parts of the styles, such as 0.7,0.3; default: equal parts")
     add("--levels", type=level_list, metavar="L,L...", help="levels of a WCT model, such as 5,4,3,2,1; default: all it has")
     colors = parser.add_mutually_exclusive_group()
-    colors.add_argument("--preserve-color", action="store_true", help="keep the content's colours")
+    keeps = "keep the content's colours"
+    colors.add_argument("--preserve-color", dest="colors", action="store_const", const="luma", default="palette", help=keeps)
     palette = (
         "how far colours are moved to the style's: 0 = as the network makes them, 1 = all the way (default); times --alpha"
     )

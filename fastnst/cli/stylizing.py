@@ -17,7 +17,7 @@ from fastnst.cli.progress import Progress
 if TYPE_CHECKING:
     from fastnst.jobs.plans import Failure, Plan
     from fastnst.jobs.reports import Report, VideoReport
-    from fastnst.jobs.run import Settings
+    from fastnst.options import Options
     from fastnst.stylize import Stylizer
 
 
@@ -42,14 +42,14 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
         plan = plans.plan(content, arguments.output, arguments.overwrite)
         start = time.perf_counter()
         stylizer = Stylizer(arguments.model, arguments.threads, arguments.max_memory)
-        settings = _settings(arguments, arguments.style)
-        run.check(stylizer, settings)
+        options = _options(arguments, arguments.style)
+        run.check(stylizer, options)
     except UsageError as error:
         return fail(str(error), USAGE)
     reports: list[Report | VideoReport] = []
     failures: list[Failure] = []
     try:
-        for result in _results(plan, stylizer, settings, arguments):
+        for result in _results(plan, stylizer, options, arguments):
             if isinstance(result, plans.Failure):
                 failures.append(result)
             else:
@@ -65,25 +65,25 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
     return FAILED if failures else DONE
 
 
-def _settings(arguments: argparse.Namespace, styles: Sequence[Path]) -> Settings:
-    from fastnst.jobs.run import Settings
+def _options(arguments: argparse.Namespace, styles: Sequence[Path]) -> Options:
+    from fastnst.options import Options
 
-    return Settings(
+    return Options(
         styles=styles,
         weights=arguments.weights,
         style_size=arguments.style_size,
         alpha=arguments.alpha,
-        preserve_color=arguments.preserve_color,
+        colors=arguments.colors,
         palette=arguments.palette,
         size=arguments.size,
         levels=arguments.levels,
-        smooth=arguments.smooth,
+        smoothing=arguments.smooth,
         video_quality=arguments.video_quality,
     )
 
 
 def _results(
-    plan: Plan, stylizer: Stylizer, settings: Settings, arguments: argparse.Namespace
+    plan: Plan, stylizer: Stylizer, options: Options, arguments: argparse.Namespace
 ) -> Iterator[Report | VideoReport | Failure]:
     """Do all, and print each result as it comes; failures are for the end, but for their lines of JSON."""
     from fastnst.jobs import run
@@ -97,7 +97,7 @@ def _results(
         len(plan.failures) + len(plan.tasks), shown=not arguments.quiet and sys.stderr.isatty(), at_once=moving
     ) as progress:
         on_frame = progress.within if folder else progress.reach
-        for result in chain(plan.failures, run.run(plan.tasks, stylizer, settings, on_frame, progress.part)):
+        for result in chain(plan.failures, run.run(plan.tasks, stylizer, options, on_frame, progress.part)):
             if arguments.json:
                 print(json.dumps(result.as_json()), file=out, flush=True)
             elif not (arguments.quiet or isinstance(result, Failure)):
@@ -132,8 +132,8 @@ def _camera(arguments: argparse.Namespace) -> int:
     if arguments.output is not None:
         return fail("--camera shows pictures and writes none: leave -o away", USAGE)
     stylizer = Stylizer(arguments.model, arguments.threads)
-    if stylizer.engine.translates:
+    if not stylizer.engine.takes_style:
         return fail("--camera needs a model that takes a style", USAGE)
-    settings = _settings(arguments, [arguments.content, *arguments.style])
-    show(arguments.camera, stylizer, run.video_recipe(run.read_styles(stylizer, settings), settings), arguments.size)
+    options = _options(arguments, [arguments.content, *arguments.style])
+    show(arguments.camera, stylizer, run.with_look(stylizer, options))
     return DONE

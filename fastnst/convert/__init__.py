@@ -30,8 +30,8 @@ from fastnst.convert.pictures import calibration_pairs
 from fastnst.convert.quantisation import Ranges, quantise
 from fastnst.convert.stages import Stages, is_stages, load_stages
 from fastnst.convert.trained_generator import TrainedGenerator, is_generator, load_generator, psnr, source_pictures
-from fastnst.format.graphfile import GeneratorModel
-from fastnst.format.modelfile import Model, WctModel, to_bytes
+from fastnst.format.graphfile import GeneratorFile
+from fastnst.format.modelfile import AdainFile, WctFile, to_bytes
 from fastnst.system.atomic import atomic_output
 
 UNKNOWN = "unknown"
@@ -194,7 +194,7 @@ def convert(
     if not isinstance(trained, Pair) and (report or winograd != "never"):
         raise ValueError(f"{source}: forms of layers are chosen and reported for AdaIN pairs alone")
     named = name or output.stem
-    model: Model | WctModel | GeneratorModel
+    model: AdainFile | WctFile | GeneratorFile
     if isinstance(trained, TrainedGenerator):
         model = convert_generator(trained, source, calibration, named, ranges)
     else:
@@ -207,14 +207,14 @@ def convert(
     return model.card
 
 
-def convert_generator(trained: TrainedGenerator, source: Path, calibration: Path, name: str, ranges: Ranges) -> GeneratorModel:
+def convert_generator(trained: TrainedGenerator, source: Path, calibration: Path, name: str, ranges: Ranges) -> GeneratorFile:
     """The model of a generator; arguments and errors as of :func:`convert`."""
     pictures = source_pictures(calibration, trained.step)
     try:
         nodes, made, wanted = quantise_graph(trained.nodes, pictures, ranges)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from None
-    return GeneratorModel(generator_card_of(trained, name, len(pictures), psnr(made, wanted)), nodes)
+    return GeneratorFile(generator_card_of(trained, name, len(pictures), psnr(made, wanted)), nodes)
 
 
 def convert_pairs(
@@ -226,7 +226,7 @@ def convert_pairs(
     winograd: str,
     dead_share: float | None,
     report: Callable[[list[LayerReport]], None] | None,
-) -> Model | WctModel:
+) -> AdainFile | WctFile:
     """The model of an AdaIN pair or of stages of WCT; ``dead_share`` is that of dead channels to remove, None for none of them,
     the other arguments and the errors are as of :func:`convert`."""
     contents, styles = calibration_pairs(calibration, stride_of(trained))

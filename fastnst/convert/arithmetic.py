@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fastnst.convert.pair import Conv
 from fastnst.convert.winograd import winograd_sums
-from fastnst.format.modelfile import Layer, Model, Stage, WctModel
+from fastnst.format.modelfile import AdainFile, Layer, Stage, WctFile
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def simulate_adain(q: Tensor, look: tuple[Tensor, Tensor], feature_scale: float,
     return ((a * q.float()) + b).clamp(0, 255)
 
 
-def simulate(model: Model, content: Tensor, style: Tensor, alpha: float = 1.0) -> Tensor:
+def simulate(model: AdainFile, content: Tensor, style: Tensor, alpha: float = 1.0) -> Tensor:
     """A whole stylisation bit for bit as the engine does it, of pictures uint8 [1, 3, H, W] with sides of whole strides."""
     features = [content, style]
     for layer in model.encoder:
@@ -197,7 +197,7 @@ def simulate_wct(q: Tensor, transform: Transform, stage: Stage) -> Tensor:
     return (sums * unit.float()[:, None, None] + offset[:, None, None]).clamp(0, 255)
 
 
-def simulate_cascade(model: WctModel, content: Tensor, style: Tensor, alpha: float = 1.0) -> Tensor:
+def simulate_cascade(model: WctFile, content: Tensor, style: Tensor, alpha: float = 1.0) -> Tensor:
     """All stages of ``model`` on pictures uint8 [1, 3, H, W] with sides of whole strides."""
     picture = content
     for _, stage in sorted(model.stages.items(), reverse=True):

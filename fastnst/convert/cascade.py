@@ -21,7 +21,7 @@ from fastnst.convert.maps import Maps
 from fastnst.convert.pair import Conv
 from fastnst.convert.quantisation import PIXEL, Ranges, quantise_chain
 from fastnst.convert.stages import Stages
-from fastnst.format.modelfile import Layer, Stage, WctModel
+from fastnst.format.modelfile import Layer, Stage, WctFile
 
 TAIL = 1e-4
 """Share of a channel's values, at either end, that its range at the decoder's input leaves out. What is clipped is lost, and
@@ -110,7 +110,7 @@ def quantise_decoder(convs: Sequence[Conv], maps: Sequence[tuple[Tensor, Tensor]
 
 
 @torch.no_grad()
-def quantise_cascade(stages: Stages, contents: Sequence[Tensor], styles: Sequence[Tensor], ranges: Ranges = "mse") -> WctModel:
+def quantise_cascade(stages: Stages, contents: Sequence[Tensor], styles: Sequence[Tensor], ranges: Ranges = "mse") -> WctFile:
     """The engine's model of ``stages``, its card empty, fitted to pictures uint8 [1, 3, H, W] with sides of whole strides.
 
     Raises:
@@ -130,7 +130,7 @@ def quantise_cascade(stages: Stages, contents: Sequence[Tensor], styles: Sequenc
         stage = quantise_decoder(pair.decoder, fitted, Stage(encoder, [], given, given, given), ranges)
         quantised[number] = stage
         pictures = [cascade_step(stage, *both) for both in maps]
-    return WctModel({}, quantised)
+    return WctFile({}, quantised)
 
 
 def cascade_step(stage: Stage, content: Tensor, style: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fastnst.convert.pair import Conv, Pair
 from fastnst.engine import Engine
-from fastnst.format.modelfile import Layer, Model, to_bytes
+from fastnst.format.modelfile import AdainFile, Layer, to_bytes
 
 SIDE = 512
 """Pixels to the side of the picture that layers are timed for."""
@@ -66,7 +66,7 @@ def seconds_of(pair: Pair, threads: int | None = None) -> list[tuple[float, floa
     engines = []
     for winograd in (False, True):
         layers = [silent(conv, winograd and each) for conv, each in zip(convs, can, strict=True)]
-        engines.append(Engine(to_bytes(Model({}, layers[:count], layers[count:], 1.0, 1.0, 0))))
+        engines.append(Engine(to_bytes(AdainFile({}, layers[:count], layers[count:], 1.0, 1.0, 0))))
     times = np.full((2, len(convs)), np.inf)
     for _ in range(REPEATS):
         runs = [[layer.seconds for layer in engine.layer_times(SIDE, SIDE, threads, 1)] for engine in engines]

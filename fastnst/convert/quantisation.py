@@ -23,7 +23,7 @@ from fastnst.convert.arithmetic import (
 from fastnst.convert.equalisation import equalise, float_adain, paired
 from fastnst.convert.maps import Maps
 from fastnst.convert.pair import Conv, Pair
-from fastnst.format.modelfile import Layer, Model
+from fastnst.format.modelfile import AdainFile, Layer
 from fastnst.format.winograd import positions_of
 
 Ranges = Literal["mse", "percentile"]
@@ -336,7 +336,7 @@ def quantise(
     styles: Sequence[Tensor],
     ranges: Ranges = "mse",
     choose: Choose | None = None,
-) -> Model:
+) -> AdainFile:
     """The engine's model of ``pair``, its card empty, fitted to pictures uint8 [1, 3, H, W] with sides of whole strides."""
     pictures = [*contents, *styles]
     unit = [picture.float() / 255 for picture in pictures]
@@ -348,4 +348,4 @@ def quantise(
     looks = ((q, simulate_statistics(style, features.scale)) for q, style in paired(qs))
     stylised = Maps([simulate_adain(q, look, features.scale, middle).round().to(torch.uint8) for q, look in looks])
     decoder, _ = quantise_chain(pair.decoder, mixed, stylised, middle, ranges, last=Grid(PIXEL), choose=choose)
-    return Model({}, encoder, decoder, features.scale, middle.scale, middle.zero)
+    return AdainFile({}, encoder, decoder, features.scale, middle.scale, middle.zero)

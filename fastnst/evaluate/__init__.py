@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 
 from fastnst.engine import default_threads
+from fastnst.engine.palette import Palette, colors_of
 from fastnst.metrics.pictures import psnr
 from fastnst.networks.vgg import Encoder
 from fastnst.networks.vgg_files import load_normalised_vgg19
-from fastnst.palette import Palette, colors_of
 from fastnst.system.errors import UsageError
 
 from . import sheet
@@ -142,7 +142,7 @@ def evaluate(
         weights: folder of the scoring networks, see :class:`.scoring.Scorer`.
         against: for rows whose pictures are to be compared with another row's (int8 with its float networks): that row's name.
         threads: of models and scores; without it the cores this process may use.
-        palette: strength of the palette step behind every model, 0 to 1 (:mod:`fastnst.palette`).
+        palette: strength of the palette step behind every model, 0 to 1 (:mod:`fastnst.engine.palette`).
         clip: a video whose frames are stylized like the first pair, to see how steady they are (:mod:`.clips`).
         advance: called after each of the :func:`steps`.
 

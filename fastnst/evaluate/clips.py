@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from fastnst.engine.palette import Palette, colors_of
 from fastnst.images import Picture, resize_short_side
 from fastnst.metrics.flow import flows, warping_error
-from fastnst.palette import Palette, colors_of
 from fastnst.video.job import open_source
 
 from .models import Model

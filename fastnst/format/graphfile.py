@@ -131,7 +131,7 @@ Node: TypeAlias = Convolution | Affine | Paint
 
 
 @dataclass(frozen=True)
-class GeneratorModel:
+class GeneratorFile:
     """A whole generator as the file holds it."""
 
     card: dict[str, Any]

@@ -72,7 +72,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst.format.fields import array_field, padded, weights_field
-from fastnst.format.graphfile import GeneratorModel, node_bytes
+from fastnst.format.graphfile import GeneratorFile, node_bytes
 
 MAGIC = b"FNST"
 VERSION, VERSION_WITH_FORMS = 2, 3
@@ -112,7 +112,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Model:
+class AdainFile:
     """A whole AdaIN model as the file holds it."""
 
     card: dict[str, Any]
@@ -135,7 +135,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class WctModel:
+class WctFile:
     """A whole WCT model as the file holds it: its stages by number."""
 
     card: dict[str, Any]
@@ -169,15 +169,15 @@ def _stage_bytes(number: int, stage: Stage, version: int) -> bytes:
     )
 
 
-def to_bytes(model: Model | WctModel | GeneratorModel) -> bytes:
+def to_bytes(model: AdainFile | WctFile | GeneratorFile) -> bytes:
     """The file's content."""
     fields: tuple[int, int, int, float, float, int]
     version = VERSION
-    if isinstance(model, WctModel):
+    if isinstance(model, WctFile):
         fields = (KIND_WCT, len(model.stages), 0, 0.0, 0.0, 0)
         version = _version_of(layer for stage in model.stages.values() for layer in (*stage.encoder, *stage.decoder))
         content = [_stage_bytes(number, stage, version) for number, stage in sorted(model.stages.items(), reverse=True)]
-    elif isinstance(model, GeneratorModel):
+    elif isinstance(model, GeneratorFile):
         fields = (KIND_GENERATOR, len(model.nodes), 0, 0.0, 0.0, 0)
         content = list(map(node_bytes, model.nodes))
     else:

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst.format import graphfile, huffman, modelfile
-from fastnst.format.graphfile import Affine, Convolution, GeneratorModel, Node, Paint
-from fastnst.format.modelfile import Layer, Model, Stage, WctModel
+from fastnst.format.graphfile import Affine, Convolution, GeneratorFile, Node, Paint
+from fastnst.format.modelfile import AdainFile, Layer, Stage, WctFile
 
-AnyModel: TypeAlias = Model | WctModel | GeneratorModel
+AnyModel: TypeAlias = AdainFile | WctFile | GeneratorFile
 Array: TypeAlias = NDArray[Any]
-KINDS: dict[type, str] = {Model: "adain", WctModel: "wct", GeneratorModel: "generator"}
+KINDS: dict[type, str] = {AdainFile: "adain", WctFile: "wct", GeneratorFile: "generator"}
 
 
 def read(path: Path) -> AnyModel:
@@ -41,11 +41,11 @@ def from_bytes(data: bytes) -> AnyModel:
     reader = _Reader(data, header.size, version)
     card = json.loads(reader.array("u1", card_length).tobytes())
     if kind == modelfile.KIND_WCT:
-        return WctModel(card, dict(reader.stage() for _ in range(first)))
+        return WctFile(card, dict(reader.stage() for _ in range(first)))
     if kind == modelfile.KIND_GENERATOR:
-        return GeneratorModel(card, [reader.node() for _ in range(first)])
+        return GeneratorFile(card, [reader.node() for _ in range(first)])
     layers = [reader.layer() for _ in range(first + second)]
-    return Model(card, layers[:first], layers[first:], feature_scale, decoder_scale, decoder_zero)
+    return AdainFile(card, layers[:first], layers[first:], feature_scale, decoder_scale, decoder_zero)
 
 
 @dataclass
@@ -110,11 +110,11 @@ class _Reader:
 
 def layers(model: AnyModel) -> Iterator[dict[str, Any]]:
     """For each layer ``part``, ``layer``, ``inputs``, ``outputs``, ``kernel``, ``does`` (what else it does) and ``weights``."""
-    if isinstance(model, GeneratorModel):
+    if isinstance(model, GeneratorFile):
         for number, node in enumerate(model.nodes, 1):
             yield _node(number, node)
         return
-    parts = {"": model} if isinstance(model, Model) else {f"stage {k} ": stage for k, stage in model.stages.items()}
+    parts = {"": model} if isinstance(model, AdainFile) else {f"stage {k} ": stage for k, stage in model.stages.items()}
     for whose, pair in parts.items():
         for side in ("encoder", "decoder"):
             for number, layer in enumerate(getattr(pair, side), 1):

@@ -6,21 +6,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from fastnst.engine import Look, default_threads
+from fastnst.engine import Pixels, default_threads
 from fastnst.images import scaled_size
-from fastnst.palette import colors_of
-from fastnst.stylize import Pixels, Stylizer, keep_color, palette_step
+from fastnst.options import Options
+from fastnst.steps import Clock, stylize_pixels
+from fastnst.stylize import Stylizer
 from fastnst.video.container import named_errors, pyav
 from fastnst.video.frames import VideoError
-from fastnst.video.pipeline import Recipe
-from fastnst.video.stability import Average, follow, follow_colors, steady_look
+from fastnst.video.stability import Following, smoothing_of
 
 _TITLE = "fastnst"
 _DEVICES = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
@@ -31,37 +30,23 @@ class Live:
     """Stylizes the newest picture of a camera again and again: all threads on one picture, for what counts is its age.
 
     Args:
-        size: short side in pixels; 0 = as it is.
+        options: with the look.
     """
 
-    def __init__(self, stylizer: Stylizer, recipe: Recipe, size: int = 0) -> None:
-        self._engine, self._threads, self._recipe, self._size = stylizer.engine, stylizer.threads, recipe, size
-        self._average: Average | None = None
+    def __init__(self, stylizer: Stylizer, options: Options) -> None:
+        if options.look is None:
+            raise ValueError("a camera needs a model that takes a style")
+        self._engine = stylizer.engine.with_levels(options.levels)
+        self._threads, self._options = stylizer.threads or default_threads(), options
+        smoothing = smoothing_of(stylizer.engine, options)
+        self._follower = Following(smoothing) if smoothing else None
 
     def stylize(self, pixels: Pixels) -> Pixels:
         """One picture, uint8 [H, W, 3]."""
-        recipe = self._recipe
-        width, height = scaled_size(pixels.shape[1], pixels.shape[0], self._size)
+        width, height = scaled_size(pixels.shape[1], pixels.shape[0], self._options.size)
         if (height, width) != pixels.shape[:2]:
             pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
-        look = recipe.look
-        if look is None:
-            raise ValueError("a camera needs a model that takes a style")
-        content = self._engine.encode(pixels, self._threads, recipe.levels)
-        if recipe.smooth and isinstance(look, Look):
-            now = Look(*content.statistics())
-            self._average = follow(self._average, now, recipe.smooth)
-            look = steady_look(look, now, self._average)
-        styled = self._engine.decode(content, look, recipe.alpha, self._threads)
-        if palette := palette_step(look, recipe.alpha, recipe.preserve_color, recipe.palette):
-            threads = self._threads or default_threads()
-            source = colors_of(styled, threads)
-            if self._average is not None:
-                past = None if self._average.begins else self._average.colors
-                source = follow_colors(past, source, recipe.smooth)
-                self._average = replace(self._average, colors=source)
-            palette.apply(styled, threads, source)
-        return keep_color(pixels, styled) if recipe.preserve_color else styled
+        return stylize_pixels(self._engine, pixels, self._options, self._threads, Clock(), self._follower)
 
 
 class Newest:
@@ -110,14 +95,14 @@ class Newest:
             self._there.notify()
 
 
-def show(camera: int, stylizer: Stylizer, recipe: Recipe, size: int = 0) -> None:
+def show(camera: int, stylizer: Stylizer, options: Options) -> None:
     """Show what a camera sees, stylized, until the window is closed or Escape is pressed.
 
     Raises:
         VideoError: there is no display, no camera of this number, no tkinter or no PyAV.
     """
-    window = _Window()
-    run(Newest(_pictures(camera)), Live(stylizer, recipe, size).stylize, window.show)
+    live, window = Live(stylizer, options), _Window()
+    run(Newest(_pictures(camera)), live.stylize, window.show)
 
 
 def run(newest: Newest, stylize: Callable[[Pixels], Pixels], shown: Callable[[Pixels], bool]) -> None:

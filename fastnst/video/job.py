@@ -12,11 +12,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from fastnst import __version__
-from fastnst.engine import Look, WctLook
 from fastnst.images import MAX_PIXELS, scaled_size
+from fastnst.options import Options
 from fastnst.stylize import Stylizer
 from fastnst.video import PIPE
 from fastnst.video.container import ContainerSource, pyav
@@ -24,9 +22,9 @@ from fastnst.video.encoder import choose, encoded_format
 from fastnst.video.frames import Format, Source, Target, VideoError
 from fastnst.video.kinds import is_y4m
 from fastnst.video.parts import Parts
-from fastnst.video.pipeline import Pipeline, Recipe
+from fastnst.video.pipeline import Pipeline
 from fastnst.video.remux import ContainerTarget
-from fastnst.video.stability import Average
+from fastnst.video.stability import Average, smoothing_of
 from fastnst.video.streams import Companions, all_kinds, companions
 from fastnst.video.y4m import Y4mPipe, Y4mSource, Y4mTarget, output_format
 
@@ -57,10 +55,7 @@ def stylize_video(
     content: Path,
     output: Path,
     stylizer: Stylizer,
-    recipe: Recipe,
-    *,
-    size: int = 0,
-    quality: int | None = None,
+    options: Options,
     on_frame: OnFrame = lambda _done, _count: None,
 ) -> Outcome:
     """Stylize a video, or go on where a run with the same content, model, styles and options was stopped.
@@ -69,24 +64,25 @@ def stylize_video(
         content: a file, or ``-`` for a y4m on standard input.
         output: a file, whose suffix says what it becomes, or ``-`` for a y4m on standard output. Sound and all else beside the
             picture is copied where a container is made of a container that can hold it.
-        size: short side in pixels; 0 = as it is.
-        quality: of the encoder, 0 = best; None = its usual one.
+        options: with the look.
 
     Raises:
+        ValueError: smoothing is asked for, and the model cannot do it.
         VideoError: a video that cannot be read or written. What is done stays for the next run.
     """
     start = time.perf_counter()
+    fingerprint = _fingerprint(stylizer, options)
     source = open_source(content)
     try:
-        outcome = Outcome(*_size(content, source, size))
-        target, video = _open_target(content, output, source, outcome, _fingerprint(stylizer, recipe, size), quality)
+        outcome = Outcome(*_size(content, source, options.size))
+        target, video = _open_target(content, output, source, outcome, fingerprint, options.video_quality)
     except BaseException:
         source.close()
         raise
     try:
         outcome.frames = outcome.resumed = target.done
         average = Average.from_json(target.state) if target.state else None
-        pipeline = Pipeline(stylizer, recipe, source.format.coding, video.coding, (video.width, video.height), average)
+        pipeline = Pipeline(stylizer, options, source.format.coding, video.coding, (video.width, video.height), average)
         with closing(pipeline.run(source, target.done)) as finished:
             for done in finished:
                 target.write(done.frame)
@@ -165,16 +161,13 @@ def _parts(output: Path, content_digest: str | None, made_with: Sequence[object]
     return Parts(output, hashlib.sha256(text.encode()).hexdigest())
 
 
-def _fingerprint(stylizer: Stylizer, recipe: Recipe, size: int) -> str:
+def _fingerprint(stylizer: Stylizer, options: Options) -> str:
     """Of all that the pictures depend on beside the content. The number of threads is not part of it."""
     whole = hashlib.sha256(_digest(stylizer.path).encode())
-    look = recipe.look
-    arrays = [look.mean, look.std] if isinstance(look, Look) else []
-    for level, coloring in look.levels.items() if isinstance(look, WctLook) else ():
-        arrays += [np.array([level]), coloring.mean, coloring.root]
-    for array in arrays:
+    for array in options.look.arrays() if options.look is not None else ():
         whole.update(array.tobytes())
-    whole.update(json.dumps([recipe.alpha, recipe.preserve_color, recipe.levels, recipe.smooth, recipe.palette, size]).encode())
+    numbers = (options.alpha, options.levels, smoothing_of(stylizer.engine, options), options.palette, options.size)
+    whole.update(json.dumps([options.colors, *numbers]).encode())
     return whole.hexdigest()
 
 

@@ -10,25 +10,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from PIL import Image
 
-from fastnst.engine import AnyLook, Look, default_threads
-from fastnst.palette import Colors, Palette, colors_of
-from fastnst.stylize import Pixels, Stylizer, keep_color, palette_step
+from fastnst.engine import Pixels, Statistics, default_threads
+from fastnst.engine.palette import Colors
+from fastnst.options import Options
+from fastnst.steps import Clock, stylize_pixels
+from fastnst.stylize import Stylizer
 from fastnst.system.threads import awaited, room_for_threads
 from fastnst.video.color import Coding, Plane
 from fastnst.video.frames import Frame, Source
-from fastnst.video.stability import Average, follow, follow_colors, steady_look
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How every frame is done; as for :class:`fastnst.Stylizer`."""
-
-    look: AnyLook | None  # None for a generator
-    alpha: float = 1.0
-    preserve_color: bool = False
-    levels: tuple[int, ...] | None = None
-    smooth: float = 0.0  # how slowly the content's statistics follow the frames: 0 = at once; only for AdaIN
-    palette: float | None = None
+from fastnst.video.stability import Average, follow, follow_colors, smoothing_of
 
 
 @dataclass(frozen=True)
@@ -51,6 +41,32 @@ class _Step:
     planes: Future[tuple[Plane, ...]] | None = field(default_factory=Future)  # None where an earlier run made them
 
 
+@dataclass(frozen=True)
+class _Follower:
+    """Statistics of a frame that follow those of the frame before it, as soon as that has got so far."""
+
+    step: _Step
+    before: _Step | None
+    smoothing: float
+
+    def statistics(self, now: Statistics) -> Statistics:
+        if not self.step.average.done():
+            past = self.before.average.result() if self.before is not None else None
+            self.step.average.set_result(follow(past, now, self.smoothing))
+        return self._average().statistics
+
+    def colors(self, now: Colors) -> Colors:
+        if not self.step.colors.done():
+            past = None if self._average().begins or self.before is None else self.before.colors.result()
+            self.step.colors.set_result(follow_colors(past, now, self.smoothing))
+        return self.step.colors.result() or now
+
+    def _average(self) -> Average:
+        average = self.step.average.result()
+        assert average is not None
+        return average
+
+
 class Pipeline:
     """Stylizes frames of one video.
 
@@ -60,6 +76,7 @@ class Pipeline:
     A frame whose bytes are those of the frame before it gets that one's output: the average stands still.
 
     Args:
+        options: with the look; sizes and quality are the caller's business.
         source: of the frames that come.
         target: of those that are made.
         size: their width and height.
@@ -69,14 +86,15 @@ class Pipeline:
     def __init__(
         self,
         stylizer: Stylizer,
-        recipe: Recipe,
+        options: Options,
         source: Coding,
         target: Coding,
         size: tuple[int, int],
         average: Average | None = None,
     ) -> None:
-        self._engine, self._threads = stylizer.engine, stylizer.threads or default_threads()
-        self._recipe, self._source, self._target, self._size = recipe, source, target, size
+        self._engine, self._threads = stylizer.engine.with_levels(options.levels), stylizer.threads or default_threads()
+        self._options, self._smoothing = options, smoothing_of(stylizer.engine, options)
+        self._source, self._target, self._size = source, target, size
         self._average = average
 
     def run(self, source: Source, done: int = 0) -> Generator[Done, None, None]:
@@ -147,40 +165,15 @@ class Pipeline:
             raise
 
     def _stylized(self, step: _Step, before: _Step | None) -> Pixels:
-        recipe = self._recipe
         pixels = self._resized(self._source.to_rgb(step.frame.planes))
-        look = recipe.look
-        if not recipe.smooth and not step.average.done():
+        follower = _Follower(step, before, self._smoothing) if self._smoothing else None
+        if follower is None and not step.average.done():  # nobody has to wait for what nobody needs
             step.average.set_result(None)
             step.colors.set_result(None)
-        if look is None:
-            styled = self._engine.translate(pixels, 1)
-            return keep_color(pixels, styled) if recipe.preserve_color else styled
-        palette = palette_step(look, recipe.alpha, recipe.preserve_color, recipe.palette)
-        content = self._engine.encode(pixels, 1, recipe.levels)
-        if recipe.smooth and isinstance(look, Look):
-            now = Look(*content.statistics())
-            if not step.average.done():
-                past = before.average.result() if before is not None else None
-                step.average.set_result(follow(past, now, recipe.smooth))
-            average = step.average.result()
-            assert average is not None
-            look = steady_look(look, now, average)
-        styled = self._engine.decode(content, look, recipe.alpha, 1)
-        if palette:
-            self._recolor(styled, palette, step, before)
-        elif not step.colors.done():
+        styled = stylize_pixels(self._engine, pixels, self._options, 1, Clock(), follower)
+        if not step.colors.done():
             step.colors.set_result(None)
-        return keep_color(pixels, styled) if recipe.preserve_color else styled
-
-    def _recolor(self, styled: Pixels, palette: Palette, step: _Step, before: _Step | None) -> None:
-        """The palette step; with ``smooth`` it starts from colours that follow the frames, as the content's statistics do."""
-        now = colors_of(styled)
-        average = step.average.result()
-        if average is not None and not step.colors.done():
-            past = None if average.begins or before is None else before.colors.result()
-            step.colors.set_result(follow_colors(past, now, self._recipe.smooth))
-        palette.apply(styled, 1, step.colors.result() or now)
+        return styled
 
     def _resized(self, pixels: Pixels) -> Pixels:
         if (pixels.shape[1], pixels.shape[0]) == self._size:

@@ -7,14 +7,15 @@ the frames before, which begins anew where the scene changes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.engine import Look
-from fastnst.palette import Colors
+from fastnst.engine import Engine, Statistics
+from fastnst.engine.palette import Colors
+from fastnst.options import Options
 
 DEFAULT_SMOOTH = 0.5
 """Measured on the shipped AdaIN models: where a thing crosses a still scene, the rest of the picture changes 14 to 21 % less
@@ -24,15 +25,33 @@ CUT = 0.45
 """A :func:`change` that is a cut. Pans of 1/20 of the width a frame reach 0.29, two photographs are 0.64 apart or more."""
 
 
+def smoothing_of(engine: Engine, options: Options) -> float:
+    """How slowly the statistics follow the frames.
+
+    Raises:
+        ValueError: they cannot, and are asked to.
+    """
+    if options.smoothing is None:
+        return DEFAULT_SMOOTH if engine.smoothable else 0.0
+    if options.smoothing and not engine.smoothable:
+        raise ValueError("--smooth is for AdaIN models: WCT takes statistics of the content at every level anew")
+    return options.smoothing
+
+
 @dataclass(frozen=True)
 class Average:
     """After a frame: the averages that it is normalised by, and its own statistics, which tell a cut."""
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
-    last: Look
+    last: Statistics
     begins: bool = False  # a scene
     colors: Colors | None = None  # those that the palette step started from, where there is one
+
+    @property
+    def statistics(self) -> Statistics:
+        """Those that the frame is normalised by."""
+        return Statistics(self.mean, self.std)
 
     def as_json(self) -> dict[str, Any]:
         """Exactly, in JSON's types; ``begins`` is of no use to the next frame."""
@@ -46,10 +65,10 @@ class Average:
         """The inverse."""
         arrays = {name: np.asarray(values, np.float64) for name, values in data.items()}
         colors = Colors(arrays["colors_mean"], arrays["colors_covariance"]) if "colors_mean" in arrays else None
-        return Average(arrays["mean"], arrays["std"], Look(arrays["last_mean"], arrays["last_std"]), colors=colors)
+        return Average(arrays["mean"], arrays["std"], Statistics(arrays["last_mean"], arrays["last_std"]), colors=colors)
 
 
-def follow(before: Average | None, now: Look, smooth: float) -> Average:
+def follow(before: Average | None, now: Statistics, smooth: float) -> Average:
     """The average after a frame with statistics ``now``: ``smooth`` of the average before it and the rest of ``now``.
 
     Args:
@@ -67,16 +86,25 @@ def follow_colors(before: Colors | None, now: Colors, smooth: float) -> Colors:
     return now if before is None else Colors.mix([before, now], [smooth, 1 - smooth])
 
 
-def change(a: Look, b: Look) -> float:
+def change(a: Statistics, b: Statistics) -> float:
     """How far the statistics of two frames are apart: sums over channels of |mean - mean| and |std - std| by that of std."""
     return float((np.abs(a.mean - b.mean).sum() + np.abs(a.std - b.std).sum()) / a.std.sum())
 
 
-def steady_look(style: Look, content: Look, average: Average) -> Look:
-    """The look that makes the engine normalise a content by ``average`` and not by its own statistics ``content``.
+class Following:
+    """Statistics that follow frames which come one after the other; see :class:`fastnst.steps.Follower`."""
 
-    The engine computes ``(f - mean_c) / std_c * std + mean`` of a feature f. With the result of this function in the place of
-    the style that is ``(f - mean_a) / std_a * std_s + mean_s``.
-    """
-    gain = style.std / average.std
-    return Look(style.mean + (content.mean - average.mean) * gain, content.std * gain, style.colors)
+    def __init__(self, smoothing: float) -> None:
+        self._smoothing = smoothing
+        self._average: Average | None = None
+
+    def statistics(self, now: Statistics) -> Statistics:
+        self._average = follow(self._average, now, self._smoothing)
+        return self._average.statistics
+
+    def colors(self, now: Colors) -> Colors:
+        assert self._average is not None
+        past = None if self._average.begins else self._average.colors
+        colors = follow_colors(past, now, self._smoothing)
+        self._average = replace(self._average, colors=colors)
+        return colors

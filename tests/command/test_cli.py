@@ -45,7 +45,7 @@ def test_levels_of_wct(run: Run, work: Path, wct_path: Path, photos: dict[str, P
     assert result.code == 0
     report = json.loads(result.out)
     assert report["levels"] == [4, 1]
-    assert report["working_memory"] == Stylizer("wct.fnst").engine.working_bytes(*photos["cat"].shape[:2], levels=[4, 1])
+    assert report["working_memory"] == Stylizer("wct.fnst").engine.with_levels([4, 1]).working_bytes(*photos["cat"].shape[:2])
     assert np.array_equal(pixels("out.png"), Stylizer("wct.fnst")(photos["cat"], photos["coffee"], levels=(4, 1)))
     command = ("stylize", "content.png", "style.png", "-o", "b.png")
     assert failed(run(*command, "--model", "wct.fnst", "--levels", "5"), "no level 5")
@@ -235,7 +235,7 @@ def test_lack_of_memory_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     def exhausted(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(stylize.Stylizer, "run", exhausted)
+    monkeypatch.setattr(stylize.Stylizer, "stylize", exhausted)
     assert failed(stylize_one(run), "content.png: not enough memory")
 
 

@@ -15,9 +15,9 @@ from PIL import Image, ImageCms
 
 import fastnst
 from fastnst import ModelError, Stylizer, stylize
-from fastnst.engine import Look
+from fastnst.color import keep_color
+from fastnst.engine import AdainLook
 from fastnst.images import filled, to_srgb
-from fastnst.stylize import keep_color
 
 Pixels = NDArray[np.uint8]
 
@@ -169,7 +169,7 @@ def test_levels_that_a_model_has_not(wct_path: Path, stylizer: Stylizer, photos:
 
 def test_look_stands_for_its_style(stylizer: Stylizer, photos: dict[str, Pixels]) -> None:
     look = stylizer.encode_style(photos["coffee"])
-    assert isinstance(look, Look)
+    assert isinstance(look, AdainLook)
     assert np.array_equal(stylizer(photos["cat"], look), stylizer(photos["cat"], photos["coffee"]))
 
 
@@ -284,7 +284,7 @@ def test_no_style_and_looks_of_another_model_raise_value_error(stylizer: Stylize
     with pytest.raises(ValueError, match="at least one style"):
         stylizer(GOOD, [])
     with pytest.raises(ValueError, match="another model"):
-        stylizer(GOOD, Look(np.zeros(3), np.ones(3)))
+        stylizer(GOOD, AdainLook(np.zeros(3), np.ones(3)))
 
 
 @pytest.mark.parametrize("threads", [0, -1, 1025])

@@ -18,6 +18,7 @@ from row_pictures import smooth
 from fastnst import cli
 from fastnst.bench.large.synthetic import write_ppm
 from fastnst.engine import Engine
+from fastnst.pictures.streams import Rows, open_rows
 from fastnst.system import memory
 
 SIZE = (261, 333)  # height, width
@@ -44,7 +45,7 @@ def work(tmp_path: Path, model_path: Path, wct_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("fastnst.pictures.png.CHUNK_BYTES", 1 << 15)
     monkeypatch.setattr("fastnst.pictures.streams.base.RowWriter.memory", 1 << 15)
     monkeypatch.setattr("fastnst.pictures.streams.png.PngWriter.memory", 1 << 17)
-    monkeypatch.setattr("fastnst.jobs.tiled._BLEND_BYTES", 1 << 17)
+    monkeypatch.setattr("fastnst.jobs.pictures._BLEND_BYTES", 1 << 17)
     return tmp_path
 
 
@@ -133,6 +134,19 @@ def test_tiles_go_into_a_folder_whose_name_is_not_utf8() -> None:
     assert stylize("content.ppm", "whole.ppm") == 0
     assert stylize("content.ppm", f"{folder}/out.ppm", "--max-memory", LITTLE) == 0
     assert (pixels(f"{folder}/out.ppm") == pixels("whole.ppm")).all()
+
+
+@pytest.mark.usefixtures("work")
+def test_a_content_that_is_read_again_is_opened_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+
+    def counted(path: Path) -> Rows | None:
+        opened.append(path.name)
+        return open_rows(path)
+
+    monkeypatch.setattr("fastnst.jobs.pictures.open_rows", counted)
+    assert stylize("alpha.png", "out.png", "--max-memory", FOR_ALPHA, "--preserve-color") == 0
+    assert opened == ["alpha.png"]
 
 
 @pytest.mark.usefixtures("work")

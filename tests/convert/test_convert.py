@@ -32,7 +32,7 @@ from fastnst.convert.equalisation import equalise, float_layer
 from fastnst.convert.pair import Pair, engine_form, load_pair, phases_of
 from fastnst.convert.pictures import calibration_pairs
 from fastnst.engine import Engine
-from fastnst.format.modelfile import Layer, Model
+from fastnst.format.modelfile import AdainFile, Layer
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.vgg import Decoder, Encoder
 from fastnst.reference.adain import adaptive_instance_normalization
@@ -235,7 +235,7 @@ def test_output_that_exists_is_kept_unless_told_otherwise(source: Path, pictures
 
 
 def test_a_failed_write_leaves_nothing(source: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: Model) -> bytes:
+    def broken(_: AdainFile) -> bytes:
         raise MemoryError
 
     monkeypatch.setattr("fastnst.convert.to_bytes", broken)

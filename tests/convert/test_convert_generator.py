@@ -18,8 +18,8 @@ from fastnst.convert import convert
 from fastnst.convert.graph import FloatConv, graph_of, run_float
 from fastnst.convert.graph_arithmetic import simulate_node
 from fastnst.convert.trained_generator import load_generator
-from fastnst.engine import Engine, Look
-from fastnst.format.graphfile import GeneratorModel
+from fastnst.engine import AdainLook, Engine
+from fastnst.format.graphfile import GeneratorFile
 from fastnst.metrics.cost import macs
 from fastnst.networks.gan import Generator, ResnetGenerator, UnetGenerator
 
@@ -111,11 +111,11 @@ def test_eight_bits_stay_close_to_the_float_network(kind: str, converted: Path) 
     assert psnr(Engine(converted).translate(picture), wanted) > FLOOR
 
 
-def nodes_of(path: Path) -> GeneratorModel:
+def nodes_of(path: Path) -> GeneratorFile:
     data = path.read_bytes()
     card = int.from_bytes(data[20:24], "little")
     cursor = Cursor(data[48 + card + -card % 4 : -32])
-    return GeneratorModel({}, [reference.parse_node(cursor) for _ in range(int.from_bytes(data[24:28], "little"))])
+    return GeneratorFile({}, [reference.parse_node(cursor) for _ in range(int.from_bytes(data[24:28], "little"))])
 
 
 def test_engine_and_simulation_equal_the_reference(kind: str, converted: Path) -> None:
@@ -211,7 +211,7 @@ def test_stylizer_refuses_what_makes_no_sense(student: Path, model_path: Path) -
         Engine(model_path).translate(picture)
     features = Engine(model_path).encode(picture)
     with pytest.raises(ValueError, match="takes no style"):
-        stylizer.engine.decode(features, Look(np.zeros(1), np.ones(1)))
+        stylizer.engine.decode(features, AdainLook(np.zeros(1), np.ones(1)))
 
 
 def test_command_translates_a_picture_and_a_folder(

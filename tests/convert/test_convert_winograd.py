@@ -22,7 +22,7 @@ from fastnst.convert.forms import LayerReport, choices, possible
 from fastnst.convert.pair import Pair, kernel_of, load_pair, phases_of
 from fastnst.convert.quantisation import quantise
 from fastnst.engine import Engine
-from fastnst.format.modelfile import Model, to_bytes
+from fastnst.format.modelfile import AdainFile, to_bytes
 
 CONTENT, STYLE = as_tensor(data.astronaut()[:96, 100:228]), as_tensor(data.coffee()[50:178, 100:196])
 
@@ -40,12 +40,12 @@ def pair(source: Path) -> Pair:
     return load_pair(source)
 
 
-def quantised(pair: Pair, winograd: str) -> tuple[Model, list[LayerReport]]:
+def quantised(pair: Pair, winograd: str) -> tuple[AdainFile, list[LayerReport]]:
     chooser = Chooser(iter(choices(pair, winograd)), [])
     return quantise(pair, [CONTENT], [STYLE], choose=chooser), chooser.reports
 
 
-def noise(model: Model, wanted: Tensor) -> float:
+def noise(model: AdainFile, wanted: Tensor) -> float:
     made = simulate(model, CONTENT, STYLE).double() / 255
     return (made - wanted).square().mean().item()
 

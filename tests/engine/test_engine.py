@@ -23,8 +23,8 @@ import pytest
 from numpy_engine import Lcg, Map, Shape, model_of, pair_like, random_model, random_picture
 
 from fastnst import _engine
-from fastnst.engine import Engine, Look, instruction_set, instruction_sets
-from fastnst.format.modelfile import Layer, Model, to_bytes
+from fastnst.engine import AdainLook, Engine, Look, instruction_set, instruction_sets
+from fastnst.format.modelfile import AdainFile, Layer, to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300"))
 RUNNABLE = [name for name, runs in instruction_sets() if runs]
@@ -34,7 +34,7 @@ SHIPPED = Path(_engine.__file__).parent / "models" / "adain-16x.fnst"
 
 
 @pytest.fixture(scope="module")
-def adain_like() -> Model:
+def adain_like() -> AdainFile:
     return pair_like(1)
 
 
@@ -50,7 +50,7 @@ def check_case(seed: int) -> None:
         features = engine.encode(picture, threads)
         wanted = reference.encode(model, picture)
         np.testing.assert_array_equal(features.array(), wanted, f"features, seed {seed}")
-        looks.append(Look(*features.statistics()))
+        looks.append(AdainLook(*features.statistics()))
         for name, mine, exact in zip(("mean", "std"), features.statistics(), reference.statistics(model, wanted), strict=True):
             assert mine.dtype == np.float64
             np.testing.assert_array_equal(mine, exact, f"{name}, seed {seed}")
@@ -86,13 +86,13 @@ def test_random_models_equal_the_reference(path: str) -> None:
 
 @pytest.mark.parametrize("height", [1, 2, 7, 8, 9, 16])
 @pytest.mark.parametrize("width", [1, 3, 8, 17, 33])
-def test_small_and_odd_pictures_equal_the_reference(adain_like: Model, height: int, width: int) -> None:
+def test_small_and_odd_pictures_equal_the_reference(adain_like: AdainFile, height: int, width: int) -> None:
     engine, picture = Engine(to_bytes(adain_like)), random_picture(Lcg(height * 100 + width), height, width)
     features, wanted = engine.encode(picture, 2), reference.encode(adain_like, picture)
     assert (features.height, features.width) == (height, width)
     np.testing.assert_array_equal(features.array(), wanted)
     look = reference.statistics(adain_like, wanted[::-1, :, :] // 2)
-    out = engine.decode(features, Look(*look), 0.75, 2)
+    out = engine.decode(features, AdainLook(*look), 0.75, 2)
     np.testing.assert_array_equal(out, reference.decode(adain_like, wanted, *look, 0.75, (height, width)))
 
 
@@ -105,19 +105,19 @@ def test_every_remainder_of_the_channel_blocks(inputs: int, outputs: int) -> Non
     picture = random_picture(lcg, 6, 21)
     features, wanted = Engine(to_bytes(model)).encode(picture, 1), reference.encode(model, picture)
     np.testing.assert_array_equal(features.array(), wanted)
-    look = Look(*features.statistics())
+    look = AdainLook(*features.statistics())
     out = Engine(to_bytes(model)).decode(features, look, 1.0, 1)
     np.testing.assert_array_equal(out, reference.decode(model, wanted, look.mean, look.std, 1.0, (6, 21)))
 
 
-def test_extreme_values_reach_the_accumulator_exactly(adain_like: Model) -> None:
+def test_extreme_values_reach_the_accumulator_exactly(adain_like: AdainFile) -> None:
     """Weights of -127 and 127 on pixels of 0 and 255: where a saturating 16-bit product would show."""
     lcg = Lcg(5)
     layers = []
     for layer in adain_like.encoder:
         signs = lcg.integers(0, 2, layer.weights.shape) * 254 - 127
         layers.append(replace(layer, weights=signs.astype(np.int8)))
-    model = Model({}, layers, adain_like.decoder, 0.1, 0.1, 0)
+    model = AdainFile({}, layers, adain_like.decoder, 0.1, 0.1, 0)
     picture = (random_picture(lcg, 24, 40) > 127).astype(np.uint8) * 255
     np.testing.assert_array_equal(Engine(to_bytes(model)).encode(picture, 1).array(), reference.encode(model, picture))
 
@@ -126,12 +126,12 @@ def test_rounding_takes_halves_to_even() -> None:
     """A 1x1 layer that halves every pixel: 1 -> 0, 3 -> 2, 5 -> 2, 7 -> 4."""
     halve = Layer(np.eye(3, dtype=np.int8).reshape(3, 1, 1, 3), np.zeros(3, np.int32), np.full(3, 0.5, np.float32))
     picture = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 256, 3)
-    out = Engine(to_bytes(Model({}, [halve], [halve], 1.0, 1.0, 0))).encode(picture, 1).array()
+    out = Engine(to_bytes(AdainFile({}, [halve], [halve], 1.0, 1.0, 0))).encode(picture, 1).array()
     np.testing.assert_array_equal(out, np.rint(picture / 2))
     assert out[0, :8, 0].tolist() == [0, 0, 1, 2, 2, 2, 3, 4]
 
 
-def test_constant_picture_has_no_variance_but_the_epsilon(adain_like: Model) -> None:
+def test_constant_picture_has_no_variance_but_the_epsilon(adain_like: AdainFile) -> None:
     mean, std = Engine(to_bytes(adain_like)).encode(np.full((1, 1, 3), 200, np.uint8), 1).statistics()
     assert (std == np.sqrt(1e-5)).all()
     assert np.isfinite(mean).all()
@@ -166,12 +166,12 @@ def test_the_first_runnable_path_is_chosen(monkeypatch: pytest.MonkeyPatch) -> N
 # --- threads and processes --------------------------------------------------------------------------------------------------
 
 
-def test_any_number_of_threads_gives_the_same_bytes(adain_like: Model) -> None:
+def test_any_number_of_threads_gives_the_same_bytes(adain_like: AdainFile) -> None:
     engine, picture = Engine(to_bytes(adain_like)), random_picture(Lcg(11), 83, 131)
     results = []
     for threads in (1, 2, 3, 4, 8, 64):
         features = engine.encode(picture, threads)
-        look = Look(*features.statistics())
+        look = AdainLook(*features.statistics())
         results.append((features.array().tobytes(), look.std.tobytes(), engine.decode(features, look, 1.0, threads).tobytes()))
     assert len(set(results)) == 1
 
@@ -183,7 +183,7 @@ def stylized(engine: Engine, seed: int, threads: int) -> str:
     return hashlib.sha256(out.tobytes()).hexdigest()
 
 
-def test_one_engine_serves_many_python_threads(adain_like: Model) -> None:
+def test_one_engine_serves_many_python_threads(adain_like: AdainFile) -> None:
     engine = Engine(to_bytes(adain_like))
     alone = [stylized(engine, seed, 1) for seed in range(8)]
     with ThreadPoolExecutor(16) as pool:
@@ -192,7 +192,7 @@ def test_one_engine_serves_many_python_threads(adain_like: Model) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_engine_works_after_fork(adain_like: Model) -> None:
+def test_engine_works_after_fork(adain_like: AdainFile) -> None:
     engine = Engine(to_bytes(adain_like))
     wanted = stylized(engine, 3, 4)  # threads have run before the fork
     for _ in range(5):
@@ -233,7 +233,7 @@ begun.wait()
     assert (done.returncode, "terminate" in done.stderr) == (code, False)
 
 
-def test_features_outlive_their_engine(adain_like: Model) -> None:
+def test_features_outlive_their_engine(adain_like: AdainFile) -> None:
     picture = random_picture(Lcg(2), 16, 16)
     features = Engine(to_bytes(adain_like)).encode(picture, 1)
     np.testing.assert_array_equal(features.array(), reference.encode(adain_like, picture))
@@ -253,18 +253,18 @@ def test_features_outlive_their_engine(adain_like: Model) -> None:
     ],
     ids=lambda picture: "x".join(map(str, picture.shape)),
 )
-def test_arrays_that_are_no_pictures(adain_like: Model, picture: np.ndarray) -> None:
+def test_arrays_that_are_no_pictures(adain_like: AdainFile, picture: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r".+"):
         Engine(to_bytes(adain_like)).encode(picture, 1)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int64", "int8", "uint16", "bool"])
-def test_wrong_dtypes_are_not_converted_silently(adain_like: Model, dtype: str) -> None:
+def test_wrong_dtypes_are_not_converted_silently(adain_like: AdainFile, dtype: str) -> None:
     with pytest.raises((ValueError, TypeError)):
         Engine(to_bytes(adain_like)).encode(np.zeros((4, 4, 3), dtype), 1)
 
 
-def test_strided_pictures_are_read_right(adain_like: Model) -> None:
+def test_strided_pictures_are_read_right(adain_like: AdainFile) -> None:
     engine, picture = Engine(to_bytes(adain_like)), random_picture(Lcg(4), 20, 30)
     turned = picture[::-1, ::-2, ::-1]
     assert not turned.flags.c_contiguous
@@ -272,7 +272,7 @@ def test_strided_pictures_are_read_right(adain_like: Model) -> None:
 
 
 @pytest.mark.parametrize("bad", ["short", "nan", "infinite", "huge"])
-def test_looks_that_cannot_be_used(adain_like: Model, bad: str) -> None:
+def test_looks_that_cannot_be_used(adain_like: AdainFile, bad: str) -> None:
     engine = Engine(to_bytes(adain_like))
     features = engine.encode(random_picture(Lcg(4), 9, 9), 1)
     mean, std = (values.copy() for values in features.statistics())
@@ -281,10 +281,10 @@ def test_looks_that_cannot_be_used(adain_like: Model, bad: str) -> None:
     else:
         std[-1] = {"nan": np.nan, "infinite": np.inf, "huge": 1e300}[bad]
     with pytest.raises(ValueError, match=r".+"):
-        engine.decode(features, Look(mean, std), 1.0, 1)
+        engine.decode(features, AdainLook(mean, std), 1.0, 1)
 
 
-def test_features_of_another_model_are_refused(adain_like: Model) -> None:
+def test_features_of_another_model_are_refused(adain_like: AdainFile) -> None:
     lcg = Lcg(8)
     narrow = model_of(lcg, [Shape(4, resizes=True)], [Shape(3, resizes=True)])
     features = Engine(to_bytes(narrow)).encode(random_picture(lcg, 8, 8), 1)
@@ -300,7 +300,7 @@ def test_features_of_a_model_with_another_stride_are_refused_or_safe() -> None:
     halving = model_of(lcg, [Shape(4, resizes=True)], [Shape(3, resizes=True)])
     features = Engine(to_bytes(halving)).encode(random_picture(lcg, 64, 64), 1)
     with pytest.raises(ValueError, match=r".+"):
-        Engine(to_bytes(same)).decode(features, Look(*features.statistics()), 1.0, 1)
+        Engine(to_bytes(same)).decode(features, AdainLook(*features.statistics()), 1.0, 1)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (33, 64)])
@@ -351,7 +351,7 @@ def golden_inputs(size: tuple[int, int], styles: int) -> tuple[Map, list[Map]]:
 
 
 def mixed(looks: list[Look]) -> Look:
-    return Look.mix(looks, ((1.0,), (0.25, 0.75))[len(looks) - 1])
+    return Engine.mix(looks, ((1.0,), (0.25, 0.75))[len(looks) - 1])
 
 
 def hash_of(picture: Map) -> str:
@@ -364,9 +364,9 @@ def engine_hash(engine: Engine, size: tuple[int, int], alpha: float, styles: int
     return hash_of(engine.decode(engine.encode(content, 2), look, alpha, 2))
 
 
-def reference_hash(model: Model, size: tuple[int, int], alpha: float, styles: int) -> str:
+def reference_hash(model: AdainFile, size: tuple[int, int], alpha: float, styles: int) -> str:
     content, pictures = golden_inputs(size, styles)
-    look = mixed([Look(*reference.statistics(model, reference.encode(model, picture))) for picture in pictures])
+    look = mixed([AdainLook(*reference.statistics(model, reference.encode(model, picture))) for picture in pictures])
     return hash_of(reference.decode(model, reference.encode(model, content), look.mean, look.std, alpha, size))
 
 
@@ -377,7 +377,7 @@ def test_golden_pictures_are_the_same_on_every_path(path: str) -> None:
     assert {tuple(case): found for case, found in json.loads(done.stdout)} == GOLDEN
 
 
-def test_the_reference_still_gives_the_golden_pictures(adain_like: Model) -> None:
+def test_the_reference_still_gives_the_golden_pictures(adain_like: AdainFile) -> None:
     for (height, width, alpha, styles), wanted in GOLDEN.items():
         assert reference_hash(adain_like, (height, width), alpha, styles) == wanted
 

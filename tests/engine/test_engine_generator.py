@@ -18,7 +18,7 @@ from numpy_generator import Builder, resnet_like, unet_like
 
 from fastnst import _engine
 from fastnst.engine import Engine, instruction_set, instruction_sets
-from fastnst.format.graphfile import GeneratorModel
+from fastnst.format.graphfile import GeneratorFile
 from fastnst.format.modelfile import to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 25
@@ -26,7 +26,7 @@ RUNNABLE = [name for name, runs in instruction_sets() if runs]
 SIDES = (1, 2, 3, 5, 8, 9, 15, 17, 31, 40, 53)
 
 
-def random_generator(lcg: Lcg, kind: int) -> GeneratorModel:
+def random_generator(lcg: Lcg, kind: int) -> GeneratorFile:
     if kind == 0:
         return resnet_like(lcg, 1 + lcg.below(12), blocks=1 + lcg.below(2))
     if kind == 1:

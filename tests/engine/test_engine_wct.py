@@ -18,8 +18,8 @@ import pytest
 from numpy_engine import Lcg, random_cascade, random_picture, stage_of, three_levels
 
 from fastnst import _engine
-from fastnst.engine import Coloring, Engine, Look, WctLook, instruction_set, instruction_sets
-from fastnst.format.modelfile import WctModel, to_bytes
+from fastnst.engine import AdainLook, Coloring, Engine, WctLook, instruction_set, instruction_sets
+from fastnst.format.modelfile import WctFile, to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 15
 RUNNABLE = [name for name, runs in instruction_sets() if runs]
@@ -27,12 +27,12 @@ SIDES = (1, 1, 2, 3, 5, 8, 9, 15, 17, 31, 40)
 
 
 @pytest.fixture(scope="module")
-def three() -> WctModel:
+def three() -> WctFile:
     return three_levels()
 
 
 @pytest.fixture(scope="module")
-def engine(three: WctModel) -> Engine:
+def engine(three: WctFile) -> Engine:
     return Engine(to_bytes(three))
 
 
@@ -74,7 +74,7 @@ def test_random_models_equal_the_reference(path: str) -> None:
 @pytest.mark.parametrize("channels", [1, 15, 16, 17, 33, 64, 65, 128])
 def test_every_remainder_of_the_channel_blocks(channels: int) -> None:
     lcg = Lcg(channels)
-    model = WctModel({}, {3: stage_of(lcg, channels)})
+    model = WctFile({}, {3: stage_of(lcg, channels)})
     engine, content, style = Engine(to_bytes(model)), random_picture(lcg, 18, 50), random_picture(lcg, 33, 24)
     look = reference.wct_look(model, style, [3])
     out = engine.decode(engine.encode(content), engine.look(style), 1.0)
@@ -87,7 +87,7 @@ def test_moments_of_extreme_values_are_exact() -> None:
     stage = stage_of(lcg, 20, 0)
     bright = [replace(layer, bias=np.full_like(layer.bias, 2**28)) for layer in stage.encoder]
     stage = replace(stage, encoder=bright)
-    features = Engine(to_bytes(WctModel({}, {1: stage}))).encode(random_picture(lcg, 300, 301), 2)
+    features = Engine(to_bytes(WctFile({}, {1: stage}))).encode(random_picture(lcg, 300, 301), 2)
     assert (features.array() == 255).all()
     mean, covariance = features.statistics()
     np.testing.assert_array_equal(mean, reference.moments(stage, features.array())[0])
@@ -114,7 +114,7 @@ def test_the_transform_carries_the_styles_moments() -> None:
     lcg = Lcg(8)
     stage = stage_of(lcg, 6, 0)
     content, style = random_picture(lcg, 60, 70), random_picture(lcg, 50, 50)
-    model = WctModel({}, {1: stage})
+    model = WctFile({}, {1: stage})
     mean, root = reference.wct_look(model, style, [1])[1]
     size = np.sqrt(np.diag(root @ root))
     stage = replace(
@@ -136,15 +136,17 @@ def test_alpha_zero_leaves_no_trace_of_the_style(engine: Engine) -> None:
     assert np.abs(styled[0].astype(int) - styled[1]).mean() > 1
 
 
-def test_levels_are_run_from_the_deepest_whatever_their_order(three: WctModel, engine: Engine) -> None:
+def test_levels_are_run_from_the_deepest_whatever_their_order(three: WctFile, engine: Engine) -> None:
     lcg = Lcg(10)
     content, style = random_picture(lcg, 24, 36), random_picture(lcg, 24, 24)
     assert engine.levels == (4, 2, 1)
     full = engine.look(style)
     for levels in ([4], [1], [2, 4], [1, 4], [1, 2, 4]):
         want = reference.cascade(three, content, reference.wct_look(three, style, levels), 0.7)
-        for look in (engine.look(style, levels=levels), full):
-            np.testing.assert_array_equal(engine.decode(engine.encode(content, levels=levels), look, 0.7), want)
+        some = engine.with_levels(levels)
+        assert some.levels == tuple(sorted(levels, reverse=True))
+        for look in (some.look(style), full):
+            np.testing.assert_array_equal(engine.decode(some.encode(content), look, 0.7), want)
 
 
 def test_mixing_is_the_weighted_sum_of_means_and_roots(engine: Engine) -> None:
@@ -160,7 +162,7 @@ def test_mixing_is_the_weighted_sum_of_means_and_roots(engine: Engine) -> None:
 def test_a_constant_content_becomes_the_styles_mean() -> None:
     stage = stage_of(Lcg(2), 5, 0)
     mean, root = np.full(5, 0.25), np.eye(5)
-    engine = Engine(to_bytes(WctModel({}, {1: stage})))
+    engine = Engine(to_bytes(WctFile({}, {1: stage})))
     features = engine.encode(np.full((1, 1, 3), 200, np.uint8))
     out = engine.decode(features, WctLook({1: Coloring(mean, root)}))
     q = np.rint(np.clip(mean / stage.decoder_scale + stage.decoder_zero, 0, 255)).astype(np.uint8).reshape(1, 1, 5)
@@ -171,9 +173,9 @@ def test_a_constant_content_becomes_the_styles_mean() -> None:
 
 def test_working_memory_grows_with_the_picture_and_the_levels(engine: Engine) -> None:
     assert engine.working_bytes(256, 256) > engine.working_bytes(128, 128) > 0
-    assert engine.working_bytes(256, 256) >= engine.working_bytes(256, 256, levels=[4])
+    assert engine.working_bytes(256, 256) >= engine.with_levels([4]).working_bytes(256, 256)
     with pytest.raises(ValueError, match="no level 3"):
-        engine.working_bytes(64, 64, levels=[3])
+        engine.with_levels([3])
 
 
 # --- what callers get wrong -------------------------------------------------------------------------------------------------
@@ -183,10 +185,8 @@ def test_working_memory_grows_with_the_picture_and_the_levels(engine: Engine) ->
     ("levels", "words"), [([], "at least one"), ([5], "no level 5"), ([4, 4], "twice"), ([0], "no level 0")]
 )
 def test_levels_that_cannot_be_run(engine: Engine, levels: list[int], words: str) -> None:
-    picture = random_picture(Lcg(1), 8, 8)
-    for call in (engine.encode, engine.look):
-        with pytest.raises(ValueError, match=words):
-            call(picture, levels=levels)
+    with pytest.raises(ValueError, match=words):
+        engine.with_levels(levels)
 
 
 def broken(how: str, coloring: Coloring) -> Coloring:
@@ -212,9 +212,9 @@ def test_looks_that_cannot_be_used(engine: Engine, how: str) -> None:
 def test_a_look_without_the_level_is_refused(engine: Engine) -> None:
     picture = random_picture(Lcg(4), 9, 9)
     with pytest.raises(ValueError, match="without level 2"):
-        engine.decode(engine.encode(picture), engine.look(picture, levels=[4, 1]))
+        engine.decode(engine.encode(picture), engine.with_levels([4, 1]).look(picture))
     with pytest.raises(ValueError, match="different levels"):
-        Engine.mix([engine.look(picture), engine.look(picture, levels=[4])], [0.5, 0.5])
+        Engine.mix([engine.look(picture), engine.with_levels([4]).look(picture)], [0.5, 0.5])
 
 
 def test_the_two_kinds_of_model_do_not_mix(engine: Engine) -> None:
@@ -230,16 +230,15 @@ def test_the_two_kinds_of_model_do_not_mix(engine: Engine) -> None:
         with pytest.raises(ValueError, match="model"):
             model.decode(features, look)
     with pytest.raises(ValueError, match="mixed"):
-        Engine.mix([engine.look(picture), Look(np.zeros(3), np.ones(3))], [0.5, 0.5])
-    for call in (adain.encode, adain.look):
-        with pytest.raises(ValueError, match="AdaIN"):
-            call(picture, levels=[4])
+        Engine.mix([engine.look(picture), AdainLook(np.zeros(3), np.ones(3))], [0.5, 0.5])
+    with pytest.raises(ValueError, match="AdaIN"):
+        adain.with_levels([4])
 
 
 def test_features_of_another_model_are_refused(engine: Engine) -> None:
     lcg = Lcg(4)
     picture = random_picture(lcg, 9, 9)
-    other = Engine(to_bytes(WctModel({}, {4: stage_of(lcg, 12)})))
+    other = Engine(to_bytes(WctFile({}, {4: stage_of(lcg, 12)})))
     with pytest.raises(ValueError, match=r".+"):
         engine.decode(other.encode(picture), engine.look(picture))
 

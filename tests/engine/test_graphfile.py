@@ -16,14 +16,14 @@ from numpy_engine import Cursor, Lcg, random_picture
 from numpy_generator import Builder, resnet_like, unet_like
 
 from fastnst.engine import Engine, ModelError
-from fastnst.format.graphfile import Affine, Convolution, GeneratorModel, Node, Paint, node_bytes
+from fastnst.format.graphfile import Affine, Convolution, GeneratorFile, Node, Paint, node_bytes
 from fastnst.format.modelfile import to_bytes
 
 DIGEST = 32
 HOSTILE = (0, 1, 2, 3, 4, 8, 15, 255, 256, 1024, 1025, 65536, 65537, 2**31 - 1, 2**31, 2**32 - 1)
 
 
-def small() -> GeneratorModel:
+def small() -> GeneratorFile:
     """Every type of node and every form, an addition, and a map of two writers."""
     graph = Builder(Lcg(4))
     raw = graph.convolution(0, 5, 3, stride=2)
@@ -38,7 +38,7 @@ def small() -> GeneratorModel:
     return reference.skipped_lanes_cleared(graph.paint(graph.convolution(x, 3, 7, reflects=True)))
 
 
-def refused(model: GeneratorModel | bytes) -> str:
+def refused(model: GeneratorFile | bytes) -> str:
     """The one line with which the engine refuses a model."""
     with pytest.raises(ModelError) as caught:
         Engine(model if isinstance(model, bytes) else to_bytes(model))
@@ -47,11 +47,11 @@ def refused(model: GeneratorModel | bytes) -> str:
     return message
 
 
-def changed(place: int, **fields: Any) -> GeneratorModel:
+def changed(place: int, **fields: Any) -> GeneratorFile:
     """The small model with fields of one node replaced."""
     nodes = list(small().nodes)
     nodes[place] = replace(nodes[place], **fields)
-    return GeneratorModel({}, nodes)
+    return GeneratorFile({}, nodes)
 
 
 def resealed(data: bytes) -> bytes:
@@ -64,7 +64,7 @@ def places(kind: type[Node]) -> list[int]:
 
 
 @pytest.mark.parametrize("make", [small, lambda: resnet_like(Lcg(1), 3), lambda: unet_like(Lcg(2), 5)])
-def test_nodes_are_read_as_they_were_written(make: Callable[[], GeneratorModel]) -> None:
+def test_nodes_are_read_as_they_were_written(make: Callable[[], GeneratorFile]) -> None:
     for node in make().nodes:
         data = node_bytes(node)
         cursor = Cursor(data)
@@ -97,7 +97,7 @@ def test_truncated_with_a_right_checksum() -> None:
 def test_fields_of_hostile_value_crash_nothing() -> None:
     """Refused, or a model that runs: whatever stands in the head of a node."""
     nodes, before = list(small().nodes), 48 + 4
-    sound = to_bytes(GeneratorModel({}, nodes))
+    sound = to_bytes(GeneratorFile({}, nodes))
     picture = random_picture(Lcg(1), 9, 9)
     for node in nodes:
         fields = 11 if isinstance(node, Convolution) else 9 if isinstance(node, Affine) else 2
@@ -210,8 +210,8 @@ def test_borders_of_one_map_that_differ() -> None:
 
 def test_a_picture_comes_out_once_and_last() -> None:
     nodes = list(small().nodes)
-    assert "last node" in refused(GeneratorModel({}, nodes[:-1]))
-    assert "last node" in refused(GeneratorModel({}, [*nodes, nodes[-1]]))
+    assert "last node" in refused(GeneratorFile({}, nodes[:-1]))
+    assert "last node" in refused(GeneratorFile({}, [*nodes, nodes[-1]]))
 
 
 def test_maps_that_nothing_reads() -> None:

@@ -17,8 +17,8 @@ import pytest
 from numpy_engine import Lcg, Shape, model_of, random_model, random_picture
 from refusals import refused
 
-from fastnst.engine import Engine, Look, ModelError
-from fastnst.format.modelfile import Layer, Model, to_bytes
+from fastnst.engine import AdainLook, Engine, ModelError
+from fastnst.format.modelfile import AdainFile, Layer, to_bytes
 
 DIGEST = 32
 HEADER = 48
@@ -46,7 +46,7 @@ HOSTILE = sorted(
 )
 
 
-def small_model() -> Model:
+def small_model() -> AdainFile:
     return model_of(Lcg(21), [Shape(3, kernel=1), Shape(5, resizes=True)], [Shape(2), Shape(3, resizes=True)])
 
 
@@ -216,7 +216,7 @@ def coded() -> tuple[bytes, int, int]:
     rng = np.random.default_rng(0)
     weights = np.clip(rng.laplace(0, 5, (64, 3, 3, 3)), -127, 127).astype(np.int8)
     first = Layer(weights, np.zeros(64, np.int32), np.full(64, 1e-2, np.float32))
-    data = to_bytes(Model({}, [first], [wide(3, 64)], 1.0, 1.0, 0))
+    data = to_bytes(AdainFile({}, [first], [wide(3, 64)], 1.0, 1.0, 0))
     at = HEADER + 4
     return data, at, struct.unpack_from("<I", data, at + 24)[0]
 
@@ -323,7 +323,7 @@ def wide(outputs: int, inputs: int) -> Layer:
     ],
 )
 def test_layers_that_do_not_make_a_model(encoder: list[Layer], decoder: list[Layer]) -> None:
-    refused(to_bytes(Model({}, encoder, decoder, 1.0, 1.0, 0)))
+    refused(to_bytes(AdainFile({}, encoder, decoder, 1.0, 1.0, 0)))
 
 
 # --- the card ---------------------------------------------------------------------------------------------------------------
@@ -411,7 +411,7 @@ def test_random_damage_is_refused_or_computes_exactly(sound: bytes) -> None:
         np.testing.assert_array_equal(features.array(), wanted)
         mean, std = features.statistics()
         try:
-            out = engine.decode(features, Look(mean + 0.5, std * 1.5), 0.9, 1)
+            out = engine.decode(features, AdainLook(mean + 0.5, std * 1.5), 0.9, 1)
         except ValueError:
             continue  # a scale so extreme that AdaIN leaves float32
         np.testing.assert_array_equal(out, reference.decode(model, wanted, mean + 0.5, std * 1.5, 0.9, picture.shape[:2]))

@@ -14,7 +14,7 @@ from numpy_engine import Lcg, Shape, model_of, random_cascade, random_picture
 from refusals import refused
 
 from fastnst.engine import Engine, ModelError
-from fastnst.format.modelfile import Model, Stage, WctModel, to_bytes
+from fastnst.format.modelfile import AdainFile, Stage, WctFile, to_bytes
 
 DIGEST = 32
 HOSTILE = sorted({0, 1, 2, 3, 6, 255, 256, 257, 65537, 2**24} | {2**31 + off for off in (-1, 0, 1)} | {2**32 - 1, 2**32 - 256})
@@ -26,8 +26,8 @@ def small_stage(seed: int) -> Stage:
     return Stage(model.encoder, model.decoder, scale, scale / 2, np.full(5, 63.5, np.float32))
 
 
-def small_model() -> WctModel:
-    return WctModel({"name": "small"}, {4: small_stage(1), 2: small_stage(2)})
+def small_model() -> WctFile:
+    return WctFile({"name": "small"}, {4: small_stage(1), 2: small_stage(2)})
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_scales_and_zeros_that_are_none(name: str, value: float) -> None:
     stage = small_stage(1)
     array = getattr(stage, name).copy()
     array[-1] = value
-    data = to_bytes(WctModel({}, {4: replace(stage, **{name: array})}))
+    data = to_bytes(WctFile({}, {4: replace(stage, **{name: array})}))
     zero = name == "decoder_zero"
     if (zero and abs(value) < 1e6) or (not zero and value == 1e7):
         Engine(data)
@@ -113,7 +113,7 @@ def test_more_channels_than_can_be_whitened() -> None:
     for channels, accepted in ((512, True), (513, False)):
         model = model_of(Lcg(1), [Shape(channels, kernel=1)], [Shape(3, kernel=1)])
         ones = np.ones(channels, np.float32)
-        data = to_bytes(WctModel({}, {1: Stage(model.encoder, model.decoder, ones, ones, ones)}))
+        data = to_bytes(WctFile({}, {1: Stage(model.encoder, model.decoder, ones, ones, ones)}))
         if accepted:
             Engine(data)
         else:
@@ -134,14 +134,14 @@ CHANGES: dict[str, Callable[[Stage], Stage]] = {
 @pytest.mark.parametrize("how", CHANGES)
 def test_layers_that_do_not_make_a_stage(how: str) -> None:
     stages = small_model().stages
-    refused(to_bytes(WctModel({}, {4: stages[4], 2: CHANGES[how](stages[2])})))
+    refused(to_bytes(WctFile({}, {4: stages[4], 2: CHANGES[how](stages[2])})))
 
 
 def test_no_stages_and_the_other_kind(sound: bytes) -> None:
-    refused(to_bytes(WctModel({}, {})))
+    refused(to_bytes(WctFile({}, {})))
     refused(resealed(put(sound, 16, 1)))
     stage = small_stage(1)
-    refused(resealed(put(to_bytes(Model({}, stage.encoder, stage.decoder, 1.0, 1.0, 0)), 16, 2)))
+    refused(resealed(put(to_bytes(AdainFile({}, stage.encoder, stage.decoder, 1.0, 1.0, 0)), 16, 2)))
 
 
 def test_random_damage_is_refused_or_computes_exactly(sound: bytes) -> None:
@@ -160,7 +160,7 @@ def test_random_damage_is_refused_or_computes_exactly(sound: bytes) -> None:
             continue
         accepted += 1
         model = reference.parse(data)
-        assert isinstance(model, WctModel)
+        assert isinstance(model, WctFile)
         try:
             out = engine.decode(engine.encode(picture, 1), engine.look(picture, 1), 0.9, 1)
         except ValueError:

@@ -17,7 +17,7 @@ import fastnst
 from fastnst import _engine
 from fastnst.cli import main
 from fastnst.engine import instruction_sets
-from fastnst.palette import Colors, Palette, colors_of
+from fastnst.engine.palette import Colors, Palette, colors_of
 
 Pixels = NDArray[np.uint8]
 
@@ -104,7 +104,7 @@ PATHS = [name for name, runs in instruction_sets() if runs]
 SCRIPT = """
 import hashlib, sys
 import numpy as np
-from fastnst.palette import Palette, colors_of
+from fastnst.engine.palette import Palette, colors_of
 rng, digest = np.random.default_rng(7), hashlib.sha256()
 for height, width in ((1, 1), (3, 5), (64, 64), (97, 331)):
     picture, style = (np.clip(rng.normal(m, 60, (height, width, 3)), 0, 255).astype(np.uint8) for m in (90, 150))
@@ -131,7 +131,7 @@ def test_tiles_and_the_whole_have_the_same_palette(model: str, tmp_path: Path) -
     whole = fastnst.Stylizer(model, threads=2, max_memory="1G")(content, style)
     least = next(size for size in range(1 << 20, 1 << 28, 1 << 20) if can_be_tiled(model, content, size))
     tiled = fastnst.Stylizer(model, threads=2, max_memory=least)
-    assert tiled.needs_tiles(*content.shape[:2])
+    assert tiled.plan((content.shape[0], content.shape[1])).tiling
     np.testing.assert_array_equal(tiled(content, style), whole)
     paths = [str(tmp_path / name) for name in ("content.png", "style.png")]
     out = tmp_path / "out.png"
@@ -152,7 +152,7 @@ def test_styles_seen_in_tiles_have_the_same_colours() -> None:
     style = random_picture(21, 600, 500)
     whole = fastnst.Stylizer("adain-nano", max_memory="1G").encode_style(style)
     tiled = fastnst.Stylizer("adain-nano", max_memory="4M")
-    assert tiled.needs_tiles(600, 500)
+    assert tiled.plan((600, 500)).tiling
     look = tiled.encode_style(style)
     assert look.colors is not None
     assert whole.colors is not None

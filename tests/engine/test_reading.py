@@ -10,7 +10,7 @@ from conftest import SHIPPED
 from numpy_engine import Lcg, parse, random_cascade, random_model
 from numpy_generator import resnet_like, unet_like
 
-from fastnst.format.modelfile import WctModel, to_bytes
+from fastnst.format.modelfile import WctFile, to_bytes
 from fastnst.format.reading import AnyModel, from_bytes, layers, read
 
 MAKERS: dict[str, Callable[[Lcg], AnyModel]] = {
@@ -34,7 +34,7 @@ def test_what_was_written_is_read(kind: str, seed: int) -> None:
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_layers_of_shipped_models_are_those_that_the_reference_reads(path: Path) -> None:
     reference = parse(path.read_bytes())
-    pairs = list(reference.stages.values()) if isinstance(reference, WctModel) else [reference]
+    pairs = list(reference.stages.values()) if isinstance(reference, WctFile) else [reference]
     wanted = [(layer.inputs, layer.outputs, layer.weights.size) for pair in pairs for layer in (*pair.encoder, *pair.decoder)]
     assert [(each["inputs"], each["outputs"], each["weights"]) for each in layers(read(path))] == wanted
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from numpy_engine import Lcg, pair_like, random_cascade, random_model, random_picture, three_levels
 
 from fastnst._engine import Tiling
-from fastnst.engine import Engine, Look, WctLook
-from fastnst.format.modelfile import Model, to_bytes
+from fastnst.engine import AdainLook, Engine, WctLook
+from fastnst.format.modelfile import AdainFile, to_bytes
 from fastnst.stylize import Stylizer
 
 Pixels = NDArray[np.uint8]
@@ -87,9 +87,9 @@ def test_looks_in_tiles_equal_those_of_the_whole_picture(tmp_path: Path) -> None
                 np.testing.assert_array_equal(one, other)
 
 
-def arrays(look: Look | WctLook) -> list[NDArray[np.float64]]:
+def arrays(look: AdainLook | WctLook) -> list[NDArray[np.float64]]:
     colors = list(look.colors or ())
-    if isinstance(look, Look):
+    if isinstance(look, AdainLook):
         return [look.mean, look.std, *colors]
     return [array for coloring in look.levels.values() for array in (coloring.mean, coloring.root)] + colors
 
@@ -126,8 +126,8 @@ def test_networks_that_change_size_in_odd_ways_are_not_cut() -> None:
     shapes = ((3, 6, False, "floor"), (6, 6, False, "floor"), (6, 6, True, "none"), (6, 6, True, "none"), (6, 3, False, "none"))
     layers = [random_layer(rng, i, o, upsample=up, pool=pool, zero=0) for i, o, up, pool in shapes]
     card = {"name": "odd", "kind": "adain"}
-    Engine(to_bytes(Model(card, layers[:2], layers[2:], 0.02, 0.02, 0))).tiling((64, 64), 10**9, 1)
-    odd = Engine(to_bytes(Model(card, layers[:3], layers[3:], 0.02, 0.02, 0)))
+    Engine(to_bytes(AdainFile(card, layers[:2], layers[2:], 0.02, 0.02, 0))).tiling((64, 64), 10**9, 1)
+    odd = Engine(to_bytes(AdainFile(card, layers[:3], layers[3:], 0.02, 0.02, 0)))
     with pytest.raises(ValueError, match="cannot be run in parts"):
         odd.tiling((64, 64), 10**9, 1)
 
@@ -165,7 +165,7 @@ def test_a_stylizer_with_little_memory_gives_the_same(kind: str, request: pytest
     wanted = Stylizer(path)(content, style, alpha=0.8, preserve_color=True)
     for memory in ("800K", 500_000):
         stylizer = Stylizer(path, max_memory=memory)
-        assert stylizer.needs_tiles(170, 210)
+        assert stylizer.plan((170, 210)).tiling
         np.testing.assert_array_equal(stylizer(content, style, alpha=0.8, preserve_color=True), wanted)
 
 

@@ -21,9 +21,9 @@ from test_modelfile import DIGEST, HEADER, put, resealed, sealed
 
 from fastnst import _engine
 from fastnst.convert.arithmetic import simulate_layer
-from fastnst.engine import Engine, Look, instruction_set, instruction_sets
-from fastnst.format.graphfile import GeneratorModel
-from fastnst.format.modelfile import Layer, Model, to_bytes
+from fastnst.engine import AdainLook, Engine, instruction_set, instruction_sets
+from fastnst.format.graphfile import GeneratorFile
+from fastnst.format.modelfile import AdainFile, Layer, to_bytes
 from fastnst.format.winograd import positions_of
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 15
@@ -32,13 +32,13 @@ SIDES = (1, 1, 2, 3, 5, 8, 9, 16, 17, 33, 50, 64)
 LAYER_HEAD = 4 * 8
 
 
-def check(model: Model, content: Map, style: Map, threads: int) -> None:
+def check(model: AdainFile, content: Map, style: Map, threads: int) -> None:
     """Features and picture equal the reference."""
     engine = Engine(to_bytes(model))
     features, wanted = engine.encode(content, threads), reference.encode(model, content)
     np.testing.assert_array_equal(features.array(), wanted)
     look = reference.statistics(model, reference.encode(model, style))
-    out = engine.decode(features, Look(*look), 0.75, threads)
+    out = engine.decode(features, AdainLook(*look), 0.75, threads)
     np.testing.assert_array_equal(out, reference.decode(model, wanted, *look, 0.75, content.shape[:2]))
 
 
@@ -50,13 +50,13 @@ def check_case(seed: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def small() -> Model:
+def small() -> AdainFile:
     """A direct layer, a pooled one of the form; a layer of the form with upsampling, a direct one."""
     shapes = [Shape(5), Shape(7, resizes=True, winograd=True)], [Shape(6, resizes=True, winograd=True), Shape(3)]
     return model_of(Lcg(5), *shapes)
 
 
-def changed(model: Model, encoder: bool, **changes: object) -> bytes:
+def changed(model: AdainFile, encoder: bool, **changes: object) -> bytes:
     """The file of the small model with fields of its pooled or its upsampling layer replaced."""
     first, second = model.encoder if encoder else model.decoder
     layers = [first, replace(second, **changes)] if encoder else [replace(first, **changes), second]
@@ -101,17 +101,17 @@ def test_small_and_odd_pictures(size: tuple[int, int], ceil: bool) -> None:
     check(model_of(lcg, encoder, decoder), random_picture(lcg, *size), random_picture(lcg, 8, 8), 2)
 
 
-def test_any_number_of_threads_gives_the_same_bytes(small: Model) -> None:
+def test_any_number_of_threads_gives_the_same_bytes(small: AdainFile) -> None:
     engine, picture = Engine(to_bytes(small)), random_picture(Lcg(11), 183, 131)
     results = set()
     for threads in (1, 2, 3, 8, 64):
         features = engine.encode(picture, threads)
-        picture_out = engine.decode(features, Look(*features.statistics()), 1.0, threads)
+        picture_out = engine.decode(features, AdainLook(*features.statistics()), 1.0, threads)
         results.add((features.array().tobytes(), picture_out.tobytes()))
     assert len(results) == 1
 
 
-def test_extreme_values(small: Model) -> None:
+def test_extreme_values(small: AdainFile) -> None:
     """Weights of -127 and 127 on pixels of 0 and 255, and scales at both ends of their range."""
     lcg = Lcg(5)
     for scale in (1, 8192, 32767):
@@ -160,7 +160,7 @@ def test_it_is_nearly_the_direct_convolution(upsample: bool) -> None:
     assert np.abs(reference.run_layer(probe, layer) - direct).mean() < 1
 
 
-def test_a_part_that_begins_at_even_pixels_has_the_bytes_of_the_whole(small: Model) -> None:
+def test_a_part_that_begins_at_even_pixels_has_the_bytes_of_the_whole(small: AdainFile) -> None:
     """What tiles of pictures rely on; this encoder halves once, so even features are every fourth pixel."""
     engine, picture = Engine(to_bytes(small)), random_picture(Lcg(1), 64, 72)
     whole, part = (engine.encode(each, 1).array() for each in (picture, picture[12:, 20:]))
@@ -183,7 +183,7 @@ def test_the_simulation_is_the_reference(upsample: bool, size: tuple[int, int]) 
 def layer_offset(data: bytes, number: int) -> int:
     """Where a layer of a file of version 3 begins."""
     model = reference.parse(data)
-    assert isinstance(model, Model)
+    assert isinstance(model, AdainFile)
     card = struct.unpack_from("<I", data, 20)[0]
     at = HEADER + card + -card % 4
     for layer in [*model.encoder, *model.decoder][:number]:
@@ -192,7 +192,7 @@ def layer_offset(data: bytes, number: int) -> int:
     return at
 
 
-def test_only_files_with_the_form_are_of_version_3(small: Model) -> None:
+def test_only_files_with_the_form_are_of_version_3(small: AdainFile) -> None:
     data = to_bytes(small)
     assert struct.unpack_from("<I", data, 4) == (3,)
     assert to_bytes(reference.parse(data)) == data
@@ -204,14 +204,14 @@ def test_stages_of_wct_may_have_the_form() -> None:
     stage = reference.stage_of(Lcg(3), 20)
     probe = random_picture(Lcg(8), 9, 9).repeat(3, 2)[:, :, :7]
     layer = random_winograd_layer(Lcg(2), probe, 20, pool="floor")
-    model = reference.WctModel({}, {2: replace(stage, encoder=[stage.encoder[0], layer])})
+    model = reference.WctFile({}, {2: replace(stage, encoder=[stage.encoder[0], layer])})
     data = to_bytes(model)
     assert to_bytes(reference.parse(data)) == data
     picture = random_picture(Lcg(6), 20, 22)
     np.testing.assert_array_equal(Engine(data).encode(picture, 1).array(), reference.encode(model.stages[2], picture))
 
 
-def test_damaged_files(small: Model) -> None:
+def test_damaged_files(small: AdainFile) -> None:
     data = to_bytes(small)
     for length in range(HEADER, len(data) - DIGEST, 3):
         refused(sealed(data[:length]))
@@ -220,7 +220,7 @@ def test_damaged_files(small: Model) -> None:
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_forms_of_hostile_value(small: Model, number: int) -> None:
+def test_forms_of_hostile_value(small: AdainFile, number: int) -> None:
     data = to_bytes(small)
     at = layer_offset(data, number) + 28
     true = int.from_bytes(data[at : at + 4], "little")
@@ -230,7 +230,7 @@ def test_forms_of_hostile_value(small: Model, number: int) -> None:
 
 
 @pytest.mark.parametrize("encoder", [False, True])
-def test_scales_out_of_range(small: Model, encoder: bool) -> None:
+def test_scales_out_of_range(small: AdainFile, encoder: bool) -> None:
     layer = small.encoder[1] if encoder else small.decoder[0]
     assert layer.scales is not None
     for value in (0, -1, -32768):
@@ -239,7 +239,7 @@ def test_scales_out_of_range(small: Model, encoder: bool) -> None:
         assert "scale" in refused(changed(small, encoder, scales=scales))
 
 
-def test_layers_that_cannot_have_the_form(small: Model) -> None:
+def test_layers_that_cannot_have_the_form(small: AdainFile) -> None:
     """A 1x1 layer, one that reads a picture, one that writes one."""
     scales = np.full((4, 4), 9000, np.int16)
     one = Layer(np.ones((7, 1, 1, 5), np.int8), np.zeros(7, np.int32), np.full(7, 0.1, np.float32), scales=scales, pool="floor")
@@ -250,11 +250,11 @@ def test_layers_that_cannot_have_the_form(small: Model) -> None:
 
 
 def test_generators_have_no_forms() -> None:
-    data = to_bytes(GeneratorModel({}, []))
+    data = to_bytes(GeneratorFile({}, []))
     assert "generator" in refused(resealed(put(data, 4, 4, 3)))
 
 
-def test_numbers_that_could_overflow(small: Model) -> None:
+def test_numbers_that_could_overflow(small: AdainFile) -> None:
     """A bias that leaves 32 bits only as the centre counts it; outputs beyond the whole numbers that are rounded."""
     layer = small.encoder[1]
     assert layer.scales is not None
@@ -280,7 +280,7 @@ def test_the_bound_on_outputs_counts_all_positions() -> None:
     last = random_layer(Lcg(1), np.zeros((4, 4, 7), np.uint8), 3)
     for share, accepted in ((0.99, True), (1.01, False)):
         grown = replace(layer, multiplier=np.full(7, factor * share, np.float32))
-        data = to_bytes(Model({}, [first, grown], [last], 1.0, 1.0, 0))
+        data = to_bytes(AdainFile({}, [first, grown], [last], 1.0, 1.0, 0))
         if accepted:
             Engine(data)
         else:

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fastnst import Stylizer, cli
+from fastnst.engine.palette import Palette, colors_of
 from fastnst.evaluate import BASELINES, evaluate, report, timing
 from fastnst.evaluate.loading import load_model
 from fastnst.evaluate.pictures import load, pair_folders, read_testset, to_tensor
@@ -25,7 +26,6 @@ from fastnst.evaluate.sheet import HEIGHT, chosen
 from fastnst.metrics.color import color_distance
 from fastnst.networks.vgg import ALL_LAYERS, Decoder, Encoder
 from fastnst.networks.vgg_files import load_normalised_vgg19
-from fastnst.palette import Palette, colors_of
 from fastnst.reference.adain import adaptive_instance_normalization, calc_mean_std
 
 SIZE = 40

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from numpy_engine import Cursor, Lcg, Map, parse_weights
 
-from fastnst.format.graphfile import FORMS, STEP, Affine, Convolution, GeneratorModel, Node, Paint
+from fastnst.format.graphfile import FORMS, STEP, Affine, Convolution, GeneratorFile, Node, Paint
 
 Words = NDArray[np.int64]
 AnyMap = NDArray[Any]
@@ -142,7 +142,7 @@ def extended(picture: Map, nodes: Sequence[Node]) -> Map:
     return picture[rows][:, columns]
 
 
-def translate(model: GeneratorModel, picture: Map) -> Map:
+def translate(model: GeneratorFile, picture: Map) -> Map:
     """The picture [H, W, 3] that the generator makes of another."""
     maps: dict[int, AnyMap] = {0: extended(picture, model.nodes)}
     for node in model.nodes:
@@ -229,14 +229,14 @@ class Builder:
             self.maps[target] = np.concatenate([before, gap, made], 2)
         return number
 
-    def paint(self, source: int) -> GeneratorModel:
+    def paint(self, source: int) -> GeneratorFile:
         steps = self.lcg.integers(0, 256, (255,))
         thresholds = (np.cumsum(steps) * 60000 // int(steps.sum()) - 30000).astype(np.int16)
         self.nodes.append(Paint(source, thresholds))
-        return GeneratorModel({"name": "random", "kind": "generator"}, self.nodes)
+        return GeneratorFile({"name": "random", "kind": "generator"}, self.nodes)
 
 
-def skipped_lanes_cleared(model: GeneratorModel) -> GeneratorModel:
+def skipped_lanes_cleared(model: GeneratorFile) -> GeneratorFile:
     """For models whose channels are added behind others: what lies between them is not defined, and its weights must be 0."""
     widths: dict[int, list[tuple[int, int]]] = {}
     nodes: list[Node] = []
@@ -249,10 +249,10 @@ def skipped_lanes_cleared(model: GeneratorModel) -> GeneratorModel:
             for (_, end), (begin, _) in zip(widths[node.source], widths[node.source][1:], strict=False):
                 node.weights[..., end:begin] = 0
         nodes.append(node)
-    return GeneratorModel(model.card, nodes)
+    return GeneratorFile(model.card, nodes)
 
 
-def resnet_like(lcg: Lcg, width: int, blocks: int = 2, separable: bool = True) -> GeneratorModel:
+def resnet_like(lcg: Lcg, width: int, blocks: int = 2, separable: bool = True) -> GeneratorFile:
     """A graph of a ResNet generator's shape."""
     graph = Builder(lcg)
     normal = {"normalises": True}
@@ -277,7 +277,7 @@ def resnet_like(lcg: Lcg, width: int, blocks: int = 2, separable: bool = True) -
     return graph.paint(graph.convolution(x, 3, 7, reflects=True))
 
 
-def unet_like(lcg: Lcg, width: int, levels: int = 3) -> GeneratorModel:
+def unet_like(lcg: Lcg, width: int, levels: int = 3) -> GeneratorFile:
     """A graph of a U-Net's shape, of odd widths too."""
     graph = Builder(lcg)
     raw, x = [], 0

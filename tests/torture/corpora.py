@@ -15,8 +15,8 @@ import numpy as np
 from numpy_engine import Lcg, Shape, model_of, stage_of
 from numpy_generator import Builder, skipped_lanes_cleared
 
-from fastnst.format.graphfile import Affine, Convolution, GeneratorModel, Paint
-from fastnst.format.modelfile import Layer, Model, WctModel, to_bytes
+from fastnst.format.graphfile import Affine, Convolution, GeneratorFile, Paint
+from fastnst.format.modelfile import AdainFile, Layer, WctFile, to_bytes
 
 DIGEST, HEADER = 32, 48
 EXTREMES = sorted(
@@ -45,24 +45,24 @@ def put(data: bytes, at: int, value: int, size: int = 4) -> bytes:
 
 
 @cache
-def pair() -> Model:
+def pair() -> AdainFile:
     return replace(model_of(Lcg(21), [Shape(3, kernel=1), Shape(5, resizes=True)], [Shape(2), Shape(3, resizes=True)]), card={})
 
 
 @cache
-def winograd_pair() -> Model:
+def winograd_pair() -> AdainFile:
     """With layers in Winograd form, a pool and an upsampling in them."""
     encoder = [Shape(5), Shape(7, resizes=True, winograd=True), Shape(6, winograd=True)]
     return replace(model_of(Lcg(33), encoder, [Shape(6, resizes=True, winograd=True), Shape(3)]), card={})
 
 
 @cache
-def cascade() -> WctModel:
-    return WctModel({}, {3: stage_of(Lcg(5), 4), 1: stage_of(Lcg(6), 3, 0)})
+def cascade() -> WctFile:
+    return WctFile({}, {3: stage_of(Lcg(5), 4), 1: stage_of(Lcg(6), 3, 0)})
 
 
 @cache
-def generator() -> GeneratorModel:
+def generator() -> GeneratorFile:
     """Every type of node and every form, an addition, and a map of two writers."""
     graph = Builder(Lcg(4), side=16)
     stream = graph.affine(graph.convolution(0, 3, 3, stride=2), wide=True, normalises=True)
@@ -248,7 +248,7 @@ def weights_up_to_the_bound(more: int) -> bytes:
     first = Layer(np.ones((inputs, 1, 1, 3), np.int8), np.zeros(inputs, np.int32), np.full(inputs, 0.3, np.float32))
     second = Layer(weights, np.zeros(1, np.int32), np.full(1, 1e-7, np.float32))
     last = Layer(np.ones((3, 1, 1, 1), np.int8), np.zeros(3, np.int32), np.ones(3, np.float32))
-    return to_bytes(Model({}, [first, second], [last], 1.0, 1.0, 0))
+    return to_bytes(AdainFile({}, [first, second], [last], 1.0, 1.0, 0))
 
 
 def _other_kinds() -> dict[str, bytes]:
@@ -260,7 +260,7 @@ def _other_kinds() -> dict[str, bytes]:
         nodes = list(generator().nodes)
         place = next(i for i, node in enumerate(nodes) if isinstance(node, kind))
         nodes[place] = replace(nodes[place], **changes)
-        return to_bytes(GeneratorModel({}, nodes))
+        return to_bytes(GeneratorFile({}, nodes))
 
     found |= {f"a node that reads map {n}": with_node(Convolution, source=n) for n in (1, 99, 2**31)}
     found |= {f"a node that writes map {n}": with_node(Convolution, target=n) for n in (0, 2, 2**31)}
@@ -268,13 +268,13 @@ def _other_kinds() -> dict[str, bytes]:
     found["thresholds in disorder"] = with_node(Paint, thresholds=np.arange(255, 0, -1).astype(np.int16))
     found["an epsilon of NaN"] = with_node(Affine, epsilon=np.full(3, np.nan, np.float32))
     found["no nodes"], found["1025 nodes"] = (resealed(put(to_bytes(generator()), 24, n)) for n in (0, 1025))
-    found["no painter"] = to_bytes(GeneratorModel({}, generator().nodes[:-1]))
+    found["no painter"] = to_bytes(GeneratorFile({}, generator().nodes[:-1]))
     found["a generator with forms"] = resealed(put(to_bytes(generator()), 4, 3))
-    found["513 channels to whiten"] = to_bytes(WctModel({}, {1: stage_of(Lcg(7), 513, 0)}))
+    found["513 channels to whiten"] = to_bytes(WctFile({}, {1: stage_of(Lcg(7), 513, 0)}))
     return found | {name: to_bytes(model) for name, model in _graph_seeds()}
 
 
-def _graph_seeds() -> Iterator[tuple[str, GeneratorModel]]:
+def _graph_seeds() -> Iterator[tuple[str, GeneratorFile]]:
     graph = Builder(Lcg(8), side=8)
     x = graph.affine(graph.convolution(0, 3, 1))
     graph.convolution(x, 3, 3)

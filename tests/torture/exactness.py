@@ -103,14 +103,16 @@ def _cut(chance: random.Random, model: str, decodes: bool) -> Cut:
         height, width = chance.randint(10, 500), chance.randint(10, 700)
         levels = tuple(chance.sample(engine.levels, chance.randint(1, len(engine.levels)))) if engine.levels else None
 
+        chosen = engine.with_levels(levels)
+
         def fits(budget: int) -> bool:
             try:
-                engine.tiling((height, width), budget, threads, levels, decodes=decodes)  # noqa: B023 -- called in this turn
+                chosen.tiling((height, width), budget, threads, decodes=decodes)  # noqa: B023 -- called in this turn
             except ValueError:
                 return False
             return True
 
-        whole = engine.working_bytes(height, width, levels, threads)
+        whole = chosen.working_bytes(height, width, threads)
         least = bisect_left(range(whole), True, key=fits)
         if least < whole:
             return Cut(model, levels, height, width, threads, least, whole)
@@ -125,7 +127,7 @@ def random_tiles(count: int) -> Outcome:
         cut = _cut(chance, TILED[number % len(TILED)], not looks)
         budget, size = cut.budget(chance), (cut.height, cut.width)
         whole, tiled = Stylizer(cut.model, 2), Stylizer(cut.model, cut.threads, budget)
-        tiling = tiled.engine.tiling(size, budget, cut.threads, cut.levels, decodes=not looks)
+        tiling = tiled.engine.with_levels(cut.levels).tiling(size, budget, cut.threads, decodes=not looks)
         sizes.add((tiling.height, tiling.width))
         parts += tiling.height < cut.height or tiling.width < cut.width
         pixels = picture(*size, number % 11)

@@ -29,7 +29,7 @@ stylizer.max_memory = int(part * stylizer.engine.working_bytes(side, side + 3, t
 content, begun = picture(side, side + 3, 1), threading.Event()
 
 def once():
-    stylizer(content, None if stylizer.engine.translates else content)
+    stylizer(content, content if stylizer.engine.takes_style else None)
     begun.set()
 
 def for_ever():

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from numpy_engine import Lcg, Map, random_cascade, random_model, random_picture
 
 from fastnst import _engine
-from fastnst.engine import AnyLook, Engine, Look
-from fastnst.format.graphfile import Convolution, GeneratorModel, Node
-from fastnst.format.modelfile import Model, WctModel
+from fastnst.engine import Engine, Look, WctLook
+from fastnst.format.graphfile import Convolution, GeneratorFile, Node
+from fastnst.format.modelfile import AdainFile, WctFile
 
-AnyModel: TypeAlias = Model | WctModel | GeneratorModel
+AnyModel: TypeAlias = AdainFile | WctFile | GeneratorFile
 KINDS = ("adain", "winograd", "wct", "generator")
 
 
@@ -42,7 +42,7 @@ def kind_of(seed: int) -> str:
     return KINDS[seed % len(KINDS)]
 
 
-def _bounded(model: GeneratorModel) -> GeneratorModel:
+def _bounded(model: GeneratorFile) -> GeneratorFile:
     """Sums that no probe moved have multipliers that no file may have: those are made smaller."""
     nodes: list[Node] = []
     for node in model.nodes:
@@ -88,9 +88,9 @@ def digest(arrays: Iterable[NDArray[Any]]) -> str:
 
 def by_reference(model: AnyModel, given: Pictures) -> str:
     """The digest of the style's statistics and of the picture."""
-    if isinstance(model, GeneratorModel):
+    if isinstance(model, GeneratorFile):
         return digest([numpy_generator.translate(model, given.content)])
-    if isinstance(model, WctModel):
+    if isinstance(model, WctFile):
         look = reference.wct_look(model, given.style, model.stages)
         kept = [array for level in sorted(look) for array in look[level]]
         return digest([*kept, reference.cascade(model, given.content, look, given.alpha)])
@@ -99,17 +99,17 @@ def by_reference(model: AnyModel, given: Pictures) -> str:
     return digest([mean, std, reference.decode(model, features, mean, std, given.alpha, given.content.shape[:2])])
 
 
-def kept_of(look: AnyLook) -> list[NDArray[np.float64]]:
+def kept_of(look: Look) -> list[NDArray[np.float64]]:
     """The numbers of a look that the network made, the first level's first."""
-    if isinstance(look, Look):
-        return [look.mean, look.std]
-    return [array for level in sorted(look.levels) for array in vars(look.levels[level]).values()]
+    if isinstance(look, WctLook):
+        return [array for level in sorted(look.levels) for array in vars(look.levels[level]).values()]
+    return list(look.arrays())
 
 
 def by_engine(model: bytes, given: Pictures) -> str:
     """The same."""
     engine = Engine(model)
-    if engine.translates:
+    if not engine.takes_style:
         return digest([engine.translate(given.content, given.threads)])
     look = engine.look(given.style, given.threads)
     out = engine.decode(engine.encode(given.content, given.threads), look, given.alpha, given.threads)

@@ -15,9 +15,9 @@ from clips import Pixels, moving_square
 from PIL import Image
 
 from fastnst import Stylizer, cli
+from fastnst.options import Options
 from fastnst.video import camera
 from fastnst.video.camera import Live, Newest
-from fastnst.video.pipeline import Recipe
 
 
 @pytest.fixture
@@ -77,14 +77,14 @@ def test_a_camera_that_breaks_is_an_error() -> None:
 def test_pictures_are_stylized_as_frames_of_a_video_are(stylizer: Stylizer) -> None:
     pictures, style = moving_square(3), np.flip(moving_square(1)[0], 0).copy()
     look = stylizer.encode_style(style)
-    plain = Live(stylizer, Recipe(look, alpha=0.7, preserve_color=True))
+    plain = Live(stylizer, Options(look=look, alpha=0.7, colors="luma", smoothing=0.0))
     for picture in pictures:
         assert np.array_equal(plain.stylize(picture), stylizer(picture, look, alpha=0.7, preserve_color=True))
-    smooth = Live(stylizer, Recipe(look, smooth=1.0))
+    smooth = Live(stylizer, Options(look=look, smoothing=1.0))
     first, second = (smooth.stylize(picture) for picture in pictures[:2])
     assert np.abs(first.astype(int) - stylizer(pictures[0], look)).max() <= 1
     assert not np.array_equal(second, stylizer(pictures[1], look))
-    assert Live(stylizer, Recipe(look), size=24).stylize(pictures[0]).shape == (24, 32, 3)
+    assert Live(stylizer, Options(look=look, size=24)).stylize(pictures[0]).shape == (24, 32, 3)
 
 
 @pytest.fixture

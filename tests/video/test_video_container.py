@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst import Stylizer, cli
+from fastnst.options import Options
 from fastnst.video import encoder
 from fastnst.video.container import ContainerSource
 from fastnst.video.frames import Frame, VideoError
 from fastnst.video.job import stylize_video
-from fastnst.video.pipeline import Recipe
 from fastnst.video.remux import ContainerTarget
 
 av = pytest.importorskip("av", reason="PyAV reads and writes these: pip install 'fastnst[video]'")
@@ -223,8 +223,8 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_frames(work: Path, at: int, m
     monkeypatch.setattr(encoder.Segment, "write", spy)
     clip = write_clip(work / "clip.mp4", moving_square(30), sound="aac")
     stylizer = Stylizer("model.fnst", threads=2)
-    recipe = Recipe(stylizer.encode_style(np.asarray(Image.open("style.png"))), smooth=0.8)
-    stylize_video(clip, Path("whole.mp4"), stylizer, recipe)
+    options = Options(look=stylizer.encode_style(np.asarray(Image.open("style.png"))), smoothing=0.8)
+    stylize_video(clip, Path("whole.mp4"), stylizer, options)
     whole = handed.copy()
 
     def stop(done: int, _count: int | None) -> None:
@@ -233,11 +233,11 @@ def test_a_run_that_is_stopped_goes_on_to_the_same_frames(work: Path, at: int, m
 
     handed.clear()
     with pytest.raises(StoppedError):
-        stylize_video(clip, Path("out.mp4"), stylizer, recipe, on_frame=stop)
+        stylize_video(clip, Path("out.mp4"), stylizer, options, on_frame=stop)
     assert not Path("out.mp4").exists()
     kept = at // 8 * 8
     del handed[kept:]
-    outcome = stylize_video(clip, Path("out.mp4"), stylizer, recipe)
+    outcome = stylize_video(clip, Path("out.mp4"), stylizer, options)
     assert (outcome.frames, outcome.resumed) == (30, kept)
     assert handed == whole
     assert not list(Path().glob(".fastnst*"))
@@ -267,7 +267,7 @@ def test_a_run_that_is_killed_leaves_no_output_and_goes_on(work: Path) -> None:
 def test_a_run_that_is_stopped_while_it_joins_has_only_that_to_do(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = write_clip(work / "clip.mp4", moving_square(20), sound="aac")
     stylizer = Stylizer("model.fnst")
-    recipe = Recipe(stylizer.encode_style(np.asarray(Image.open("style.png"))))
+    options = Options(look=stylizer.encode_style(np.asarray(Image.open("style.png"))))
 
     def half(_target: ContainerTarget, file: BinaryIO) -> None:
         file.write(b"half")
@@ -276,9 +276,9 @@ def test_a_run_that_is_stopped_while_it_joins_has_only_that_to_do(work: Path, mo
     with monkeypatch.context() as patched:
         patched.setattr(ContainerTarget, "_join", half)
         with pytest.raises(StoppedError):
-            stylize_video(clip, Path("out.mp4"), stylizer, recipe)
+            stylize_video(clip, Path("out.mp4"), stylizer, options)
     assert {path.name for path in work.iterdir() if not path.name.endswith(".parts")} == {"clip.mp4", "model.fnst", "style.png"}
-    outcome = stylize_video(clip, Path("out.mp4"), stylizer, recipe)
+    outcome = stylize_video(clip, Path("out.mp4"), stylizer, options)
     assert (outcome.frames, outcome.resumed) == (20, 20)
     assert len(packets(work / "out.mp4", "video")) == 20
     assert not list(work.glob(".fastnst*"))

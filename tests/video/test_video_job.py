@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from PIL import Image
 
 from fastnst import Stylizer, cli
 from fastnst.engine import Engine
+from fastnst.options import Options
 from fastnst.video import job
 from fastnst.video.job import stylize_video
-from fastnst.video.pipeline import Recipe
 from fastnst.video.y4m import Y4mTarget
 
 COMMAND = [
@@ -61,8 +62,8 @@ def one_line(error: str, *parts: str) -> bool:
     return error.startswith("fastnst: error: ") and error.count("\n") == 1 and all(part in error for part in parts)
 
 
-def recipe(stylizer: Stylizer, **options: Any) -> Recipe:
-    return Recipe(stylizer.encode_style(Image.open("style.png")), **options)
+def options(stylizer: Stylizer, smoothing: float = 0.0, **others: Any) -> Options:
+    return Options(look=stylizer.encode_style(Image.open("style.png")), smoothing=smoothing, **others)
 
 
 # ---- frames -----------------------------------------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ def test_unchanged_frames_are_not_computed_again(monkeypatch: pytest.MonkeyPatch
     encode = Engine.encode
     monkeypatch.setattr(Engine, "encode", lambda self, *rest: encoded.append(1) or encode(self, *rest))
     stylizer = Stylizer("model.fnst")
-    way = recipe(stylizer, smooth=0.5)
+    way = options(stylizer, smoothing=0.5)
     encoded.clear()
     outcome = stylize_video(Path("clip.y4m"), Path("out.y4m"), stylizer, way)
     assert (outcome.frames, outcome.repeated, len(encoded)) == (200, 6, 194)
@@ -226,7 +227,7 @@ class StoppedError(Exception):
 @pytest.mark.parametrize("at", [1, 63, 64, 65, 66, 128, 129, 199, 200])
 def test_a_run_that_is_stopped_goes_on_to_the_same_bytes(at: int) -> None:
     stylizer = Stylizer("model.fnst", threads=2)
-    way = recipe(stylizer, smooth=0.8)
+    way = options(stylizer, smoothing=0.8)
     stylize_video(Path("clip.y4m"), Path("whole.y4m"), stylizer, way)
 
     def stop(done: int, count: int | None) -> None:
@@ -252,19 +253,19 @@ def test_other_contents_and_options_begin_anew() -> None:
         if done == 70:
             raise StoppedError
 
-    def resumed(way: Recipe, size: int = 0) -> int:
+    def resumed(way: Options) -> int:
         with pytest.raises(StoppedError):
-            stylize_video(Path("clip.y4m"), Path("out.y4m"), stylizer, recipe(stylizer), on_frame=stop)
-        outcome = stylize_video(Path("clip.y4m"), Path("out.y4m"), stylizer, way, size=size)
+            stylize_video(Path("clip.y4m"), Path("out.y4m"), stylizer, options(stylizer), on_frame=stop)
+        outcome = stylize_video(Path("clip.y4m"), Path("out.y4m"), stylizer, way)
         Path("out.y4m").unlink()
         return outcome.resumed
 
-    assert resumed(recipe(stylizer)) == 64
-    assert resumed(recipe(stylizer, alpha=0.5)) == 0
-    assert resumed(recipe(stylizer, smooth=0.5)) == 0
-    assert resumed(recipe(stylizer, preserve_color=True)) == 0
-    assert resumed(recipe(stylizer), size=30) == 0
-    assert resumed(Recipe(stylizer.encode_style(moving_square(1)[0]))) == 0
+    assert resumed(options(stylizer)) == 64
+    assert resumed(options(stylizer, alpha=0.5)) == 0
+    assert resumed(options(stylizer, smoothing=0.5)) == 0
+    assert resumed(options(stylizer, colors="luma")) == 0
+    assert resumed(options(stylizer, size=30)) == 0
+    assert resumed(replace(options(stylizer), look=stylizer.encode_style(moving_square(1)[0]))) == 0
 
 
 @pytest.fixture
@@ -331,7 +332,7 @@ def test_memory_does_not_grow_with_the_video(work: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(job, "open_source", watched)
     ahead = []
     stylizer = Stylizer(work / "model.fnst", threads=2)
-    way = recipe(stylizer)
+    way = options(stylizer)
 
     def slow(done: int, _count: int | None) -> None:
         if done < 20:

@@ -4,7 +4,18 @@ Raw PPM and PAM are read here, PNG and TIFF by :mod:`fastnst.pictures`; with the
 and TIFF of a single strip. Everything else is decoded whole. PPM, PAM, TIFF and PNG are written in rows.
 """
 
-from fastnst.pictures.streams.base import FilledRows, PictureRows, Rows, RowWriter, WholeWriter, filling_of
-from fastnst.pictures.streams.files import open_rows, open_writer
+from fastnst.pictures.streams.base import ArrayRows, ArrayWriter, FilledRows, Rows, RowWriter, WholeWriter, filling_of
+from fastnst.pictures.streams.files import open_rows, open_writer, writing_memory
 
-__all__ = ["FilledRows", "PictureRows", "RowWriter", "Rows", "WholeWriter", "filling_of", "open_rows", "open_writer"]
+__all__ = [
+    "ArrayRows",
+    "ArrayWriter",
+    "FilledRows",
+    "RowWriter",
+    "Rows",
+    "WholeWriter",
+    "filling_of",
+    "open_rows",
+    "open_writer",
+    "writing_memory",
+]

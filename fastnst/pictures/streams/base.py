@@ -32,7 +32,10 @@ class Rows(ABC):
         height, width: in pixels.
         alpha: whether it has transparency.
         memory: bytes that reading it takes, whatever is read.
+        decoded: whether it is all in memory already.
     """
+
+    decoded = False
 
     def __init__(self, path: Path, height: int, width: int, alpha: bool, memory: int = CHUNK_BYTES) -> None:
         if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
@@ -54,26 +57,55 @@ class Rows(ABC):
             rgb[top : top + picture.rgb.height] = np.asarray(picture.rgb)
             top += picture.rgb.height
 
+    def whole(self) -> tuple[Samples, Image.Image | None]:
+        """All rows at once, [H, W, 3], not to be changed, and their transparency, mode ``L``."""
+        rgb, alpha = np.empty((self.height, self.width, 3), np.uint8), Image.new("L", (self.width, self.height), 255)
+        top = 0
+        for picture in self.pictures(0, self.height):
+            rgb[top : top + picture.rgb.height] = np.asarray(picture.rgb)
+            if picture.alpha is not None:
+                alpha.paste(picture.alpha, (0, top))
+            top += picture.rgb.height
+        return rgb, alpha if self.alpha else None
+
     @abstractmethod
     def close(self) -> None:
         """Close the file, if there is one."""
 
 
-class PictureRows(Rows):
-    """The rows of a picture that is in memory."""
+class ArrayRows(Rows):
+    """The rows of a picture that is in memory, [H, W, 3], and its transparency, mode ``L`` of the same size.
 
-    def __init__(self, path: Path, picture: Picture) -> None:
+    Args:
+        path: where it came from, if from a file.
+        memory: bytes that it takes itself, if that counts.
+    """
+
+    decoded = True
+
+    def __init__(self, rgb: Samples, alpha: Image.Image | None = None, path: Path = Path("picture"), memory: int = 0) -> None:
+        super().__init__(path, rgb.shape[0], rgb.shape[1], alpha is not None, memory)
+        self._rgb, self._alpha = rgb, alpha
+
+    @classmethod
+    def of(cls, path: Path, picture: Picture) -> ArrayRows:
+        """Those of a picture file that has been decoded."""
         width, height = picture.rgb.size
-        pixel = 4 if picture.alpha is None else 5  # Pillow's
-        super().__init__(path, height, width, picture.alpha is not None, pixel * height * width + 2 * CHUNK_BYTES)
-        self._picture = picture
+        pixel = 4 if picture.alpha is None else 5  # Pillow's, on the way here
+        return cls(np.asarray(picture.rgb), picture.alpha, path, pixel * height * width + 2 * CHUNK_BYTES)
 
     def pictures(self, first: int, count: int) -> Iterator[Picture]:
         step = max(1, CHUNK_BYTES // (4 * self.width))
         for top in range(first, first + count, step):
-            box = (0, top, self.width, min(top + step, first + count))
-            alpha = self._picture.alpha
-            yield Picture(self._picture.rgb.crop(box), None if alpha is None else alpha.crop(box))
+            end = min(top + step, first + count)
+            alpha = None if self._alpha is None else self._alpha.crop((0, top, self.width, end))
+            yield Picture(Image.fromarray(self._rgb[top:end]), alpha)
+
+    def read(self, first: int, rgb: Samples) -> None:
+        rgb[...] = self._rgb[first : first + len(rgb)]
+
+    def whole(self) -> tuple[Samples, Image.Image | None]:
+        return self._rgb, self._alpha
 
     def close(self) -> None:
         """There is no file."""
@@ -202,40 +234,79 @@ def _band(rows: Rows, index: int) -> tuple[Samples, Samples]:
 
 
 class RowWriter(ABC):
-    """A picture file that is written in rows; :meth:`finish` completes it.
+    """A picture that is written in rows; :meth:`finish` completes it.
 
     Attributes:
         holds_alpha: whether rows have four channels, the last their transparency.
         memory: bytes that writing takes.
+        pixels: where ``keeps_rows``, all of them at the end, [H, W, 3], which may be changed until it is finished.
     """
 
     memory = CHUNK_BYTES
+    keeps_rows = False
+    pixels: Samples | None = None
 
     def __init__(self, holds_alpha: bool) -> None:
         self.holds_alpha = holds_alpha
 
     @abstractmethod
     def write(self, rows: Samples) -> None:
-        """The next rows, [n, W, 3 or 4]."""
+        """The next rows, [n, W, 3 or 4], which are gone when it returns."""
+
+    def write_picture(self, rgb: Samples, alpha: Image.Image | None) -> None:
+        """The next rows, [n, W, 3], and their transparency; as seen on white where the format has none."""
+        if alpha is None:
+            self.write(rgb)
+        else:
+            picture = Picture(Image.fromarray(rgb), alpha)
+            self.write(np.asarray(picture.image() if self.holds_alpha else picture.flattened()))
+
+    def write_whole(self, rgb: Samples, alpha: Image.Image | None) -> None:
+        """All rows at once, which may be kept."""
+        self.write_picture(rgb, alpha)
 
     @abstractmethod
     def finish(self) -> None:
         """All rows are written."""
 
 
-class WholeWriter(RowWriter):
-    """Keeps all rows and saves them at the end, for formats that Pillow encodes."""
+class ArrayWriter(RowWriter):
+    """Keeps the rows, and their transparency."""
 
-    def __init__(self, path: Path, height: int, width: int, alpha: bool) -> None:
-        super().__init__(alpha)
-        self.memory = (8 if alpha else 7) * height * width
-        self._path, self._done = path, 0
-        self._pixels = np.empty((height, width, 4 if alpha else 3), np.uint8)
+    keeps_rows = True
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__(holds_alpha=False)
+        self._size, self._done = (height, width), 0
+        self.alpha: Image.Image | None = None
 
     def write(self, rows: Samples) -> None:
-        self._pixels[self._done : self._done + len(rows)] = rows
+        if self.pixels is None:
+            self.pixels = np.empty((*self._size, 3), np.uint8)
+        self.pixels[self._done : self._done + len(rows)] = rows
         self._done += len(rows)
 
+    def write_picture(self, rgb: Samples, alpha: Image.Image | None) -> None:
+        if alpha is not None:
+            self.alpha = self.alpha or Image.new("L", self._size[::-1])
+            self.alpha.paste(alpha, (0, self._done))
+        self.write(rgb)
+
+    def write_whole(self, rgb: Samples, alpha: Image.Image | None) -> None:
+        self.pixels, self.alpha = rgb, alpha
+
     def finish(self) -> None:
-        image = Image.fromarray(self._pixels)
-        save_picture(Picture(image.convert("RGB"), image.getchannel("A") if self.holds_alpha else None), self._path)
+        """They are there."""
+
+
+class WholeWriter(ArrayWriter):
+    """Saves all rows at the end, for formats that Pillow encodes."""
+
+    def __init__(self, path: Path, height: int, width: int, alpha: bool) -> None:
+        super().__init__(height, width)
+        self.memory = (8 if alpha else 7) * height * width
+        self._path = path
+
+    def finish(self) -> None:
+        assert self.pixels is not None
+        save_picture(Picture(Image.fromarray(self.pixels), self.alpha), self._path)

@@ -7,13 +7,20 @@ from typing import BinaryIO
 
 from fastnst.pictures.picture import ImageError, KindError, require_file
 from fastnst.pictures.reading import open_file
-from fastnst.pictures.streams.base import FileRows, Rows, RowWriter
+from fastnst.pictures.streams.base import FileRows, Rows, RowWriter, WholeWriter
 from fastnst.pictures.streams.png import PngWriter
 from fastnst.pictures.streams.pnm import PnmWriter, open_pnm
 from fastnst.pictures.streams.tiff import TiffWriter
 from fastnst.pictures.streams.vips import open_vips
 
-WRITE_SUFFIXES = (".ppm", ".pam", ".png", ".tif", ".tiff")
+_WRITERS: dict[str, type[RowWriter]] = {
+    ".ppm": PnmWriter,
+    ".pam": PnmWriter,
+    ".png": PngWriter,
+    ".tif": TiffWriter,
+    ".tiff": TiffWriter,
+}
+WRITE_SUFFIXES = tuple(_WRITERS)
 _MOST_HELD = 256 << 20  # bytes that a reader of our own may hold: of strips side by side, or of what is interlaced
 
 
@@ -48,6 +55,13 @@ def _open_own(path: Path, file: BinaryIO) -> FileRows | None:
     if found is None or found.memory > _MOST_HELD or found.orientation != 1:
         return None
     return FileRows(path, file, found)
+
+
+def writing_memory(path: Path, size: tuple[int, int], alpha: bool) -> int:
+    """Bytes that it takes to write a picture of ``size`` (height, width) to ``path`` in rows, or where its format cannot be
+    written so, to keep it until the end."""
+    writer = _WRITERS.get(path.suffix.lower())
+    return writer.memory if writer else WholeWriter(path, *size, alpha).memory
 
 
 def open_writer(path: Path, file: BinaryIO, size: tuple[int, int], alpha: bool, threads: int) -> RowWriter:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.format.modelfile import Layer, Model, Stage
+from fastnst.format.modelfile import AdainFile, Layer, Stage
 from fastnst.format.winograd import centre, positions_of
 
 Map = NDArray[np.uint8]
@@ -112,7 +112,7 @@ def run_layer(q: Map, layer: Layer) -> Map:
     return out
 
 
-def encode(model: Model | Stage, picture: Map) -> Map:
+def encode(model: AdainFile | Stage, picture: Map) -> Map:
     """The encoder's output for a picture [H, W, 3], extended right and below by repetition to whole strides."""
     stride = 2 ** sum(layer.pool != "none" for layer in model.encoder)
     height, width = picture.shape[:2]
@@ -122,7 +122,7 @@ def encode(model: Model | Stage, picture: Map) -> Map:
     return q
 
 
-def statistics(model: Model, features: Map) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def statistics(model: AdainFile, features: Map) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean and standard deviation of each feature channel in real units: two float64 [C]."""
     scale = float(np.float32(model.feature_scale))
     count = features.shape[0] * features.shape[1]
@@ -135,7 +135,7 @@ def statistics(model: Model, features: Map) -> tuple[NDArray[np.float64], NDArra
     return np.array(means), np.array(stds)
 
 
-def renormalise(model: Model, features: Map, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float) -> Map:
+def renormalise(model: AdainFile, features: Map, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float) -> Map:
     """AdaIN: the decoder's input for ``features`` blended ``alpha`` of the way to the given statistics."""
     scale, step = float(np.float32(model.feature_scale)), float(np.float32(model.decoder_scale))
     own_mean, own_std = statistics(model, features)
@@ -148,7 +148,7 @@ def renormalise(model: Model, features: Map, mean: NDArray[np.float64], std: NDA
 
 
 def decode(
-    model: Model, features: Map, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float, size: Sequence[int]
+    model: AdainFile, features: Map, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float, size: Sequence[int]
 ) -> Map:
     """The picture [size[0], size[1], 3] of ``features`` with their statistics moved towards the given ones."""
     q = renormalise(model, features, mean, std, alpha)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.format.modelfile import Layer, Model, Stage, WctModel
+from fastnst.format.modelfile import AdainFile, Layer, Stage, WctFile
 from fastnst.format.winograd import centre
 
 from .layers import Map, crossed, framed, renormalise, run_layer, slide, statistics
@@ -75,7 +75,7 @@ class Shape:
         return random_layer(lcg, probe, self.outputs, self.kernel, upsample=upsample, pool=pool, zero=self.zero)
 
 
-def model_of(lcg: Lcg, encoder: Sequence[Shape], decoder: Sequence[Shape]) -> Model:
+def model_of(lcg: Lcg, encoder: Sequence[Shape], decoder: Sequence[Shape]) -> AdainFile:
     """A random model of a given structure: encoder layers that resize pool, decoder layers that do upsample."""
     probe = random_picture(lcg, 24, 32)
     layers: list[Layer] = []
@@ -85,16 +85,16 @@ def model_of(lcg: Lcg, encoder: Sequence[Shape], decoder: Sequence[Shape]) -> Mo
         probe = run_layer(probe, layers[-1])
     feature_scale, decoder_scale, zero = (1 + lcg.below(1000)) / 4096, 0.0, lcg.below(64)
     decoder_scale = feature_scale * (16 + lcg.below(16)) / 16
-    model = Model({"name": "random"}, layers, [], feature_scale, decoder_scale, zero)
+    model = AdainFile({"name": "random"}, layers, [], feature_scale, decoder_scale, zero)
     probe = renormalise(model, probe, *statistics(model, probe), alpha=0.0)
     tail: list[Layer] = []
     for shape in decoder:
         tail.append(shape.layer(lcg, probe, upsample=shape.resizes))
         probe = run_layer(probe, tail[-1])
-    return Model(model.card, layers, tail, feature_scale, decoder_scale, zero)
+    return AdainFile(model.card, layers, tail, feature_scale, decoder_scale, zero)
 
 
-def random_model(lcg: Lcg, widest: int = 40, winograd: bool = False) -> Model:
+def random_model(lcg: Lcg, widest: int = 40, winograd: bool = False) -> AdainFile:
     """A model of random structure: up to three pools and as many upsamplings among layers of kernel 1 and 3.
 
     Args:
@@ -133,10 +133,10 @@ def random_stage(lcg: Lcg, widest: int = 40) -> Stage:
     return Stage(model.encoder, model.decoder, between(40, 400), between(40, 400), between(0, 4096 * 128))
 
 
-def random_cascade(lcg: Lcg, widest: int = 40) -> WctModel:
+def random_cascade(lcg: Lcg, widest: int = 40) -> WctFile:
     """A WCT model of one to three random stages."""
     numbers = {1 + lcg.below(5) for _ in range(3)}
-    return WctModel({"name": "random", "kind": "wct"}, {number: random_stage(lcg, widest) for number in sorted(numbers)})
+    return WctFile({"name": "random", "kind": "wct"}, {number: random_stage(lcg, widest) for number in sorted(numbers)})
 
 
 def stage_of(lcg: Lcg, channels: int, halvings: int = 1) -> Stage:
@@ -147,14 +147,14 @@ def stage_of(lcg: Lcg, channels: int, halvings: int = 1) -> Stage:
     return Stage(model.encoder, model.decoder, arrays[0] / 4096, arrays[1] / 4096, arrays[2])
 
 
-def three_levels() -> WctModel:
+def three_levels() -> WctFile:
     """Levels 4, 2 and 1, of 37, 16 and 20 channels, whose pictures vary with content and style."""
     lcg = Lcg(3)
     card = {"name": "three", "kind": "wct", "parameters": 12345, "macs_per_pixel": 678.9}
-    return WctModel(card, {4: stage_of(lcg, 37), 2: stage_of(lcg, 16), 1: stage_of(lcg, 20, 0)})
+    return WctFile(card, {4: stage_of(lcg, 37), 2: stage_of(lcg, 16), 1: stage_of(lcg, 20, 0)})
 
 
-def pair_like(seed: int, widths: Sequence[int] = (16, 16, 32, 20, 37, 48)) -> Model:
+def pair_like(seed: int, widths: Sequence[int] = (16, 16, 32, 20, 37, 48)) -> AdainFile:
     """An AdaIN-shaped model: a pool after layers 2, 4 and 5 of six, the decoder its mirror."""
     pools = (False, True, False, True, True, False)
     encoder = [Shape(width, resizes=pool, ceil=i == 4) for i, (width, pool) in enumerate(zip(widths, pools, strict=True))]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.format.modelfile import POOLS, Layer, Model, Stage, WctModel
+from fastnst.format.modelfile import POOLS, AdainFile, Layer, Stage, WctFile
 
 _HEADER = struct.Struct("<4sIQIIIIffII")
 _DIGEST = 32
@@ -103,7 +103,7 @@ def _parse_stage(cursor: Cursor, version: int) -> tuple[int, Stage]:
     return number, Stage(encoder, decoder, feature_scale, decoder_scale, decoder_zero)
 
 
-def parse(data: bytes) -> Model | WctModel:
+def parse(data: bytes) -> AdainFile | WctFile:
     """The model in ``data``; ValueError unless it is exactly as the format says (numeric safety is the engine's to prove)."""
     body, digest = data[:-_DIGEST], data[-_DIGEST:]
     if len(data) < _HEADER.size + _DIGEST or hashlib.sha256(body).digest() != digest:
@@ -117,17 +117,17 @@ def parse(data: bytes) -> Model | WctModel:
     if kind == 2 and any((decoders, feature_scale, decoder_scale, zero)):
         raise ValueError("a header field that is not zero")
     text = json.loads(cursor.padded(card))
-    model: Model | WctModel
+    model: AdainFile | WctFile
     if kind == 2:
         stages = [_parse_stage(cursor, version) for _ in range(encoders)]
         numbers = [number for number, _ in stages]
         if not numbers or numbers != sorted(set(numbers) & {1, 2, 3, 4, 5}, reverse=True):
             raise ValueError("stages out of order")
-        model = WctModel(text, dict(stages))
+        model = WctFile(text, dict(stages))
     else:
         encoder = [_parse_layer(cursor, version) for _ in range(encoders)]
         decoder = [_parse_layer(cursor, version) for _ in range(decoders)]
-        model = Model(text, encoder, decoder, feature_scale, decoder_scale, zero)
+        model = AdainFile(text, encoder, decoder, feature_scale, decoder_scale, zero)
     if cursor.at != len(body):
         raise ValueError("bytes after the last layer")
     return model

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fastnst import _engine
-from fastnst.format.modelfile import Stage, WctModel
+from fastnst.format.modelfile import Stage, WctFile
 
 from .layers import Map, encode, run_layer
 
@@ -68,7 +68,7 @@ def recolour(stage: Stage, features: Map, mean: Real, style_root: Real, alpha: f
     return np.rint(np.clip(product + offset, np.float32(0), np.float32(255))).astype(np.uint8)
 
 
-def cascade(model: WctModel, picture: Map, styles: Mapping[int, tuple[Real, Real]], alpha: float) -> Map:
+def cascade(model: WctFile, picture: Map, styles: Mapping[int, tuple[Real, Real]], alpha: float) -> Map:
     """The picture that the stages of ``styles`` make, the deepest first; ``styles``: mean and root for each."""
     height, width = picture.shape[:2]
     for number in sorted(styles, reverse=True):
@@ -80,7 +80,7 @@ def cascade(model: WctModel, picture: Map, styles: Mapping[int, tuple[Real, Real
     return picture
 
 
-def wct_look(model: WctModel, picture: Map, levels: Iterable[int]) -> dict[int, tuple[Real, Real]]:
+def wct_look(model: WctFile, picture: Map, levels: Iterable[int]) -> dict[int, tuple[Real, Real]]:
     """What the levels take from a style: mean and root of each."""
     look = {}
     for level in levels:

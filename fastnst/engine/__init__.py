@@ -1,0 +1,315 @@
+"""Thin Python face of the C++ engine: load, encode, decode, translate. Arrays in, arrays out; no files but the model."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fastnst import _engine
+from fastnst._engine import ColorSums, Features, Passage, Tiling
+from fastnst.engine.adain import AdainEngine, AdainLook
+from fastnst.engine.base import (
+    Kind,
+    LayerTime,
+    Look,
+    ModelError,
+    Pixels,
+    Plan,
+    Read,
+    Statistics,
+    Tell,
+    Write,
+)
+from fastnst.engine.generator import GeneratorEngine
+from fastnst.engine.palette import Colors, Palette, colors_of
+from fastnst.engine.wct import Coloring, WctEngine, WctLook
+from fastnst.format.kinds import described, require_weights
+
+__all__ = [
+    "AdainLook",
+    "Coloring",
+    "Engine",
+    "Features",
+    "LayerTime",
+    "Look",
+    "ModelError",
+    "Pixels",
+    "Plan",
+    "Read",
+    "Statistics",
+    "Tell",
+    "WctLook",
+    "Write",
+    "default_threads",
+    "instruction_set",
+    "instruction_sets",
+]
+
+
+def _nowhere(_: object) -> None:
+    """Where nothing goes: a look has no rows to write."""
+
+
+def default_threads() -> int:
+    """The cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _what_else(path: Path, error: Exception) -> str:
+    """Of a file that the engine refused with ``error``: what it is, if it is no model at all."""
+    if "not a fastnst model" not in str(error):
+        return str(error)
+    try:
+        require_weights(path)
+    except ValueError as told:
+        return str(told).removeprefix(f"{path}: ")
+    return described(path, "a fastnst model")
+
+
+_KINDS: dict[str, Kind] = {"adain": AdainEngine(), "wct": WctEngine(), "generator": GeneratorEngine()}
+
+
+class Engine:
+    """A model ready to run. One engine may be used from many threads at once; every method releases the GIL.
+
+    Args:
+        model: a ``.fnst`` file, or its content.
+
+    Attributes:
+        card: what the file says about itself.
+
+    Raises:
+        ModelError: not a model this version understands; says what is wrong.
+        FileNotFoundError: no such file.
+    """
+
+    def __init__(self, model: str | Path | bytes) -> None:
+        name = "model" if isinstance(model, bytes) else str(model)
+        data = model if isinstance(model, bytes) else Path(model).read_bytes()
+        try:
+            self._model = _engine.load(data)
+            card = json.loads(self._model.card)
+        except (ValueError, RecursionError) as error:
+            raise ModelError(f"{name}: {error if isinstance(model, bytes) else _what_else(Path(model), error)}") from None
+        if not isinstance(card, dict):
+            raise ModelError(f"{name}: the model card is no JSON object")
+        self.card: dict[str, Any] = card
+        self._kind, self._levels = _KINDS[self._model.kind], tuple(self._model.levels)
+
+    @property
+    def _run(self) -> tuple[int, ...] | None:
+        """The levels as the compiled engine takes them."""
+        return self._levels or None
+
+    @property
+    def takes_style(self) -> bool:
+        """Whether it has encoding and decoding, or else :meth:`translate`."""
+        return self._kind.takes_style
+
+    @property
+    def tileable(self) -> bool:
+        """Whether a picture can be done in tiles."""
+        return self._kind.tileable
+
+    @property
+    def smoothable(self) -> bool:
+        """Whether :meth:`decode` takes ``normalised_by``."""
+        return self._kind.smoothable
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Those of a WCT model that are run, the deepest first; empty for others."""
+        return self._levels
+
+    def with_levels(self, levels: Sequence[int] | None) -> Engine:
+        """The same model running some of its levels alone, from the deepest to the first in whatever order they are given;
+        None stands for all.
+
+        Raises:
+            ValueError: the model has no such levels, or none at all.
+        """
+        if levels is None:
+            return self
+        self._model.working_bytes(1, 1, list(levels), 1)  # says what is wrong with them
+        chosen = copy.copy(self)
+        chosen._levels = tuple(sorted(levels, reverse=True))
+        return chosen
+
+    def translate(self, image: Pixels, threads: int | None = None) -> Pixels:
+        """What a generator makes of ``image``, uint8 [H, W, 3], of any size from 1 x 1: the same shape.
+
+        Sides that the network cannot halve are extended by reflection, and what came of the extension is cut off.
+
+        Raises:
+            ValueError: the model is no generator.
+        """
+        return self._model.translate(image, threads or default_threads())
+
+    def encode(self, image: Pixels, threads: int | None = None) -> Features:
+        """Features of ``image``, uint8 [H, W, 3], of any size from 1 x 1; those of the deepest level.
+
+        Sides that are not a multiple of the network's stride are extended by repeating the last row and column.
+        """
+        return self._model.encode(image, self._run, threads or default_threads())
+
+    def look(self, image: Pixels, threads: int | None = None) -> Look:
+        """The style statistics of ``image``, uint8 [H, W, 3], at each level, and its colours."""
+        threads = threads or default_threads()
+        return self._kind.look_of(self._model.look(image, self._run, threads), colors_of(image, threads))
+
+    def decode(
+        self,
+        content: Features,
+        look: Look,
+        alpha: float = 1.0,
+        threads: int | None = None,
+        *,
+        normalised_by: Statistics | None = None,
+    ) -> Pixels:
+        """The picture of ``content`` with its features blended ``alpha`` of the way to ``look``: uint8 [H, W, 3].
+
+        As the network makes it: the palette step is the caller's (:class:`fastnst.engine.palette.Palette`).
+        WCT goes on through the levels that ``content`` was encoded for, each with the same ``alpha``.
+
+        Args:
+            normalised_by: the statistics that AdaIN normalises the features by, instead of their own.
+
+        Raises:
+            ValueError: the content or the look is another model's, a level is missing, a number is out of range, or
+                ``normalised_by`` is given to a model that is not :attr:`smoothable`.
+        """
+        if normalised_by is not None:
+            look = self._kind.steadied(look, Statistics(*content.statistics()), normalised_by)
+        return self._model.decode(content, look.parts(), alpha, threads or default_threads())
+
+    def layer_times(self, height: int, width: int, threads: int | None = None, repeats: int = 5) -> list[LayerTime]:
+        """The layers of an AdaIN model, encoder's first, each run alone ``repeats`` times for a picture of this size.
+
+        Raises:
+            ValueError: the model is of another kind, or the size is none.
+        """
+        return [LayerTime(*each) for each in self._model.layer_times(height, width, threads or default_threads(), repeats)]
+
+    def working_bytes(self, height: int, width: int, threads: int | None = None) -> int:
+        """Bytes the engine allocates to stylize a picture of this size whole: features included, weights not."""
+        return self._model.working_bytes(height, width, self._run, threads or default_threads())
+
+    def plan(
+        self,
+        size: tuple[int, int],
+        budget: int,
+        threads: int | None = None,
+        *,
+        beside: int | None = 0,
+        beside_tiles: int = 0,
+        decodes: bool = True,
+    ) -> Plan:
+        """Whether a picture of ``size`` (height, width) is done whole or in tiles, so that it takes at most ``budget`` bytes.
+
+        Args:
+            beside: bytes of other things if it is done whole; None if it has to be done in tiles. Where there is no other way,
+                as for generators, only the engine's own bytes have to fit.
+            beside_tiles: bytes of other things if it is done in tiles.
+            decodes: whether a picture is made, or else a look.
+
+        Raises:
+            ValueError: the budget is too small, says how much it takes; or the model has to be run in tiles and cannot.
+        """
+        threads = threads or default_threads()
+        whole = self.working_bytes(*size, threads)
+        if beside is not None and whole + (beside if self.tileable else 0) <= budget:
+            return Plan(None, whole, beside)
+        if not self.tileable:
+            raise ValueError(
+                f"a generator cannot be run in tiles: {size[1]} x {size[0]} pixels take {-(-whole >> 20)} MB of memory, and "
+                f"{budget >> 20} MB are allowed"
+            )
+        tiling = self.tiling(size, max(0, budget - beside_tiles), threads, decodes=decodes)
+        return Plan(tiling, tiling.bytes, beside_tiles)
+
+    def tiling(self, size: tuple[int, int], budget: int, threads: int | None = None, *, decodes: bool = True) -> Tiling:
+        """How a picture of ``size`` (height, width) is best cut into tiles, within ``budget`` bytes of working memory.
+
+        Its ``height`` and ``width`` are a tile's, its ``bytes`` what will be allocated, the rows that are read and written
+        included; ``in_memory`` says whether features are kept there between encoding and decoding, or in a file.
+
+        Args:
+            decodes: whether it is for :meth:`stylize_tiled`, or else :meth:`look_tiled`.
+
+        Raises:
+            ValueError: the budget is too small, says how much it takes; or the model cannot be run in tiles: generators
+                normalise by statistics of every layer's map.
+        """
+        return self._model.tiling(*size, self._run, threads or default_threads(), budget, decodes)
+
+    def stylize_tiled(
+        self,
+        size: tuple[int, int],
+        read: Read,
+        write: Write,
+        look: Look,
+        alpha: float,
+        tiling: Tiling,
+        folder: str,
+        threads: int | None = None,
+        tell: Tell = lambda _: None,
+        palette: Palette | None = None,
+    ) -> None:
+        """Encode and decode a picture of ``size`` (height, width) tile by tile, with the pixels of the whole at once.
+
+        All rows are read, once and in order, before the first is written.
+
+        Args:
+            palette: the palette step that follows. It has to see the whole picture first, which is put aside in ``folder``
+                until then: 3 bytes for each pixel.
+            folder: where features lie between the two passes, in a file without a name, unless the tiling keeps them in memory.
+
+        Raises:
+            ValueError: as :meth:`decode`.
+            RuntimeError: the disk is full or fails; names ``folder``.
+        """
+        passage = Passage(*size, read, write, tell, threads or default_threads())
+        step = (palette.colors, palette.strength) if palette is not None and palette.strength else None
+        self._model.stylize_tiled(passage, self._run, look.parts(), alpha, tiling, os.fsencode(folder), step)
+
+    def look_tiled(self, size: tuple[int, int], read: Read, tiling: Tiling, threads: int | None = None) -> Look:
+        """As :meth:`look`, tile by tile; WCT reads the picture once for each level."""
+        threads, sums, seen = threads or default_threads(), ColorSums(), 0
+
+        def read_and_sum(first: int, rows: Pixels) -> None:
+            nonlocal seen
+            read(first, rows)
+            new = rows[max(0, seen - first) :]  # of the first pass
+            if len(new):
+                sums.add(new, threads)
+            seen = max(seen, first + len(rows))
+
+        passage = Passage(*size, read_and_sum, _nowhere, _nowhere, threads)
+        return self._kind.look_of(self._model.look_tiled(passage, self._run, tiling), Colors(*sums.colors()))
+
+    @staticmethod
+    def mix(looks: Sequence[Look], weights: Sequence[float]) -> Look:
+        """The weighted sum of several looks of one kind of model; weights are taken as they are (normalise them first).
+
+        Raises:
+            ValueError: looks of different kinds, or of different levels.
+        """
+        return looks[0].mixed(looks[1:], weights)
+
+
+def instruction_sets() -> list[tuple[str, bool]]:
+    """Every compiled instruction-set path in order of priority, and whether this processor can run it."""
+    return _engine.instruction_sets()
+
+
+def instruction_set() -> str:
+    """The path in use: the first that can run, or the one ``FASTNST_ISA`` names.
+
+    Raises:
+        RuntimeError: ``FASTNST_ISA`` names a path that is unknown or cannot run here.
+    """
+    return _engine.instruction_set()

@@ -1,0 +1,140 @@
+"""One picture from a source of rows through the engine to a target of rows: whole, or in tiles with the same result."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+import numpy as np
+
+from fastnst.color import ColorStep, color_step
+from fastnst.engine import Engine, Pixels, Plan, Statistics, Tell
+from fastnst.engine.palette import Colors, colors_of
+from fastnst.images import ImageError
+from fastnst.options import Options
+from fastnst.pictures.streams import Rows, RowWriter
+
+
+class Follower(Protocol):
+    """What the frames before this one have a say in: statistics that follow the frames slowly."""
+
+    def statistics(self, now: Statistics) -> Statistics:
+        """Those that the content's features are normalised by; ``now`` are their own."""
+
+    def colors(self, now: Colors) -> Colors:
+        """Those that the palette step starts from; ``now`` are the decoded frame's."""
+
+
+class Clock:
+    """Seconds by the name of the step that they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds = dict.fromkeys(("read", "encode", "decode", "color", "write"), 0.0)
+        self.last = time.perf_counter()
+
+    def ends(self, step: str) -> None:
+        """What went by since the last step ended was spent on this one."""
+        now = time.perf_counter()
+        self.seconds[step] += now - self.last
+        self.last = now
+
+
+def stylize_pixels(
+    engine: Engine, content: Pixels, options: Options, threads: int, clock: Clock, follower: Follower | None = None
+) -> Pixels:
+    """``content``, uint8 [H, W, 3], whole. All that a generator does counts as decoding."""
+    step = color_step(options)
+    if options.look is None:
+        decoded = engine.translate(content, threads)
+    else:
+        features = engine.encode(content, threads)
+        clock.ends("encode")
+        normalised_by = follower.statistics(Statistics(*features.statistics())) if follower else None
+        decoded = engine.decode(features, options.look, options.alpha, threads, normalised_by=normalised_by)
+    clock.ends("decode")
+    source = follower.colors(colors_of(decoded, threads)) if follower and step.palette else None
+    result = step.apply(content, decoded, threads, source)
+    clock.ends("color")
+    return result
+
+
+def stylize_rows(
+    engine: Engine,
+    source: Rows,
+    target: RowWriter,
+    options: Options,
+    plan: Plan,
+    threads: int,
+    folder: str,
+    tell: Tell = lambda _: None,
+) -> dict[str, float]:
+    """All of ``source`` into ``target``, which the caller finishes; the seconds that each step took.
+
+    WCT encodes again at every level; what comes after its first encoding counts as decoding.
+
+    Args:
+        plan: of this engine for this size.
+        folder: where tiles put aside what they come back to.
+        tell: called with how far it is, from 0 to 1, in tiles.
+
+    Raises:
+        ImageError: the source cannot be read.
+        OSError: the target cannot be written.
+        RuntimeError: ``folder`` is full.
+    """
+    clock = Clock()
+    if plan.tiling is None:
+        content, alpha = source.whole()
+        clock.ends("read")
+        result = stylize_pixels(engine, content, options, threads, clock)
+        target.write_whole(result, alpha)
+        clock.ends("write")
+        return clock.seconds
+    if options.look is None:
+        raise ValueError("a picture in tiles needs a look")
+    step, size = color_step(options), (source.height, source.width)
+    # Where the rows stay in memory, the linear map need not wait for the last of them in a file.
+    afterwards = target.keeps_rows and step.blend is None
+    rows = _Rows(source, target, step, clock)
+    palette = None if afterwards else step.palette
+    engine.stylize_tiled(size, rows.read, rows.write, options.look, options.alpha, plan.tiling, folder, threads, tell, palette)
+    clock.ends("decode")
+    if afterwards and step.palette is not None and target.pixels is not None:
+        step.palette.apply(target.pixels, threads)
+        clock.ends("color")
+    return clock.seconds
+
+
+class _Rows:
+    """What the engine calls for the rows of a source and with those of the result."""
+
+    def __init__(self, source: Rows, target: RowWriter, step: ColorStep, clock: Clock) -> None:
+        self._source, self._target, self._step, self._clock = source, target, step, clock
+        self._done = 0
+
+    def read(self, first: int, rows: Pixels) -> None:
+        self._clock.ends("encode")
+        try:
+            self._source.read(first, rows)
+        except OSError as error:
+            raise ImageError(f"{self._source.path}: {error.strerror or error}") from error
+        self._clock.ends("read")
+
+    def write(self, rows: Pixels) -> None:
+        """The colour step of single pixels counts as writing here."""
+        self._clock.ends("decode" if self._done else "encode")
+        if self._step.blend is None and not self._source.alpha:
+            self._target.write(rows)
+        else:
+            self._write_beside_content(rows)
+        self._done += len(rows)
+        self._clock.ends("write")
+
+    def _write_beside_content(self, rows: Pixels) -> None:
+        top = 0
+        for original in self._source.pictures(self._done, len(rows)):  # all have been read: it begins anew
+            part = rows[top : top + original.rgb.height]
+            top += original.rgb.height
+            if self._step.blend is not None:
+                part = self._step.blend(np.asarray(original.rgb), part)
+            self._target.write_picture(part, original.alpha)
