@@ -193,7 +193,8 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     for model in evaluation.models:
         moved = evaluation.warping_errors.get(model.name)
         if arguments.json:
-            print(json.dumps({"name": model.name, **report.summary(model), "warping_error": moved}))
+            steady = {} if moved is None else {"warping_error": moved}
+            print(json.dumps({"name": model.name, **report.summary(model), **steady}))
         else:
             print(report.one_line(model, moved))
     page = report.write(evaluation, arguments.output)

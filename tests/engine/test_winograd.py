@@ -23,7 +23,7 @@ from fastnst import _engine
 from fastnst.convert.arithmetic import simulate_layer
 from fastnst.engine import AdainLook, Engine, instruction_set, instruction_sets
 from fastnst.format.graphfile import GeneratorFile
-from fastnst.format.modelfile import AdainFile, Layer, to_bytes
+from fastnst.format.modelfile import AdainFile, Layer, WctFile, to_bytes
 from fastnst.format.winograd import positions_of
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 15
@@ -204,7 +204,7 @@ def test_stages_of_wct_may_have_the_form() -> None:
     stage = reference.stage_of(Lcg(3), 20)
     probe = random_picture(Lcg(8), 9, 9).repeat(3, 2)[:, :, :7]
     layer = random_winograd_layer(Lcg(2), probe, 20, pool="floor")
-    model = reference.WctFile({}, {2: replace(stage, encoder=[stage.encoder[0], layer])})
+    model = WctFile({}, {2: replace(stage, encoder=[stage.encoder[0], layer])})
     data = to_bytes(model)
     assert to_bytes(reference.parse(data)) == data
     picture = random_picture(Lcg(6), 20, 22)
