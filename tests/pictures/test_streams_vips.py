@@ -13,7 +13,7 @@ from row_pictures import check_as_whole, lab_like_profile, smooth
 
 from fastnst import cli
 from fastnst.images import ImageError
-from fastnst.jobs import run as jobs
+from fastnst.jobs import pictures as jobs
 from fastnst.pictures import picture as limits
 from fastnst.pictures.streams import open_rows, vips
 
