@@ -128,9 +128,8 @@ def test_each_level_is_close_to_its_float_network(
     stages: dict[int, Stage], converted: Path, number: int, alpha: float, least: float
 ) -> None:
     """Bounds a little below what was measured; a wrong scale, zero point or matrix gives less than 20 dB."""
-    engine = Engine(converted)
-    features = engine.encode(content(), 1, [number])
-    out = engine.decode(features, engine.look(style(), 1, [number]), alpha, 1)
+    engine = Engine(converted).with_levels([number])
+    out = engine.decode(engine.encode(content(), 1), engine.look(style(), 1), alpha, 1)
     assert psnr(out, float_picture(stages[number], alpha)) > least
 
 
