@@ -132,12 +132,13 @@ def _disturb(body: bytearray, chance: random.Random, other: bytes) -> None:
 
 
 def mutated_pnm(count: int, seed: int = 2) -> Iterator[bytes]:
-    """PPM and PAM pictures, cut, flipped, and with other numbers in their headers."""
+    """PPM, PGM and PAM pictures, cut, flipped, and with other numbers in their headers."""
     chance = random.Random(seed)
     pixels = bytes(range(240))
     sound = [
         b"P6\n8 10\n255\n" + pixels,
         b"P6 # a comment\n8 10 255\n" + pixels,
+        b"P5\n24 10 255\n" + pixels,
         *(
             b"P7\nWIDTH %d\nHEIGHT 10\nDEPTH %d\nMAXVAL 255\nTUPLTYPE X\nENDHDR\n" % (width, depth) + pixels
             for width, depth in ((24, 1), (12, 2), (8, 3), (6, 4))
