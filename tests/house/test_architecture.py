@@ -81,6 +81,13 @@ def test_imports_point_one_way(name: str) -> None:
     assert ours <= allowed
 
 
+def test_the_drawing_shows_every_room() -> None:
+    titles = re.findall(r'class="t"[^>]*>([^<(]+)', (ROOT / "docs" / "images" / "architecture.svg").read_text())
+    shown = {room.strip() for title in titles for room in title.split(",")}
+    rooms = {room for rooms, _ in ROWS.values() for room in rooms} - {"__main__"}
+    assert shown - {"the compiled library"} == rooms
+
+
 def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
     """Modules that import one another, directly or by way of others, wherever in the file the imports stand."""
     reached: dict[str, set[str]] = {}
