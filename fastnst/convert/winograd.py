@@ -77,26 +77,29 @@ def winograd_sums(frame: Tensor, layer: Layer) -> Tensor:
     numbers = positions_of(layer)
     bound = (255 * np.abs(numbers.weights.astype(np.int64)).sum(2) + np.abs(numbers.start)).max()
     exact = torch.float32 if bound < 2**24 else torch.float64
-    windows = windows_of(frame, layer.upsample)
-    u = squeezed(windows, torch.from_numpy(layer.scales.reshape(-1).astype(np.int64)), layer.upsample)
+    scales = torch.from_numpy(layer.scales.reshape(-1).astype(np.int64))
+    u = squeezed(windows_of(frame, layer.upsample), scales, layer.upsample)  # the windows themselves need not stay
     weights, multiplier = torch.from_numpy(numbers.weights), torch.from_numpy(numbers.multiplier)
-    products = []
+    products = u.new_empty((len(u), len(frame), layer.outputs, *u.shape[3:]))
     for p, own in enumerate(u):
         acc = torch.einsum("oi,nihw->nohw", weights[p].to(exact), own.to(exact))
         if p == centre(layer.upsample):
             acc = acc + torch.from_numpy(numbers.start[p]).to(exact)[:, None, None]
-        products.append(acc.float() * multiplier[p][:, None, None])
+        torch.mul(acc.float(), multiplier[p][:, None, None], out=products[p])
     grown = 2 if layer.upsample else 1
-    return outputs_of(torch.stack(products), layer.upsample, grown * (frame.shape[2] - 2), grown * (frame.shape[3] - 2))
+    del u, own, acc
+    return outputs_of(products, layer.upsample, grown * (frame.shape[2] - 2), grown * (frame.shape[3] - 2))
 
 
 def choose_scales(frames: Iterable[Tensor], upsample: bool) -> NDArray[np.int16]:
     """For every position the scale with the least squared error over framed maps of bytes [1, I, H + 2, W + 2]."""
     low, high = limits(upsample)
     windows = (windows_of(frame, upsample)[:, 0].flatten(2) for frame in frames)
-    values = torch.cat([x[..., :: x.shape[2] // SAMPLES | 1].flatten(1) for x in windows], 1)
+    # Whole numbers of at most 1020; of 64 pictures float32 would take half a gigabyte.
+    values = torch.cat([x[..., :: x.shape[2] // SAMPLES | 1].flatten(1).to(torch.int16) for x in windows], 1)
     chosen = []
-    for p, numbers in enumerate(values):
+    for p, whole in enumerate(values):
+        numbers = whole.float()
         most = max(numbers.abs().max().item(), 1.0)
 
         def error(scale: int, p: int = p, numbers: Tensor = numbers) -> float:
