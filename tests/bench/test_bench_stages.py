@@ -118,8 +118,9 @@ def test_a_command_is_told_its_time(run: Any, stages: Any) -> None:
 def test_what_was_found_out_survives(number: signal.Signals, tmp_path: Path) -> None:
     """The run itself is ended in the middle of its second stage."""
     code = f"""
-import os, sys
+import os, signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background of a shell does not have
 sys.path.insert(0, {str(BENCH)!r})
 from stages import Run, Stage
 run = Run(Path("out"), 100, environment=os.environ, cwd=Path("."), say=print)
