@@ -20,7 +20,6 @@ from trained_pair import (
     Trained,
     as_picture,
     as_tensor,
-    calibration_photographs,
     content_photograph,
     psnr,
     style_photograph,
@@ -38,21 +37,6 @@ from fastnst.networks.vgg import Decoder, Encoder
 from fastnst.reference.adain import adaptive_instance_normalization
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def trained() -> Trained:
-    return Trained()
-
-
-@pytest.fixture(scope="module")
-def source(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained.saved(tmp_path_factory.mktemp("trained"))
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return calibration_photographs(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")

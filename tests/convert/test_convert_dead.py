@@ -11,7 +11,6 @@ from safetensors.torch import save_file
 from trained_pair import (
     SMALL,
     Trained,
-    calibration_photographs,
     content_photograph,
     psnr,
     style_photograph,
@@ -26,21 +25,6 @@ from fastnst.engine import Engine
 from fastnst.reference.adain import adaptive_instance_normalization
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def trained() -> Trained:
-    return Trained()
-
-
-@pytest.fixture(scope="module")
-def source(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained.saved(tmp_path_factory.mktemp("trained"))
-
-
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return calibration_photographs(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")

@@ -24,16 +24,6 @@ from fastnst.convert.pictures import LONGEST, PICTURES, SHORT_SIDE, STRIDE, cali
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-@pytest.fixture(scope="module")
-def trained() -> Trained:
-    return Trained()
-
-
-@pytest.fixture(scope="module")
-def source(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return trained.saved(tmp_path_factory.mktemp("trained"))
-
-
 # --- calibration pictures ---------------------------------------------------------------------------------------------------
 
 

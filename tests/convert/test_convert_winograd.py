@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from skimage import data
 from torch import Tensor
-from trained_pair import Trained, as_picture, as_tensor
+from trained_pair import as_picture, as_tensor
 
 from fastnst import cli
 from fastnst.convert import convert, forms
@@ -28,11 +28,6 @@ CONTENT, STYLE = as_tensor(data.astronaut()[:96, 100:228]), as_tensor(data.coffe
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Trained().saved(tmp_path_factory.mktemp("trained"))
 
 
 @pytest.fixture(scope="module")
