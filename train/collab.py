@@ -86,6 +86,11 @@ class CollabSettings(ScoredSettings):
         return self.encoder_steps > 0 and (self.pixel_weight > 0 or self.perceptual_weight > 0)
 
     @property
+    def decoder_asks_vgg(self) -> bool:
+        """Whether the small decoder's losses need VGG-19's features of the picture; pixels alone train several times as fast."""
+        return self.decoder_perceptual_weight > 0 or self.decoder_embedding_weight > 0
+
+    @property
     def needs_teacher(self) -> bool:
         """Whether any loss needs the big decoder."""
         return self.collaborates or self.decoder_embedding_weight > 0
@@ -128,17 +133,17 @@ class CollabRecipe:
         return student
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
-        processes = self.processes
+        processes, settings = self.processes, self.settings
         counters = processes.counters(batch_index, phase.batch)
         image = to_float(self.crops.batch(counters)).to(processes.device)
-        with torch.autocast(processes.device.type, torch.bfloat16, self.settings.autocast):
-            wanted = self.levels(image)
+        with torch.autocast(processes.device.type, torch.bfloat16, settings.autocast):
+            wanted = self.levels(image) if phase.name == "encoder" or settings.decoder_asks_vgg else []
             if phase.name == "encoder":
                 return self.encoder_losses(image, wanted)
             terms = self.decoder_losses(image, wanted)
-            if self.settings.decoder_style_weight:
+            if settings.decoder_style_weight:
                 terms["style"] = self.style_loss(image, to_float(self.styles.batch(counters)).to(processes.device))
-                terms["loss"] = terms["loss"] + self.settings.decoder_style_weight * terms["style"]
+                terms["loss"] = terms["loss"] + settings.decoder_style_weight * terms["style"]
             return terms
 
     @torch.no_grad()

@@ -79,10 +79,13 @@ def channels_last(network: nn.Module, processes: ProcessGroup) -> nn.Module:
 def reconstruction(
     vgg: Encoder, rebuilt: Tensor, image: Tensor, wanted: Sequence[Tensor], pixel_weight: float, perceptual_weight: float
 ) -> dict[str, Tensor]:
-    """Eq. 1: pixels, and the levels ``wanted`` of ``image`` in VGG-19."""
+    """Eq. 1: pixels, and the levels ``wanted`` of ``image`` in VGG-19, which is not asked where it weighs nothing."""
     pixel = F.mse_loss(rebuilt.float(), image)
-    perceptual = ops.perceptual_loss(vgg.features(rebuilt, len(wanted)), wanted)
-    return {"loss": pixel_weight * pixel + perceptual_weight * perceptual, "pixel": pixel, "perceptual": perceptual}
+    terms = {"loss": pixel_weight * pixel, "pixel": pixel}
+    if perceptual_weight:
+        terms["perceptual"] = ops.perceptual_loss(vgg.features(rebuilt, len(wanted)), wanted)
+        terms["loss"] = terms["loss"] + perceptual_weight * terms["perceptual"]
+    return terms
 
 
 class DecoderRecipe:
@@ -108,7 +111,7 @@ class DecoderRecipe:
         image = to_float(self.crops.batch(processes.counters(batch_index, phase.batch))).to(processes.device)
         with torch.autocast(processes.device.type, torch.bfloat16, settings.autocast):
             with torch.no_grad():
-                wanted = self.vgg.features(image)
+                wanted = self.vgg.features(image) if settings.perceptual_weight or not settings.encoder else []
                 feature = self.encoder(image) if settings.encoder else wanted[-1]
             rebuilt = self.decoder(feature)
             return reconstruction(self.vgg, rebuilt, image, wanted, settings.pixel_weight, settings.perceptual_weight)
