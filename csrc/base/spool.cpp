@@ -10,6 +10,12 @@
 namespace fastnst {
 namespace {
 
+#if defined(__wasm__)
+constexpr bool kHasFiles = false;  // a page has memory alone
+#else
+constexpr bool kHasFiles = true;
+#endif
+
 [[noreturn]] void fail(const std::string& folder) {
   throw std::system_error(errno, std::generic_category(), "a temporary file in " + folder);
 }
@@ -28,7 +34,7 @@ void transfer(Call call, int file, Byte* data, uint64_t count, uint64_t offset, 
 }  // namespace
 
 Spool::Spool(uint64_t size, const std::string& folder) : folder_(folder) {
-  if (folder.empty()) {
+  if (folder.empty() || !kHasFiles) {
     memory_ = Buffer(size);
     return;
   }
