@@ -98,7 +98,7 @@ def build_parser() -> argparse.ArgumentParser:
     bench = command("bench", run_bench, "measure operations beside their rivals, on a GPU where there is one (needs torch)")
     stems = f"some of {', '.join(STEMS)}; default: {', '.join(OPERATIONS)}"
     bench.add_argument("stems", nargs="*", type=stem, metavar="STEM", help=stems)
-    bench.add_argument("--quick", action="store_true", help="the main sizes alone, with fewer visits")
+    bench.add_argument("--quick", action="store_true", help="the main sizes alone, with fewer samples")
     bench.add_argument("--compare", action="store_true", help="print times beside those of the last committed report")
     bench.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
     bench.add_argument("--limit", type=positive, metavar="SECONDS", help="begin no operation after so long; default: no limit")

@@ -57,8 +57,8 @@ class Rules(Protocol):
     cutoff: float
 
 
-def unfit(rules: Rules) -> str | None:
-    """Why the roots of a transform with these ``rules`` are not to be had without eigenvalues, or nothing."""
+def unsupported(rules: Rules) -> str | None:
+    """Why the roots of a transform with these ``rules`` need eigenvalues; None where they do not."""
     if not fits(rules.content_ridge, rules.cutoff, True):
         return f"whitening by products needs a ridge above 0 and no higher cutoff, not {rules.content_ridge} and {rules.cutoff}"
     if not fits(rules.style_ridge, rules.cutoff, False):
