@@ -21,8 +21,8 @@
 
 #include "base/hidden.h"
 #include "base/memory.h"
-#include "base/temporary_picture.h"
 #include "base/pnm.h"
+#include "base/temporary_picture.h"
 #include "fastnst.h"
 #include "stylize_options.h"
 
@@ -178,7 +178,7 @@ std::string aside(const Options& options, uint64_t bytes, uint64_t pixels) {
 std::unique_ptr<TemporaryPicture> stored(const Options& options, Input& input) {
   const uint64_t bytes = input.pixels() * (input.size().alpha ? 4 : 3);
   return std::make_unique<TemporaryPicture>(input.size(), aside(options, bytes, input.pixels()),
-                                        [&](uint8_t* rgb, uint8_t* alpha) { input.read(1, rgb, alpha); });
+                                            [&](uint8_t* rgb, uint8_t* alpha) { input.read(1, rgb, alpha); });
 }
 
 // The library's options; those of the command line must outlive them.

@@ -13,7 +13,7 @@ uint64_t pixels_of(const PictureSize& size) { return checked_multiply(uint64_t(s
 }  // namespace
 
 TemporaryPicture::TemporaryPicture(const PictureSize& size, const std::string& folder,
-                           const std::function<void(uint8_t*, uint8_t*)>& next)
+                                   const std::function<void(uint8_t*, uint8_t*)>& next)
     : width_(size.width), rgb_(checked_multiply(pixels_of(size), 3), folder), alpha_(size.alpha ? pixels_of(size) : 0, folder) {
   const int64_t across = cells_along(width_);
   std::vector<uint8_t> rgb(size_t(3 * width_)), alpha(size_t(size.alpha ? width_ : 0));

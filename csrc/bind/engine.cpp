@@ -102,7 +102,7 @@ py::array rows_at(const uint8_t* rows, int64_t count, int64_t width) {
 
 // A RowIO of Python functions: read(first, rows), write(rows) and tell(part), which are called with the lock held.
 RowIO row_io(int64_t height, int64_t width, const py::function& read, const py::function& write, const py::function& tell,
-                int threads) {
+             int threads) {
   check_threads(threads);
   return {height,
           width,

@@ -118,11 +118,8 @@ struct Recoloring::State {
 };
 
 Recoloring::Recoloring(const RowIO& io, const Colors& style, double strength, const std::string& folder)
-    : state_(new State{io,
-                       style,
-                       strength,
-                       {checked_multiply(checked_multiply(uint64_t(io.height), uint64_t(io.width)), 3), folder},
-                       {}}) {}
+    : state_(new State{
+          io, style, strength, {checked_multiply(checked_multiply(uint64_t(io.height), uint64_t(io.width)), 3), folder}, {}}) {}
 
 Recoloring::~Recoloring() = default;
 

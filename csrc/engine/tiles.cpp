@@ -170,7 +170,8 @@ uint8_t* TiledFeatures::next_rows(int64_t& count) {
 
 void TiledFeatures::have_rows(int64_t count) {
   const int64_t row = io_.width * 3;
-  if (storage_ && keeps_pixels_) storage_->write(uint64_t(end_ * row), band_.data() + (end_ - top_) * row, uint64_t(count * row));
+  if (storage_ && keeps_pixels_)
+    storage_->write(uint64_t(end_ * row), band_.data() + (end_ - top_) * row, uint64_t(count * row));
   end_ += count;
   int64_t missing = 0;
   for (next_rows(missing); missing == 0 && next_ < rows_; next_rows(missing)) {
@@ -199,7 +200,7 @@ void TiledFeatures::encode_band() {
 void TiledFeatures::keep(const FeatureView& tile, const Part& part) {
   for (int64_t y = 0; y < tile.height; y++)
     storage_->write(uint64_t(((part.top + y) * columns_ + part.left) * feature_bytes_), tile.row(y),
-                  uint64_t(tile.width * feature_bytes_));
+                    uint64_t(tile.width * feature_bytes_));
 }
 
 Encoded TiledFeatures::kept(const Part& part) const {
@@ -209,7 +210,7 @@ Encoded TiledFeatures::kept(const Part& part) const {
   features.map = Map::in(features.memory, part.height, part.width, feature_bytes_);
   for (int64_t y = 0; y < part.height; y++)
     storage_->read(uint64_t(((part.top + y) * columns_ + part.left) * feature_bytes_), features.map.row(y),
-                 uint64_t(part.width * feature_bytes_));
+                   uint64_t(part.width * feature_bytes_));
   return features;
 }
 
@@ -218,7 +219,7 @@ Encoded TiledFeatures::encoded_again(const Part& part) const {
   Buffer pixels(uint64_t(outer.height * outer.width * 3));
   for (int64_t y = 0; y < outer.height; y++)
     storage_->read(uint64_t(((outer.top + y) * columns_ + outer.left) * 3), pixels.data() + y * outer.width * 3,
-                 uint64_t(outer.width * 3));
+                   uint64_t(outer.width * 3));
   const Encoded encoded = codec_.encode({pixels.data(), outer.height, outer.width}, io_.threads, workspaces_);
   Encoded features;
   features.height = part.height, features.width = part.width, features.channels = codec_.channels();

@@ -59,8 +59,8 @@ class TiledFeatures {
 
   // `on_tile` is called once for each tile's features. `folder`: see TemporaryStorage. `keeps`: false if decode() will not be
   // called.
-  TiledFeatures(const Codec& codec, Workspaces& workspaces, const RowIO& io, const Tiling& tiling,
-                const std::string& folder, bool keeps, OnTile on_tile);
+  TiledFeatures(const Codec& codec, Workspaces& workspaces, const RowIO& io, const Tiling& tiling, const std::string& folder,
+                bool keeps, OnTile on_tile);
 
   // Takes all rows that `io` reads, or the next ones from anybody.
   void read();

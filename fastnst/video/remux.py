@@ -35,7 +35,13 @@ class ContainerTarget:
     interval = SEGMENT
 
     def __init__(
-        self, checkpoint: Checkpoint, video: Format, codec: Codec, quality: int, source: ContainerSource | None, companions: Companions
+        self,
+        checkpoint: Checkpoint,
+        video: Format,
+        codec: Codec,
+        quality: int,
+        source: ContainerSource | None,
+        companions: Companions,
     ) -> None:
         self._checkpoint, self._video, self._codec, self._quality, self._source = checkpoint, video, codec, quality, source
         self._container = CONTAINERS[checkpoint.output.suffix.lower()][0]

@@ -87,17 +87,16 @@ inline std::vector<uint8_t> in_tiles(const Engine& engine, const Picture& conten
   std::vector<uint8_t> out;
   out.reserve(content.rgb.size());
   const auto row_io = [&](const Picture& picture) {
-    return RowIO{picture.height,
-                   picture.width,
-                   [&picture](int64_t first, int64_t count, uint8_t* rows) {
-                     const auto from = picture.rgb.begin() + first * picture.width * 3;
-                     std::copy(from, from + count * picture.width * 3, rows);
-                   },
-                   [&out, &picture](const uint8_t* rows, int64_t count) {
-                     out.insert(out.end(), rows, rows + count * picture.width * 3);
-                   },
-                   [](double) {},
-                   threads};
+    return RowIO{
+        picture.height,
+        picture.width,
+        [&picture](int64_t first, int64_t count, uint8_t* rows) {
+          const auto from = picture.rgb.begin() + first * picture.width * 3;
+          std::copy(from, from + count * picture.width * 3, rows);
+        },
+        [&out, &picture](const uint8_t* rows, int64_t count) { out.insert(out.end(), rows, rows + count * picture.width * 3); },
+        [](double) {},
+        threads};
   };
   const RowIO to = row_io(content), look = row_io(style);
   Recoloring recoloring(to, colors_of(style, threads), alpha, ".");
