@@ -17,11 +17,11 @@ from fastnst.images import MAX_PIXELS, scaled_size
 from fastnst.options import Options
 from fastnst.stylize import Stylizer
 from fastnst.video import PIPE
+from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.container import ContainerSource, pyav
 from fastnst.video.encoder import choose, encoded_format
 from fastnst.video.frames import Format, Source, Target, VideoError
 from fastnst.video.kinds import is_y4m
-from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.pipeline import Pipeline
 from fastnst.video.remux import ContainerTarget
 from fastnst.video.stability import Average, smoothing_of

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastnst.system.atomic import atomic_output
+from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.container import ContainerSource, is_cover, named_errors, open_container, pyav
 from fastnst.video.encoder import CONTAINERS, SEGMENT, Codec, Segment
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame
-from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.streams import Companions, add_cover, copy_facts, lost, own_tags
 
 _OWN_CLOCK = frozenset(("mpegts", "mpeg"))

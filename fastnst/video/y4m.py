@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fastnst.images import MAX_PIXELS
+from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.color import Coding, usual_matrix
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame, VideoError
-from fastnst.video.checkpoint import Checkpoint
 
 _MAGIC = b"YUV4MPEG2"
 _LONGEST_LINE = 4096
@@ -177,7 +177,7 @@ class Y4mTarget:
         self._checkpoint, self.left_out = checkpoint, left_out
         self._path = checkpoint.folder / "frames.y4m"
         if not self._path.exists():
-            checkpoint.restart()  # the run before was killed between giving the finished file its name and removing the manifest
+            checkpoint.restart()  # the last run was killed between renaming the finished file and removing the manifest
             self._path.touch()
         self.done, self.state = checkpoint.frames, checkpoint.state
         first = header(video)

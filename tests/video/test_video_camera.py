@@ -17,7 +17,7 @@ from PIL import Image
 from fastnst import Stylizer, cli
 from fastnst.options import Options
 from fastnst.video import camera
-from fastnst.video.camera import Live, LatestFrame
+from fastnst.video.camera import LatestFrame, Live
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from clips import moving_square, y4m_bytes, y4m_format
 
+from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.color import SUBSAMPLING, Coding
 from fastnst.video.frames import VideoError
-from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.y4m import Y4mSource, Y4mTarget, header, output_format, parse_header
 
 
