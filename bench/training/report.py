@@ -22,8 +22,8 @@ HEAD = (
 )
 
 METHOD = """\
-Both run the recipe's code on the same networks, random ones, in one process and are measured in turn; a sample is a step that is
-not counted and then the median of {steps}; the table shows the median of {samples} samples, the fastest and the slowest. A step
+Both run the recipe's code on the same networks, random ones, in one process and are measured in turn; a sample is a step that
+is not counted and then the median of {steps}; the table shows the median of {samples} samples, the fastest and the slowest. A step
 is the loss, its gradient, clipping and Adam, with VGG-19's targets where the recipe computes them at every step (`collab`);
 reading pictures is not in it. `collab` is its first phase, with the collaboration loss; `adain` its second one; `crd` the step
 of CycleGAN's student, whose teacher stands still. Only the operations differ; the convolutions, most of a step of the first

@@ -1,4 +1,4 @@
-"""A front end is one file: a module in ``fastnst/cli/commands`` is a command of ``fastnst``, and nothing else has to know it."""
+"""A front end is one file: a module in ``fastnst/cli/commands`` is a command, and nothing else has to know it."""
 
 from __future__ import annotations
 
