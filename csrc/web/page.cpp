@@ -4,10 +4,10 @@
 #include <memory>
 #include <vector>
 
-#include "base/picture_spool.h"
+#include "base/temporary_picture.h"
 #include "fastnst.h"
 
-using fastnst::PictureSpool;
+using fastnst::TemporaryPicture;
 
 // What the module imports. `rgba`: 4 bytes for each pixel. A result other than 0 stops the call.
 extern "C" {
@@ -33,7 +33,7 @@ class Picture {
   Picture(int height, int width, bool transparent) : height_(height), width_(width) {
     if (!transparent) return;
     const auto next = [this, y = 0](uint8_t* rgb, uint8_t* alpha) mutable { take(y++, 1, rgb, alpha); };
-    aside_ = std::make_unique<PictureSpool>(fastnst::PictureSize{height, width, true, false}, "", next);
+    aside_ = std::make_unique<TemporaryPicture>(fastnst::PictureSize{height, width, true, false}, "", next);
   }
 
   fastnst_rows rows() {
@@ -86,7 +86,7 @@ class Picture {
 
   int height_, width_, written_ = 0;
   std::vector<uint8_t> rgba_;
-  std::unique_ptr<PictureSpool> aside_;
+  std::unique_ptr<TemporaryPicture> aside_;
 };
 
 template <typename Work>

@@ -22,7 +22,7 @@ from fastnst.cli.errors import (
     open_closed_streams,
     termination_as_interrupt,
 )
-from fastnst.cli.parser import build_parser
+from fastnst.cli.registry import build_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        parsed = build_parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        parsed = build_parser(given[0] if given else None).parse_args(given)
         command: Callable[[argparse.Namespace], int] = parsed.command
         code = command(parsed)
         sys.stdout.flush()  # here, where a broken pipe is still caught

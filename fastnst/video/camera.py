@@ -49,7 +49,7 @@ class Live:
         return stylize_pixels(self._engine, pixels, self._options, self._threads, Clock(), self._follower)
 
 
-class Newest:
+class LatestFrame:
     """The last of the pictures that a thread of its own takes from ``pictures``; those that nobody was ready for are lost."""
 
     def __init__(self, pictures: Iterator[Pixels]) -> None:
@@ -102,13 +102,13 @@ def show(camera: int, stylizer: Stylizer, options: Options) -> None:
         VideoError: there is no display, no camera of this number, no tkinter or no PyAV.
     """
     live, window = Live(stylizer, options), _Window()
-    run(Newest(_pictures(camera)), live.stylize, window.show)
+    run(LatestFrame(_pictures(camera)), live.stylize, window.show)
 
 
-def run(newest: Newest, stylize: Callable[[Pixels], Pixels], shown: Callable[[Pixels], bool]) -> None:
+def run(latest: LatestFrame, stylize: Callable[[Pixels], Pixels], shown: Callable[[Pixels], bool]) -> None:
     """Stylize and show until there are no more pictures or ``shown`` says that nobody looks."""
-    with closing(newest):  # else its thread would read on, and hold the camera, as long as the process lives
-        while (picture := newest.take()) is not None:
+    with closing(latest):  # else its thread would read on, and hold the camera, as long as the process lives
+        while (picture := latest.take()) is not None:
             if not shown(stylize(picture)):
                 return
 

@@ -25,8 +25,8 @@ import pytest
 from PIL import Image
 
 import fastnst
-from fastnst.cli.commands import RECIPES
-from fastnst.cli.parser import build_parser
+from fastnst.cli.commands.train import RECIPES
+from fastnst.cli.registry import build_parser
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(

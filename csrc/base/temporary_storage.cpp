@@ -1,4 +1,4 @@
-#include "base/spool.h"
+#include "base/temporary_storage.h"
 
 #include <unistd.h>
 
@@ -33,7 +33,7 @@ void transfer(Call call, int file, Byte* data, uint64_t count, uint64_t offset, 
 
 }  // namespace
 
-Spool::Spool(uint64_t size, const std::string& folder) : folder_(folder) {
+TemporaryStorage::TemporaryStorage(uint64_t size, const std::string& folder) : folder_(folder) {
   if (folder.empty() || !kHasFiles) {
     memory_ = Buffer(size);
     return;
@@ -44,11 +44,11 @@ Spool::Spool(uint64_t size, const std::string& folder) : folder_(folder) {
   unlink(name.c_str());
 }
 
-Spool::~Spool() {
+TemporaryStorage::~TemporaryStorage() {
   if (file_ >= 0) close(file_);
 }
 
-void Spool::write(uint64_t offset, const uint8_t* data, uint64_t count) {
+void TemporaryStorage::write(uint64_t offset, const uint8_t* data, uint64_t count) {
   if (file_ < 0) {
     std::memcpy(memory_.data() + offset, data, count);
     return;
@@ -56,7 +56,7 @@ void Spool::write(uint64_t offset, const uint8_t* data, uint64_t count) {
   transfer(pwrite, file_, data, count, offset, folder_);
 }
 
-void Spool::read(uint64_t offset, uint8_t* data, uint64_t count) const {
+void TemporaryStorage::read(uint64_t offset, uint8_t* data, uint64_t count) const {
   if (file_ < 0) {
     std::memcpy(data, memory_.data() + offset, count);
     return;
