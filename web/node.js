@@ -1,6 +1,7 @@
 // The same in node, whose workers and files are others.
 
 import { readFile } from "node:fs/promises";
+import { pathToFileURL } from "node:url";
 import { Worker, parentPort, workerData } from "node:worker_threads";
 
 import { answering } from "./calls.js";
@@ -42,7 +43,8 @@ const read = async (url) => {
 export class Fastnst {
   /** See fastnst.js. Names of files are relative to the current folder. */
   static load(model, options) {
-    return InPage.load(model, options, { start: startWorker, read });
+    const isFile = typeof model === "string" && /[/.]/.test(model) && !URL.canParse(model);
+    return InPage.load(isFile ? pathToFileURL(model) : model, options, { start: startWorker, read });
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { Fastnst } from "../fastnst.js";
 import { landscape, NAMES, painting } from "./gallery.js";
+import { NativeEngine } from "./native.js";
 import { WORDS } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -92,7 +93,11 @@ const setPhoto = (canvas) => {
 
 // ---- The engine ----
 
+// `fastnst ui` puts a token behind the page's address; elsewhere the engine is in the page.
+const token = location.hash.slice(1);
+
 const engine = (model) => {
+  if (token) return Promise.resolve(new NativeEngine(model, token));
   if (!state.engines.has(model)) {
     const loading = Fastnst.load(model);
     loading.catch(() => state.engines.delete(model)); // so that the next try fetches it again
@@ -330,5 +335,5 @@ document.addEventListener("paste", async (event) => {
   if (file) setPhoto(await opened(file));
 });
 
-if ("serviceWorker" in navigator && isSecureContext) navigator.serviceWorker.register("offline.js");
+if ("serviceWorker" in navigator && isSecureContext && !token) navigator.serviceWorker.register("offline.js");
 engine($("model").value).catch((error) => say(error.message, true));
