@@ -8,7 +8,13 @@ from pathlib import Path
 
 LIMIT = 5_000_000
 ROOT = Path(__file__).parent.parent
-FOLDERS = {"fastnst": "fastnst", "kernels": "fastnst/kernels", "train": "fastnst/train", "bench": "fastnst/bench", "web": "fastnst/web"}
+FOLDERS = {
+    "fastnst": "fastnst",
+    "kernels": "fastnst/kernels",
+    "train": "fastnst/train",
+    "bench": "fastnst/bench",
+    "web": "fastnst/web",
+}
 """Where the modules of a folder of the source tree lie in a wheel."""
 
 

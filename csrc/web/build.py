@@ -54,7 +54,7 @@ def sized(unit: Any) -> Any:
 def main() -> int:
     compiler = os.environ.get("EMXX", "em++")
     if shutil.which(compiler) is None:
-        print(f"{compiler} is not installed: on Debian and Ubuntu, apt-get install emscripten", file=sys.stderr)
+        sys.stderr.write(f"{compiler} is not installed: on Debian and Ubuntu, apt-get install emscripten\n")
         return 1
     build = build_file()
     # Position-independent code is for shared libraries; threads would need pages that are isolated from all others.

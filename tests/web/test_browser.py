@@ -169,7 +169,8 @@ def test_keyboard_and_languages(page: Any, site: str) -> None:
     assert page.input_value("#compare") == "5"
     missing = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, canvas[role]")]
-            .filter((each) => !(each.ariaLabel || each.textContent.trim() || each.labels?.length)).map((each) => each.outerHTML)"""
+            .filter((each) => !(each.ariaLabel || each.textContent.trim() || each.labels?.length))
+            .map((each) => each.outerHTML)"""
     )
     assert missing == []
 

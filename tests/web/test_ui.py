@@ -72,7 +72,9 @@ def test_the_page_and_everything_it_loads_are_served(server: PageServer) -> None
     assert b"default-src 'none'" in body
 
 
-@pytest.mark.parametrize("path", ["/", "/etc/passwd", "/../pyproject.toml", "/desk/../../stylize.py", "/__init__.py", "/package.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/etc/passwd", "/../pyproject.toml", "/desk/../../stylize.py", "/__init__.py", "/package.json"]
+)
 def test_nothing_else_is_served(path: str, server: PageServer) -> None:
     assert ask(server, path)[0] == 404
 
@@ -117,6 +119,10 @@ def test_other_pages_are_refused(headers: dict[str, str], server: PageServer) ->
     status, body, _ = ask(server, "/stylize", request([rgba(CONTENT), rgba(STYLE)]), **filled)
     assert status == 403
     assert body == b"only the page that fastnst ui has opened may ask"
+
+
+def test_it_listens_on_this_computer_alone(server: PageServer) -> None:
+    assert server.socket.getsockname()[0] == "127.0.0.1"
 
 
 def test_another_name_of_this_computer_is_refused(server: PageServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -57,7 +58,11 @@ def test_every_shipped_model_makes_the_same_bytes(module: str, tmp_path: Path) -
     jobs, wanted = [], []
     for model in MODELS:
         stylizer = fastnst.Stylizer(model)
-        for height, width, options in ((37, 50, {}), (96, 64, {"alpha": 0.5, "palette": 0.25}), (1, 1, {"preserveColor": True})):
+        for height, width, options in (
+            (37, 50, {}),
+            (96, 64, {"alpha": 0.5, "palette": 0.25}),
+            (1, 1, {"preserveColor": True}),
+        ):
             content, style = verify.picture(height, width, seed=height), verify.picture(48, 40, seed=7)
             names = {"alpha": "alpha", "palette": "palette", "preserveColor": "preserve_color"}
             made = stylizer(content, style, **{names[name]: value for name, value in options.items()})
@@ -129,3 +134,10 @@ def test_the_package_holds_what_it_needs() -> None:
     )
     assert described["version"] == fastnst.__version__
     assert "dependencies" not in described
+
+
+def test_the_program_of_the_documentation_parses(tmp_path: Path) -> None:
+    (program,) = re.findall(r"^```js\n(.*?)^```$", (WEB.parent / "docs" / "web.md").read_text(), re.MULTILINE | re.DOTALL)
+    file = tmp_path / "program.mjs"
+    file.write_text(program)
+    subprocess.run(["node", "--check", str(file)], check=True, timeout=60)

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-class Refused(Exception):
+class RequestError(Exception):
     """A request that is not answered: a status and one line."""
 
     def __init__(self, status: HTTPStatus, why: str) -> None:
@@ -126,7 +126,7 @@ def stylizer_of(model: str) -> Stylizer:
     from fastnst.stylize import Stylizer
 
     if f"/models/{model}.fnst" not in page_files():
-        raise Refused(HTTPStatus.BAD_REQUEST, f"there is no model {model!r}")
+        raise RequestError(HTTPStatus.BAD_REQUEST, f"there is no model {model!r}")
     return Stylizer(model)
 
 
@@ -146,9 +146,9 @@ class Handler(BaseHTTPRequestHandler):
     def answered(self, answer: Callable[[], tuple[str, bytes]]) -> None:
         try:
             if self.headers.get("Host") != f"{LOOPBACK}:{self.server.server_port}":  # another name that points here
-                raise Refused(HTTPStatus.FORBIDDEN, "another host was asked for")
+                raise RequestError(HTTPStatus.FORBIDDEN, "another host was asked for")
             self.send(HTTPStatus.OK, *answer())
-        except Refused as refused:
+        except RequestError as refused:
             self.close_connection = True  # its body has not been read
             self.send(refused.status, "text/plain; charset=utf-8", f"{refused}".encode())
         except (BrokenPipeError, ConnectionResetError):
@@ -165,26 +165,26 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         path = f"{path}index.html" if path == "/desk/" else path
         if (found := self.server.files.get(path)) is None:
-            raise Refused(HTTPStatus.NOT_FOUND, "there is no such file")
+            raise RequestError(HTTPStatus.NOT_FOUND, "there is no such file")
         return TYPES[suffix_of(path)], found.read_bytes()
 
     def picture(self) -> tuple[str, bytes]:
         """A line of JSON, then RGBA bytes of the content and of the styles; answered by those of the result."""
         if self.path != "/stylize":
-            raise Refused(HTTPStatus.NOT_FOUND, "there is no such service")
+            raise RequestError(HTTPStatus.NOT_FOUND, "there is no such service")
         given = self.headers.get("Authorization", "")
         if self.headers.get("Origin") != self.server.origin or not secrets.compare_digest(given, f"Bearer {self.server.token}"):
-            raise Refused(HTTPStatus.FORBIDDEN, "only the page that fastnst ui has opened may ask")
+            raise RequestError(HTTPStatus.FORBIDDEN, "only the page that fastnst ui has opened may ask")
         length = self.headers.get("Content-Length", "")
         if not length.isdigit() or int(length) > 4 * MOST_PIXELS + MOST_HEADER:
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MOST_PIXELS:,} pixels: use fastnst stylize")
+            raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"more than {MOST_PIXELS:,} pixels: use fastnst stylize")
         body = self.rfile.read(int(length))
         try:
             return "application/octet-stream", stylized(body)
         except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"not a request of the page: {error}") from None
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"not a request of the page: {error}") from None
         except (ValueError, MemoryError, OSError) as error:
-            raise Refused(HTTPStatus.BAD_REQUEST, f"{error}" or "not enough memory") from None
+            raise RequestError(HTTPStatus.BAD_REQUEST, f"{error}" or "not enough memory") from None
 
     def log_message(self, *_: object) -> None:
         """Nothing: the terminal is the user's."""
