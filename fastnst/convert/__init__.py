@@ -192,7 +192,7 @@ def convert(
         raise ValueError(f"nearly_dead: expected a share from 0 to below 1, got {nearly_dead:g}")
     trained = load(source)
     if not isinstance(trained, Pair) and (report or winograd != "never"):
-        raise ValueError(f"{source}: forms of layers are chosen and reported for AdaIN pairs alone")
+        raise ValueError(f"{source}: forms of layers are chosen and reported only for AdaIN pairs")
     named = name or output.stem
     model: AdainFile | WctFile | GeneratorFile
     if isinstance(trained, TrainedGenerator):

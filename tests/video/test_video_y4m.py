@@ -71,7 +71,7 @@ def test_what_is_unknown_stays_so_in_the_output() -> None:
         (b"YUV4MPEG2 W64 H48 Im\n", "interlaced"),
         (b"YUV4MPEG2 W64 H48 C420p10\n", "C420p10 is not supported, only 8 bits"),
         (b"YUV4MPEG2 W64 H48 C411\n", "C411 is not supported"),
-        (b"YUV4MPEG2 W64 H48 F30\n", "'30' is no ratio"),
+        (b"YUV4MPEG2 W64 H48 F30\n", "'30' is not a ratio"),
     ],
 )
 def test_refusals_are_one_line_that_names_the_video(line: bytes, reason: str) -> None:
