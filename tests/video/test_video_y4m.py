@@ -65,7 +65,7 @@ def test_what_is_unknown_stays_so_in_the_output() -> None:
         (b"YUV4MPEG2 W64 H48", "not a y4m video"),
         (b"YUV4MPEG2 W64\n", "no width or no height"),
         (b"YUV4MPEG2 Wx H48\n", "no width or no height"),
-        (b"YUV4MPEG2 W0 H48\n", "0 x 48 is no size"),
+        (b"YUV4MPEG2 W0 H48\n", "0 x 48 is not a size"),
         (b"YUV4MPEG2 W99999 H99999\n", "more than 100 megapixels"),
         (b"YUV4MPEG2 W64 H48 It\n", "interlaced"),
         (b"YUV4MPEG2 W64 H48 Im\n", "interlaced"),
