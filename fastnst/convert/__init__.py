@@ -1,4 +1,4 @@
-"""Trained networks in, engine model out: 8-bit quantisation with a folder of pictures as calibration.
+"""Converts trained networks to engine models: 8-bit quantisation, calibrated on a folder of pictures.
 
 What is read is an AdaIN pair, stages of WCT (:mod:`~fastnst.convert.cascade`), or an image-to-image generator
 (:mod:`~fastnst.convert.generator`), whose graph is rewritten as :mod:`~fastnst.convert.graph` says. For the others:

@@ -1,4 +1,4 @@
-"""Thin Python face of the C++ engine: load, encode, decode, translate. Arrays in, arrays out; no files but the model."""
+"""A thin Python interface to the C++ engine: load, encode, decode, translate. The model is a file, all else are arrays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``fastnst stylize CONTENT -o OUT`` has to do: which picture or video goes where, and what is there already."""
+"""What ``fastnst stylize CONTENT -o OUT`` has to do: which picture or video is written where, and what exists already."""
 
 from __future__ import annotations
 
