@@ -1,4 +1,4 @@
-"""The command ``fastnst``: argument parsing and printing; the work is done elsewhere, and imported only when asked for.
+"""The command ``fastnst``: argument parsing and printing. The work is done in modules that are imported when needed.
 
 Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted. A failure is one line on stderr;
 ``python -X dev -m fastnst`` adds the traceback.

@@ -35,7 +35,7 @@ POSITIONS = 2000
 SAMPLES = 8192
 """Values per picture from which ranges are chosen."""
 DAMPING = 0.01
-"""Share of the mean input energy by which a fit is held to the trained weights; 0.01 as in Frantar et al., ICLR 2023."""
+"""Share of the mean input energy by which a fit is kept near the trained weights; 0.01 as in Frantar et al., ICLR 2023."""
 ROUNDED_TOGETHER = 64
 """Weights after which the errors are handed on to all the rest, in one product of matrices."""
 NOTHING_TO_FIT = (

@@ -1,4 +1,4 @@
-"""Thin Python face of the C++ engine: load, encode, decode, translate. Arrays in, arrays out; no files but the model."""
+"""A thin Python interface to the C++ engine: load, encode, decode, translate. The model is a file, all else are arrays."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Engine:
         except (ValueError, RecursionError) as error:
             raise ModelError(f"{name}: {error if isinstance(model, bytes) else _what_else(Path(model), error)}") from None
         if not isinstance(card, dict):
-            raise ModelError(f"{name}: the model card is no JSON object")
+            raise ModelError(f"{name}: the model card is not a JSON object")
         self.card: dict[str, Any] = card
         self._kind, self._levels = _KINDS[self._model.kind], tuple(self._model.levels)
 

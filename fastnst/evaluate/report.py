@@ -203,7 +203,7 @@ def _against(models: Sequence[ModelResult]) -> Iterator[str]:
 def _steadiness(evaluation: Evaluation) -> Iterator[str]:
     if not evaluation.clip:
         return
-    yield f"Warping error on {evaluation.clip}, lower holds stiller, and how many times the clip's own that is:\n"
+    yield f"Warping error on {evaluation.clip}, lower is steadier, and how many times the clip's own error that is:\n"
     own = evaluation.warping_errors["untouched"]
     errors = evaluation.warping_errors.items()
     rows = ((name, f"{error:.6f}", f"{error / own:.2f}" if own else "-") for name, error in errors)

@@ -1,4 +1,4 @@
-"""One video from beginning to end: what is read, what is written, and where an earlier run stopped."""
+"""The work on one video: reading, stylizing and writing it, from where an earlier run stopped."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _OWN_CLOCK = frozenset(("mpegts", "mpeg"))
 
 
 class ContainerTarget:
-    """A container to write. Until it is finished, every ``SEGMENT`` frames are a file of ``checkpoint``.
+    """A container to write. Until it is finished, every ``SEGMENT`` frames are a file in ``checkpoint``.
 
     Args:
         video: what is encoded: 4:2:0.
@@ -184,7 +184,7 @@ class _Others:
             if frame is not None and end is not None and frame.time is not None and frame.time > end:
                 continue
             for sound in self._resamplers[index].resample(frame):
-                if sound.pts is None or sound.time_base is None:  # it goes on where the sound before it ended
+                if sound.pts is None or sound.time_base is None:  # it continues where the sound before it ended
                     sound.pts, sound.time_base = self._sounded.get(index, 0), Fraction(1, sound.sample_rate)
                 self._sounded[index] = round(sound.pts * sound.time_base * sound.sample_rate) + sound.samples
                 yield from self._made[index].encode(sound)

@@ -94,7 +94,7 @@ def parse_header(line: str) -> Format:
     except (KeyError, ValueError):
         raise ValueError("broken y4m: no width or no height") from None
     if width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise ValueError(f"broken y4m: {width} x {height} is no size, or of more than {MAX_PIXELS // 10**6} megapixels")
+        raise ValueError(f"broken y4m: {width} x {height} is not a size, or is more than {MAX_PIXELS // 10**6} megapixels")
     if tags.get("I", "p") not in ("p", "?"):
         raise ValueError("interlaced video is not supported: deinterlace it first")
     chroma = tags.get("C", "420jpeg")
@@ -109,7 +109,7 @@ def _ratio(text: str) -> Fraction | None:
     """``30000:1001`` and the like; None for ``0:0``, which stands for unknown."""
     above, _, below = text.partition(":")
     if not (above.isdecimal() and below.isdecimal()):
-        raise ValueError(f"broken y4m: {text!r} is no ratio")
+        raise ValueError(f"broken y4m: {text!r} is not a ratio")
     return Fraction(int(above), int(below)) if int(above) and int(below) else None
 
 
@@ -169,7 +169,7 @@ class Y4mPipe:
 
 
 class Y4mTarget:
-    """A y4m file to write. Until it is finished its frames grow in a file of ``checkpoint``."""
+    """A y4m file to write. Until it is finished, its frames are in a file of ``checkpoint``."""
 
     interval = 64
 

@@ -1,7 +1,7 @@
 """A node for ComfyUI: a picture in the style of one or two others.
 
-Put this folder, or a link to it, into ``custom_nodes``. It needs the package ``fastnst`` in ComfyUI's Python and no GPU. Written for
-the V3 schema (``comfy_api.latest``); pictures there are float tensors [B, H, W, C] in 0..1, masks [B, H, W] or [H, W].
+Put this folder, or a link to it, into ``custom_nodes``. It needs the package ``fastnst`` in ComfyUI's Python, no GPU. Written
+for the V3 schema (``comfy_api.latest``); pictures there are float tensors [B, H, W, C] in 0..1, masks [B, H, W] or [H, W].
 """
 
 from __future__ import annotations

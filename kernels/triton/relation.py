@@ -1,4 +1,4 @@
-r"""Relations between items: distances and angles of a student's items held to a teacher's, and their gradients.
+r"""Relations between items: distances and angles of a student's items compared with a teacher's, and gradients.
 
 Nothing of size N x N x D or N^3 is stored. Squared distances q come from differences, not from a matrix product: they are
 exactly 0 where items are equal, and lose no digits where items are close. Angles come from q alone by the law of cosines,

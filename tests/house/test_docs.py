@@ -2,8 +2,8 @@
 
 Shell lines run in a folder with small pictures. A comment at the end of a line says why it cannot run here, in these words
 and no others: ``needs the network``, ``needs a camera``, ``needs a browser``, ``needs a GPU``, ``needs emscripten``,
-``needs ffmpeg``, ``needs DATA``, ``needs '.[bench]'``, ``takes minutes``, ``takes hours``. Of such a line the commands, options,
-targets and extras are checked.
+``needs ffmpeg``, ``needs DATA``, ``needs '.[bench]'``, ``takes minutes``, ``takes hours``. Of such a line the commands,
+options, targets and extras are checked.
 """
 
 from __future__ import annotations

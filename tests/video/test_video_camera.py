@@ -109,7 +109,7 @@ def test_without_a_display(
     assert cli.main(["stylize", "--camera", "0", "--model", str(model_path), style]) == 1
     assert "--camera needs a display" in error(capsys)
     assert cli.main(["stylize", style, style, "-o", "x.png", "--camera"]) == 2
-    assert "leave -o away" in error(capsys)
+    assert "omit -o" in error(capsys)
 
 
 def test_without_tkinter_or_a_camera(

@@ -65,13 +65,13 @@ def test_what_is_unknown_stays_so_in_the_output() -> None:
         (b"YUV4MPEG2 W64 H48", "not a y4m video"),
         (b"YUV4MPEG2 W64\n", "no width or no height"),
         (b"YUV4MPEG2 Wx H48\n", "no width or no height"),
-        (b"YUV4MPEG2 W0 H48\n", "0 x 48 is no size"),
+        (b"YUV4MPEG2 W0 H48\n", "0 x 48 is not a size"),
         (b"YUV4MPEG2 W99999 H99999\n", "more than 100 megapixels"),
         (b"YUV4MPEG2 W64 H48 It\n", "interlaced"),
         (b"YUV4MPEG2 W64 H48 Im\n", "interlaced"),
         (b"YUV4MPEG2 W64 H48 C420p10\n", "C420p10 is not supported, only 8 bits"),
         (b"YUV4MPEG2 W64 H48 C411\n", "C411 is not supported"),
-        (b"YUV4MPEG2 W64 H48 F30\n", "'30' is no ratio"),
+        (b"YUV4MPEG2 W64 H48 F30\n", "'30' is not a ratio"),
     ],
 )
 def test_refusals_are_one_line_that_names_the_video(line: bytes, reason: str) -> None:

@@ -13,13 +13,13 @@ HELP = "measure operations beside their rivals, on a GPU where there is one (nee
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     stems = f"some of {', '.join(STEMS)}; default: {', '.join(OPERATIONS)}"
     parser.add_argument("stems", nargs="*", type=stem, metavar="STEM", help=stems)
-    parser.add_argument("--quick", action="store_true", help="the main sizes alone, with fewer samples")
-    parser.add_argument("--compare", action="store_true", help="print times beside those of the last committed report")
+    parser.add_argument("--quick", action="store_true", help="only the main sizes, with fewer samples")
+    parser.add_argument("--compare", action="store_true", help="print times next to those of the last committed report")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cuda where there is one")
-    parser.add_argument("--limit", type=positive, metavar="SECONDS", help="begin no operation after so long; default: no limit")
-    parser.add_argument("--layers", metavar="NAME_OR_FILE", help="of an AdaIN model instead: the time of each layer")
+    parser.add_argument("--limit", type=positive, metavar="SECONDS", help="start no operation after so many seconds")
+    parser.add_argument("--layers", metavar="NAME_OR_FILE", help="measure each layer of this AdaIN model instead")
     parser.add_argument(
-        "--size", type=at_least(1), default=512, metavar="N", help="of --layers: the picture's sides; default: 512"
+        "--size", type=at_least(1), default=512, metavar="N", help="with --layers: the picture's sides; default: 512"
     )
     parser.add_argument("-o", "--output", type=path, metavar="FOLDER", help="for the reports; default: bench/results")
 

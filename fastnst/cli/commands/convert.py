@@ -21,19 +21,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=path, metavar="IN", help="trained model, .safetensors")
     parser.add_argument("-o", "--output", type=path, metavar="OUT", required=True, help="engine model, .fnst")
     parser.add_argument(
-        "--calibrate", type=path, metavar="FOLDER", required=True, help="pictures that the value ranges are measured on"
+        "--calibrate", type=path, metavar="FOLDER", required=True, help="pictures on which value ranges are measured"
     )
     parser.add_argument("--source", dest="origin", type=text, metavar="TEXT", help=f"where the weights come from, {ON_CARD}")
     parser.add_argument("--licence", "--license", type=text, metavar="TEXT", help=f"that of the weights, {ON_CARD}")
     parser.add_argument("--name", help="name on the model's card; default: that of the file")
-    forms = (
-        "layers in Winograd's form: never (default), always, auto: those faster by it here that lose little, or numbers: 3,4"
-    )
+    forms = "layers in Winograd form: never (default), always, auto (where it is faster here and loses little), or numbers: 3,4"
     parser.add_argument("--winograd", default="never", metavar="LAYERS", help=forms)
     dead = parser.add_mutually_exclusive_group()
     kept = "keep channels of an AdaIN pair that stay zero by a margin in every picture; they are removed otherwise"
     dead.add_argument("--keep-dead", action="store_true", help=kept)
-    nearly = "remove those too that never exceed this share of their layer's largest value: 0.002 is half a step of 8 bits"
+    nearly = "also remove those that never exceed this share of their layer's largest value; 0.002 is half a step of 8 bits"
     dead.add_argument("--nearly-dead", type=float, default=0.0, metavar="SHARE", help=nearly)
     parser.add_argument("--report", action="store_true", help="print times, quality and form of every layer")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")

@@ -21,13 +21,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("models", nargs="+", metavar="MODEL", help=shapes)
     add("-o", "--output", type=path, required=True, metavar="FOLDER", help="for evaluation.md, evaluation.json and the sheet")
     add("--testset", type=path, metavar="FILE", help='JSON: {"size": N, "pairs": [{"content": FILE, "style": FILE}, ...]}')
-    add("--content", type=path, metavar="FOLDER", help="instead of a test set: photographs, and by --style paintings")
-    add("--style", type=path, metavar="FOLDER", help="the first by name goes with the first photograph, and so on")
+    add(
+        "--content",
+        type=path,
+        metavar="FOLDER",
+        help="photographs, instead of a test set; needs --style",
+    )
+    add("--style", type=path, metavar="FOLDER", help="paintings: the first by name goes with the first photograph, and so on")
     add(
         "--weights",
         type=path,
         metavar="FOLDER",
-        help="of the scoring networks vgg19*.safetensors and lpips_alex*.safetensors; what is not there is not measured",
+        help="the scoring networks vgg19*.safetensors and lpips_alex*.safetensors; without one, its scores are left out",
     )
     add(
         "--against",
@@ -35,14 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ROW=ROW",
-        help="PSNR of the first row's pictures beside the second's, such as int8 beside float; may be repeated",
+        help="PSNR between the pictures of two rows, such as int8=float; may be repeated",
     )
-    add("--palette", type=share, default=1.0, metavar="P", help="strength of the palette step behind every model; default: 1")
-    clip = "a clip whose frames are stylized like the first pair: how steady they are (needs scikit-image)"
+    add("--palette", type=share, default=1.0, metavar="P", help="strength of the palette step after every model; default: 1")
+    clip = "also measure how steady the models are on this clip, in the style of the first pair (needs scikit-image)"
     add("--video", type=path, metavar="CLIP", help=clip)
     size = f"short side in pixels; default: the test set's, or {DEFAULT_SIZE}"
     add("--size", type=at_least(32), metavar="N", help=size)
-    add("--pairs", type=at_least(1), metavar="N", help="the first N pairs alone")
+    add("--pairs", type=at_least(1), metavar="N", help="only the first N pairs")
     add("--threads", type=at_least(1), metavar="N", help="default: the cores this process may use")
     add("--overwrite", action="store_true", help="replace existing outputs")
     add("--json", action="store_true", help="one JSON line per model")

@@ -7,7 +7,7 @@ import argparse
 from fastnst.cli.errors import DONE
 from fastnst.cli.tables import print_table
 
-HELP = "print what this machine offers"
+HELP = "print the version, the models and what this machine offers"
 
 
 def add_arguments(_: argparse.ArgumentParser) -> None:

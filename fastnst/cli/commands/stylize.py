@@ -135,7 +135,7 @@ def _camera(arguments: argparse.Namespace) -> int:
     from fastnst.video.camera import show
 
     if arguments.output is not None:
-        return fail("--camera shows pictures and writes none: leave -o away", USAGE)
+        return fail("--camera shows pictures and writes none: omit -o", USAGE)
     stylizer = Stylizer(arguments.model, arguments.threads)
     if not stylizer.engine.takes_style:
         return fail("--camera needs a model that takes a style", USAGE)

@@ -6,7 +6,7 @@ import argparse
 
 from fastnst.cli.errors import DONE, fail
 
-HELP = "check that every path of this machine makes the same pictures as all others"
+HELP = "check that every instruction set here makes the recorded pictures"
 
 
 def add_arguments(_: argparse.ArgumentParser) -> None:
