@@ -342,6 +342,7 @@ def quantise(
     unit = [picture.float() / 255 for picture in pictures]
     pair = equalise(pair, unit[: len(contents)], unit[len(contents) :])
     reals, qs = Maps(unit), Maps(pictures)
+    del unit  # as large as any layer's maps, and soon replaced
     encoder, features = quantise_chain(pair.encoder, reals, qs, Grid(PIXEL), ranges, choose=choose)
     mixed = Maps([float_adain(content, style) for content, style in paired(reals)])
     middle = best_grid(mixed, False, ranges)
