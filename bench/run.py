@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 NEEDS = ("torch", "pytest", "pytest_benchmark", "matplotlib")
-REPORTS = ("stylize", "training", "video", "translate", "large")
+REPORTS = ("stylize", "training", "video", "translate", "large", "web")
 """Stems that are no operations: each has a folder of its own, and in it the module that writes its report."""
 OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")
 FAILED, INTERRUPTED = 1, 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
-STEMS = (*OPERATIONS, "stylize", "training", "video", "translate", "large")
+STEMS = (*OPERATIONS, "stylize", "training", "video", "translate", "large", "web")
 
 
 def row_pair(text: str) -> tuple[str, str]:

@@ -95,7 +95,7 @@ def choose_scales(frames: Iterable[Tensor], upsample: bool) -> NDArray[np.int16]
     """For every position the scale with the least squared error over framed maps of bytes [1, I, H + 2, W + 2]."""
     low, high = limits(upsample)
     windows = (windows_of(frame, upsample)[:, 0].flatten(2) for frame in frames)
-    # Whole numbers of at most 1020. Of 64 pictures and all positions float32 would take half a gigabyte, as would a joined copy.
+    # Whole numbers of at most 1020. Of 64 pictures float32 would take half a gigabyte, as would a copy with all joined.
     samples = [x[..., :: x.shape[2] // SAMPLES | 1].flatten(1).to(torch.int16) for x in windows]
     chosen = []
     for p in range(len(low)):

@@ -1,0 +1,50 @@
+// Contenders in one tab, called in turn by bench/web/measure.py through `window.sample(name)`.
+
+import * as ort from "/ort/ort.wasm.min.mjs";
+import { Fastnst } from "/web/fastnst.js";
+
+ort.env.wasm.numThreads = 1;
+ort.env.wasm.wasmPaths = "/ort/";
+
+const bytes = async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer());
+
+const floats = (picture, { width, height }) => {
+  const planes = new Float32Array(3 * width * height);
+  for (let i = 0; i < width * height; i++) for (let c = 0; c < 3; c++) planes[c * width * height + i] = picture[4 * i + c] / 255;
+  return new ort.Tensor("float32", planes, [1, 3, height, width]);
+};
+
+window.prepare = async (size) => {
+  const shape = { width: size, height: size };
+  const content = { ...shape, data: await bytes(`/content-${size}`) }, style = { ...shape, data: await bytes(`/style-${size}`) };
+  const feeds = { content: floats(content.data, shape), style: floats(style.data, shape) };
+  const session = (file) =>
+    ort.InferenceSession.create(file, { executionProviders: ["wasm"], freeDimensionOverrides: { H: size, W: size } });
+  const [fast, scalar, float, int8] = [
+    await Fastnst.load("adain-16x"),
+    await Fastnst.load("adain-16x", { wasm: "/web/fastnst-scalar.wasm" }),
+    await session("/float-given.onnx"),
+    await session("/onnxruntime-int8-given.onnx"),
+  ];
+  // Bytes in and bytes out here; the rivals get floats that are there already, and keep theirs.
+  window.contenders = {
+    "fastnst, simd128": () => fast.stylize(content, style, { palette: 0 }),
+    "fastnst, scalar": () => scalar.stylize(content, style, { palette: 0 }),
+    "onnxruntime-web, float32": () => float.run(feeds),
+    "onnxruntime-web, int8": () => int8.run(feeds),
+  };
+  return Object.keys(window.contenders);
+};
+
+window.sample = async (name) => {
+  const run = window.contenders[name], seconds = [];
+  await run();
+  const begun = performance.now();
+  do {
+    const start = performance.now();
+    await run();
+    seconds.push((performance.now() - start) / 1000);
+  } while (performance.now() - begun < 500);
+  seconds.sort((a, b) => a - b);
+  return seconds[seconds.length >> 1];
+};
