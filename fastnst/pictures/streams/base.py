@@ -16,7 +16,7 @@ from fastnst.pictures.hidden import CELL, Filling, Sums, cell_sums
 from fastnst.pictures.pam import MODES
 from fastnst.pictures.picture import ImageError, KindError, Picture
 from fastnst.pictures.samples import Part, PictureFile
-from fastnst.pictures.writing import save_picture
+from fastnst.pictures.writing import Saving, save_picture
 
 Samples: TypeAlias = NDArray[np.uint8]
 
@@ -302,11 +302,16 @@ class ArrayWriter(RowWriter):
 class WholeWriter(ArrayWriter):
     """Saves all rows at the end, for formats that Pillow encodes."""
 
-    def __init__(self, path: Path, height: int, width: int, alpha: bool) -> None:
+    def __init__(self, path: Path, height: int, width: int, alpha: bool, saving: Saving) -> None:
         super().__init__(height, width)
-        self.memory = (8 if alpha else 7) * height * width
-        self._path = path
+        self.memory = self.memory_of(height, width, alpha)
+        self._path, self._saving = path, saving
+
+    @staticmethod
+    def memory_of(height: int, width: int, alpha: bool) -> int:
+        """Bytes that it takes."""
+        return (8 if alpha else 7) * height * width
 
     def finish(self) -> None:
         assert self.pixels is not None
-        save_picture(Picture(Image.fromarray(self.pixels), self.alpha), self._path)
+        save_picture(Picture(Image.fromarray(self.pixels), self.alpha), self._path, self._saving)
