@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import fastnst
@@ -18,17 +19,26 @@ from fastnst.cli.commands import (
     run_train,
     run_verify,
 )
+from fastnst.cli.completion import SHELLS, run_completion
 from fastnst.cli.errors import USAGE, fail
+from fastnst.cli.looks import add_look_arguments, add_styles_arguments, run_look, run_styles
 from fastnst.cli.stylizing import run_stylize
 from fastnst.cli.values import (
+    COLORS,
+    FORMATS,
     OPERATIONS,
     STEMS,
+    StoreOutput,
     at_least,
     byte_count,
     level_list,
+    output_name,
     path,
+    percent,
+    picture_format,
     positive,
     row_pair,
+    scales,
     share,
     stem,
     text,
@@ -37,11 +47,30 @@ from fastnst.cli.values import (
 
 EXIT_CODES = "Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."
 ON_CARD = "for the model's card; default: what the file says of itself, or unknown"
-STYLE_HELP = "a picture, or several to mix; none for a model that translates pictures by itself"
+KEEPS_COLOR = "--preserve-color"
+STYLE_HELP = (
+    "a picture, or several to mix; a .look file; or the name of a look that ships, see fastnst styles; none for a model that "
+    "translates pictures by itself"
+)
+MANY_HELP = "a style; may be repeated; all names without an option are contents then"
+SCALE_HELP = (
+    "see the styles S times as large, 0.25 to 4; auto gives them the short side of the content, so that strokes keep in "
+    "proportion to it; several are mixed by their shares: 0.5:0.5,2:0.5"
+)
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, as all errors of fastnst."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """What follows an option whose value may be left away is its value only if it can be."""
+        words = list(sys.argv[1:] if args is None else args)
+        for at in range(words.index("--") if "--" in words else len(words)):
+            if words[at] == KEEPS_COLOR and (at + 1 == len(words) or words[at + 1] not in COLORS):
+                words[at] = f"{KEEPS_COLOR}={COLORS[0]}"
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         fail(f"{message} (see '{self.prog} --help')")
@@ -60,6 +89,14 @@ def build_parser() -> argparse.ArgumentParser:
         return added
 
     add_stylize_arguments(command("stylize", run_stylize, "stylize a picture, a video or a folder of them"))
+
+    add_look_arguments(command("look", run_look, "keep what a model makes of a style, in a small file that stands for it"))
+    about_styles = "list the looks inside the package, which stand for styles by their names"
+    add_styles_arguments(command("styles", run_styles, about_styles))
+
+    completion = command("completion", run_completion, "print a script by which a shell completes fastnst's command lines")
+    completion.add_argument("shell", choices=SHELLS, help=" or ".join(SHELLS))
+    completion.set_defaults(root=parser)
 
     models = command("models", run_models, "list the models inside the package, or the card and layers of any")
     models.add_argument("models", nargs="*", metavar="MODEL", help="a name from the list or a .fnst file")
@@ -112,19 +149,42 @@ def build_parser() -> argparse.ArgumentParser:
 
 def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    contents = "a picture, a video, or a folder of them (with the folders in it); - is a y4m on standard input"
+    contents = "a picture, a video, or a folder of them (with the folders in it); - is a picture or a y4m on standard input"
     add("content", type=path, metavar="CONTENT", help=contents)
     style = add("style", type=path, nargs="+", default=[], metavar="STYLE", help=STYLE_HELP)
     style.required = False  # nargs="*" would take none where an option follows CONTENT, and refuse the STYLE after that
-    outputs = "output file; a folder where CONTENT is a folder; - is a y4m on standard output"
-    add("-o", "--output", type=path, metavar="OUT", help=outputs)
+    add("--style", dest="styles", type=path, action="append", default=[], metavar="STYLE", help=MANY_HELP)
+    outputs = "output file; a folder where there are several results or the name ends with /; - is standard output"
+    add("-o", "--output", action=StoreOutput, metavar="OUT", help=outputs)
+    parser.set_defaults(output_is_folder=False)
+    add("--each", action="store_true", help="take every style alone, and every picture of a STYLE that is a folder")
+    sample = "as --each, but only N of the styles for each content, chosen at random by --seed"
+    add("--sample", type=at_least(1), metavar="N", help=sample)
+    add("--seed", type=at_least(0), default=0, metavar="N", help="of --sample: the same number chooses the same; default: 0")
+    names = "of outputs in a folder, such as {content}-{style}.{ext}, which is the default with --each"
+    add("--name", type=output_name, metavar="TEMPLATE", help=names)
+    add(
+        "--sheet",
+        type=path,
+        metavar="FILE",
+        help="write one more picture of all results: styles across, contents down",
+    )
     add("--model", metavar="NAME_OR_FILE", help="a shipped model's name or a .fnst file; default: the shipped default")
     add("--alpha", type=share, default=1.0, metavar="A", help="0 = content, 1 = full style (default)")
     add("--weights", type=weight_list, metavar="W,W...", help="parts of the styles, such as 0.7,0.3; default: equal parts")
     add("--levels", type=level_list, metavar="L,L...", help="levels of a WCT model, such as 5,4,3,2,1; default: all it has")
     colors = parser.add_mutually_exclusive_group()
-    keeps = "keep the content's colours"
-    colors.add_argument("--preserve-color", dest="colors", action="store_const", const="luma", default="palette", help=keeps)
+    colors.add_argument(
+        KEEPS_COLOR,
+        dest="colors",
+        choices=COLORS,
+        nargs="?",
+        const=COLORS[0],
+        default="palette",
+        metavar="MODE",
+        help="keep the content's colours: luma (default) or lab take the lightness alone from the result, match gives it the "
+        "content's mean and covariance of colours, histogram the content's histograms",
+    )
     palette = (
         "how far colours are moved to the style's: 0 = as the network makes them, 1 = all the way (default); times --alpha"
     )
@@ -136,6 +196,16 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="short side of the styles in pixels; 0 = as they are; default: larger styles are shrunk to 512",
     )
+    formats = f"of pictures whose output's suffix does not say it: {', '.join(FORMATS)}; in folders, of all of them"
+    add("--format", type=picture_format, metavar="NAME", help=formats)
+    fidelity = parser.add_mutually_exclusive_group()
+    quality = "of JPEG, WebP and AVIF, 1 to 100; default: 95, of AVIF 90"
+    fidelity.add_argument("--quality", type=percent, metavar="N", help=quality)
+    lossless = "write WebP so that it gives back the very pixels, as PNG and TIFF always do"
+    fidelity.add_argument("--lossless", action="store_true", help=lossless)
+    strips = "leave EXIF, XMP, IPTC and resolution of the content out of the output; they are kept otherwise"
+    add("--strip-metadata", action="store_true", help=strips)
+    add("--style-scale", type=scales, metavar="S", help=SCALE_HELP)
     add("--threads", type=at_least(1), metavar="N", help="default: the cores this process may use")
     add(
         "--max-memory",
@@ -155,6 +225,7 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
     add("--video-quality", type=at_least(0), metavar="N", help=qualities)
     camera = "show what camera N sees instead; every picture given is a style (default: camera 0)"
     add("--camera", type=at_least(0), nargs="?", const=0, metavar="N", help=camera)
+    add("--dry-run", action="store_true", help="print what would be done: outputs, sizes, tiles and memory; write nothing")
     add("--overwrite", action="store_true", help="replace existing outputs; without it a folder run does what is missing")
     add("--quiet", action="store_true", help="print nothing but errors")
     add(

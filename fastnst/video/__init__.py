@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
-from fastnst.video.kinds import PIPE, WRITE_SUFFIXES, is_video
+from fastnst.system.atomic import PIPE
+from fastnst.video.kinds import WRITE_SUFFIXES, is_video
 
 __all__ = ["PIPE", "WRITE_SUFFIXES", "is_video"]
