@@ -134,8 +134,8 @@ def _of_options() -> Iterator[Command]:
         one = f"stylize content.png -o out.png --model generator.fnst {option}"
         yield Command(tuple(shlex.split(one)), 0, "out.png")
     for name in ("png", "jpeg", "webp", "tiff", "bmp", "ppm", "pam"):
-        arguments = ("stylize", "content.png", "style.png", "-o", "out", "--model", "model.fnst", "--format", name)
-        yield Command(arguments, 0, "out")
+        arguments = ("stylize", "content.png", "style.png", "-o", "formatted", "--model", "model.fnst", "--format", name)
+        yield Command(arguments, 0, "formatted")
     for words in ("--dry-run", "--dry-run --json", "--dry-run --each"):
         yield Command((*shlex.split(ONE), *shlex.split(words)), 0)
     look = ("look", "style.png", "-o", "a.look", "--model", "model.fnst", "--style-scale", "0.5")
