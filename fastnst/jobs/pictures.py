@@ -91,7 +91,8 @@ def stylize_picture(
         try:
             return _stylized(task, path, stylizer, options, worker, tell, contents)
         except ImageError as error:
-            raise ImageError(str(error).replace(str(path), "standard input")) from error
+            said = str(error).replace(str(path), "standard input")
+            raise ImageError(said.replace("not a picture in", "neither a y4m video nor a picture in")) from error
         finally:
             contents.close()
 

@@ -281,7 +281,7 @@ def test_what_is_wrong_in_a_pipe_is_named(work: Path) -> None:
     command = [*COMMAND, "stylize", "-", "style.png", "-o", "-", *MODEL]
     for sent, said in (
         (b"\x89PNG\r\n\x1a\nnothing", b"standard input: broken picture"),
-        (b"text", b"standard input: not a picture"),
+        (b"text", b"standard input: neither a y4m video nor a picture in"),
     ):
         done = subprocess.run(command, input=sent, cwd=work, capture_output=True, check=False)
         assert (done.returncode, done.stdout) == (1, b"")

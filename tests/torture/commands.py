@@ -53,7 +53,7 @@ styles | styles --json | completion bash | completion zsh | completion fish | lo
 """
 FAILED = f"""
 look missing.png -o a.look --model model.fnst | look text.png -o a.look --model model.fnst | styles --model wct-16x
-styles --sheet missing.png -o a.png | {ONE} --dry-run --model missing.fnst
+styles --sheet missing.png -o a.png | models more | {ONE} --dry-run --model missing.fnst
 stylize missing.png style.png -o out.png | stylize content.png missing.png -o out.png | stylize empty.png style.png -o out.png
 stylize text.png style.png -o out.png | stylize content.png text.png -o out.png | stylize cut.png style.png -o out.png
 stylize content.png in -o out.png | stylize clip.y4m clip.y4m -o out.y4m | stylize text.y4m style.png -o out.y4m
@@ -66,7 +66,7 @@ stylize content.png style.png -o text.png/out.png | stylize nothing style.png -o
 stylize large.png -o out.png --model generator.fnst --max-memory 9K | stylize /dev/null style.png -o out.png
 """
 WRONG = f"""
-paint | --colour | models more | info more | verify more | models --jso | stylize | stylize content.png style.png
+paint | --colour | info more | verify more | models --jso | stylize | stylize content.png style.png
 stylize content.png -o out.png --model model.fnst | stylize content.png style.png -o out | stylize '' style.png -o out.png
 stylize content.png style.png -o '' | stylize content.png style.png -o out.gif | stylize content.png style.png -o out.mp4
 stylize content.png style.png -o in | stylize in style.png -o style.png | stylize in style.png -o in
@@ -83,7 +83,7 @@ stylize clip.y4m style.png -o clip.y4m --overwrite --model model.fnst | {ONE} --
 {ONE} --name x.png | {ONE} --name {{x}} | {ONE} --each --weights 1 | stylize content.png in -o - --each --model model.fnst
 look style.png | look style.png -o a.png | look | styles --sheet content.png | styles -o a.png | completion | completion csh
 {ONE} --colour | {ONE} --camera 0 | {ONE} --model generator.fnst | stylize in/000.png in/001.png --weights 1,2 -o out.png
-stylize content.png -o out.png --model generator.fnst --alpha 0.5 | stylize twice style.png -o out --model model.fnst
+stylize content.png -o out.png --model generator.fnst --alpha 0.5
 convert | convert a.safetensors | convert a.safetensors -o out.fnst | convert a.safetensors -o out.png --calibrate in
 convert a.safetensors -o out.fnst --calibrate '' | convert a.safetensors -o out.fnst --calibrate in --nearly-dead much
 convert a.safetensors -o out.fnst --calibrate in --nearly-dead 0.1 --keep-dead | train | train cooking | evaluate
@@ -193,9 +193,6 @@ def furnished() -> Iterator[Path]:
                 Path(name).write_text("neither a picture nor a video")
             Path("cut.png").write_bytes(Path("large.png").read_bytes()[:999])
             Path("nothing").mkdir()
-            Path("twice").mkdir()
-            for name in ("twice/a.pgm", "twice/a.png"):
-                Path(name).write_bytes(Path("in/000.png").read_bytes())
             yield folder
         finally:
             os.chdir(before)
