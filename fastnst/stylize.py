@@ -6,7 +6,7 @@ import glob
 import math
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, overload
@@ -261,15 +261,45 @@ class Stylizer:
             ValueError: wrong dtype, shape, size, ``alpha``, ``weights``, ``preserve_color``, ``levels`` or ``palette``; no
                 style, or one that the model does not take.
         """
-        if not self.engine.takes_style and (style is not None or weights is not None):
+        if not self.engine.takes_style and any(each is not None for each in (style, weights, style_scale)):
             raise UsageError(NO_STYLE)
         sides = content.size if isinstance(content, Image.Image) else np.shape(content)[:2]
         look = None if style is None else self.mix(style, weights, levels, style_scale, min(sides, default=0))
-        if not isinstance(content, Image.Image):
-            return self.run(_checked(content, "content"), look, alpha, preserve_color, levels, palette).pixels
-        picture = filled(to_srgb(content))
-        pixels = self.run(np.asarray(picture.rgb), look, alpha, preserve_color, levels, palette).pixels
-        return Picture(Image.fromarray(pixels), picture.alpha).image()
+        return next(self._results(content, [look], alpha, preserve_color, levels, palette))
+
+    def each(
+        self,
+        content: Image.Image | Pixels,
+        styles: Iterable[Style],
+        alpha: float = 1.0,
+        preserve_color: bool | str = False,
+        levels: Sequence[int] | None = None,
+        palette: float | None = None,
+        style_scale: Scales | None = None,
+    ) -> Iterator[Image.Image | Pixels]:
+        """``content`` in every one of the styles alone, one after the other; it is encoded once.
+
+        Arguments, results and errors are those of a call.
+        """
+        sides = content.size if isinstance(content, Image.Image) else np.shape(content)[:2]
+        looks = (self.mix(style, None, levels, style_scale, min(sides, default=0)) for style in styles)
+        yield from self._results(content, looks, alpha, preserve_color, levels, palette)
+
+    def _results(
+        self,
+        content: Image.Image | Pixels,
+        looks: Iterable[Look | None],
+        alpha: float,
+        preserve_color: bool | str,
+        levels: Sequence[int] | None,
+        palette: float | None,
+    ) -> Iterator[Image.Image | Pixels]:
+        picture = filled(to_srgb(content)) if isinstance(content, Image.Image) else None
+        pixels = _checked(content, "content") if picture is None else np.asarray(picture.rgb)
+        memo = Memo()
+        for look in looks:
+            result = self.run(pixels, look, alpha, preserve_color, levels, palette, memo).pixels
+            yield result if picture is None else Picture(Image.fromarray(result), picture.alpha).image()
 
     def encode_style(
         self, style: Image.Image | Pixels, levels: Sequence[int] | None = None, style_scale: Scales | None = None
@@ -328,6 +358,7 @@ class Stylizer:
         preserve_color: bool | str = False,
         levels: Sequence[int] | None = None,
         palette: float | None = None,
+        memo: Memo | None = None,
     ) -> Styled:
         """As a call, for pixels and a look that are ready; also says how long each step took.
 
@@ -338,7 +369,7 @@ class Stylizer:
         self.check(options)
         size = content.shape[0], content.shape[1]
         source, target = ArrayRows(content), ArrayWriter(*size)
-        seconds = self.stylize(source, target, options, self.plan(size, options))
+        seconds = self.stylize(source, target, options, self.plan(size, options), memo=memo)
         assert target.pixels is not None
         return Styled(target.pixels, seconds["encode"], seconds["decode"], seconds["color"])
 

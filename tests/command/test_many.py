@@ -12,6 +12,7 @@ import pytest
 from command_line import MODEL, Run, failed, files_in, pixels
 from PIL import Image
 
+from fastnst import Stylizer
 from fastnst import engine as engines
 from fastnst.jobs.names import Name
 from fastnst.jobs.plans import unlike
@@ -48,6 +49,18 @@ def test_a_content_is_encoded_once_for_all_styles(run: Run, monkeypatch: pytest.
     monkeypatch.setattr(engines.Engine, "encode", counted)
     assert run("stylize", "content.png", "--style", "styles", "-o", "out", *MODEL, "--each").code == 0
     assert len(encoded) == 1
+
+
+def test_every_style_alone_in_python(model_path: Path, wct_path: Path, photo_folder: Path) -> None:
+    content, *styles = (Image.open(photo_folder / f"{name}.png") for name in ("cat", "coffee", "flower"))
+    for path in (model_path, wct_path):
+        stylizer = Stylizer(path, 1)
+        for result, style in zip(stylizer.each(content, styles, alpha=0.7, preserve_color="lab"), styles, strict=True):
+            assert isinstance(result, Image.Image)
+            wanted = stylizer(content, style, alpha=0.7, preserve_color="lab")
+            np.testing.assert_array_equal(np.asarray(result), np.asarray(wanted))
+    pixels_ = np.asarray(content.convert("RGB"))
+    assert [type(each) for each in stylizer.each(pixels_, [np.asarray(styles[0].convert("RGB"))])] == [np.ndarray]
 
 
 @pytest.mark.usefixtures("styles")
