@@ -1,4 +1,4 @@
-"""What a word of the command line may be: each takes the word, and refuses it in one line."""
+"""Types of command-line arguments: each converts a word, or refuses it in one line."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 COLORS = ("luma", "lab", "match", "histogram")
 """Modes that keep the colours of the content, the usual one first."""
+KEEPS_COLOR = "--preserve-color"
+"""An option whose value may be left away."""
 FORMATS = ("png", "jpeg", "webp", "avif", "tiff", "bmp", "ppm", "pam")
 """Of pictures that are written, for messages; other names of these are known too."""
 OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")

@@ -1,4 +1,4 @@
-"""What ``fastnst stylize CONTENT -o OUT`` has to do: which picture or video goes where, and what is there already."""
+"""What ``fastnst stylize CONTENT -o OUT`` has to do: which picture or video is written where, and what exists already."""
 
 from __future__ import annotations
 
@@ -153,13 +153,17 @@ def _plan_file(content: Path, styles: tuple[Path, ...], outputs: Outputs) -> Pla
     if content != PIPE:
         require_file(content, kind)
     if output.is_dir():
-        raise UsageError(f"{output}: is a folder; name a file, for the content is one {kind}, or end the folder's name with /")
+        raise UsageError(
+            f"{output}: is a folder; name a file, because the content is one {kind}, or end the folder's name with /"
+        )
     if kind == "picture" and outputs.suffix and can_write(output) and not outputs.means(output):
         raise UsageError(f"{output}: its suffix is that of another format than {outputs.suffix[1:]}")
     if not _fits(content, outputs, output):
         suffixes = video.WRITE_SUFFIXES if kind == "video" else WRITE_SUFFIXES
         way = "" if kind == "video" else ", or --format says the format"
-        raise UsageError(f"{output}: the suffix of an output is one of {' '.join(suffixes)}, for {content} is a {kind}{way}")
+        raise UsageError(
+            f"{output}: the suffix of an output is one of {' '.join(suffixes)}, because {content} is a {kind}{way}"
+        )
     task = _task(content, output, styles, outputs)
     if output == PIPE:
         return Plan([task], every=[task])
@@ -193,7 +197,7 @@ def _plan_folder(
     if PIPE in (output, *contents):
         raise UsageError(f"{PIPE}: standard input and output carry one picture or video")
     if os.path.lexists(output) and not output.is_dir():
-        raise UsageError(f"{output}: is a file; name a folder, for {_why_folder(contents, styles)}")
+        raise UsageError(f"{output}: is a file; name a folder, because {_why_folder(contents, styles)}")
     in_place = any(output.is_dir() and content.is_dir() and output.samefile(content) for content in contents)
     if in_place and not outputs.overwrite:
         raise UsageError(f"{output}: is the folder of the contents; only --overwrite would replace them")

@@ -134,7 +134,7 @@ def test_modes_by_their_names_in_python(model_path: Path) -> None:
 def test_options_that_cannot_be_are_refused(model_path: Path) -> None:
     stylizer = Stylizer(model_path, 1)
     look = stylizer.encode_style(STYLE)
-    with pytest.raises(ValueError, match="'sepia' is none of the colour modes palette, none, luma, lab"):
+    with pytest.raises(ValueError, match="'sepia' is not one of the colour modes palette, none, luma, lab"):
         stylized(stylizer, Options(look=look, colors="sepia"))
     with pytest.raises(ValueError, match="choose one"):
         stylizer(CONTENT, look, preserve_color=True, palette=0.5)

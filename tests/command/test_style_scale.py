@@ -10,7 +10,7 @@ from command_line import MODEL, Run, failed, pixels
 from PIL import Image
 
 from fastnst import Stylizer
-from fastnst.cli import stylizing
+from fastnst.cli.commands import stylize as stylizing
 from fastnst.options import StyleScale, style_scales
 
 

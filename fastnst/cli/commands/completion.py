@@ -7,6 +7,9 @@ import shlex
 from collections.abc import Iterator
 
 from fastnst.cli.errors import DONE
+from fastnst.cli.registry import build_parser
+
+HELP = "print a script by which a shell completes fastnst's command lines"
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -34,8 +37,12 @@ autoload -Uz bashcompinit && bashcompinit
 """
 
 
-def run_completion(arguments: argparse.Namespace) -> int:
-    commands = dict(_commands(arguments.root))
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS, help=" or ".join(SHELLS))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    commands = dict(_commands(build_parser()))
     print(_fish(commands) if arguments.shell == "fish" else _posix(commands, arguments.shell), end="")
     return DONE
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastnst.cli.errors import DONE, FAILED, USAGE, fail, hint, quiet_libraries, warn
+from fastnst.cli.parser import add_stylize_arguments as add_arguments
 from fastnst.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from fastnst.options import Options
     from fastnst.stylize import Stylizer
 
+__all__ = ["HELP", "add_arguments", "run"]
 
 _LARGE = 2048  # pixels of a short side: four times that of a style
+HELP = "stylize a picture, a video or a folder of them"
 
 
-def run_stylize(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> int:
     with quiet_libraries():
         return _stylize_all(arguments)
 
@@ -258,7 +261,7 @@ def _camera(arguments: argparse.Namespace) -> int:
         if getattr(arguments, name) not in (None, False):
             return fail(f"--camera shows pictures and writes none: --{name.replace('_', '-')} is for files", USAGE)
     if arguments.output is not None:
-        return fail("--camera shows pictures and writes none: leave -o away", USAGE)
+        return fail("--camera shows pictures and writes none: omit -o", USAGE)
     stylizer = Stylizer(arguments.model, arguments.threads)
     if not stylizer.engine.takes_style:
         return fail("--camera needs a model that takes a style", USAGE)
