@@ -15,7 +15,7 @@ from picture_files import ORIENTATION, Pixels, chunk
 from PIL import Image, ImageCms, IptcImagePlugin
 from PIL.TiffImagePlugin import IFDRational
 
-from fastnst.images import Metadata, Picture, Saving, read_metadata, save_picture
+from fastnst.images import Metadata, Picture, Saving, open_picture, read_metadata, save_picture
 from fastnst.pictures.directories import EXIF, GPS, MAKER_NOTE, Form, read_form
 from fastnst.pictures.metadata import photoshop_resources
 from fastnst.pictures.profile import srgb_profile
@@ -251,6 +251,15 @@ def test_outputs_are_tagged_as_srgb(tmp_path: Path, photos: dict[str, Pixels], s
     save_picture(Picture(Image.fromarray(photos["flower"])), path)
     with Image.open(path) as image:
         assert image.info["icc_profile"] == srgb_profile() if suffix != ".png" else image.info["srgb"] == 0
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".webp", ".png"])
+def test_outputs_read_back_as_they_were_written(tmp_path: Path, photos: dict[str, Pixels], suffix: str) -> None:
+    """Converting from sRGB to sRGB would move single pixels by one."""
+    path = tmp_path / f"out{suffix}"
+    saving = Saving.by(suffix, lossless=suffix == ".webp")
+    save_picture(Picture(Image.fromarray(photos["flower"])), path, saving)
+    assert np.array_equal(np.asarray(open_picture(path).rgb), photos["flower"])
 
 
 def test_the_profile_is_srgb(photos: dict[str, Pixels]) -> None:

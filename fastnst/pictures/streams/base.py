@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastnst.pictures.color import part_to_srgb, to_srgb
+from fastnst.pictures.color import foreign, part_to_srgb, to_srgb
 from fastnst.pictures.hidden import CELL, Filling, Sums, cell_sums
 from fastnst.pictures.pam import MODES
 from fastnst.pictures.picture import ImageError, KindError, Picture
@@ -116,7 +116,7 @@ class SampleRows(Rows):
 
     def __init__(self, path: Path, height: int, width: int, channels: int, profile: bytes | None = None) -> None:
         super().__init__(path, height, width, channels in (2, 4), CHUNK_BYTES * 4)
-        self.channels, self._profile = channels, profile
+        self.channels, self._profile = channels, foreign(profile)
 
     @abstractmethod
     def samples(self, first: int, count: int) -> Samples:
@@ -150,7 +150,7 @@ class FileRows(Rows):
     def __init__(self, path: Path, file: BinaryIO, picture: PictureFile) -> None:
         super().__init__(path, picture.height, picture.width, picture.alpha, picture.memory + 4 * CHUNK_BYTES)
         self._file, self._picture = file, picture
-        self._profile: bytes | None = picture.info.get("icc_profile")
+        self._profile = foreign(picture.info.get("icc_profile"))
 
     def _parts(self, first: int, count: int) -> Iterator[Part]:
         step = max(1, CHUNK_BYTES // (4 * self.width))
