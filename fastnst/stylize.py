@@ -294,9 +294,12 @@ class Stylizer:
         levels: Sequence[int] | None,
         palette: float | None,
     ) -> Iterator[Image.Image | Pixels]:
-        picture = filled(to_srgb(content)) if isinstance(content, Image.Image) else None
-        pixels = _checked(content, "content") if picture is None else np.asarray(picture.rgb)
-        memo = Memo()
+        picture, memo = None, Memo()
+        if isinstance(content, Image.Image):
+            picture = filled(to_srgb(content))
+            pixels = np.asarray(picture.rgb)
+        else:
+            pixels = _checked(content, "content")
         for look in looks:
             result = self.run(pixels, look, alpha, preserve_color, levels, palette, memo).pixels
             yield result if picture is None else Picture(Image.fromarray(result), picture.alpha).image()
