@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import math
 import sys
 import tempfile
@@ -16,7 +15,7 @@ from PIL import Image
 
 from fastnst.color import mode_of
 from fastnst.engine import Engine, Look, LookError, ModelError, Pixels, Plan, Tell, default_threads, load_look
-from fastnst.format.lookfile import MAGIC, SUFFIX, is_look
+from fastnst.engine.shipped import DEFAULT_MODEL, MODELS, find_look, looks, shipped_look
 from fastnst.images import Picture, filled, resize_short_side, to_srgb
 from fastnst.options import Options, StyleScale, style_scales
 from fastnst.pictures.streams import ArrayRows, ArrayWriter, Rows, RowWriter
@@ -24,18 +23,15 @@ from fastnst.steps import Memo, stylize_rows
 from fastnst.system.errors import UsageError
 from fastnst.system.memory import default_budget, parse_bytes
 
-__all__ = ["Look", "LookError", "ModelError", "ModelInfo", "Styled", "Stylizer", "load_look", "looks", "models"]
+__all__ = [
+    "DEFAULT_MODEL", "Look", "LookError", "ModelError", "ModelInfo", "Styled", "Stylizer", "find_look", "load_look", "looks",
+    "models", "shipped_look",
+]  # fmt: skip
 
-DEFAULT_MODEL = "adain-16x"
 NO_STYLE = "this model translates pictures by itself: it takes no style, and no alpha, weights or levels"
 
 Scales: TypeAlias = float | str | Sequence[StyleScale]
 Style: TypeAlias = Image.Image | Pixels | Look
-
-_MODELS = Path(__file__).parent / "models"
-
-
-# ---- shipped models ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def models() -> list[ModelInfo]:
     Raises:
         ModelError: a file of the package is damaged.
     """
-    return [_describe(path) for path in sorted(_MODELS.glob("*.fnst"))]
+    return [_describe(path) for path in sorted(MODELS.glob("*.fnst"))]
 
 
 def _describe(path: Path) -> ModelInfo:
@@ -78,7 +74,7 @@ def _describe(path: Path) -> ModelInfo:
 
 def find_model(model: str | Path) -> Path:
     """The file of a shipped model's name, or ``model`` itself where it is a file."""
-    shipped = {path.stem: path for path in sorted(_MODELS.glob("*.fnst"))}
+    shipped = {path.stem: path for path in sorted(MODELS.glob("*.fnst"))}
     if isinstance(model, str) and model in shipped:
         return shipped[model]
     path = Path(model)
@@ -89,44 +85,6 @@ def find_model(model: str | Path) -> Path:
     if isinstance(model, Path) or path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f"{model}: no such model file")
     raise ModelError(f"no model is named {model!r}; the package has {', '.join(shipped) or 'none'}")
-
-
-# ---- looks that ship --------------------------------------------------------------------------------------------------------
-
-
-def looks(model: str | None = None) -> list[str]:
-    """Names of the looks inside the package for a shipped model, by default the default one; each may stand for a style.
-
-    They are drawn by :mod:`fastnst.train.drawings` and belong to the very files of the models.
-    """
-    return [path.stem for path in sorted((_MODELS / "looks" / (model or DEFAULT_MODEL)).glob(f"*{SUFFIX}"))]
-
-
-def shipped_look(name: str, model: str) -> Path:
-    """The file of a look inside the package; whether there is one is not looked at."""
-    return _MODELS / "looks" / model / f"{name}{SUFFIX}"
-
-
-def find_look(style: Path, model: str) -> Path | None:
-    """The file of a look that ``style`` is or names; None if it is a picture, or nothing that is known.
-
-    Raises:
-        LookError: a look that ships for other models than ``model``.
-    """
-    if style.is_file():
-        with style.open("rb") as file:
-            return style if is_look(file.read(len(MAGIC))) else None
-    if style.exists() or style.suffix or len(style.parts) > 1:
-        return None
-    if shipped_look(style.name, model).is_file():
-        return shipped_look(style.name, model)
-    others = sorted(path.parent.name for path in (_MODELS / "looks").glob(f"*/{glob.escape(style.name)}{SUFFIX}"))
-    if others:
-        raise LookError(f"{style}: this look ships for {', '.join(others)}, and not for {model}")
-    return None
-
-
-# ---- stylization ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -263,8 +221,7 @@ class Stylizer:
         """
         if not self.engine.takes_style and any(each is not None for each in (style, weights, style_scale)):
             raise UsageError(NO_STYLE)
-        sides = content.size if isinstance(content, Image.Image) else np.shape(content)[:2]
-        look = None if style is None else self.mix(style, weights, levels, style_scale, min(sides, default=0))
+        look = None if style is None else self.mix(style, weights, levels, style_scale, _short_side(content))
         return next(self._results(content, [look], alpha, preserve_color, levels, palette))
 
     def each(
@@ -281,8 +238,8 @@ class Stylizer:
 
         Arguments, results and errors are those of a call.
         """
-        sides = content.size if isinstance(content, Image.Image) else np.shape(content)[:2]
-        looks = (self.mix(style, None, levels, style_scale, min(sides, default=0)) for style in styles)
+        side = _short_side(content)
+        looks = (self.mix(style, None, levels, style_scale, side) for style in styles)
         yield from self._results(content, looks, alpha, preserve_color, levels, palette)
 
     def _results(
@@ -392,7 +349,7 @@ class Stylizer:
             options: with a look, unless the model is a generator; its sizes are the caller's business.
             plan: of :meth:`plan`, for these options.
             folder: where tiles put aside what they come back to; without it the system's for temporary files.
-            memo: where the features of a content are kept that other looks are for, too.
+            memo: for a content that other looks are for, too.
         """
         engine, threads = self.engine.with_levels(options.levels), self.threads or default_threads()
         if folder is None:
@@ -409,6 +366,10 @@ class Stylizer:
         if plan.tiling is None:
             return engine.look(source.whole()[0], self.threads)
         return engine.look_tiled(size, source.read, plan.tiling, self.threads)
+
+
+def _short_side(content: Image.Image | Pixels) -> int:
+    return min(content.size if isinstance(content, Image.Image) else np.shape(content)[:2], default=0)
 
 
 def _checked(pixels: Pixels, what: str) -> Pixels:
