@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from fastnst.train import pens
+from . import pens
 
 FINE = 2  # drawn so many times as large, and shrunk: that smooths edges
 

@@ -16,7 +16,8 @@ import numpy as np
 from fastnst.engine import AdainLook
 from fastnst.format.lookfile import SUFFIX
 from fastnst.stylize import Stylizer, models, shipped_look
-from fastnst.train.drawings import DRAWINGS
+
+from .drawings import DRAWINGS
 
 SIDE = 512  # pixels: the size that stylize shrinks styles to
 
