@@ -16,6 +16,7 @@ from PIL import Image
 
 import fastnst
 from demo import photographs
+from fastnst.stylize import shipped_look
 from paintings import PAINTINGS
 
 SIDE, GAP = 216, 6
@@ -54,6 +55,11 @@ def sheets() -> dict[str, Image.Image]:
     pairs = (("astronaut", glass), ("coffee", swirls), ("dahlia", meadow))
     looks = [default.encode_style(style) for style in (swirls, glass)]
     generator = fastnst.Stylizer(GENERATOR)
+    names = fastnst.looks(MODELS[0])
+
+    def shipped(photo: Pixels, name: str) -> Pixels:
+        return default(photo, fastnst.load_look(shipped_look(name, MODELS[0])))
+
     return {
         "models": sheet(
             [[photos[name], *(stylize(photos[name], style) for stylize in stylizers.values())] for name, style in pairs]
@@ -66,6 +72,17 @@ def sheets() -> dict[str, Image.Image]:
                 for name, style in (("dahlia", swirls), ("coffee", glass))
             ]
         ),
+        "color-modes": sheet(
+            [
+                [
+                    photos[name],
+                    default(photos[name], style),
+                    *(default(photos[name], style, preserve_color=mode) for mode in ("luma", "lab", "match", "histogram")),
+                ]
+                for name, style in (("dahlia", swirls), ("coffee", glass))
+            ]
+        ),
+        "looks": sheet([[shipped(photos["cat"], name) for name in names[at : at + 6]] for at in range(0, len(names), 6)]),
         "levels": sheet([[stylizers["wct-16x"](photos["cat"], meadow, levels=range(1, top + 1)) for top in (1, 2, 3, 4, 5)]]),
         "generator": sheet([[photos["temple"], generator(photos["temple"]), photos["coffee"], generator(photos["coffee"])]]),
     }

@@ -1,7 +1,8 @@
 """Neural style transfer, small and fast.
 
-``fastnst.Stylizer`` stylizes, ``fastnst.models()`` lists the models inside the package, ``fastnst.ModelError`` is what a broken
-model file raises. All three load on first use, so that ``import fastnst`` costs next to nothing and the training half of the
+``fastnst.Stylizer`` stylizes; ``fastnst.models()`` and ``fastnst.looks()`` list the models and looks inside the package, and
+``fastnst.load_look`` reads one that was saved; ``fastnst.ModelError`` and ``fastnst.LookError`` are what broken files raise.
+All of these load on first use, so that ``import fastnst`` costs next to nothing and the training half of the
 package works where the engine is not built.
 """
 
@@ -12,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fastnst.stylize import ModelError, Stylizer, models
+    from fastnst.stylize import Look, LookError, ModelError, Stylizer, load_look, looks, models
 
-__all__ = ["ModelError", "Stylizer", "__version__", "models"]
+__all__ = ["Look", "LookError", "ModelError", "Stylizer", "__version__", "load_look", "looks", "models"]
 
 __version__ = "0.1.0"
 

@@ -2,11 +2,72 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from fastnst.engine import Look
+
+MIN_SCALE, MAX_SCALE = 0.25, 4.0
+
+
+@dataclass(frozen=True)
+class StyleScale:
+    """How large a style is seen, and how much that counts.
+
+    Args:
+        factor: of its usual sides; None = as makes its short side that of the content.
+        share: beside other scales, relative to their sum.
+
+    Raises:
+        ValueError: the factor is not in 0.25..4, or the share is below 0.
+    """
+
+    factor: float | None = 1.0
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.factor is not None and not MIN_SCALE <= self.factor <= MAX_SCALE:
+            raise ValueError(f"a style's scale must lie in {MIN_SCALE}..{MAX_SCALE:g}, not {self.factor}")
+        if not 0 <= self.share < math.inf:
+            raise ValueError(f"the share of a style's scale must be at least 0, not {self.share}")
+
+    @classmethod
+    def of(cls, text: str) -> StyleScale:
+        """From ``2``, ``2:0.5`` or ``auto:0.5``."""
+        factor, _, share = text.partition(":")
+        try:
+            return cls(None if factor == "auto" else float(factor), float(share) if ":" in text else 1.0)
+        except ValueError as error:
+            if "must" in str(error):
+                raise
+            raise ValueError(f"{text!r} is no scale such as 2, auto or 2:0.5") from None
+
+    def side(self, usual: int, content: int | None) -> int:
+        """The short side in pixels of a style that usually has ``usual``; ``content`` is the short side of the content."""
+        if self.factor is not None:
+            return max(1, round(usual * self.factor))
+        if content is None:
+            raise ValueError("the style's scale can follow the content's size only where that is known")
+        return max(1, min(max(content, round(usual * MIN_SCALE)), round(usual * MAX_SCALE)))
+
+
+def style_scales(value: float | str | Sequence[StyleScale]) -> tuple[StyleScale, ...]:
+    """From one number, from text such as ``auto`` or ``0.5:0.5,2:0.5``, or from several scales.
+
+    Raises:
+        ValueError: none of these, or all shares are 0.
+    """
+    if isinstance(value, str):
+        found = tuple(StyleScale.of(part) for part in value.split(","))
+    elif isinstance(value, int | float):
+        found = (StyleScale(float(value)),)
+    else:
+        found = tuple(value)
+    if not found or math.fsum(scale.share for scale in found) <= 0:
+        raise ValueError("the shares of a style's scales must not all be 0")
+    return found
 
 
 @dataclass(frozen=True)
@@ -23,6 +84,8 @@ class Options:
     """One for each style, taken relative to their sum; None = equal parts."""
     style_size: int | None = None
     """Short side of the styles in pixels; 0 = as they are; None shrinks what is larger than usual."""
+    style_scale: Sequence[StyleScale] | None = None
+    """How large the styles are seen beside that; None = just so."""
     look: Look | None = None
     """What the model made of the styles; None before that, and for a generator."""
     levels: Sequence[int] | None = None
@@ -40,17 +103,20 @@ class Options:
     video_quality: int | None = None
     """The encoder's number, 0 = best; None = its usual one."""
 
+    strip_metadata: bool = False
+    """Pictures say nothing of what the content says beside its pixels."""
+
     def __post_init__(self) -> None:
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"alpha must lie in 0..1, not {self.alpha}")
         if self.palette is not None and not 0 <= self.palette <= 1:
             raise ValueError(f"palette must lie in 0..1, not {self.palette}")
-        for name in ("styles", "weights", "levels"):
+        for name in ("styles", "weights", "levels", "style_scale"):
             values = getattr(self, name)
             object.__setattr__(self, name, None if values is None else tuple(values))
 
     @property
     def about_style(self) -> bool:
         """Whether something is asked for that only models with a style have."""
-        given = (self.weights, self.style_size, self.look, self.levels, self.palette, self.smoothing)
+        given = (self.weights, self.style_size, self.style_scale, self.look, self.levels, self.palette, self.smoothing)
         return bool(self.styles) or self.alpha != 1 or any(each is not None for each in given)

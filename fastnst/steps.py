@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Protocol
 
 import numpy as np
 
-from fastnst.color import ColorStep, color_step
-from fastnst.engine import Engine, Pixels, Plan, Statistics, Tell
+from fastnst.color import ColorStep, Whole, color_step
+from fastnst.color.histograms import Histogram, PutAside, mapped
+from fastnst.engine import ColorSums, Engine, Features, Pixels, Plan, Statistics, Tell
 from fastnst.engine.palette import Colors, colors_of
 from fastnst.images import ImageError
 from fastnst.options import Options
-from fastnst.pictures.streams import Rows, RowWriter
+from fastnst.pictures.streams import CHUNK_BYTES, Rows, RowWriter
 
 
 class Follower(Protocol):
@@ -39,19 +42,44 @@ class Clock:
         self.last = now
 
 
+class Memo:
+    """What the network made of the content that was encoded last."""
+
+    def __init__(self) -> None:
+        self._of: tuple[Pixels, tuple[int, ...]] | None = None
+        self._features: Features | None = None
+
+    def features(self, engine: Engine, content: Pixels, threads: int) -> Features:
+        """Those of ``content``, encoded only if it is another array than the last time."""
+        if self._features is None or self._of is None or self._of[0] is not content or self._of[1] != engine.levels:
+            self._of, self._features = (content, engine.levels), engine.encode(content, threads)
+        return self._features
+
+    def clear(self) -> None:
+        """Forget it."""
+        self._of = self._features = None
+
+
 def stylize_pixels(
-    engine: Engine, content: Pixels, options: Options, threads: int, clock: Clock, follower: Follower | None = None
+    engine: Engine,
+    content: Pixels,
+    options: Options,
+    threads: int,
+    clock: Clock,
+    follower: Follower | None = None,
+    memo: Memo | None = None,
 ) -> Pixels:
     """``content``, uint8 [H, W, 3], whole. All that a generator does counts as decoding."""
     step = color_step(options)
     if options.look is None:
         decoded = engine.translate(content, threads)
     else:
-        features = engine.encode(content, threads)
+        features = memo.features(engine, content, threads) if memo else engine.encode(content, threads)
         clock.ends("encode")
         normalised_by = follower.statistics(Statistics(*features.statistics())) if follower else None
         decoded = engine.decode(features, options.look, options.alpha, threads, normalised_by=normalised_by)
     clock.ends("decode")
+    step = step.knowing(Whole(content, threads))
     source = follower.colors(colors_of(decoded, threads)) if follower and step.palette else None
     result = step.apply(content, decoded, threads, source)
     clock.ends("color")
@@ -67,6 +95,7 @@ def stylize_rows(
     threads: int,
     folder: str,
     tell: Tell = lambda _: None,
+    memo: Memo | None = None,
 ) -> dict[str, float]:
     """All of ``source`` into ``target``, which the caller finishes; the seconds that each step took.
 
@@ -76,6 +105,7 @@ def stylize_rows(
         plan: of this engine for this size.
         folder: where tiles put aside what they come back to.
         tell: called with how far it is, from 0 to 1, in tiles.
+        memo: of a content that several looks are for, if it is done whole.
 
     Raises:
         ImageError: the source cannot be read.
@@ -86,23 +116,56 @@ def stylize_rows(
     if plan.tiling is None:
         content, alpha = source.whole()
         clock.ends("read")
-        result = stylize_pixels(engine, content, options, threads, clock)
+        result = stylize_pixels(engine, content, options, threads, clock, memo=memo)
         target.write_whole(result, alpha)
         clock.ends("write")
         return clock.seconds
     if options.look is None:
         raise ValueError("a picture in tiles needs a look")
-    step, size = color_step(options), (source.height, source.width)
-    # Where the rows stay in memory, the linear map need not wait for the last of them in a file.
+    step, size = color_step(options).knowing(_InRows(source, threads)), (source.height, source.width)
+    clock.ends("read")
+    # Where the rows stay in memory, what has to see all of them need not wait for the last of them in a file.
     afterwards = target.keeps_rows and step.blend is None
     rows = _Rows(source, target, step, clock)
-    palette = None if afterwards else step.palette
-    engine.stylize_tiled(size, rows.read, rows.write, options.look, options.alpha, plan.tiling, folder, threads, tell, palette)
+    with ExitStack() as stack:
+        aside = stack.enter_context(PutAside(folder, source.width)) if step.levels and not afterwards else None
+        write, palette = aside.write if aside else rows.write, None if afterwards else step.palette
+        engine.stylize_tiled(size, rows.read, write, options.look, options.alpha, plan.tiling, folder, threads, tell, palette)
+        if aside and step.levels:
+            for part in aside.again():
+                mapped(aside.histogram.tables(step.levels), part)
+                rows.write(part)
     clock.ends("decode")
-    if afterwards and step.palette is not None and target.pixels is not None:
-        step.palette.apply(target.pixels, threads)
+    if afterwards and step.of_the_whole and target.pixels is not None:
+        step.apply(target.pixels, target.pixels, threads)
         clock.ends("color")
     return clock.seconds
+
+
+class _InRows:
+    """A content that is read once more for its colours; see :class:`fastnst.color.Content`."""
+
+    def __init__(self, source: Rows, threads: int) -> None:
+        self._source, self._threads = source, threads
+
+    def _parts(self) -> Iterator[Pixels]:
+        step = max(1, CHUNK_BYTES // (3 * self._source.width))
+        for top in range(0, self._source.height, step):
+            rows = np.empty((min(step, self._source.height - top), self._source.width, 3), np.uint8)
+            self._source.read(top, rows)
+            yield rows
+
+    def colors(self) -> Colors:
+        sums = ColorSums()
+        for rows in self._parts():
+            sums.add(rows, self._threads)
+        return Colors(*sums.colors())
+
+    def histogram(self) -> Histogram:
+        found = Histogram()
+        for rows in self._parts():
+            found.add(rows)
+        return found
 
 
 class _Rows:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias, overload
@@ -14,25 +14,24 @@ import numpy as np
 from PIL import Image
 
 from fastnst.color import mode_of
-from fastnst.engine import Engine, Look, ModelError, Pixels, Plan, Tell, default_threads
-from fastnst.images import Picture, filled, to_srgb
-from fastnst.options import Options
+from fastnst.engine import Engine, Look, LookError, ModelError, Pixels, Plan, Tell, default_threads, load_look
+from fastnst.engine.shipped import DEFAULT_MODEL, MODELS, find_look, looks, shipped_look
+from fastnst.images import Picture, filled, resize_short_side, to_srgb
+from fastnst.options import Options, StyleScale, style_scales
 from fastnst.pictures.streams import ArrayRows, ArrayWriter, Rows, RowWriter
-from fastnst.steps import stylize_rows
+from fastnst.steps import Memo, stylize_rows
 from fastnst.system.errors import UsageError
 from fastnst.system.memory import default_budget, parse_bytes
 
-__all__ = ["Look", "ModelError", "ModelInfo", "Styled", "Stylizer", "models"]
+__all__ = [
+    "DEFAULT_MODEL", "Look", "LookError", "ModelError", "ModelInfo", "Styled", "Stylizer", "find_look", "load_look", "looks",
+    "models", "shipped_look",
+]  # fmt: skip
 
-DEFAULT_MODEL = "adain-16x"
 NO_STYLE = "this model translates pictures by itself: it takes no style, and no alpha, weights or levels"
 
+Scales: TypeAlias = float | str | Sequence[StyleScale]
 Style: TypeAlias = Image.Image | Pixels | Look
-
-_MODELS = Path(__file__).parent / "models"
-
-
-# ---- shipped models ---------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def models() -> list[ModelInfo]:
     Raises:
         ModelError: a file of the package is damaged.
     """
-    return [_describe(path) for path in sorted(_MODELS.glob("*.fnst"))]
+    return [_describe(path) for path in sorted(MODELS.glob("*.fnst"))]
 
 
 def _describe(path: Path) -> ModelInfo:
@@ -75,7 +74,7 @@ def _describe(path: Path) -> ModelInfo:
 
 def find_model(model: str | Path) -> Path:
     """The file of a shipped model's name, or ``model`` itself where it is a file."""
-    shipped = {path.stem: path for path in sorted(_MODELS.glob("*.fnst"))}
+    shipped = {path.stem: path for path in sorted(MODELS.glob("*.fnst"))}
     if isinstance(model, str) and model in shipped:
         return shipped[model]
     path = Path(model)
@@ -86,9 +85,6 @@ def find_model(model: str | Path) -> Path:
     if isinstance(model, Path) or path.suffix or len(path.parts) > 1:
         raise FileNotFoundError(f"{model}: no such model file")
     raise ModelError(f"no model is named {model!r}; the package has {', '.join(shipped) or 'none'}")
-
-
-# ---- stylization ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -167,9 +163,10 @@ class Stylizer:
         style: Style | Sequence[Style] | None = ...,
         alpha: float = ...,
         weights: Sequence[float] | None = ...,
-        preserve_color: bool = ...,
+        preserve_color: bool | str = ...,
         levels: Sequence[int] | None = ...,
         palette: float | None = ...,
+        style_scale: Scales | None = ...,
     ) -> Image.Image: ...
 
     @overload
@@ -179,9 +176,10 @@ class Stylizer:
         style: Style | Sequence[Style] | None = ...,
         alpha: float = ...,
         weights: Sequence[float] | None = ...,
-        preserve_color: bool = ...,
+        preserve_color: bool | str = ...,
         levels: Sequence[int] | None = ...,
         palette: float | None = ...,
+        style_scale: Scales | None = ...,
     ) -> Pixels: ...
 
     def __call__(
@@ -190,9 +188,10 @@ class Stylizer:
         style: Style | Sequence[Style] | None = None,
         alpha: float = 1.0,
         weights: Sequence[float] | None = None,
-        preserve_color: bool = False,
+        preserve_color: bool | str = False,
         levels: Sequence[int] | None = None,
         palette: float | None = None,
+        style_scale: Scales | None = None,
     ) -> Image.Image | Pixels:
         """``content`` in the style of ``style``, or as a generator translates it, of the same size and kind.
 
@@ -205,53 +204,121 @@ class Stylizer:
                 made of one, or a sequence of these to mix. A generator takes none, nor the next two arguments and ``levels``.
             alpha: 0 = content, as the model reconstructs it; 1 = full style.
             weights: one number >= 0 for each style of a sequence, taken relative to their sum; without it, equal parts.
-            preserve_color: keep the content's colours, see :func:`fastnst.color.keep_color`.
+            preserve_color: keep the content's colours: ``"luma"``, which True stands for, or ``"lab"`` take the lightness alone
+                from the result, ``"match"`` gives the result the mean and covariance of the content's colours, and
+                ``"histogram"`` its histograms (:mod:`fastnst.color`).
             levels: which levels of a WCT model to run, from the deepest to the first in whatever order they are given; without
                 it all that the model has.
             palette: how far the colours of the result are moved to the style's mean and covariance by one linear map
                 (:mod:`fastnst.engine.palette`): 0 = not at all, 1 = all the way, which is the default; times ``alpha``. With
                 ``preserve_color`` there is no such step.
+            style_scale: how large the styles are seen: 0.25 to 4 times, ``"auto"`` for the short side of the content, or
+                several mixed by their shares, such as ``"0.5:0.5,2:0.5"``; without it as they are.
 
         Raises:
-            ValueError: wrong dtype, shape, size, ``alpha``, ``weights``, ``levels`` or ``palette``; no style, or one that the
-                model does not take.
+            ValueError: wrong dtype, shape, size, ``alpha``, ``weights``, ``preserve_color``, ``levels`` or ``palette``; no
+                style, or one that the model does not take.
         """
-        if not self.engine.takes_style and (style is not None or weights is not None):
+        if not self.engine.takes_style and any(each is not None for each in (style, weights, style_scale)):
             raise UsageError(NO_STYLE)
-        look = None if style is None else self.mix(style, weights, levels)
-        if not isinstance(content, Image.Image):
-            return self.run(_checked(content, "content"), look, alpha, preserve_color, levels, palette).pixels
-        picture = filled(to_srgb(content))
-        pixels = self.run(np.asarray(picture.rgb), look, alpha, preserve_color, levels, palette).pixels
-        return Picture(Image.fromarray(pixels), picture.alpha).image()
+        look = None if style is None else self.mix(style, weights, levels, style_scale, _short_side(content))
+        return next(self._results(content, [look], alpha, preserve_color, levels, palette))
 
-    def encode_style(self, style: Image.Image | Pixels, levels: Sequence[int] | None = None) -> Look:
+    def each(
+        self,
+        content: Image.Image | Pixels,
+        styles: Iterable[Style],
+        alpha: float = 1.0,
+        preserve_color: bool | str = False,
+        levels: Sequence[int] | None = None,
+        palette: float | None = None,
+        style_scale: Scales | None = None,
+    ) -> Iterator[Image.Image | Pixels]:
+        """``content`` in every one of the styles alone, one after the other; it is encoded once.
+
+        Arguments, results and errors are those of a call.
+        """
+        side = _short_side(content)
+        looks = (self.mix(style, None, levels, style_scale, side) for style in styles)
+        yield from self._results(content, looks, alpha, preserve_color, levels, palette)
+
+    def _results(
+        self,
+        content: Image.Image | Pixels,
+        looks: Iterable[Look | None],
+        alpha: float,
+        preserve_color: bool | str,
+        levels: Sequence[int] | None,
+        palette: float | None,
+    ) -> Iterator[Image.Image | Pixels]:
+        picture, memo = None, Memo()
+        if isinstance(content, Image.Image):
+            picture = filled(to_srgb(content))
+            pixels = np.asarray(picture.rgb)
+        else:
+            pixels = _checked(content, "content")
+        for look in looks:
+            result = self.run(pixels, look, alpha, preserve_color, levels, palette, memo).pixels
+            yield result if picture is None else Picture(Image.fromarray(result), picture.alpha).image()
+
+    def encode_style(
+        self, style: Image.Image | Pixels, levels: Sequence[int] | None = None, style_scale: Scales | None = None
+    ) -> Look:
         """What the model keeps of a style; pass it as ``style`` to stylize many contents alike.
 
+        Args:
+            style_scale: as for a call, but not ``"auto"``.
+
         Raises:
-            ValueError: wrong dtype, shape, size or ``levels``.
+            ValueError: wrong dtype, shape, size, ``levels`` or ``style_scale``.
         """
-        pixels = np.asarray(filled(to_srgb(style)).rgb) if isinstance(style, Image.Image) else _checked(style, "style")
+        return self.mix(style, None, levels, style_scale)
+
+    def _encoded(
+        self, style: Image.Image | Pixels, levels: Sequence[int] | None, scale: StyleScale, content: int | None
+    ) -> Look:
+        picture = to_srgb(style if isinstance(style, Image.Image) else Image.fromarray(_checked(style, "style")))
+        side = scale.side(min(picture.rgb.size), content)
+        pixels = np.asarray(filled(resize_short_side(picture, side)).rgb)
         source, options = ArrayRows(pixels), Options(levels=levels)
         return self.look_of(source, options, self.plan((pixels.shape[0], pixels.shape[1]), options, decodes=False))
 
     def mix(
-        self, style: Style | Sequence[Style], weights: Sequence[float] | None = None, levels: Sequence[int] | None = None
+        self,
+        style: Style | Sequence[Style],
+        weights: Sequence[float] | None = None,
+        levels: Sequence[int] | None = None,
+        style_scale: Scales | None = None,
+        content: int | None = None,
     ) -> Look:
-        """The look of one style, or of several mixed by ``weights``; arguments and errors as for a call."""
+        """The look of one style, or of several mixed by ``weights``; arguments and errors as for a call.
+
+        Args:
+            content: the short side of the content in pixels, which ``"auto"`` needs.
+        """
         styles = [style] if isinstance(style, Image.Image | np.ndarray | Look) else list(style)
-        shares = _shares(weights, len(styles))
-        looks = [each if isinstance(each, Look) else self.encode_style(each, levels) for each in styles]
-        return looks[0] if len(looks) == 1 else Engine.mix(looks, shares)
+        scales = (StyleScale(),) if style_scale is None else style_scales(style_scale)
+        looks, shares = list[Look](), list[float]()
+        for each, weight in zip(styles, _shares(weights, len(styles)), strict=True):
+            if isinstance(each, Look):
+                if style_scale is not None:
+                    raise ValueError("style_scale is for pictures: a look has its scale already")
+                looks.append(each)
+                shares.append(weight)
+                continue
+            looks += [self._encoded(each, levels, scale, content) for scale in scales]
+            shares += [weight * scale.share for scale in scales]
+        return looks[0] if len(looks) == 1 else Engine.mix(looks, _shares(shares, len(looks)))
 
     def run(
         self,
         content: Pixels,
         look: Look | None,
         alpha: float = 1.0,
-        preserve_color: bool = False,
+        preserve_color: bool | str = False,
         levels: Sequence[int] | None = None,
         palette: float | None = None,
+        memo: Memo | None = None,
     ) -> Styled:
         """As a call, for pixels and a look that are ready; also says how long each step took.
 
@@ -262,7 +329,7 @@ class Stylizer:
         self.check(options)
         size = content.shape[0], content.shape[1]
         source, target = ArrayRows(content), ArrayWriter(*size)
-        seconds = self.stylize(source, target, options, self.plan(size, options))
+        seconds = self.stylize(source, target, options, self.plan(size, options), memo=memo)
         assert target.pixels is not None
         return Styled(target.pixels, seconds["encode"], seconds["decode"], seconds["color"])
 
@@ -274,6 +341,7 @@ class Stylizer:
         plan: Plan,
         folder: str | None = None,
         tell: Tell = lambda _: None,
+        memo: Memo | None = None,
     ) -> dict[str, float]:
         """The picture of ``source`` into ``target``, which the caller finishes: see :func:`fastnst.steps.stylize_rows`.
 
@@ -281,11 +349,12 @@ class Stylizer:
             options: with a look, unless the model is a generator; its sizes are the caller's business.
             plan: of :meth:`plan`, for these options.
             folder: where tiles put aside what they come back to; without it the system's for temporary files.
+            memo: for a content that other looks are for, too.
         """
         engine, threads = self.engine.with_levels(options.levels), self.threads or default_threads()
         if folder is None:
             folder = tempfile.gettempdir() if plan.tiling else ""  # which is looked for by writing a file
-        return stylize_rows(engine, source, target, options, plan, threads, folder, tell)
+        return stylize_rows(engine, source, target, options, plan, threads, folder, tell, memo)
 
     def look_of(self, source: Rows, options: Options, plan: Plan) -> Look:
         """What the model keeps of the style of ``source`` at the levels of ``options``.
@@ -297,6 +366,10 @@ class Stylizer:
         if plan.tiling is None:
             return engine.look(source.whole()[0], self.threads)
         return engine.look_tiled(size, source.read, plan.tiling, self.threads)
+
+
+def _short_side(content: Image.Image | Pixels) -> int:
+    return min(content.size if isinstance(content, Image.Image) else np.shape(content)[:2], default=0)
 
 
 def _checked(pixels: Pixels, what: str) -> Pixels:

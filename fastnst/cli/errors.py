@@ -27,6 +27,11 @@ def warn(message: str) -> None:
     print(f"fastnst: warning: {_visible(message)}", file=sys.stderr)
 
 
+def hint(message: str) -> None:
+    """Print as one line what a user may want to do otherwise."""
+    print(f"fastnst: hint: {_visible(message)}", file=sys.stderr)
+
+
 def _visible(message: str) -> str:
     """One line: a file name may hold anything, line ends and the terminal's control sequences included."""
     return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"\\x{ord(match[0]):02x}", message)

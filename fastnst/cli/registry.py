@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import NoReturn, Protocol, cast
@@ -10,6 +12,7 @@ from typing import NoReturn, Protocol, cast
 import fastnst
 from fastnst.cli import commands
 from fastnst.cli.errors import USAGE, fail
+from fastnst.cli.values import COLORS, KEEPS_COLOR
 
 EXIT_CODES = "Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted."
 
@@ -28,6 +31,16 @@ class Command(Protocol):
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, as all errors of fastnst."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """What follows an option whose value may be left away is its value only if it can be."""
+        words = list(sys.argv[1:] if args is None else args)
+        for at in range(words.index("--") if "--" in words else len(words)):
+            if words[at] == KEEPS_COLOR and (at + 1 == len(words) or words[at + 1] not in COLORS):
+                words[at] = f"{KEEPS_COLOR}={COLORS[0]}"
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         fail(f"{message} (see '{self.prog} --help')")

@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from fastnst.jobs.names import Name
+    from fastnst.options import StyleScale
+
+COLORS = ("luma", "lab", "match", "histogram")
+"""Modes that keep the colours of the content, the usual one first."""
+KEEPS_COLOR = "--preserve-color"
+"""An option whose value may be left away."""
+FORMATS = ("png", "jpeg", "webp", "avif", "tiff", "bmp", "ppm", "pam")
+"""Of pictures that are written, for messages; other names of these are known too."""
 OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 STEMS = (*OPERATIONS, "stylize", "training", "video", "translate", "large", "web")
@@ -89,6 +101,56 @@ def at_least(least: int) -> Callable[[str], int]:
         return number
 
     return convert
+
+
+def output_name(text: str) -> Name:
+    """A template of names."""
+    from fastnst.jobs.names import Name
+
+    try:
+        return Name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def scales(text: str) -> tuple[StyleScale, ...]:
+    """Of styles."""
+    from fastnst.options import style_scales
+
+    try:
+        return style_scales(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+class StoreOutput(argparse.Action):
+    """Stores a path, and whether its name ends as that of a folder does."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        del option_string
+        try:
+            setattr(namespace, self.dest, path(values))
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"argument {'/'.join(self.option_strings)}: {error}")
+        setattr(namespace, f"{self.dest}_is_folder", values.endswith(("/", os.sep)))
+
+
+def picture_format(text: str) -> str:
+    """The suffix that stands for it."""
+    from fastnst.images import FORMATS as SUFFIXES
+
+    if text.lower() not in SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of the formats {', '.join(FORMATS)}")
+    return SUFFIXES[text.lower()]
+
+
+def percent(text: str) -> int:
+    number = at_least(1)(text)
+    if number > 100:
+        raise argparse.ArgumentTypeError(f"{number} is more than 100")
+    return number
 
 
 def stem(text: str) -> str:

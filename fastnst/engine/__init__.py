@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,17 @@ from fastnst.engine.generator import GeneratorEngine
 from fastnst.engine.palette import Colors, Palette, colors_of
 from fastnst.engine.wct import Coloring, WctEngine, WctLook
 from fastnst.format.kinds import described, require_weights
+from fastnst.format.lookfile import LookError, StoredLook, from_bytes
 
 __all__ = [
     "AdainLook",
+    "ColorSums",
     "Coloring",
     "Engine",
     "Features",
     "LayerTime",
     "Look",
+    "LookError",
     "ModelError",
     "Pixels",
     "Plan",
@@ -47,6 +51,7 @@ __all__ = [
     "default_threads",
     "instruction_set",
     "instruction_sets",
+    "load_look",
 ]
 
 
@@ -70,6 +75,7 @@ def _what_else(path: Path, error: Exception) -> str:
     return described(path, "a fastnst model")
 
 
+_LOOKS: dict[str, Callable[[StoredLook], Look]] = {"adain": AdainLook.stored, "wct": WctLook.stored}
 _KINDS: dict[str, Kind] = {"adain": AdainEngine(), "wct": WctEngine(), "generator": GeneratorEngine()}
 
 
@@ -81,6 +87,7 @@ class Engine:
 
     Attributes:
         card: what the file says about itself.
+        identity: SHA-256 of the file, and the name on its card: of which model a look is.
 
     Raises:
         ModelError: not a model this version understands; says what is wrong.
@@ -98,6 +105,7 @@ class Engine:
         if not isinstance(card, dict):
             raise ModelError(f"{name}: the model card is not a JSON object")
         self.card: dict[str, Any] = card
+        self.identity = hashlib.sha256(data).hexdigest(), str(card.get("name", Path(name).stem))
         self._kind, self._levels = _KINDS[self._model.kind], tuple(self._model.levels)
 
     @property
@@ -159,7 +167,7 @@ class Engine:
     def look(self, image: Pixels, threads: int | None = None) -> Look:
         """The style statistics of ``image``, uint8 [H, W, 3], at each level, and its colours."""
         threads = threads or default_threads()
-        return self._kind.look_of(self._model.look(image, self._run, threads), colors_of(image, threads))
+        return self._kind.look_of(self._model.look(image, self._run, threads), colors_of(image, threads), self.identity)
 
     def decode(
         self,
@@ -182,9 +190,17 @@ class Engine:
             ValueError: the content or the look is another model's, a level is missing, a number is out of range, or
                 ``normalised_by`` is given to a model that is not :attr:`smoothable`.
         """
+        self.check_look(look)
         if normalised_by is not None:
             look = self._kind.steadied(look, Statistics(*content.statistics()), normalised_by)
         return self._model.decode(content, look.parts(), alpha, threads or default_threads())
+
+    def check_look(self, look: Look) -> None:
+        """Raise LookError, a ValueError, if the look says that it is of another model."""
+        if look.model is not None and look.model[0] != self.identity[0]:
+            mine, other = self.identity[1], look.model[1]
+            which = f"another {mine} than this one" if mine == other else f"{other}, and this is {mine}"
+            raise LookError(f"the look is of the model {which}")
 
     def layer_times(self, height: int, width: int, threads: int | None = None, repeats: int = 5) -> list[LayerTime]:
         """The layers of an AdaIN model, encoder's first, each run alone ``repeats`` times for a picture of this size.
@@ -272,6 +288,7 @@ class Engine:
             ValueError: as :meth:`decode`.
             RuntimeError: the disk is full or fails; names ``folder``.
         """
+        self.check_look(look)
         row_io = RowIO(*size, read, write, tell, threads or default_threads())
         step = (palette.colors, palette.strength) if palette is not None and palette.strength else None
         self._model.stylize_tiled(row_io, self._run, look.parts(), alpha, tiling, os.fsencode(folder), step)
@@ -289,7 +306,7 @@ class Engine:
             seen = max(seen, first + len(rows))
 
         row_io = RowIO(*size, read_and_sum, _nowhere, _nowhere, threads)
-        return self._kind.look_of(self._model.look_tiled(row_io, self._run, tiling), Colors(*sums.colors()))
+        return self._kind.look_of(self._model.look_tiled(row_io, self._run, tiling), Colors(*sums.colors()), self.identity)
 
     @staticmethod
     def mix(looks: Sequence[Look], weights: Sequence[float]) -> Look:
@@ -299,6 +316,22 @@ class Engine:
             ValueError: looks of different kinds, or of different levels.
         """
         return looks[0].mixed(looks[1:], weights)
+
+
+def load_look(path: str | Path) -> Look:
+    """The look that :meth:`Look.save` or ``fastnst look`` wrote.
+
+    Raises:
+        LookError: it is not one, or is damaged; a ValueError.
+        OSError: the file cannot be read.
+    """
+    try:
+        stored = from_bytes(Path(path).read_bytes())
+        if stored.kind not in _LOOKS:
+            raise LookError(f"it is of a kind of model that is not known here: {stored.kind!r}")
+        return _LOOKS[stored.kind](stored)
+    except LookError as error:
+        raise LookError(f"{path}: {error}") from None
 
 
 def instruction_sets() -> list[tuple[str, bool]]:

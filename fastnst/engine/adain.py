@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.engine.base import Array, Kind, Look, Parts, Statistics, mixed_colors, weighted
+from fastnst.engine.base import Array, Kind, Look, Parts, Statistics, mixed_colors, mixed_models, stored_colors, weighted
 from fastnst.engine.palette import Colors
+from fastnst.format.lookfile import LookError, StoredLook, required
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,9 @@ class AdainLook(Look):
     mean: Array
     std: Array
     colors: Colors | None = None
+    model: tuple[str, str] | None = None
+
+    kind: ClassVar[str] = "adain"
 
     def parts(self) -> Parts:
         return [(0, self.mean, self.std)]
@@ -26,12 +31,27 @@ class AdainLook(Look):
     def arrays(self) -> list[NDArray[np.generic]]:
         return [self.mean, self.std]
 
+    def named_arrays(self) -> dict[str, Array]:
+        return {"mean": self.mean, "std": self.std}
+
+    @classmethod
+    def stored(cls, stored: StoredLook) -> AdainLook:
+        """The look of a file.
+
+        Raises:
+            LookError: it lacks something.
+        """
+        mean, std = required(stored, "mean", "std")
+        if mean.ndim != 1 or mean.shape != std.shape:
+            raise LookError("its arrays are not of the lengths that they should have")
+        return cls(mean, std, stored_colors(stored), (stored.model, stored.model_name))
+
     def mixed(self, others: Sequence[Look], weights: Sequence[float]) -> AdainLook:
         looks = [self, *(look for look in others if isinstance(look, AdainLook))]
         if len(looks) != 1 + len(others):
             raise ValueError("looks of an AdaIN and of a WCT model cannot be mixed")
         mean, std = (weighted([getattr(look, name) for look in looks], weights) for name in ("mean", "std"))
-        return AdainLook(mean, std, mixed_colors(looks, weights))
+        return AdainLook(mean, std, mixed_colors(looks, weights), mixed_models(looks))
 
 
 def steady_look(style: AdainLook, content: Statistics, normalised_by: Statistics) -> AdainLook:
@@ -41,7 +61,7 @@ def steady_look(style: AdainLook, content: Statistics, normalised_by: Statistics
     the style that is ``(f - mean_n) / std_n * std_s + mean_s``.
     """
     gain = style.std / normalised_by.std
-    return AdainLook(style.mean + (content.mean - normalised_by.mean) * gain, content.std * gain, style.colors)
+    return AdainLook(style.mean + (content.mean - normalised_by.mean) * gain, content.std * gain, style.colors, style.model)
 
 
 class AdainEngine(Kind):
@@ -49,9 +69,9 @@ class AdainEngine(Kind):
 
     smoothable = True
 
-    def look_of(self, parts: Parts, colors: Colors) -> AdainLook:
+    def look_of(self, parts: Parts, colors: Colors, model: tuple[str, str]) -> AdainLook:
         _, mean, std = parts[0]
-        return AdainLook(mean, std, colors)
+        return AdainLook(mean, std, colors, model)
 
     def steadied(self, look: Look, content: Statistics, normalised_by: Statistics) -> Look:
         if not isinstance(look, AdainLook):

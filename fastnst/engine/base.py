@@ -5,13 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from pathlib import Path
+from typing import ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fastnst._engine import Tiling
 from fastnst.engine.palette import Colors
+from fastnst.format.lookfile import StoredLook, required, to_bytes
+from fastnst.system.atomic import atomic_output
 
 Pixels: TypeAlias = NDArray[np.uint8]  # [H, W, 3], sRGB
 Array: TypeAlias = NDArray[np.float64]
@@ -34,10 +37,33 @@ class Look(ABC):
     """What a model keeps of a style, and the colours of the style.
 
     Attributes:
+        kind: of its model.
         colors: for the palette step, which is left out without them.
+        model: SHA-256 of the model's file and its name; None where that is not known.
     """
 
+    kind: ClassVar[str]
     colors: Colors | None
+    model: tuple[str, str] | None
+
+    @abstractmethod
+    def named_arrays(self) -> dict[str, Array]:
+        """All that the network made of the style, by names."""
+
+    def save(self, path: str | Path) -> None:
+        """Write the look to a file, complete or not at all (:mod:`fastnst.format.lookfile`); ``fastnst.load_look`` reads it.
+
+        Raises:
+            ValueError: it is not known which model it is of.
+            OSError: the file cannot be written.
+        """
+        if self.model is None:
+            raise ValueError("a look that no model made cannot be saved")
+        arrays = self.named_arrays()
+        if self.colors is not None:
+            arrays |= {"colors.mean": self.colors.mean, "colors.covariance": self.colors.covariance}
+        with atomic_output(Path(path)) as file:
+            file.write(to_bytes(StoredLook(self.kind, *self.model, arrays)))
 
     @abstractmethod
     def parts(self) -> Parts:
@@ -60,6 +86,25 @@ def mixed_colors(looks: Sequence[Look], weights: Sequence[float]) -> Colors | No
     """The weighted sum of the colours; None where a look has none."""
     colors = [look.colors for look in looks if look.colors is not None]
     return Colors.mix(colors, weights) if len(colors) == len(looks) else None
+
+
+def mixed_models(looks: Sequence[Look]) -> tuple[str, str] | None:
+    """The model that all looks are of; None where that is not known.
+
+    Raises:
+        ValueError: they are of different models.
+    """
+    models = {look.model for look in looks if look.model is not None}
+    if len({digest for digest, _ in models}) > 1:
+        raise ValueError(f"looks of different models cannot be mixed: {', '.join(sorted(name for _, name in models))}")
+    return next(iter(models)) if all(look.model is not None for look in looks) else None
+
+
+def stored_colors(stored: StoredLook) -> Colors | None:
+    """Those of a file; None where it has none."""
+    if "colors.mean" not in stored.arrays:
+        return None
+    return Colors(*required(stored, "colors.mean", "colors.covariance"))
 
 
 def weighted(arrays: Sequence[Array], weights: Sequence[float]) -> Array:
@@ -134,7 +179,7 @@ class Kind(ABC):
     smoothable = False
 
     @abstractmethod
-    def look_of(self, parts: Parts, colors: Colors) -> Look:
+    def look_of(self, parts: Parts, colors: Colors, model: tuple[str, str]) -> Look:
         """The look that the compiled engine made."""
 
     @abstractmethod

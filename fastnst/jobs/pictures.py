@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from fastnst.color import color_step
 from fastnst.engine import Look, Plan, Tell, default_threads
-from fastnst.images import MAX_PIXELS, ImageError, Picture, filled, open_picture, resize_short_side
+from fastnst.images import MAX_PIXELS, ImageError, Picture, Saving, filled, open_picture, read_metadata, resize_short_side
 from fastnst.jobs.plans import Task
 from fastnst.jobs.reports import Report
-from fastnst.options import Options
+from fastnst.options import Options, StyleScale
 from fastnst.pictures.streams import (
     ArrayRows,
     FilledRows,
@@ -24,10 +26,11 @@ from fastnst.pictures.streams import (
     open_rows,
     open_writer,
     writing_memory,
+    written_in_rows,
 )
-from fastnst.pictures.streams.files import WRITE_SUFFIXES
+from fastnst.steps import Memo
 from fastnst.stylize import Stylizer
-from fastnst.system.atomic import atomic_output
+from fastnst.system.atomic import PIPE, atomic_output, input_file
 from fastnst.system.memory import peak_memory
 from fastnst.system.threads import awaited
 
@@ -38,51 +41,120 @@ _PALETTE_BYTES = 1 << 15  # of the rows that the palette step reads back at a ti
 _PlanOf = Callable[[Rows], Plan]
 
 
-def stylize_picture(task: Task, stylizer: Stylizer, options: Options, worker: Executor, tell: Tell) -> Report:
+class Contents:
+    """The content that was opened last: read once and encoded once, if several results are made of it.
+
+    Args:
+        several: whether that is to be expected; else nothing is kept.
+    """
+
+    def __init__(self, several: bool) -> None:
+        self._key: tuple[Path, int] | None = None
+        self._rows: Rows | None = None
+        self.memo = Memo() if several else None
+
+    def opened(self, path: Path, short_side: int, plan_of: _PlanOf, in_rows: bool) -> tuple[Rows, Plan]:
+        """As :func:`_opened`."""
+        if self._rows is not None and self._key == (path, short_side):
+            return self._rows, plan_of(self._rows)
+        self.close()
+        self._rows, plan = _opened(path, lambda own: short_side or own, plan_of, in_rows)
+        self._key = path, short_side
+        return self._rows, plan
+
+    def close(self) -> None:
+        """Let go of it."""
+        if self._rows is not None:
+            self._rows.close()
+        self._rows = None
+        if self.memo is not None:
+            self.memo.clear()
+
+
+def stylize_picture(
+    task: Task, stylizer: Stylizer, options: Options, worker: Executor, tell: Tell, contents: Contents
+) -> Report:
     """Stylize one picture file into another, complete or not at all, with the pixels of :class:`fastnst.Stylizer`.
 
     Args:
         options: with the look.
         worker: where the engine runs, so that whoever is interrupted can give up waiting for it and remove the output.
         tell: called there with how far it is, from 0 to 1, if the picture is done in tiles.
+        contents: what the content is opened by; it closes it.
 
     Raises:
         ImageError: the content cannot be read, the output not written, or there is too little memory for it.
     """
+    if task.content != PIPE:
+        return _stylized(task, task.content, stylizer, options, worker, tell, contents)
+    with input_file() as path:
+        try:
+            return _stylized(task, path, stylizer, options, worker, tell, contents)
+        except ImageError as error:
+            said = str(error).replace(str(path), "standard input")
+            raise ImageError(said.replace("not a picture in", "neither a y4m video nor a picture in")) from error
+        finally:
+            contents.close()
+
+
+def _stylized(
+    task: Task, content: Path, stylizer: Stylizer, options: Options, worker: Executor, tell: Tell, contents: Contents
+) -> Report:
     start, output = time.perf_counter(), task.output
+    saving = _saving(task, content, options)
 
     def plan_of(source: Rows) -> Plan:
-        size = (source.height, source.width)
-        beside = source.memory + writing_memory(output, size, source.alpha)
-        step = color_step(options)
-        if step.blend is not None or source.alpha:
-            beside += _BLEND_BYTES
-        if step.palette is not None:
-            beside += max(_PALETTE_BYTES, 3 * source.width)
+        beside, beside_tiles = beside_engine(source, saving, options)
         try:
-            return stylizer.plan(size, options, beside=_beside_whole(size), beside_tiles=beside)
+            return stylizer.plan((source.height, source.width), options, beside=beside, beside_tiles=beside_tiles)
         except ValueError as error:
-            others = f", beside {beside / 1e6:.1f} MB for reading and writing" if stylizer.engine.tileable else ""
+            others = f", beside {beside_tiles / 1e6:.1f} MB for reading and writing" if stylizer.engine.tileable else ""
             raise ImageError(f"{source.path}: {error}{others}") from None
 
-    source, plan = _opened(task.content, options.size, plan_of, stylizer.engine.tileable)
-    with closing(source):
-        read = time.perf_counter() - start
-        with _target(output, source, plan, stylizer.threads or default_threads()) as target:
-            folder = str(output.parent)
-            seconds = awaited(worker.submit(stylizer.stylize, source, target, options, plan, folder, tell))
-            done = time.perf_counter()
-            target.finish()
-            seconds["write"] += time.perf_counter() - done
+    in_rows = stylizer.engine.tileable and options.size == 0
+    source, plan = contents.opened(content, options.size, plan_of, in_rows)
+    read = time.perf_counter() - start
+    with _target(output, saving, source, plan, stylizer.threads or default_threads()) as target:
+        folder = tempfile.gettempdir() if output == PIPE else str(output.parent)
+        job = worker.submit(stylizer.stylize, source, target, options, plan, folder, tell, contents.memo)
+        seconds = awaited(job)
+        done = time.perf_counter()
+        target.finish()
+        seconds["write"] += time.perf_counter() - done
     seconds["read"] += read
     seconds = {"style": 0.0, **seconds, "total": time.perf_counter() - start}
     working = plan.bytes if plan.tiling else plan.working_bytes
     levels = stylizer.engine.with_levels(options.levels).levels
-    return Report(task, source.width, source.height, seconds, working, plan.bytes, peak_memory(), levels)
+    sizes = source.width, source.height, seconds, working, plan.bytes, peak_memory(), levels
+    return Report(task, *sizes, left_out=saving.left_out)
 
 
-def look_of_file(path: Path, stylizer: Stylizer, options: Options) -> Look:
+def beside_engine(source: Rows, saving: Saving, options: Options) -> tuple[int | None, int]:
+    """Bytes beside the engine's if a picture is done whole, see :func:`_beside_whole`, and if it is done in tiles."""
+    size = (source.height, source.width)
+    tiles = source.memory + writing_memory(saving, size, source.alpha)
+    step = color_step(options)
+    if step.blend is not None or source.alpha:
+        tiles += _BLEND_BYTES
+    if step.of_the_whole or (options.look is None and options.colors == "palette"):  # the look may still be to come
+        tiles += max(_PALETTE_BYTES, 3 * source.width)
+    return _beside_whole(size), tiles
+
+
+def _saving(task: Task, content: Path, options: Options) -> Saving:
+    """How the output of a task is saved, with the metadata of its content."""
+    saving = task.saving or Saving.by(task.output.suffix)
+    if options.strip_metadata or not content.is_file():  # whoever reads the pixels says what is wrong
+        return saving
+    with content.open("rb") as file:
+        return replace(saving, metadata=read_metadata(file))
+
+
+def look_of_file(path: Path, stylizer: Stylizer, options: Options, scale: StyleScale, content: int | None = None) -> Look:
     """The look of a style of any size.
+
+    Args:
+        content: the short side of the content in pixels, where it is known.
 
     Raises:
         ImageError: it cannot be read, or there is too little memory for it.
@@ -96,31 +168,34 @@ def look_of_file(path: Path, stylizer: Stylizer, options: Options) -> Look:
         except ValueError as error:
             raise ImageError(f"{path}: {error}") from None
 
-    source, plan = _opened(path, options.style_size, plan_of, in_rows=True)
+    def side(own: int) -> int:
+        usual = min(DEFAULT_STYLE_SIZE, own) if options.style_size is None else options.style_size or own
+        return scale.side(usual, content)
+
+    source, plan = _opened(path, side, plan_of, in_rows=options.style_size == 0)
     with closing(source):
         return stylizer.look_of(source, options, plan)
 
 
-def _opened(path: Path, short_side: int | None, plan_of: _PlanOf, in_rows: bool) -> tuple[Rows, Plan]:
+def _opened(path: Path, short_side: Callable[[int], int], plan_of: _PlanOf, in_rows: bool) -> tuple[Rows, Plan]:
     """A picture file, its hidden pixels filled, and how it is done: read in rows if that is in tiles, or else decoded.
 
     Args:
-        short_side: in pixels; 0 = as it is, which alone can be read in rows; None shrinks what is larger than
-            DEFAULT_STYLE_SIZE.
+        short_side: what its own becomes, in pixels; only a picture that stays as it is can be read in rows.
         in_rows: whether it may be read in rows at all.
     """
-    if in_rows and short_side == 0 and (rows := open_rows(path)):
+    if in_rows and (rows := open_rows(path)):
         with ExitStack() as stack:
             stack.callback(rows.close)
-            if (plan := plan_of(rows)).tiling:
+            own = min(rows.height, rows.width)
+            if short_side(own) == own and (plan := plan_of(rows)).tiling:
                 if filling := filling_of(rows):
                     rows = FilledRows(rows, filling)
                     plan = plan_of(rows)
                 stack.pop_all()
                 return rows, plan
     picture = open_picture(path)
-    size = min(DEFAULT_STYLE_SIZE, *picture.rgb.size) if short_side is None else short_side
-    source = ArrayRows.of(path, filled(_resized(picture, size, path)))
+    source = ArrayRows.of(path, filled(_resized(picture, short_side(min(picture.rgb.size)), path)))
     return source, plan_of(source)
 
 
@@ -139,14 +214,14 @@ def _beside_whole(size: tuple[int, int]) -> int | None:
 
 
 @contextmanager
-def _target(output: Path, source: Rows, plan: Plan, threads: int) -> Iterator[RowWriter]:
+def _target(output: Path, saving: Saving, source: Rows, plan: Plan, threads: int) -> Iterator[RowWriter]:
     """Where the result goes. Formats that are not written in rows, and what is done whole, wait in memory for the end."""
     size = (source.height, source.width)
     try:
-        if plan.tiling is None or output.suffix.lower() not in WRITE_SUFFIXES:
-            yield WholeWriter(output, *size, source.alpha)
+        if plan.tiling is None or not written_in_rows(saving):
+            yield WholeWriter(output, *size, source.alpha, saving)
         else:
             with atomic_output(output) as file:
-                yield open_writer(output, file, size, source.alpha, threads)
+                yield open_writer(saving, file, size, source.alpha, threads)
     except OSError as error:
         raise ImageError(f"{output}: cannot be written: {error.strerror or error}") from error

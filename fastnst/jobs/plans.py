@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +16,75 @@ from fastnst.images import (
     VIDEO_SUFFIXES,
     WRITE_SUFFIXES,
     ImageError,
+    Saving,
     can_write,
     require_file,
+    usual_suffix,
 )
+from fastnst.jobs.names import DEFAULT_NAME, Name
+from fastnst.system.atomic import PIPE
 from fastnst.system.errors import UsageError
 
 _SUFFIXES = READ_SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES  # a file that cannot be read fails by name
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the results go, and as what.
+
+    Args:
+        path: a file, a folder, or ``-``.
+        folder: it is a folder, even for one content.
+        overwrite: replace what exists.
+        name: of the files in a folder; None = the content's own, or with several styles alone ``{content}-{style}.{ext}``.
+        suffix: of the format of pictures; None = each output's own suffix says it.
+        quality, lossless: of pictures, see :class:`fastnst.images.Saving`.
+        strip_metadata: of pictures; a video among the contents is refused then, for its metadata would stay.
+    """
+
+    path: Path
+    folder: bool = False
+    overwrite: bool = False
+    name: Name | None = None
+    suffix: str | None = None
+    quality: int | None = None
+    lossless: bool = False
+    strip_metadata: bool = False
+
+    def means(self, output: Path) -> bool:
+        """Whether the suffix of ``output`` is one of the format that is asked for."""
+        if self.suffix is None or not can_write(output):
+            return False
+        return Saving.by(output.suffix).format == Saving.by(self.suffix).format
+
+    def check_video(self, output: Path, strict: bool) -> None:
+        """Raise UsageError for what is said of pictures alone; if not ``strict``, only for what would break a promise."""
+        given: dict[str, object] = {"strip-metadata": self.strip_metadata}
+        if strict:
+            given |= {"format": self.suffix, "quality": self.quality, "lossless": self.lossless}
+        for name, value in given.items():
+            if value:
+                raise UsageError(f"{output}: --{name} is for pictures, and this is a video")
+
+    def saving(self, content: Path, output: Path, strict: bool) -> Saving:
+        """How a picture is saved in ``output``.
+
+        Raises:
+            UsageError: in a way that its format does not have, if that is ``strict``.
+        """
+        own = usual_suffix(content) if output == PIPE else output.suffix
+        try:
+            return Saving.by(self.suffix or own, self.quality, self.lossless, strict)
+        except ValueError as error:
+            raise UsageError(f"{output}: {error}") from None
+
+    def suffix_for(self, content: Path) -> str:
+        """Of an output in a folder: that of the content, if it can be written and no other format is asked for."""
+        if video.is_video(content, self.path):
+            return content.suffix if _fits(content, self, content) else ".mkv"
+        if self.suffix:
+            return content.suffix if self.means(content) else self.suffix
+        return content.suffix if can_write(content) else ".png"
 
 
 @dataclass(frozen=True)
@@ -28,6 +93,8 @@ class Task:
 
     content: Path
     output: Path
+    styles: tuple[Path, ...] = ()
+    saving: Saving | None = None  # of a picture
 
 
 @dataclass(frozen=True)
@@ -50,79 +117,168 @@ class Plan:
     failures: Sequence[Failure] = ()  # pictures that would have the same output as others
     already_there: int = 0  # outputs of an earlier run
     left_alone: int = 0  # files of the folder that do not look like pictures or videos
+    in_folder: bool = False  # several outputs, or one in a folder
+    every: Sequence[Task] = ()  # all that the run would have to do if nothing were there
 
 
-def plan(content: Path, output: Path, overwrite: bool) -> Plan:
-    """What is to do for ``CONTENT -o OUT``, a picture, a video or a folder of them; ``-`` is a y4m in a pipe.
+def plan(
+    contents: Sequence[Path],
+    styles: Sequence[tuple[Path, ...]],
+    outputs: Outputs,
+    sample: int | None = None,
+    seed: int = 0,
+) -> Plan:
+    """What is to do for contents, each a picture, a video or a folder of them; ``-`` is standard input or output.
+
+    Args:
+        styles: those of each result that a content gets; one of several styles is a mix of them.
+        sample: take so many of these at random for each content.
+        seed: of that.
 
     Raises:
         UsageError: an output that is not of the kind of the content, or of unknown format.
         ImageError: no such content.
         FileExistsError: the output of a single picture exists.
     """
-    return _plan_folder(content, output, overwrite) if content.is_dir() else _plan_file(content, output, overwrite)
+    single = len(contents) == 1 and len(styles) == 1 and not contents[0].is_dir()
+    if single and not outputs.folder:
+        if outputs.name is not None:
+            raise UsageError(f"{outputs.path}: --name is for outputs in a folder; end the folder's name with /")
+        return _plan_file(contents[0], styles[0], outputs)
+    return _plan_folder(contents, styles, outputs, sample, seed)
 
 
-def _plan_file(content: Path, output: Path, overwrite: bool) -> Plan:
-    kind = "video" if video.is_video(content, output) else "picture"
-    if content != video.PIPE:
+def _plan_file(content: Path, styles: tuple[Path, ...], outputs: Outputs) -> Plan:
+    kind, output = "video" if video.is_video(content, outputs.path) else "picture", outputs.path
+    if content != PIPE:
         require_file(content, kind)
     if output.is_dir():
-        raise UsageError(f"{output}: is a folder; name a file, because the content is one {kind}")
-    if video.PIPE in (content, output) and (can_write(output) or kind == "picture"):
         raise UsageError(
-            f"{video.PIPE}: standard input and output carry y4m videos; a picture is read from a file, into a file"
+            f"{output}: is a folder; name a file, because the content is one {kind}, or end the folder's name with /"
         )
-    if not _fits(content, output):
+    if kind == "picture" and outputs.suffix and can_write(output) and not outputs.means(output):
+        raise UsageError(f"{output}: its suffix is that of another format than {outputs.suffix[1:]}")
+    if not _fits(content, outputs, output):
         suffixes = video.WRITE_SUFFIXES if kind == "video" else WRITE_SUFFIXES
-        raise UsageError(f"{output}: the suffix of an output is one of {' '.join(suffixes)}, because {content} is a {kind}")
-    if output == video.PIPE:
-        return Plan([Task(content, output)])
+        way = "" if kind == "video" else ", or --format says the format"
+        raise UsageError(
+            f"{output}: the suffix of an output is one of {' '.join(suffixes)}, because {content} is a {kind}{way}"
+        )
+    task = _task(content, output, styles, outputs)
+    if output == PIPE:
+        return Plan([task], every=[task])
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output}: no such folder: {output.parent}")
-    if os.path.lexists(output) and not overwrite:
+    if os.path.lexists(output) and not outputs.overwrite:
         raise FileExistsError(f"{output}: exists already; --overwrite replaces it")
-    if content != video.PIPE and output.exists() and output.samefile(content) and kind == "video":
+    if content != PIPE and output.exists() and output.samefile(content) and kind == "video":
         raise UsageError(f"{output}: is the content itself, which is read until the end")
-    return Plan([Task(content, output)])
+    return Plan([task], every=[task])
 
 
-def _fits(content: Path, output: Path) -> bool:
-    """Whether the output's name says that it can hold the content."""
+def _task(content: Path, output: Path, styles: tuple[Path, ...], outputs: Outputs, strict: bool = True) -> Task:
     if video.is_video(content, output):
-        return output == video.PIPE or output.suffix.lower() in video.WRITE_SUFFIXES
-    return can_write(output)
+        outputs.check_video(output, strict)
+        return Task(content, output, styles)
+    return Task(content, output, styles, outputs.saving(content, output, strict))
 
 
-def _output_in_folder(content: Path, output: Path) -> Path:
-    """Where a file of a folder goes: the same name, with a suffix that can be written."""
-    if _fits(content, output):
-        return output
-    return output.with_suffix(".mkv" if video.is_video(content, output) else ".png")
+def _fits(content: Path, outputs: Outputs, output: Path) -> bool:
+    """Whether the output's name, or the user, says a format that can hold the content."""
+    if video.is_video(content, output):
+        return output == PIPE or output.suffix.lower() in video.WRITE_SUFFIXES
+    return output == PIPE or can_write(output) or outputs.suffix is not None
 
 
-def _plan_folder(content: Path, output: Path, overwrite: bool) -> Plan:
+def _plan_folder(
+    contents: Sequence[Path], styles: Sequence[tuple[Path, ...]], outputs: Outputs, sample: int | None, seed: int
+) -> Plan:
+    output = outputs.path
+    if PIPE in (output, *contents):
+        raise UsageError(f"{PIPE}: standard input and output carry one picture or video")
     if os.path.lexists(output) and not output.is_dir():
-        raise UsageError(f"{output}: is a file; name a folder, because the content is one")
-    in_place = output.is_dir() and output.samefile(content)
-    if in_place and not overwrite:
+        raise UsageError(f"{output}: is a file; name a folder, because {_why_folder(contents, styles)}")
+    in_place = any(output.is_dir() and content.is_dir() and output.samefile(content) for content in contents)
+    if in_place and not outputs.overwrite:
         raise UsageError(f"{output}: is the folder of the contents; only --overwrite would replace them")
-    files = list(_visible_files(content, None if in_place else output.resolve()))
-    pictures = [path for path in files if path.suffix.lower() in _SUFFIXES]
-    if not pictures:
-        raise ImageError(f"{content}: no pictures or videos in this folder")
-    sources: dict[Path, list[Path]] = {}
-    for picture in pictures:
-        sources.setdefault(_output_in_folder(picture, output / picture.relative_to(content)), []).append(picture)
+    found, left_alone = _contents(contents, None if in_place else output.resolve())
+    names, tasks = _style_names(styles), list[Task]()
+    name = outputs.name or Name(DEFAULT_NAME if len(styles) > 1 else "{content}.{ext}")
+    for content, place in found:
+        for at in _chosen(len(styles), sample, f"{seed}:{place}"):
+            target = output / place.parent / name.of(place.stem, names[at], outputs.suffix_for(content)[1:])
+            tasks.append(_task(content, target, styles[at], outputs, strict=False))
+    targets: dict[Path, list[Task]] = {}
+    for task in tasks:
+        targets.setdefault(task.output, []).append(task)
     failures = [
-        Failure(Task(one, target), f"{one}: its output {target} is also that of {other}; rename one of them")
-        for target, several in sources.items()
+        Failure(one, f"{one.content}: its output {target} is also that of {other.content}; rename one of them")
+        for target, several in targets.items()
         for one, other in zip(several, several[1:] + several[:1], strict=True)
         if len(several) > 1
     ]
-    wanted = [Task(several[0], target) for target, several in sources.items() if len(several) == 1]
-    tasks = [task for task in wanted if overwrite or not task.output.is_file()]
-    return Plan(tasks, failures, already_there=len(wanted) - len(tasks), left_alone=len(files) - len(pictures))
+    wanted = [several[0] for several in targets.values() if len(several) == 1]
+    missing = [task for task in wanted if outputs.overwrite or not task.output.is_file()]
+    return Plan(missing, failures, len(wanted) - len(missing), left_alone, in_folder=True, every=wanted)
+
+
+def _why_folder(contents: Sequence[Path], styles: Sequence[tuple[Path, ...]]) -> str:
+    if len(contents) == 1 and len(styles) == 1 and contents[0].is_dir():
+        return "the content is one"
+    return "there are several results" if len(contents) * len(styles) > 1 else "its name ends with /"
+
+
+def _contents(contents: Sequence[Path], but: Path | None) -> tuple[list[tuple[Path, Path]], int]:
+    """Every picture and video, and the name that its result has below the folder of outputs; how many files are neither."""
+    found, left_alone, single = list[tuple[Path, Path]](), 0, list[Path]()
+    for content in contents:
+        if not content.is_dir():
+            require_file(content)
+            single.append(content)
+            continue
+        files = list(_visible_files(content, but))
+        pictures = [path for path in files if path.suffix.lower() in _SUFFIXES]
+        if not pictures:
+            raise ImageError(f"{content}: no pictures or videos in this folder")
+        found += [(path, path.relative_to(content)) for path in pictures]
+        left_alone += len(files) - len(pictures)
+    return [*found, *zip(single, map(Path, unlike(path.name for path in single)), strict=True)], left_alone
+
+
+def _style_names(styles: Sequence[tuple[Path, ...]]) -> list[str]:
+    return unlike("+".join(path.stem for path in each) for each in styles)
+
+
+def unlike(names: Iterable[str]) -> list[str]:
+    """Names of which no two have the same stem: those that would get a number."""
+    found, seen = list[str](), Counter[str]()
+    for name in names:
+        path = Path(name)
+        stem, taken = path.stem, path.stem
+        while seen[taken]:
+            seen[stem] += 1
+            taken = f"{stem}-{seen[stem]}"
+        seen[taken] += 1
+        found.append(f"{taken}{path.suffix}")
+    return found
+
+
+def _chosen(count: int, sample: int | None, seed: str) -> list[int]:
+    if sample is None:
+        return list(range(count))
+    return sorted(random.Random(seed).sample(range(count), min(sample, count)))
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures of a folder of styles, in order of name.
+
+    Raises:
+        ImageError: there are none.
+    """
+    found = [path for path in _visible_files(folder, None) if path.suffix.lower() in READ_SUFFIXES | {".look"}]
+    if not found:
+        raise ImageError(f"{folder}: no pictures in this folder")
+    return found
 
 
 def _visible_files(folder: Path, but: Path | None) -> Iterator[Path]:

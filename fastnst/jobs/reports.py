@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from fastnst.jobs.plans import Task
 
 
+def _losses(left_out: Sequence[str]) -> str:
+    return f"  left out: {', '.join(left_out)}" if left_out else ""
+
+
 @dataclass(frozen=True)
 class Report:
     """One picture done."""
@@ -21,12 +25,17 @@ class Report:
     peak_memory: int | None  # bytes this process has held at most so far, where the system says
     levels: Sequence[int] = ()  # of a WCT model, in the order in which they ran
     warnings: Sequence[str] = ()
-    losses: str = ""  # for the end of a line of text
+    left_out: Sequence[str] = ()  # what the output does not hold of the content's metadata
 
     @property
     def pace(self) -> str:
         """For a line of text."""
         return f"engine {self.engine_milliseconds:.1f} ms"
+
+    @property
+    def losses(self) -> str:
+        """For the end of a line of text; empty where nothing was left out."""
+        return _losses(self.left_out)
 
     @property
     def engine_milliseconds(self) -> float:
@@ -45,6 +54,7 @@ class Report:
             "working_memory": self.working_memory,
             "planned_memory": self.planned_memory,
             "peak_memory": self.peak_memory,
+            "left_out": list(self.left_out),
             **({"levels": list(self.levels)} if self.levels else {}),
         }
 
@@ -73,7 +83,7 @@ class VideoReport:
     @property
     def losses(self) -> str:
         """For the end of a line of text; empty where nothing was left out."""
-        return f"  left out: {', '.join(self.left_out)}" if self.left_out else ""
+        return _losses(self.left_out)
 
     @property
     def frames_per_second(self) -> float:

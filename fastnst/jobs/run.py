@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from fastnst import video
-from fastnst.images import ImageError
-from fastnst.jobs.pictures import look_of_file, stylize_picture
+from fastnst.images import ImageError, picture_size
+from fastnst.jobs.looks import Looks
+from fastnst.jobs.pictures import Contents, stylize_picture
 from fastnst.jobs.plans import Failure, Task
 from fastnst.jobs.reports import Report, VideoReport
 from fastnst.options import Options
-from fastnst.stylize import Stylizer
-from fastnst.system.atomic import remove_stale_partials
+from fastnst.stylize import LookError, Stylizer
+from fastnst.system.atomic import PIPE, remove_stale_partials
 from fastnst.system.errors import UsageError
 from fastnst.system.memory import held_memory, peak_memory
-from fastnst.system.threads import awaited, room_for_threads
+from fastnst.system.threads import room_for_threads
 
 if TYPE_CHECKING:
     from fastnst.video.job import OnFrame
@@ -41,15 +42,16 @@ def run(
 ) -> Iterator[Report | VideoReport | Failure]:
     """Do all tasks, one after the other; a task that fails does not stop the next one.
 
-    The styles are read once. That time is part of the first report only, so that the totals add up to the whole run. What
-    killed runs left half-written in the folders of the outputs is removed first.
+    Each look is made once, and a content that several tasks in a row have is read and encoded once. The time of a style is part
+    of the first report that it is for, so that the totals add up to the whole run. What killed runs left half-written in the
+    folders of the outputs is removed first.
 
     Args:
         on_frame: called after each frame of a video.
         on_part: called with how far a large picture is, from 0 to 1; in another thread.
 
     Raises:
-        ImageError: a style that cannot be read.
+        ImageError: the style of all tasks cannot be read.
         MemoryError: there is not even memory for a thread.
     """
     for folder in {task.output.parent for task in tasks}:
@@ -58,19 +60,25 @@ def run(
     # a large picture keeps the engine busy for seconds. Whoever is interrupted there does not wait for it.
     room_for_threads(1)
     worker = ThreadPoolExecutor(1, "engine")
+    contents = Contents(len({task.content for task in tasks}) < len(tasks))
     try:
+        looks = Looks(stylizer, options, worker)
         start = time.perf_counter()
-        options = with_look(stylizer, options, worker)
+        if len({task.styles for task in tasks}) == 1 and not looks.follows_contents:
+            looks.options(tasks[0].styles)  # nothing could be done without it
         style_seconds = time.perf_counter() - start
         before = held_memory() or 0
         for task in tasks:
             report: Report | VideoReport
             try:
                 task.output.parent.mkdir(parents=True, exist_ok=True)
+                start = time.perf_counter()
+                ready = looks.options(task.styles, partial(_short_side, task, options))
+                style_seconds += time.perf_counter() - start if looks.made else 0.0
                 if video.is_video(task.content, task.output):
-                    report = _do_video(task, stylizer, options, on_frame)
+                    report = _do_video(task, stylizer, ready, on_frame)
                 else:
-                    report = stylize_picture(task, stylizer, options, worker, on_part)
+                    report = stylize_picture(task, stylizer, ready, worker, on_part, contents)
                     report = replace(report, planned_memory=before + report.planned_memory)
             except Exception as error:  # whatever it is, the other pictures can still be done
                 yield Failure(task, _reason(task, error))
@@ -80,22 +88,23 @@ def run(
             style_seconds = 0.0
             yield report
     finally:
+        contents.close()
         worker.shutdown(wait=False)
 
 
-def with_look(stylizer: Stylizer, options: Options, worker: Executor | None = None) -> Options:
-    """The options with the look of all their styles together, made in ``worker`` where there is one.
+def _short_side(task: Task, options: Options) -> int:
+    """That of a content as it is stylized."""
+    if options.size:
+        return options.size
+    if video.is_video(task.content, task.output):
+        if task.content == PIPE:
+            raise UsageError("--style-scale auto needs the size of the content, which a pipe does not tell")
+        from fastnst.video.job import open_source
 
-    Raises:
-        ImageError: a style that cannot be read.
-    """
-    if not options.styles:
-        return options
-    looks = []
-    for path in options.styles:
-        encode = partial(look_of_file, path, stylizer, options)
-        looks.append(awaited(worker.submit(encode)) if worker else encode())
-    return replace(options, look=stylizer.mix(looks, options.weights))
+        source = open_source(task.content)
+        source.close()
+        return min(source.format.width, source.format.height)
+    return min(picture_size(task.content))
 
 
 def _do_video(task: Task, stylizer: Stylizer, options: Options, on_frame: OnFrame | None) -> VideoReport:
@@ -118,7 +127,7 @@ def _do_video(task: Task, stylizer: Stylizer, options: Options, on_frame: OnFram
 
 
 def _reason(task: Task, error: Exception) -> str:
-    if isinstance(error, ImageError):  # names its file already
+    if isinstance(error, ImageError | LookError | UsageError):  # names its file already
         return str(error)
     if isinstance(error, MemoryError):
         return f"{task.content}: not enough memory"

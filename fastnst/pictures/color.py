@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageCms
 
 from fastnst.pictures.picture import Picture
+from fastnst.pictures.profile import srgb_profile
 from fastnst.pictures.samples import Part, eight_bit
 
 _DEEP_MODES = frozenset(("I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
@@ -24,7 +25,7 @@ def to_srgb(image: Image.Image) -> Picture:
     Raises:
         ValueError: values of mode ``I`` or ``F`` outside those ranges, or a mode without a conversion to RGB.
     """
-    profile = image.info.get("icc_profile")
+    profile = foreign(image.info.get("icc_profile"))
     if image.mode in _DEEP_MODES:
         image = _eight_bit(image)
     alpha = None
@@ -38,7 +39,12 @@ def to_srgb(image: Image.Image) -> Picture:
 
 def part_to_srgb(part: Part, profile: bytes | None) -> Picture:
     """The same of rows that a reader of our own gives."""
-    return _converted(*part.images(), profile)
+    return _converted(*part.images(), foreign(profile))
+
+
+def foreign(profile: bytes | None) -> bytes | None:
+    """A colour profile that is to be applied: not the one that outputs are tagged with, whose pixels are sRGB already."""
+    return None if profile == srgb_profile() else profile
 
 
 def _converted(image: Image.Image, alpha: Image.Image | None, profile: bytes | None) -> Picture:

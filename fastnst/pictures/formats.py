@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
+from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from fastnst.pictures import pam
 from fastnst.pictures.picture import KindError
+from fastnst.system.atomic import PIPE, peeked_input
 
 # Without a handler of the application's own, Pillow's log would go to stderr, beside the one line that a failure is.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
@@ -94,9 +97,36 @@ def kind_of(head: bytes) -> str | None:
     return next((name for name, its in _BRANDS.items() if its & brands), None)
 
 
+def usual_suffix(path: Path) -> str:
+    """That of the kind of picture in a file, or ``.png`` where it is none that is written."""
+    kinds = {"JPEG": ".jpg", "WebP": ".webp", "TIFF": ".tif", "BMP": ".bmp", "PPM": ".ppm", "PAM": ".pam", "AVIF": ".avif"}
+    head = peeked_input() if path == PIPE else read_head(path)
+    return kinds.get(kind_of(head) or "", ".png")
+
+
 def is_read(kind: str | None) -> bool:
     """Whether files of this kind are read here, some of them at least."""
     return kind in (*(name for _, name in _OWN), "WebP", "PPM", "AVIF", "HEIC")
+
+
+def opened(file: BinaryIO) -> Image.Image:
+    """The picture in ``file`` as Pillow has it before any pixels are decoded; unlike ``Image.open`` of any size.
+
+    Raises:
+        KindError: what reads it is not installed.
+        UnidentifiedImageError: it is of no kind that is read by Pillow.
+    """
+    file.seek(0)
+    head = file.read(_HEAD_BYTES)
+    Image.init()
+    for name in pillow_formats(kind_of(head)):
+        opener, accept = Image.OPEN.get(name, (None, None))
+        if opener is not None and (accept is None or accept(head) is True):
+            file.seek(0)
+            with warnings.catch_warnings():  # of metadata that is odd, but readable
+                warnings.simplefilter("ignore")
+                return opener(file, "")
+    raise UnidentifiedImageError
 
 
 def pillow_formats(kind: str | None) -> tuple[str, ...]:

@@ -21,8 +21,11 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 _PALETTE = 3
 _MAX_TEXT = 1 << 22  # bytes of a colour profile or metadata
 _READ_BYTES = 1 << 16
-# Where editors put an orientation, by the names that Pillow gives them in ``info``.
-_METADATA = {b"XML:com.adobe.xmp": "XML:com.adobe.xmp", b"Raw profile type exif": "Raw profile type exif"}
+# Where editors put metadata, by the names that Pillow gives them in ``info``.
+_METADATA = {
+    name.encode(): name
+    for name in ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type iptc", "Raw profile type xmp")
+}
 _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 """First row and column of each pass, and the steps to the next ones."""
 
@@ -71,6 +74,9 @@ def _metadata(kind: bytes, content: bytes) -> dict[str, Any]:
     """Colour profile, EXIF and XMP, as in ``PIL.Image.Image.info``; what is damaged is as if it were not there."""
     if kind == b"eXIf":
         return {"exif": b"Exif\0\0" + content}
+    if kind == b"pHYs":
+        across, down, unit = struct.unpack(">IIB", content) if len(content) == 9 else (0, 0, 0)
+        return {"dpi": (across * 0.0254, down * 0.0254)} if unit == 1 else {}
     name, _, rest = content.partition(b"\0")
     if kind == b"iCCP":
         profile = _inflated(rest[1:])
@@ -98,7 +104,7 @@ def _read_head(file: BinaryIO) -> _Head:
         if kind == b"IDAT":
             data = data or offset - 8
             continue
-        if kind not in (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"eXIf", b"tEXt", b"zTXt", b"iTXt"):
+        if kind not in (b"IHDR", b"PLTE", b"tRNS", b"iCCP", b"eXIf", b"pHYs", b"tEXt", b"zTXt", b"iTXt"):
             continue
         file.seek(offset)
         content = file.read(min(length, _MAX_TEXT))

@@ -20,6 +20,7 @@ from fastnst.pictures.picture import MAX_PIXELS, ImageError, KindError, Picture,
 from fastnst.pictures.png import open_png
 from fastnst.pictures.samples import PictureFile
 from fastnst.pictures.tiff import open_tiff
+from fastnst.pictures.tiff_tags import ORIENTATION
 
 _UNSUPPORTED = ("unsupported", "not supported", "unknown")  # words of Pillow for what is sound, but strange to it
 
@@ -41,6 +42,27 @@ def open_picture(path: Path) -> Picture:
     except MemoryError:
         raise
     except Exception as error:  # Decoders meet hostile bytes; Pillow lets out whatever its parsers stumbled over.
+        raise ImageError(f"{path}: {_reason(path, error)}") from error
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Width and height of the picture in a file, upright; no pixels are decoded.
+
+    Raises:
+        ImageError: no picture.
+    """
+    require_file(path)
+    try:
+        with path.open("rb") as file:
+            if own := open_file(file):
+                size, orientation = (own.width, own.height), own.orientation
+            else:
+                image = formats.opened(file)
+                size, orientation = image.size, _orientation(image)
+            return size[::-1] if orientation in _SIDEWAYS else size
+    except MemoryError:
+        raise
+    except Exception as error:
         raise ImageError(f"{path}: {_reason(path, error)}") from error
 
 
@@ -75,6 +97,16 @@ def _decoded(file: PictureFile) -> Picture:
     return Picture(*(image if turn is None else image.transpose(turn) for image in images))
 
 
+def _orientation(image: Image.Image) -> int:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return int(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # EXIF is a format of its own, often damaged by editors; the pixels are good without it
+        return 1
+
+
+_SIDEWAYS = (5, 6, 7, 8)
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import lzma
-import struct
 import warnings
 import zlib
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst.pictures import tiff_tags as tiff
+from fastnst.pictures.directories import LONG, LONG8, SHORT, UNDEFINED, Directory, Form, written
 
 NONE, OLD_JPEG, JPEG, WEBP = 1, 6, 7, 50001
 _DEFLATE, _LZMA = (8, 32946), 34925
@@ -170,28 +170,19 @@ _SHORT = frozenset(
 )  # fmt: skip
 
 
-def directory(tags: Mapping[int, object], big: bool) -> bytes:
-    """A TIFF's header, its directory and the values that do not fit into it: of a length that does not depend on the values."""
-    word, kind, cell = ("<Q", 16, 8) if big else ("<I", 4, 4)
-    start = b"II" + (struct.pack("<HHHQ", 43, 8, 0, 16) if big else struct.pack("<HI", 42, 8))
-    count = struct.pack("<Q" if big else "<H", len(tags))
-    after = len(start) + len(count) + len(tags) * (20 if big else 12) + cell
-    table, values = b"", b""
-    for tag, numbers in sorted(tags.items()):
-        array = np.asarray(numbers)
-        if tag == tiff.JPEG_TABLES:
-            form, data = 7, array.astype(np.uint8).tobytes()
-        elif tag in _SHORT:
-            form, data = 3, array.astype("<u2").tobytes()
-        else:
-            form, data = kind, array.astype("<u8" if big else "<u4").tobytes()
-        if len(data) > cell:
-            place = struct.pack(word, after + len(values))
-            values += data + b"\0" * (-len(data) % 8)
-        else:
-            place = data.ljust(cell, b"\0")
-        table += struct.pack("<HH", tag, form) + struct.pack(word, array.size) + place
-    return start + count + table + b"\0" * cell + values
+def directory(tags: Mapping[int, object], big: bool, others: Directory | None = None) -> bytes:
+    """A TIFF's header, its directory and the values that do not fit into it: of a length that does not depend on the values.
+
+    Args:
+        others: what the directory holds beside the numbers of ``tags``, the lowest byte first.
+    """
+    form, top = Form(big=big), others or Directory()
+    found = Directory(entries=dict(top.entries), below=top.below)
+    for tag, numbers in tags.items():
+        kind = UNDEFINED if tag == tiff.JPEG_TABLES else SHORT if tag in _SHORT else LONG8 if big else LONG
+        found.put(tag, kind, *np.asarray(numbers).tolist())
+    head = form.head(0)
+    return form.head(len(head)) + written(found, form, len(head))
 
 
 def _has_zstandard() -> bool:

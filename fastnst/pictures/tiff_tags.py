@@ -5,7 +5,6 @@ TIFF 6.0, its technical notes 1 and 2, Adobe's notes on predictor 3 and on ZIP; 
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -13,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnst.pictures.directories import RATIONAL, read_entries, read_form
 from fastnst.pictures.picture import KindError
 
 # Tags, by their names in the specification.
@@ -27,8 +27,6 @@ Values = NDArray[np.uint64] | NDArray[np.float64]
 Tags = Mapping[int, Values]
 
 _TYPES = {1: "u1", 3: "u2", 4: "u4", 5: "u4", 7: "u1", 13: "u4", 16: "u8"}  # byte, short, long, rational, undefined, ifd, long8
-_RATIONAL = 5
-_MAX_ENTRIES = 4096
 _MAX_VALUES = 1 << 26  # bytes of one tag: offsets of a gigapixel in strips of one row are far less
 
 GREY_INVERTED, GREY, RGB, PALETTE, SEPARATED, YCBCR, LAB, ICC_LAB = 0, 1, 2, 3, 5, 6, 8, 9
@@ -98,50 +96,20 @@ def read_tags(file: BinaryIO) -> tuple[str, Tags] | None:
     Raises:
         ValueError, struct.error: a damaged directory.
     """
-    head = file.read(16)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order is None or len(head) < 8:
+    found = read_form(file)
+    if found is None:
         return None
-    version = struct.unpack(f"{order}H", head[2:4])[0]
-    if version == 43 and len(head) == 16 and struct.unpack(f"{order}HH", head[4:8]) == (8, 0):
-        offset, count_word, word = struct.unpack(f"{order}Q", head[8:])[0], "Q", "Q"
-    elif version == 42:
-        offset, count_word, word = struct.unpack(f"{order}I", head[4:8])[0], "H", "I"
-    else:
-        return None
-    entry = f"{order}HH{word}{struct.calcsize(word)}s"
-    size = struct.calcsize(entry)
-    _seek(file, offset)
-    count = struct.unpack(order + count_word, file.read(struct.calcsize(order + count_word)))[0]
-    if count > _MAX_ENTRIES:
-        raise ValueError(f"{count} tags")
-    table = file.read(count * size)
+    form, offset = found
     tags: dict[int, Values] = {}
-    for index in range(count):
-        tag, kind, number, value = struct.unpack_from(entry, table, index * size)
-        if tag not in _USED or kind not in _TYPES:
+    for tag, entry in read_entries(file, form, offset, _MAX_VALUES, _USED):
+        if entry.kind not in _TYPES:
             continue
-        length = number * int(_TYPES[kind][1]) * (2 if kind == _RATIONAL else 1)
-        if length > _MAX_VALUES:
-            raise ValueError(f"tag {tag} of {length} bytes")
-        if length > len(value):
-            _seek(file, struct.unpack(order + word, value)[0])
-            value = file.read(length)
-            if len(value) < length:
-                raise ValueError(f"tag {tag} is cut short")
-        numbers = np.frombuffer(value[:length], order + _TYPES[kind])
-        if kind == _RATIONAL:
+        numbers = np.frombuffer(entry.data, form.order + _TYPES[entry.kind])
+        if entry.kind == RATIONAL:
             tags[tag] = numbers[::2] / np.maximum(numbers[1::2].astype(np.float64), 1)
         else:
             tags[tag] = numbers.astype(np.uint64)
-    return order, {tag: values for tag, values in tags.items() if len(values)}
-
-
-def _seek(file: BinaryIO, offset: int) -> None:
-    try:
-        file.seek(offset)
-    except (OSError, OverflowError):
-        raise ValueError("an offset beyond any file") from None
+    return form.order, {tag: values for tag, values in tags.items() if len(values)}
 
 
 def layout(order: str, tags: Tags) -> Layout:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import platform
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +19,46 @@ _PARTIAL_SUFFIX = ".partial"
 _serial = itertools.count()
 
 
+PIPE = Path("-")
+"""Standard input or output."""
+
+
+def peeked_input() -> bytes:
+    """The first bytes on standard input, at least one unless it is empty, which stay there."""
+    buffer = sys.stdin.buffer
+    return buffer.peek(64)[:64] if isinstance(buffer, io.BufferedReader) else b""
+
+
+@contextmanager
+def input_file() -> Iterator[Path]:
+    """All that comes on standard input, in a file while the block lasts."""
+    with tempfile.NamedTemporaryFile(prefix="fastnst-") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+        yield Path(file.name)
+
+
+@contextmanager
+def _standard_output() -> Iterator[BinaryIO]:
+    with tempfile.TemporaryFile() as file:
+        yield file
+        file.seek(0)
+        shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+
+
 @contextmanager
 def atomic_output(path: Path) -> Iterator[BinaryIO]:
-    """A file to write that becomes ``path`` when the block ends, and vanishes if it ends by any exception.
+    """A file to write that becomes ``path`` when the block ends, and vanishes if it ends by any exception; ``-`` is standard
+    output, which gets all of it at the end.
 
     It is a hidden file of the same folder until then. Its name holds the machine and process, not ``path``, whose own
     name may already be as long as the file system allows.
     """
+    if path == PIPE:
+        with _standard_output() as file:
+            yield file
+        return
     partial = path.with_name(f"{_PARTIAL_PREFIX}{os.getpid()}-{next(_serial)}{_PARTIAL_SUFFIX}")
     try:
         with partial.open("xb") as file:

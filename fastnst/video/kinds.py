@@ -6,9 +6,8 @@ import enum
 from pathlib import Path
 
 from fastnst.images import VIDEO_SUFFIXES
+from fastnst.system.atomic import PIPE, peeked_input
 
-PIPE = Path("-")
-"""Standard input or output, which carry y4m."""
 WRITE_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".y4m")
 Y4M_MAGIC = b"YUV4MPEG2"
 
@@ -49,12 +48,13 @@ def is_video(content: Path, output: Path | None = None) -> bool:
     """Whether a content is treated as a video.
 
     Args:
-        content: a file, or ``-``.
+        content: a file, or ``-``, standard input, whose first byte is waited for.
         output: what it is to become, where that is known. An animated GIF or PNG is a video only if a video is asked for, and
             so is a file that nothing else tells anything about.
     """
     if content == PIPE:
-        return True
+        # The beginning of a y4m is that of no picture. Whatever is in a pipe may have come with its first byte alone so far.
+        return peeked_input()[:1] in (Y4M_MAGIC[:1], b"")
     kind = _kind(content)
     if kind in (_Kind.PICTURE, _Kind.VIDEO):
         return kind is _Kind.VIDEO

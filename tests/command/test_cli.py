@@ -259,7 +259,31 @@ def test_an_address_is_shown_whole(run: Run, place: int) -> None:
 
 
 @pytest.mark.usefixtures("work")
-def test_pipes_are_for_videos(run: Run) -> None:
-    for content, output in (("-", "out.jpg"), ("content.png", "-")):
-        said = "-: standard input and output carry y4m videos; a picture is read from a file, into a file"
-        assert failed(run("stylize", content, "style.png", "-o", output, *MODEL), said, code=2)
+@pytest.mark.parametrize("kind", ["png", "jpg", "tif", "webp", "ppm", "pam"])
+def test_pictures_go_through_pipes(work: Path, kind: str) -> None:
+    """In the format of what comes in, unless another is asked for; the line about it does not get between."""
+    with Image.open("content.png") as image:
+        image.convert("RGB").save(f"in.{kind}", **({"lossless": True} if kind == "webp" else {}))
+    for options, format_ in (((), None), (("--format", "png"), "PNG")):
+        done = subprocess.run(
+            [*COMMAND, "stylize", "-", "style.png", "-o", "-", *MODEL, *options],
+            input=(work / f"in.{kind}").read_bytes(), cwd=work, capture_output=True, check=True,
+        )  # fmt: skip
+        assert done.stderr.startswith(b"-  ")
+        (work / "piped").write_bytes(done.stdout)
+        with Image.open("piped") as image, Image.open(f"in.{kind}") as content:
+            assert image.format == (format_ or content.format)
+    subprocess.run([*COMMAND, "stylize", f"in.{kind}", "style.png", "-o", "file.png", *MODEL], cwd=work, check=True)
+    np.testing.assert_array_equal(pixels("piped"), pixels("file.png"))
+
+
+def test_what_is_wrong_in_a_pipe_is_named(work: Path) -> None:
+    command = [*COMMAND, "stylize", "-", "style.png", "-o", "-", *MODEL]
+    for sent, said in (
+        (b"\x89PNG\r\n\x1a\nnothing", b"standard input: broken picture"),
+        (b"text", b"standard input: neither a y4m video nor a picture in"),
+    ):
+        done = subprocess.run(command, input=sent, cwd=work, capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (1, b"")
+        assert said in done.stderr
+        assert done.stderr.count(b"\n") == 1

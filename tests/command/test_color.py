@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from numpy_engine import Lcg, random_picture
+from PIL import Image
 
 from fastnst import Stylizer
-from fastnst.color import MODES, keep_color
+from fastnst.color import MODES, PRESERVING, keep_color
+from fastnst.color.histograms import histogram_of
+from fastnst.color.lab import keep_lab
+from fastnst.engine.palette import colors_of
 from fastnst.options import Options
 from fastnst.pictures.streams import ArrayRows, ArrayWriter
 from fastnst.video.camera import Live
@@ -47,10 +52,89 @@ def test_modes_are_what_their_names_say(model_path: Path) -> None:
     assert np.abs(palette.astype(int) - none).mean() > 1 < np.abs(luma.astype(int) - none).mean()
 
 
+def lab_of(pixels: Pixels) -> NDArray[np.float64]:
+    """L*, a* and b* of sRGB, as IEC 61966-2-1 and CIE 15 have it."""
+    encoded = pixels / 255
+    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
+    matrix = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+    relative = linear @ (matrix / matrix.sum(axis=1, keepdims=True)).T
+    f = np.where(relative > (6 / 29) ** 3, np.cbrt(relative), relative * 841 / 108 + 4 / 29)
+    return np.stack([116 * f[..., 1] - 16, 500 * (f[..., 0] - f[..., 1]), 200 * (f[..., 1] - f[..., 2])], axis=-1)
+
+
+def test_lab_takes_the_lightness_alone() -> None:
+    rng = np.random.default_rng(5)
+    content, styled = (rng.integers(80, 176, (60, 70, 3)).astype(np.uint8) for _ in range(2))
+    result, wanted = lab_of(keep_lab(content, styled)), lab_of(content)
+    wanted[..., 0] = lab_of(styled)[..., 0]
+    inside = (keep_lab(content, styled) % 255 != 0).all(axis=2)  # of sRGB
+    assert inside.mean() > 0.7
+    assert np.abs(result - wanted)[inside].max() < 1.2  # half a level of each channel
+
+
+def test_lab_of_the_content_itself_changes_nothing() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    grey = np.repeat(levels[:, None, None], 3, axis=2)
+    np.testing.assert_array_equal(keep_lab(grey, grey), grey)
+    colors = np.stack(np.meshgrid(*[levels[::5]] * 3), axis=-1).reshape(52, -1, 3)
+    np.testing.assert_array_equal(keep_lab(colors, colors), colors)
+
+
+def test_lab_is_these_bytes_everywhere() -> None:
+    pixels = random_picture(Lcg(7), 64, 64)
+    digest = hashlib.sha256(keep_lab(pixels, pixels[::-1].copy()).tobytes()).hexdigest()
+    assert digest == "d78cd7b0c3502587ed64d94e91e173daf2701e2c74da8b588adafa8060e9881b"
+
+
+def test_match_has_the_colors_of_the_content(model_path: Path) -> None:
+    stylizer = Stylizer(model_path, 1)
+    wide = (np.array(Image.fromarray(CONTENT).resize((420, 340), Image.Resampling.BICUBIC)) // 2 + 60).astype(np.uint8)
+    result = stylizer(wide, STYLE, preserve_color="match")
+    own, wanted = colors_of(result), colors_of(wide)
+    np.testing.assert_allclose(own.mean, wanted.mean, atol=1)
+    np.testing.assert_allclose(own.covariance, wanted.covariance, atol=0.03 * np.trace(wanted.covariance))
+
+
+def test_histogram_has_the_levels_of_the_content() -> None:
+    rng = np.random.default_rng(3)
+    content = np.clip(rng.normal(90, 40, (80, 90, 3)), 0, 255).astype(np.uint8)
+    decoded = rng.integers(0, 256, content.shape).astype(np.uint8)
+    result = MODES["histogram"](Options()).apply(content, decoded.copy(), 1)
+    own, wanted, before = (np.cumsum(histogram_of(each).counts, axis=1) / 7200 for each in (result, content, decoded))
+    assert np.abs(own - wanted).max() < 0.01 < np.abs(before - wanted).max()
+
+
+def test_histograms_by_hand() -> None:
+    ours, theirs = np.zeros((1, 4, 3), np.uint8), np.zeros((1, 4, 3), np.uint8)
+    ours[..., 0], theirs[..., 0] = [[5, 5, 9, 200]], [[10, 20, 30, 255]]
+    tables = histogram_of(ours).tables(histogram_of(theirs))
+    assert tables[0][[5, 9, 200]].tolist() == [10, 30, 255]
+    np.testing.assert_array_equal(histogram_of(CONTENT).tables(histogram_of(CONTENT))[:, CONTENT[0, 0]][0, 0], CONTENT[0, 0, 0])
+
+
+@pytest.mark.parametrize("mode", PRESERVING)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (7, 1)])
+def test_the_smallest_pictures_keep_their_colors(mode: str, shape: tuple[int, int], model_path: Path) -> None:
+    content = np.full((*shape, 3), (200, 30, 90), np.uint8)
+    result = Stylizer(model_path, 1)(content, STYLE, preserve_color=mode)
+    assert result.shape == content.shape
+    if mode == "histogram":
+        np.testing.assert_array_equal(result, content)
+
+
+def test_modes_by_their_names_in_python(model_path: Path) -> None:
+    stylizer = Stylizer(model_path, 1)
+    np.testing.assert_array_equal(
+        stylizer(CONTENT, STYLE, preserve_color="luma"), stylizer(CONTENT, STYLE, preserve_color=True)
+    )
+    with pytest.raises(ValueError, match="preserve_color is one of luma, lab, match, histogram, not 'palette'"):
+        stylizer(CONTENT, STYLE, preserve_color="palette")
+
+
 def test_options_that_cannot_be_are_refused(model_path: Path) -> None:
     stylizer = Stylizer(model_path, 1)
     look = stylizer.encode_style(STYLE)
-    with pytest.raises(ValueError, match="'sepia' is not one of the colour modes palette, luma, none"):
+    with pytest.raises(ValueError, match="'sepia' is not one of the colour modes palette, none, luma, lab"):
         stylized(stylizer, Options(look=look, colors="sepia"))
     with pytest.raises(ValueError, match="choose one"):
         stylizer(CONTENT, look, preserve_color=True, palette=0.5)

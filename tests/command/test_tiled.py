@@ -59,7 +59,7 @@ def pixels(name: str) -> NDArray[np.uint8]:
 
 @pytest.mark.usefixtures("work")
 @pytest.mark.parametrize("content", ["content.png", "content.ppm", "content.tif", "content.webp", "alpha.png"])
-@pytest.mark.parametrize("options", [(), ("--preserve-color", "--alpha", "0.5")])
+@pytest.mark.parametrize("options", [(), ("--preserve-color", "--alpha", "0.5"), ("--preserve-color=histogram",)])
 def test_every_kind_of_file_gives_the_pixels_of_the_whole_picture(content: str, options: tuple[str, ...]) -> None:
     for output in ("out.png", "out.tif", "out.ppm", "out.pam", "out.bmp"):
         assert stylize(content, f"whole.{output}", *options) == 0

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fastnst import images
 from fastnst.images import ImageError, Picture, open_picture, save_picture
+from fastnst.pictures.profile import srgb_profile
 
 LOSSLESS = ("png", "tiff", "bmp", "ppm")
 
@@ -34,7 +35,7 @@ def test_jpeg_has_full_color_resolution_and_quality_95(tmp_path: Path, photos: d
     path, expected = tmp_path / "out.JPG", tmp_path / "expected.jpg"
     image = Image.fromarray(photos["cat"])
     save_picture(Picture(image), path)
-    image.save(expected, quality=95, subsampling=0)
+    image.save(expected, quality=95, subsampling=0, icc_profile=srgb_profile())
     assert path.read_bytes() == expected.read_bytes()
 
 

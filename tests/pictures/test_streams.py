@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from row_pictures import Samples, check_as_whole, lab_like_profile, opened, read_all, smooth
 
-from fastnst.images import ImageError
+from fastnst.images import ImageError, Saving
 from fastnst.pictures.streams import open_rows, open_writer
 from fastnst.pictures.tiff_codecs import directory
 
@@ -116,7 +116,7 @@ def test_tiled_tiff(tmp_path: Path, big: bool) -> None:
 def test_what_is_written_in_rows_reads_back(tmp_path: Path, suffix: str, alpha: bool) -> None:
     pixels, path = smooth(203, 157, 4 if alpha else 3), tmp_path / f"out{suffix}"
     with path.open("wb") as file:
-        writer = open_writer(path, file, (203, 157), alpha, 3)
+        writer = open_writer(Saving.by(path.suffix), file, (203, 157), alpha, 3)
         for top in range(0, 203, 60):
             writer.write(pixels[top : top + 60, :, : 4 if writer.holds_alpha else 3])
         writer.finish()
@@ -131,7 +131,7 @@ def test_a_tiff_beyond_four_gigabytes_is_a_bigtiff(tmp_path: Path) -> None:
     """The offsets alone, of a file with a hole where its pixels would be."""
     path = tmp_path / "huge.tif"
     with path.open("wb") as file:
-        open_writer(path, file, (40_000, 40_000), False, 1)
+        open_writer(Saving.by(path.suffix), file, (40_000, 40_000), False, 1)
         start = file.tell()
         file.truncate(start + 3 * 40_000**2)
     with path.open("r+b") as file:

@@ -26,6 +26,16 @@ OPTIONS = (
     "--alpha 0.25",
     "--weights 3",
     "--preserve-color",
+    "--preserve-color lab",
+    "--preserve-color match",
+    "--preserve-color histogram",
+    "--strip-metadata",
+    "--format png",
+    "--style-scale 2",
+    "--style-scale auto",
+    "--style-scale 0.5:0.5,2:0.5",
+    "--seed 3",
+    "--lossless",
     "--size 17",
     "--style-size 9",
     "--threads 3",
@@ -38,9 +48,12 @@ OPTIONS = (
 )
 """Any two of them go together."""
 DONE = """
+styles | styles --json | completion bash | completion zsh | completion fish | look --help | styles --help
 --version | --help | models | models --json | info | stylize --help | convert --help | evaluate --help | train --help
 """
 FAILED = f"""
+look missing.png -o a.look --model model.fnst | look text.png -o a.look --model model.fnst | styles --model wct-16x
+styles --sheet missing.png -o a.png | models more | {ONE} --dry-run --model missing.fnst
 stylize missing.png style.png -o out.png | stylize content.png missing.png -o out.png | stylize empty.png style.png -o out.png
 stylize text.png style.png -o out.png | stylize content.png text.png -o out.png | stylize cut.png style.png -o out.png
 stylize content.png in -o out.png | stylize clip.y4m clip.y4m -o out.y4m | stylize text.y4m style.png -o out.y4m
@@ -53,19 +66,24 @@ stylize content.png style.png -o text.png/out.png | stylize nothing style.png -o
 stylize large.png -o out.png --model generator.fnst --max-memory 9K | stylize /dev/null style.png -o out.png
 """
 WRONG = f"""
-paint | --colour | models more | info more | verify more | models --jso | stylize | stylize content.png style.png
+paint | --colour | info more | verify more | models --jso | stylize | stylize content.png style.png
 stylize content.png -o out.png --model model.fnst | stylize content.png style.png -o out | stylize '' style.png -o out.png
 stylize content.png style.png -o '' | stylize content.png style.png -o out.gif | stylize content.png style.png -o out.mp4
 stylize content.png style.png -o in | stylize in style.png -o style.png | stylize in style.png -o in
-stylize clip.y4m style.png -o out.png | stylize content.png style.png -o - | stylize content.png style.png -o
+stylize clip.y4m style.png -o out.png | stylize content.png style.png -o
 stylize clip.y4m style.png -o clip.y4m --overwrite --model model.fnst | {ONE} --alpha 1.01 | {ONE} --alpha -0.01
 {ONE} --alpha nan | {ONE} --alpha much | {ONE} --alpha | {ONE} --weights 1,2 | {ONE} --weights 0 | {ONE} --weights 1,,2
 {ONE} --weights inf | {ONE} --weights=-1 | {ONE} --levels 0 | {ONE} --levels 3,3 | {ONE} --levels x | {ONE} --levels ''
 {ONE} --size -1 | {ONE} --size 1.5 | {ONE} --style-size -1 | {ONE} --style-size x | {ONE} --threads 0 | {ONE} --threads -3
 {ONE} --max-memory 0 | {ONE} --max-memory much | {ONE} --max-memory -5M | {ONE} --max-memory 1.5G | {ONE} --smooth 2
 {ONE} --smooth -1 | {ONE} --video-quality -1 | {ONE} --video-quality x | {ONE} --camera x | {ONE} --camera -1 | {ONE} --over
+{ONE} --quality 50 | {ONE} --quality 0 | {ONE} --quality x | {ONE} --format jpg | {ONE} --format xcf
+{ONE} --preserve-color=sepia | {ONE} --palette 1 --preserve-color lab | {ONE} --lossless --quality 3
+{ONE} --style-scale 9 | {ONE} --style-scale x | {ONE} --sample 0 | {ONE} --sample x | {ONE} --seed -1 | {ONE} --sheet a.png
+{ONE} --name x.png | {ONE} --name {{x}} | {ONE} --each --weights 1 | stylize content.png in -o - --each --model model.fnst
+look style.png | look style.png -o a.png | look | styles --sheet content.png | styles -o a.png | completion | completion csh
 {ONE} --colour | {ONE} --camera 0 | {ONE} --model generator.fnst | stylize in/000.png in/001.png --weights 1,2 -o out.png
-stylize content.png -o out.png --model generator.fnst --alpha 0.5 | stylize twice style.png -o out --model model.fnst
+stylize content.png -o out.png --model generator.fnst --alpha 0.5
 convert | convert a.safetensors | convert a.safetensors -o out.fnst | convert a.safetensors -o out.png --calibrate in
 convert a.safetensors -o out.fnst --calibrate '' | convert a.safetensors -o out.fnst --calibrate in --nearly-dead much
 convert a.safetensors -o out.fnst --calibrate in --nearly-dead 0.1 --keep-dead | train | train cooking | evaluate
@@ -115,6 +133,16 @@ def _of_options() -> Iterator[Command]:
     for option in ("--size 20", "--preserve-color", "--threads 2", "--json", "--quiet"):
         one = f"stylize content.png -o out.png --model generator.fnst {option}"
         yield Command(tuple(shlex.split(one)), 0, "out.png")
+    for name in ("png", "jpeg", "webp", "tiff", "bmp", "ppm", "pam"):
+        arguments = ("stylize", "content.png", "style.png", "-o", "formatted", "--model", "model.fnst", "--format", name)
+        yield Command(arguments, 0, "formatted")
+    for words in ("--dry-run", "--dry-run --json", "--dry-run --each"):
+        yield Command((*shlex.split(ONE), *shlex.split(words)), 0)
+    look = ("look", "style.png", "-o", "a.look", "--model", "model.fnst", "--style-scale", "0.5")
+    yield Command(look, 0, "a.look")
+    into = ("stylize", "content.png", "style.png", "-o", "names/", "--model", "model.fnst")
+    yield Command(into, 0, "names/content.png")
+    yield Command((*into, "--each", "--name", "{style}_{content}.{ext}"), 0, "names/style_content.png")
     for suffix in ("jpg", "JPEG", "png", "webp", "tif", "tiff", "bmp", "ppm", "pam"):
         arguments = ("stylize", "content.png", "style.png", "-o", f"out.{suffix}", "--model", "model.fnst")
         yield Command(arguments, 0, f"out.{suffix}")
@@ -165,9 +193,6 @@ def furnished() -> Iterator[Path]:
                 Path(name).write_text("neither a picture nor a video")
             Path("cut.png").write_bytes(Path("large.png").read_bytes()[:999])
             Path("nothing").mkdir()
-            Path("twice").mkdir()
-            for name in ("twice/a.pgm", "twice/a.png"):
-                Path(name).write_bytes(Path("in/000.png").read_bytes())
             yield folder
         finally:
             os.chdir(before)

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from fastnst.images import ImageError
+from fastnst.images import ImageError, Saving
 from fastnst.pictures.streams import open_rows, open_writer
 from fastnst.verify import picture
 from torture import corpora
@@ -26,7 +26,7 @@ HEIGHT, WIDTH = 15, 22
 MOST_ROWS = 2000  # a header may promise more: those are read until the file ends
 
 
-def sound(folder: Path) -> dict[str, bytes]:
+def sound() -> dict[str, bytes]:
     """A file of every kind that is read in rows."""
     found = {"PPM": encoded("PPM", "RGB")}
     found |= {f"PNG {mode}": encoded("PNG", mode) for mode in ("L", "LA", "RGB", "RGBA")}
@@ -34,7 +34,7 @@ def sound(folder: Path) -> dict[str, bytes]:
     found["TIFF tiles"], found["BigTIFF"] = _tiled_tiff(), _big_tiff()
     for suffix in (".pam", ".png", ".tif"):
         file = io.BytesIO()
-        writer = open_writer(folder / f"x{suffix}", file, (HEIGHT, WIDTH), True, 2)
+        writer = open_writer(Saving.by(suffix), file, (HEIGHT, WIDTH), True, 2)
         pixels = np.dstack([picture(HEIGHT, WIDTH, 5), picture(HEIGHT, WIDTH, 6)[..., :1]])
         writer.write(pixels)
         writer.finish()
@@ -127,7 +127,7 @@ def mutated_streams(count: int) -> Outcome:
     outcome, chance = Outcome(), random.Random(8)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "picture"
-        kinds = sound(Path(folder))
+        kinds = sound()
         each = -(-count // (2 * len(kinds) + 1))
         files = [(f"{name}, bytes", one) for name, data in kinds.items() for one in mutated(data, each, chance)]
         files += [(f"{name}, fields", one) for name, data in kinds.items() for one in by_fields(data, each, chance)]

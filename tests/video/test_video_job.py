@@ -160,8 +160,8 @@ def test_pipes_carry_y4m_and_nothing_else(work: Path) -> None:
     refused = subprocess.run(arguments, input=b"not a video", cwd=work, capture_output=True)
     assert (refused.returncode, refused.stdout) == (1, b"")
     report, said = refused.stderr.decode().splitlines(keepends=True)
-    assert json.loads(report)["error"].startswith("standard input: not a y4m video")
-    assert one_line(said, "standard input: not a y4m video")
+    assert json.loads(report)["error"].startswith("standard input: neither a y4m video nor a picture in")
+    assert one_line(said, "standard input: neither a y4m video nor a picture in")
 
 
 def test_a_pipe_that_breaks_leaves_nothing(work: Path) -> None:

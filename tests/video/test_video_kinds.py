@@ -10,7 +10,7 @@ from clips import moving_square, write_y4m
 from PIL import Image
 
 from fastnst import cli
-from fastnst.jobs.plans import plan
+from fastnst.jobs.plans import Outputs, plan
 from fastnst.system.errors import UsageError
 from fastnst.video import WRITE_SUFFIXES, is_video
 from fastnst.video.kinds import is_y4m
@@ -89,12 +89,12 @@ def test_a_y4m_is_one_by_its_first_line(tmp_path: Path) -> None:
 def test_the_message_about_a_suffix_speaks_of_the_output(tmp_path: Path) -> None:
     (tmp_path / "clip.ts").write_bytes(TS)
     with pytest.raises(UsageError, match=r"out\.ts: the suffix of an output is one of \.mp4 .*, for .*clip\.ts is a video"):
-        plan(tmp_path / "clip.ts", tmp_path / "out.ts", overwrite=False)
+        plan([tmp_path / "clip.ts"], [()], Outputs(tmp_path / "out.ts"))
     Image.new("RGB", (8, 8)).save(tmp_path / "picture.mp4", "PNG")
     with pytest.raises(UsageError, match=r"out\.mp4: the suffix of an output is one of \.jpg .*picture\.mp4 is a picture"):
-        plan(tmp_path / "picture.mp4", tmp_path / "out.mp4", overwrite=False)
+        plan([tmp_path / "picture.mp4"], [()], Outputs(tmp_path / "out.mp4"))
     for suffix in WRITE_SUFFIXES:
-        assert len(plan(tmp_path / "clip.ts", tmp_path / f"out{suffix}", overwrite=False).tasks) == 1
+        assert len(plan([tmp_path / "clip.ts"], [()], Outputs(tmp_path / f"out{suffix}")).tasks) == 1
 
 
 def test_a_folder_takes_videos_by_suffix_and_treats_them_by_content(tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ def test_a_folder_takes_videos_by_suffix_and_treats_them_by_content(tmp_path: Pa
         "d.txt": b"hello",
     }.items():
         (folder / name).write_bytes(data)
-    made = plan(folder, tmp_path / "out", overwrite=False)
+    made = plan([folder], [()], Outputs(tmp_path / "out"))
     assert [task.output.name for task in made.tasks] == ["a.mkv", "b.mkv", "c.mkv"]
     assert made.left_alone == 2
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -11,18 +13,19 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastnst.cli.errors import DONE, FAILED, USAGE, fail, quiet_libraries, warn
+from fastnst.cli.errors import DONE, FAILED, USAGE, fail, hint, quiet_libraries, warn
 from fastnst.cli.parser import add_stylize_arguments as add_arguments
 from fastnst.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from fastnst.jobs.plans import Failure, Plan
+    from fastnst.jobs.plans import Failure, Outputs, Plan
     from fastnst.jobs.reports import Report, VideoReport
     from fastnst.options import Options
     from fastnst.stylize import Stylizer
 
 __all__ = ["HELP", "add_arguments", "run"]
 
+_LARGE = 2048  # pixels of a short side: four times that of a style
 HELP = "stylize a picture, a video or a folder of them"
 
 
@@ -40,34 +43,151 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
         return _camera(arguments)
     if arguments.output is None:  # argparse cannot know: a camera needs none
         return fail("the following arguments are required: -o/--output (see 'fastnst stylize --help')", USAGE)
-    content: Path = arguments.content
-    if arguments.weights and len(arguments.weights) != len(arguments.style):
-        return fail(f"--weights needs one number for each style: {len(arguments.style)}", USAGE)
     try:
-        plan = plans.plan(content, arguments.output, arguments.overwrite)
-        start = time.perf_counter()
+        contents, styles = _contents_and_styles(arguments)
+        plan = plans.plan(contents, styles, _outputs(arguments), arguments.sample, arguments.seed)
+        _check_sheet(arguments, plan)
         stylizer = Stylizer(arguments.model, arguments.threads, arguments.max_memory)
-        options = _options(arguments, arguments.style)
+        options = _options(arguments, styles[0])
         run.check(stylizer, options)
+        if arguments.dry_run:
+            return _preview(plan, stylizer, options, arguments)
+        return _do(plan, stylizer, options, arguments)
     except UsageError as error:
         return fail(str(error), USAGE)
+
+
+def _do(plan: Plan, stylizer: Stylizer, options: Options, arguments: argparse.Namespace) -> int:
+    """Do all that is planned, and print what came of it; the exit code."""
+    from fastnst.jobs.plans import Failure
+
+    start = time.perf_counter()
     reports: list[Report | VideoReport] = []
     failures: list[Failure] = []
     try:
         for result in _results(plan, stylizer, options, arguments):
-            if isinstance(result, plans.Failure):
+            if isinstance(result, Failure):
                 failures.append(result)
             else:
                 reports.append(result)
-        if content.is_dir() and not (arguments.json or arguments.quiet):
+        if arguments.sheet is not None:
+            _write_sheet(arguments.sheet, plan)
+        if plan.in_folder and not (arguments.json or arguments.quiet):
             print(_summary(plan, reports, failures, time.perf_counter() - start))
     finally:  # those of a run that is interrupted, too
         for report in reports:
             for line in report.warnings:
                 warn(line)
+        if not (arguments.quiet or arguments.json):
+            _hint(options, reports)
         for failure in failures:
             fail(failure.reason)
     return FAILED if failures else DONE
+
+
+def _contents_and_styles(arguments: argparse.Namespace) -> tuple[list[Path], list[tuple[Path, ...]]]:
+    """Contents, and the styles of each result that every one of them gets.
+
+    Raises:
+        UsageError: what is given contradicts itself.
+        ImageError: a folder of styles without pictures.
+    """
+    from fastnst.jobs.plans import pictures_in
+    from fastnst.system.errors import UsageError
+
+    contents, styles = [arguments.content], list(arguments.style)
+    if arguments.styles:
+        contents, styles = [*contents, *styles], arguments.styles
+    contents, styles = _matching(contents), _matching(styles)
+    if arguments.each or arguments.sample is not None:
+        if arguments.weights:
+            raise UsageError("--weights mixes styles, and --each and --sample take every style alone")
+        alone = [path for style in styles for path in (pictures_in(style) if style.is_dir() else [style])]
+        return contents, [(style,) for style in alone] or [()]
+    if arguments.weights and len(arguments.weights) != len(styles):
+        raise UsageError(f"--weights needs one number for each style: {len(styles)}")
+    return contents, [tuple(styles)]
+
+
+def _matching(paths: Sequence[Path]) -> list[Path]:
+    """Paths, a pattern such as ``*.jpg`` among them as the files that match it, for shells that leave that to programs."""
+    found: list[Path] = []
+    for path in paths:
+        matches = [] if os.path.lexists(path) or not glob.has_magic(str(path)) else sorted(glob.glob(str(path)))  # noqa: PTH207
+        found += map(Path, matches or [str(path)])
+    return found
+
+
+def _check_sheet(arguments: argparse.Namespace, plan: Plan) -> None:
+    """Raise if the sheet that is asked for cannot be."""
+    from fastnst.images import can_write
+    from fastnst.system.errors import UsageError
+
+    if arguments.sheet is None:
+        return
+    if not plan.in_folder:
+        raise UsageError("--sheet shows several results: give several contents, or styles with --each")
+    if not can_write(arguments.sheet):
+        raise UsageError(f"{arguments.sheet}: the suffix of a sheet is that of a picture, such as .png")
+    if os.path.lexists(arguments.sheet) and not arguments.overwrite:
+        raise FileExistsError(f"{arguments.sheet}: exists already; --overwrite replaces it")
+
+
+def _write_sheet(path: Path, plan: Plan) -> None:
+    from fastnst.images import Picture, save_picture
+    from fastnst.jobs.sheets import sheet_of_tasks
+
+    save_picture(Picture(sheet_of_tasks(plan.every)), path)
+
+
+def _preview(plan: Plan, stylizer: Stylizer, options: Options, arguments: argparse.Namespace) -> int:
+    """Print what would be done."""
+    from fastnst.images import ImageError
+    from fastnst.jobs.plans import Failure
+    from fastnst.jobs.preview import preview
+    from fastnst.stylize import LookError
+
+    failures = list(plan.failures)
+    out = sys.stderr if str(arguments.output) == "-" else sys.stdout
+    for task in plan.tasks:
+        try:
+            found = preview(task, stylizer, options)
+        except (ImageError, LookError) as error:
+            failures.append(Failure(task, str(error)))
+            continue
+        print(json.dumps(found.as_json()) if arguments.json else found.line(), file=out)
+    if plan.in_folder and not (arguments.json or arguments.quiet):
+        print(f"{len(plan.tasks)} to do, {plan.already_there} already there, {len(failures)} cannot be done", file=out)
+    for failure in failures:
+        fail(failure.reason)
+    return FAILED if failures else DONE
+
+
+def _hint(options: Options, reports: Sequence[Report | VideoReport]) -> None:
+    """Say once that strokes are small beside a large picture."""
+    if options.style_scale is not None or not options.styles:
+        return
+    large = [report for report in reports if min(report.width, report.height) >= _LARGE]
+    if large:
+        hint(
+            f"strokes are small on {large[0].task.output}, {large[0].width} x {large[0].height} pixels: --style-scale auto "
+            "keeps them in proportion"
+        )
+
+
+def _outputs(arguments: argparse.Namespace) -> Outputs:
+    from fastnst.jobs.plans import Outputs
+
+    return Outputs(
+        path=arguments.output,
+        folder=arguments.output_is_folder,
+        name=arguments.name,
+        overwrite=arguments.overwrite,
+        suffix=arguments.format,
+        quality=arguments.quality,
+        lossless=arguments.lossless,
+        strip_metadata=arguments.strip_metadata,
+    )
 
 
 def _options(arguments: argparse.Namespace, styles: Sequence[Path]) -> Options:
@@ -77,6 +197,7 @@ def _options(arguments: argparse.Namespace, styles: Sequence[Path]) -> Options:
         styles=styles,
         weights=arguments.weights,
         style_size=arguments.style_size,
+        style_scale=arguments.style_scale,
         alpha=arguments.alpha,
         colors=arguments.colors,
         palette=arguments.palette,
@@ -84,6 +205,7 @@ def _options(arguments: argparse.Namespace, styles: Sequence[Path]) -> Options:
         levels=arguments.levels,
         smoothing=arguments.smooth,
         video_quality=arguments.video_quality,
+        strip_metadata=arguments.strip_metadata,
     )
 
 
@@ -95,7 +217,7 @@ def _results(
     from fastnst.jobs.plans import Failure
     from fastnst.video import PIPE, is_video
 
-    folder = arguments.content.is_dir()
+    folder = plan.in_folder
     moving = folder or is_video(arguments.content, arguments.output)
     out = sys.stderr if arguments.output == PIPE else sys.stdout
     with Progress(
@@ -130,15 +252,24 @@ def _summary(plan: Plan, reports: list[Report | VideoReport], failures: list[Fai
 
 
 def _camera(arguments: argparse.Namespace) -> int:
-    from fastnst.jobs import run
+    from fastnst.jobs.looks import Looks
     from fastnst.stylize import Stylizer
+    from fastnst.system.errors import UsageError
     from fastnst.video.camera import show
 
+    for name in ("each", "sample", "sheet", "name", "dry_run", "format", "quality", "lossless", "strip_metadata"):
+        if getattr(arguments, name) not in (None, False):
+            return fail(f"--camera shows pictures and writes none: --{name.replace('_', '-')} is for files", USAGE)
     if arguments.output is not None:
         return fail("--camera shows pictures and writes none: omit -o", USAGE)
     stylizer = Stylizer(arguments.model, arguments.threads)
     if not stylizer.engine.takes_style:
         return fail("--camera needs a model that takes a style", USAGE)
-    options = _options(arguments, [arguments.content, *arguments.style])
-    show(arguments.camera, stylizer, run.with_look(stylizer, options))
+    styles = [arguments.content, *arguments.style, *arguments.styles]
+    options = _options(arguments, styles)
+    try:
+        ready = Looks(stylizer, options).options(styles)
+    except UsageError as error:
+        return fail(str(error), USAGE)
+    show(arguments.camera, stylizer, ready)
     return DONE

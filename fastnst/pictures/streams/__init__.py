@@ -4,10 +4,20 @@ Raw PPM and PAM are read here, PNG and TIFF by :mod:`fastnst.pictures`; with the
 and TIFF of a single strip. Everything else is decoded whole. PPM, PAM, TIFF and PNG are written in rows.
 """
 
-from fastnst.pictures.streams.base import ArrayRows, ArrayWriter, FilledRows, Rows, RowWriter, WholeWriter, filling_of
-from fastnst.pictures.streams.files import open_rows, open_writer, writing_memory
+from fastnst.pictures.streams.base import (
+    CHUNK_BYTES,
+    ArrayRows,
+    ArrayWriter,
+    FilledRows,
+    Rows,
+    RowWriter,
+    WholeWriter,
+    filling_of,
+)
+from fastnst.pictures.streams.files import open_rows, open_writer, writing_memory, written_in_rows
 
 __all__ = [
+    "CHUNK_BYTES",
     "ArrayRows",
     "ArrayWriter",
     "FilledRows",
@@ -18,4 +28,5 @@ __all__ = [
     "open_rows",
     "open_writer",
     "writing_memory",
+    "written_in_rows",
 ]

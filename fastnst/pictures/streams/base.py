@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fastnst.pictures.color import part_to_srgb, to_srgb
+from fastnst.pictures.color import foreign, part_to_srgb, to_srgb
 from fastnst.pictures.hidden import CELL, Filling, Sums, cell_sums
 from fastnst.pictures.pam import MODES
 from fastnst.pictures.picture import ImageError, KindError, Picture
 from fastnst.pictures.samples import Part, PictureFile
-from fastnst.pictures.writing import save_picture
+from fastnst.pictures.writing import Saving, save_picture
 
 Samples: TypeAlias = NDArray[np.uint8]
 
@@ -116,7 +116,7 @@ class SampleRows(Rows):
 
     def __init__(self, path: Path, height: int, width: int, channels: int, profile: bytes | None = None) -> None:
         super().__init__(path, height, width, channels in (2, 4), CHUNK_BYTES * 4)
-        self.channels, self._profile = channels, profile
+        self.channels, self._profile = channels, foreign(profile)
 
     @abstractmethod
     def samples(self, first: int, count: int) -> Samples:
@@ -150,7 +150,7 @@ class FileRows(Rows):
     def __init__(self, path: Path, file: BinaryIO, picture: PictureFile) -> None:
         super().__init__(path, picture.height, picture.width, picture.alpha, picture.memory + 4 * CHUNK_BYTES)
         self._file, self._picture = file, picture
-        self._profile: bytes | None = picture.info.get("icc_profile")
+        self._profile = foreign(picture.info.get("icc_profile"))
 
     def _parts(self, first: int, count: int) -> Iterator[Part]:
         step = max(1, CHUNK_BYTES // (4 * self.width))
@@ -302,11 +302,16 @@ class ArrayWriter(RowWriter):
 class WholeWriter(ArrayWriter):
     """Saves all rows at the end, for formats that Pillow encodes."""
 
-    def __init__(self, path: Path, height: int, width: int, alpha: bool) -> None:
+    def __init__(self, path: Path, height: int, width: int, alpha: bool, saving: Saving) -> None:
         super().__init__(height, width)
-        self.memory = (8 if alpha else 7) * height * width
-        self._path = path
+        self.memory = self.memory_of(height, width, alpha)
+        self._path, self._saving = path, saving
+
+    @staticmethod
+    def memory_of(height: int, width: int, alpha: bool) -> int:
+        """Bytes that it takes."""
+        return (8 if alpha else 7) * height * width
 
     def finish(self) -> None:
         assert self.pixels is not None
-        save_picture(Picture(Image.fromarray(self.pixels), self.alpha), self._path)
+        save_picture(Picture(Image.fromarray(self.pixels), self.alpha), self._path, self._saving)

@@ -12,15 +12,9 @@ from fastnst.pictures.streams.png import PngWriter
 from fastnst.pictures.streams.pnm import PnmWriter, open_pnm
 from fastnst.pictures.streams.tiff import TiffWriter
 from fastnst.pictures.streams.vips import open_vips
+from fastnst.pictures.writing import Saving
 
-_WRITERS: dict[str, type[RowWriter]] = {
-    ".ppm": PnmWriter,
-    ".pam": PnmWriter,
-    ".png": PngWriter,
-    ".tif": TiffWriter,
-    ".tiff": TiffWriter,
-}
-WRITE_SUFFIXES = tuple(_WRITERS)
+_WRITERS: dict[str, type[RowWriter]] = {"PPM": PnmWriter, "PAM": PnmWriter, "PNG": PngWriter, "TIFF": TiffWriter}
 _MOST_HELD = 256 << 20  # bytes that a reader of our own may hold: of strips side by side, or of what is interlaced
 
 
@@ -57,18 +51,23 @@ def _open_own(path: Path, file: BinaryIO) -> FileRows | None:
     return FileRows(path, file, found)
 
 
-def writing_memory(path: Path, size: tuple[int, int], alpha: bool) -> int:
-    """Bytes that it takes to write a picture of ``size`` (height, width) to ``path`` in rows, or where its format cannot be
-    written so, to keep it until the end."""
-    writer = _WRITERS.get(path.suffix.lower())
-    return writer.memory if writer else WholeWriter(path, *size, alpha).memory
+def written_in_rows(saving: Saving) -> bool:
+    """Whether the format can be written in rows."""
+    return saving.format in _WRITERS
 
 
-def open_writer(path: Path, file: BinaryIO, size: tuple[int, int], alpha: bool, threads: int) -> RowWriter:
-    """What writes a picture of ``size`` (height, width) to ``file`` in the format of ``path``, one of ``WRITE_SUFFIXES``."""
-    suffix = path.suffix.lower()
-    if suffix == ".png":
-        return PngWriter(file, *size, alpha, threads)
-    if suffix in (".tif", ".tiff"):
-        return TiffWriter(file, *size, alpha)
-    return PnmWriter(file, *size, alpha, is_pam=suffix == ".pam")
+def writing_memory(saving: Saving, size: tuple[int, int], alpha: bool) -> int:
+    """Bytes that it takes to write a picture of ``size`` (height, width) in rows, or where its format cannot be written so, to
+    keep it until the end."""
+    writer = _WRITERS.get(saving.format)
+    return writer.memory if writer else WholeWriter.memory_of(*size, alpha)
+
+
+def open_writer(saving: Saving, file: BinaryIO, size: tuple[int, int], alpha: bool, threads: int) -> RowWriter:
+    """What writes a picture of ``size`` (height, width) to ``file`` in rows; its format: :func:`written_in_rows`."""
+    kept = saving.fitting().of_size(size[1], size[0])
+    if saving.format == "PNG":
+        return PngWriter(file, *size, alpha, threads, kept)
+    if saving.format == "TIFF":
+        return TiffWriter(file, *size, alpha, kept)
+    return PnmWriter(file, *size, alpha, is_pam=saving.format == "PAM")

@@ -10,6 +10,8 @@ from typing import BinaryIO
 import numpy as np
 
 from fastnst import _engine
+from fastnst.pictures.embedding import png_chunks
+from fastnst.pictures.metadata import Metadata
 from fastnst.pictures.png import SIGNATURE
 from fastnst.pictures.streams.base import CHUNK_BYTES, RowWriter, Samples
 
@@ -21,13 +23,15 @@ class PngWriter(RowWriter):
 
     memory = 8 * CHUNK_BYTES
 
-    def __init__(self, file: BinaryIO, height: int, width: int, alpha: bool, threads: int) -> None:
+    def __init__(self, file: BinaryIO, height: int, width: int, alpha: bool, threads: int, kept: Metadata) -> None:
         super().__init__(alpha)
         self._file, self._channels = file, 4 if alpha else 3
         self._previous = np.zeros(width * self._channels, np.uint8)
         self._threads, self._sum = threads, 1
         file.write(SIGNATURE)
         self._chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6 if alpha else 2, 0, 0, 0))
+        for kind, data in png_chunks(kept):
+            self._chunk(kind, data)
         self._chunk(b"IDAT", b"\x78\x01")  # the header of a zlib stream (RFC 1950)
 
     def _chunk(self, kind: bytes, data: bytes) -> None:

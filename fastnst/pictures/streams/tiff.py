@@ -7,6 +7,8 @@ from typing import BinaryIO
 import numpy as np
 
 from fastnst.pictures import tiff_tags as tiff
+from fastnst.pictures.embedding import tiff_directory
+from fastnst.pictures.metadata import Metadata
 from fastnst.pictures.streams.base import RowWriter, Samples
 from fastnst.pictures.tiff_codecs import directory
 
@@ -17,7 +19,7 @@ _STRIP_BYTES = 1 << 18
 class TiffWriter(RowWriter):
     """An uncompressed TIFF in strips; a BigTIFF where 4 GB are not enough."""
 
-    def __init__(self, file: BinaryIO, height: int, width: int, alpha: bool) -> None:
+    def __init__(self, file: BinaryIO, height: int, width: int, alpha: bool, kept: Metadata) -> None:
         super().__init__(alpha)
         self._file = file
         channels = 4 if alpha else 3
@@ -26,7 +28,9 @@ class TiffWriter(RowWriter):
         strips = -(-height // rows)
         counts = np.full(strips, rows * row, np.uint64)
         counts[-1] = (height - (strips - 1) * rows) * row
-        big = height * row + 32 * strips + 4096 > _CLASSIC_LIMIT
+        others = tiff_directory(kept)
+        others_bytes = sum(len(entry.data) + 32 for each in others.all() for entry in each.entries.values())
+        big = height * row + 32 * strips + others_bytes + 4096 > _CLASSIC_LIMIT
         offsets = np.cumsum(counts) - counts
         tags = {
             tiff.WIDTH: [width],
@@ -41,8 +45,8 @@ class TiffWriter(RowWriter):
             tiff.STRIP_COUNTS: counts,
             tiff.PLANAR: [1],
         } | ({tiff.EXTRA: [tiff.UNASSOCIATED]} if alpha else {})
-        head = len(directory(tags, big))
-        file.write(directory(tags | {tiff.STRIP_OFFSETS: offsets + np.uint64(head)}, big))
+        head = len(directory(tags, big, others))
+        file.write(directory(tags | {tiff.STRIP_OFFSETS: offsets + np.uint64(head)}, big, others))
 
     def write(self, rows: Samples) -> None:
         self._file.write(np.ascontiguousarray(rows).data)

@@ -1,0 +1,89 @@
+"""Levels of red, green and blue as often as in another picture: exact histograms, and a table for each channel."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastnst.engine import Pixels
+
+Counts = NDArray[np.int64]
+_BAND_PIXELS = 1 << 18
+
+
+@dataclass
+class Histogram:
+    """How often each level is there, [3, 256], of a picture that is seen in parts."""
+
+    counts: Counts = field(default_factory=lambda: np.zeros((3, 256), np.int64))
+
+    def add(self, rows: Pixels) -> None:
+        """Rows that follow, [n, W, 3]."""
+        for channel in range(3):
+            self.counts[channel] += np.bincount(rows[..., channel].ravel(), minlength=256)
+
+    def tables(self, wanted: Histogram) -> Pixels:
+        """For each channel the level that each becomes, [3, 256], so that the result is distributed as ``wanted``.
+
+        A level goes to the one at the same rank; its own rank is the middle of the pixels that have it, so that a picture
+        matched with itself does not change. Both histograms are of pictures with the same number of pixels.
+        """
+        found = np.empty((3, 256), np.uint8)
+        for channel in range(3):
+            own, other = self.counts[channel], wanted.counts[channel]
+            ranks = 2 * np.cumsum(own) - own
+            found[channel] = np.minimum(np.searchsorted(2 * np.cumsum(other), ranks, side="left"), 255)
+        return found
+
+
+def histogram_of(pixels: Pixels) -> Histogram:
+    """That of a whole picture."""
+    found = Histogram()
+    rows = max(1, _BAND_PIXELS // pixels.shape[1])
+    for top in range(0, pixels.shape[0], rows):
+        found.add(pixels[top : top + rows])
+    return found
+
+
+class PutAside:
+    """Rows, [n, W, 3], of a picture whose histogram has to be known before the first of them goes on: in a file without a name.
+
+    Raises:
+        RuntimeError: the disk is full or fails; names ``folder``.
+    """
+
+    def __init__(self, folder: str, width: int) -> None:
+        self._folder, self._width = folder, width
+        self.histogram = Histogram()
+
+    def __enter__(self) -> PutAside:
+        self._file = tempfile.TemporaryFile(dir=self._folder)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, rows: Pixels) -> None:
+        """The next rows."""
+        self.histogram.add(rows)
+        try:
+            self._file.write(np.ascontiguousarray(rows).data)
+        except OSError as error:
+            raise RuntimeError(f"{self._folder}: {error.strerror or error}") from None
+
+    def again(self) -> Iterator[Pixels]:
+        """All of them from the first on, a few at a time."""
+        self._file.seek(0)
+        row = 3 * self._width
+        while data := self._file.read(max(1, _BAND_PIXELS // self._width) * row):
+            yield np.frombuffer(bytearray(data), np.uint8).reshape(-1, self._width, 3)
+
+
+def mapped(tables: Pixels, rows: Pixels) -> None:
+    """Rows, [n, W, 3], with each level as the tables say, in place."""
+    for channel in range(3):
+        rows[..., channel] = tables[channel][rows[..., channel]]

@@ -1,0 +1,43 @@
+"""Which models and looks there are inside the package, by their names."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+
+from fastnst.format.lookfile import MAGIC, SUFFIX, LookError, is_look
+
+DEFAULT_MODEL = "adain-16x"
+MODELS = Path(__file__).parents[1] / "models"
+
+
+def looks(model: str | None = None) -> list[str]:
+    """Names of the looks inside the package for a shipped model, by default the default one; each may stand for a style.
+
+    They are drawn by :mod:`fastnst.train.drawings` and belong to the very files of the models.
+    """
+    return [path.stem for path in sorted((MODELS / "looks" / (model or DEFAULT_MODEL)).glob(f"*{SUFFIX}"))]
+
+
+def shipped_look(name: str, model: str) -> Path:
+    """The file of a look inside the package; whether there is one is not looked at."""
+    return MODELS / "looks" / model / f"{name}{SUFFIX}"
+
+
+def find_look(style: Path, model: str) -> Path | None:
+    """The file of a look that ``style`` is or names; None if it is a picture, or nothing that is known.
+
+    Raises:
+        LookError: a look that ships for other models than ``model``.
+    """
+    if style.is_file():
+        with style.open("rb") as file:
+            return style if is_look(file.read(len(MAGIC))) else None
+    if style.exists() or style.suffix or len(style.parts) > 1:
+        return None
+    if shipped_look(style.name, model).is_file():
+        return shipped_look(style.name, model)
+    others = sorted(path.parent.name for path in (MODELS / "looks").glob(f"*/{glob.escape(style.name)}{SUFFIX}"))
+    if others:
+        raise LookError(f"{style}: this look ships for {', '.join(others)}, and not for {model}")
+    return None

@@ -1,0 +1,124 @@
+"""Files of looks: what a model keeps of a style, as numbers, for that model alone.
+
+Bytes 0-7 are ``FNSTLOOK``, 8-11 the version, 12-15 the length of a header, 16-19 the CRC-32 (ISO 3309) of all that follows, in
+unsigned integers of 32 bits. The header is a JSON object in UTF-8:
+
+    {"kind": "adain", "model": SHA-256 of the model's file in hexadecimal, "model_name": its name,
+     "arrays": [[name, [lengths]], ...]}
+
+and after it come the numbers of the arrays in this order, as IEEE 754 of 64 bits. All is stored with the lowest byte first.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+SUFFIX = ".look"
+MAGIC = b"FNSTLOOK"
+VERSION = 1
+_HEAD = struct.Struct("<8sIII")
+_MAX_HEADER = 1 << 16
+_MAX_NUMBERS = 1 << 24
+
+Array = NDArray[np.float64]
+
+
+class LookError(ValueError):
+    """A file of a look that is damaged, of an unknown version, or none at all; or a look of another model."""
+
+
+@dataclass(frozen=True)
+class StoredLook:
+    """What a file of a look holds.
+
+    Attributes:
+        kind: of the model: ``adain`` or ``wct``.
+        model: SHA-256 of the model's file.
+        model_name: what it is called, for messages.
+        arrays: by their names.
+    """
+
+    kind: str
+    model: str
+    model_name: str
+    arrays: Mapping[str, Array]
+
+
+def to_bytes(look: StoredLook) -> bytes:
+    """The file."""
+    arrays = [[name, list(array.shape)] for name, array in look.arrays.items()]
+    header = {"kind": look.kind, "model": look.model, "model_name": look.model_name, "arrays": arrays}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    body = text + b"".join(np.ascontiguousarray(array, "<f8").tobytes() for array in look.arrays.values())
+    return _HEAD.pack(MAGIC, VERSION, len(text), zlib.crc32(body)) + body
+
+
+def is_look(head: bytes) -> bool:
+    """Whether a file that begins so is a look."""
+    return head.startswith(MAGIC)
+
+
+def from_bytes(data: bytes) -> StoredLook:
+    """The inverse.
+
+    Raises:
+        LookError: it is not one, or is damaged; says what is wrong.
+    """
+    if not is_look(data):
+        raise LookError("is not a look of fastnst")
+    if len(data) < _HEAD.size:
+        raise LookError("the file is cut short")
+    _, version, length, checksum = _HEAD.unpack_from(data)
+    if version != VERSION:
+        raise LookError(f"is a look of version {version}, and this fastnst reads version {VERSION}")
+    body = data[_HEAD.size :]
+    if length > min(len(body), _MAX_HEADER):
+        raise LookError("the file is cut short")
+    if zlib.crc32(body) != checksum:
+        raise LookError("the file is damaged: its checksum is another")
+    try:
+        header = json.loads(body[:length])
+        kind, model, name = (header[key] for key in ("kind", "model", "model_name"))
+        shapes = {str(array): tuple(map(int, shape)) for array, shape in header["arrays"]}
+        if not all(isinstance(each, str) for each in (kind, model, name)):
+            raise TypeError
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise LookError("its header is damaged") from None
+    return StoredLook(kind, model, name, _arrays(body[length:], shapes))
+
+
+def _arrays(data: bytes, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    found: dict[str, Array] = {}
+    at = 0
+    for name, shape in shapes.items():
+        count = math.prod(shape)
+        if min(shape, default=1) < 1 or count > _MAX_NUMBERS or at + 8 * count > len(data):
+            raise LookError("its numbers are not as many as its header says")
+        found[name] = np.frombuffer(data, "<f8", count, at).reshape(shape).astype(np.float64)
+        at += 8 * count
+        if not np.isfinite(found[name]).all():
+            raise LookError("not all of its numbers are finite")
+    if at != len(data):
+        raise LookError("its numbers are not as many as its header says")
+    return found
+
+
+def required(stored: StoredLook, *names: str) -> list[Any]:
+    """Arrays that a look of its kind has.
+
+    Raises:
+        LookError: one is missing.
+    """
+    missing = [name for name in names if name not in stored.arrays]
+    if missing:
+        raise LookError(f"it has no {missing[0]}")
+    return [stored.arrays[name] for name in names]

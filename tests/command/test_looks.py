@@ -1,0 +1,169 @@
+"""Looks in files, and those that ship: each stands for its painting, and for one model alone."""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import MODEL, Run, failed, pixels
+from numpy.typing import NDArray
+from PIL import Image
+
+import fastnst
+from fastnst import LookError, Stylizer, load_look
+from fastnst.engine import AdainLook
+from fastnst.format.lookfile import StoredLook, from_bytes, to_bytes
+from fastnst.stylize import find_model, shipped_look
+
+Pixels = NDArray[np.uint8]
+
+
+@pytest.mark.usefixtures("work")
+def test_a_look_stands_for_its_painting(run: Run) -> None:
+    assert run("look", "style.png", "-o", "mine.look", *MODEL).code == 0
+    for style, output in (("style.png", "painting.png"), ("mine.look", "look.png")):
+        assert run("stylize", "content.png", style, "-o", output, *MODEL, "--alpha", "0.7").code == 0
+    np.testing.assert_array_equal(pixels("look.png"), pixels("painting.png"))
+    assert run("stylize", "content.png", "mine.look", "style.png", "-o", "mix.png", *MODEL, "--weights", "1,3").code == 0
+    np.testing.assert_array_equal(pixels("mix.png").shape, pixels("look.png").shape)
+
+
+@pytest.mark.parametrize("kind", ["adain", "wct"])
+def test_saved_and_loaded_it_is_the_same(
+    tmp_path: Path, kind: str, model_path: Path, wct_path: Path, photos: dict[str, Pixels]
+) -> None:
+    stylizer = Stylizer(model_path if kind == "adain" else wct_path, 1)
+    look = stylizer.encode_style(photos["coffee"])
+    look.save(tmp_path / "mine.look")
+    again = load_look(tmp_path / "mine.look")
+    assert again.model == look.model == stylizer.engine.identity
+    np.testing.assert_array_equal(stylizer(photos["cat"], again), stylizer(photos["cat"], look))
+    with pytest.raises(LookError, match="the look is of the model"):
+        Stylizer(wct_path if kind == "adain" else model_path, 1)(photos["cat"], again)
+
+
+def test_another_model_refuses_it_in_one_line(run: Run, work: Path, wct_path: Path) -> None:
+    assert run("look", "style.png", "-o", "mine.look", *MODEL).code == 0
+    result = run("stylize", "content.png", "mine.look", "-o", "out.png", "--model", wct_path)
+    assert failed(result, "the look is of the model")
+    assert not (work / "out.png").exists()
+    with pytest.raises(ValueError, match="looks of different models cannot be mixed"):
+        AdainLook(*np.ones((2, 3)), model=("a", "x")).mixed([AdainLook(*np.ones((2, 3)), model=("b", "y"))], [0.5, 0.5])
+
+
+def damaged(data: bytes, how: str) -> bytes:
+    if how == "flipped":
+        return data[:-9] + bytes([data[-9] ^ 1]) + data[-8:]
+    body = data[20:]
+    if how == "nan":
+        body = body[:-8] + struct.pack("<d", float("nan"))
+    if how == "fewer":
+        body = body[:-8]
+    if how == "header":
+        body = b"\xff" + body[1:]
+    return data[:16] + struct.pack("<I", zlib.crc32(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda _: b"painting", "is not a look of fastnst"),
+        (lambda data: data[:11], "cut short"),
+        (lambda data: data[:-20], "checksum"),
+        (lambda data: data[:8] + struct.pack("<I", 9) + data[12:], "version 9, and this fastnst reads version 1"),
+        (lambda data: data[:12] + struct.pack("<I", 1 << 30) + data[16:], "cut short"),
+        (lambda data: damaged(data, "flipped"), "checksum"),
+        (lambda data: damaged(data, "nan"), "not all of its numbers are finite"),
+        (lambda data: damaged(data, "fewer"), "not as many as its header says"),
+        (lambda data: damaged(data, "header"), "header is damaged"),
+    ],
+)
+def test_damaged_files_are_one_line(tmp_path: Path, change: object, said: str) -> None:
+    data = to_bytes(StoredLook("adain", "ab", "m", {"mean": np.ones(3), "std": np.ones(3)}))
+    assert callable(change)
+    (tmp_path / "a.look").write_bytes(change(data))
+    with pytest.raises(LookError, match=said) as caught:
+        load_look(tmp_path / "a.look")
+    assert str(caught.value).startswith(f"{tmp_path / 'a.look'}: ")
+
+
+def test_arrays_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    for kind, arrays in (("adain", {"mean": np.ones(3)}), ("adain", {"mean": np.ones(3), "std": np.ones(4)}),
+                         ("wct", {"mean.1": np.ones(3), "root.1": np.ones(3)}), ("wct", {}), ("gan", {})):  # fmt: skip
+        (tmp_path / "a.look").write_bytes(to_bytes(StoredLook(kind, "ab", "m", arrays)))
+        with pytest.raises(LookError):
+            load_look(tmp_path / "a.look")
+
+
+@pytest.mark.usefixtures("work")
+def test_wrong_use_of_looks(run: Run) -> None:
+    assert failed(run("look", "style.png", "-o", "mine.png", *MODEL), "the suffix of a look is .look", code=2)
+    assert failed(run("look", "missing.png", "-o", "mine.look", *MODEL), "missing.png: no such file")
+    assert run("look", "style.png", "-o", "mine.look", *MODEL).code == 0
+    assert failed(run("look", "style.png", "-o", "mine.look", *MODEL), "exists already")
+    scaled = run("stylize", "content.png", "mine.look", "-o", "out.png", *MODEL, "--style-scale", "2")
+    assert failed(scaled, "is a look, which has its size already", code=2)
+
+
+def test_a_loaded_model_knows_itself_by_its_bytes(model_path: Path, tmp_path: Path) -> None:
+    (tmp_path / "copy.fnst").write_bytes(model_path.read_bytes())
+    one, other = (Stylizer(path).engine.identity[0] for path in (model_path, tmp_path / "copy.fnst"))
+    assert one == other
+    assert from_bytes(to_bytes(StoredLook("adain", one, "m", {"mean": np.ones(1)}))).model == one
+
+
+# ---- looks that ship --------------------------------------------------------------------------------------------------------
+
+WITH_LOOKS = ("adain-16x", "adain-nano", "adain-pruned")
+
+
+@pytest.mark.parametrize("model", WITH_LOOKS)
+def test_shipped_looks_belong_to_the_shipped_model(model: str) -> None:
+    """If not: python -m fastnst.train.looks makes them anew."""
+    names = fastnst.looks(model)
+    assert len(names) >= 12
+    assert names == fastnst.looks(WITH_LOOKS[0])
+    identity = Stylizer(model).engine.identity[0]
+    for name in names:
+        look = load_look(shipped_look(name, model))
+        assert look.model is not None
+        assert look.model[0] == identity
+        assert look.colors is not None
+
+
+def test_shipped_looks_are_small() -> None:
+    folder = find_model("adain-16x").parent / "looks"
+    assert sum(path.stat().st_size for path in folder.rglob("*.look")) < 500_000
+
+
+@pytest.mark.usefixtures("work")
+def test_a_shipped_look_by_its_name(run: Run) -> None:
+    assert run("stylize", "content.png", "woodcut", "-o", "out.png").code == 0
+    wanted = Stylizer()(pixels("content.png"), load_look(shipped_look("woodcut", "adain-16x")))
+    np.testing.assert_array_equal(pixels("out.png"), wanted)
+    Path("woodcut").mkdir()  # a file of this name is meant before that
+    assert failed(run("stylize", "content.png", "woodcut", "-o", "two.png"), "is a folder")
+
+
+@pytest.mark.usefixtures("work")
+def test_a_look_of_other_models_is_named(run: Run) -> None:
+    result = run("stylize", "content.png", "woodcut", "-o", "out.png", "--model", "wct-16x")
+    assert failed(result, "this look ships for adain-16x", "and not for wct-16x")
+    assert failed(run("stylize", "content.png", "woodcutt", "-o", "out.png"), "woodcutt: no such file")
+
+
+@pytest.mark.usefixtures("work")
+def test_styles_lists_and_shows_them(run: Run) -> None:
+    listed = run("styles")
+    assert listed.out.splitlines() == fastnst.looks()
+    assert [json.loads(line)["name"] for line in run("styles", "--json").out.splitlines()] == fastnst.looks()
+    assert failed(run("styles", "--sheet", "content.png"), "go together", code=2)
+    assert failed(run("styles", "--model", "wct-16x"), "no looks ship for wct-16x")
+    assert run("styles", "--sheet", "content.png", "-o", "sheet.png", "--model", "adain-nano").code == 0
+    with Image.open("sheet.png") as image:
+        assert min(image.size) > 900
+    assert failed(run("styles", "--sheet", "content.png", "-o", "sheet.png"), "exists already")

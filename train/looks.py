@@ -1,0 +1,50 @@
+"""Makes the looks that ship: of every drawing, for every shipped model whose looks are small.
+
+    python -m fastnst.train.looks               # writes them into the package, in the place of those that are there
+    python -m fastnst.train.looks --draw FOLDER # writes the drawings themselves, to look at
+
+To be run whenever a shipped model changes, for a look belongs to the very file of its model; a test says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from fastnst.engine import AdainLook
+from fastnst.format.lookfile import SUFFIX
+from fastnst.stylize import Stylizer, models, shipped_look
+
+from .drawings import DRAWINGS
+
+SIDE = 512  # pixels: the size that stylize shrinks styles to
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="write the drawings instead")
+    arguments = parser.parse_args()
+    drawings = {name: draw(SIDE) for name, draw in DRAWINGS.items()}
+    if arguments.draw is not None:
+        arguments.draw.mkdir(parents=True, exist_ok=True)
+        for name, drawing in drawings.items():
+            drawing.save(arguments.draw / f"{name}.png")
+        return
+    for model in models():
+        stylizer = Stylizer(model.path)
+        folder = shipped_look("any", model.name).parent
+        for stale in folder.glob(f"*{SUFFIX}"):
+            stale.unlink()
+        if model.kind != AdainLook.kind:  # WCT's looks are whole matrices: hundreds of kilobytes each
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, drawing in drawings.items():
+            stylizer.encode_style(np.asarray(drawing)).save(shipped_look(name, model.name))
+        print(f"{folder}  {len(drawings)} looks  {sum(path.stat().st_size for path in folder.iterdir()):,} bytes")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
