@@ -267,7 +267,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = ("cuda" if torch.cuda.is_available() else "cpu") if given.device == "auto" else given.device
     try:
         table = table_from(given.table)
-        options = RunOptions(given.data, given.out, given.threads, device, given.every, given.described)
+        options = RunOptions(given.data, given.out, given.threads, device, given.every, described=given.described)
     except OSError as error:
         parser.error(f"{error.filename}: {error.strerror}")
     except ValueError as error:

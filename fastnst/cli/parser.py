@@ -166,7 +166,10 @@ def add_stylize_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    shapes = "a shipped model's name, a .fnst file or a trained .safetensors file; NAME=MODEL names its row"
+    shapes = (
+        "a shipped model's name, a .fnst file, a trained .safetensors file, or a folder of finished pictures named "
+        "CONTENT_stylized_STYLE.png; NAME=MODEL names its row"
+    )
     add("models", nargs="+", metavar="MODEL", help=shapes)
     add("-o", "--output", type=path, required=True, metavar="FOLDER", help="for evaluation.md, evaluation.json and the sheet")
     add("--testset", type=path, metavar="FILE", help='JSON: {"size": N, "pairs": [{"content": FILE, "style": FILE}, ...]}')
@@ -184,7 +187,7 @@ def add_evaluate_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ROW=ROW",
-        help="PSNR of the first row's pictures beside the second's, such as int8 beside float; may be repeated",
+        help="PSNR and SSIM of the first row's pictures beside the second's, such as int8 beside float; may be repeated",
     )
     add("--palette", type=share, default=1.0, metavar="P", help="strength of the palette step behind every model; default: 1")
     clip = "a clip whose frames are stylized like the first pair: how steady they are (needs scikit-image)"
