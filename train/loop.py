@@ -284,6 +284,9 @@ def train(
                 run.save(last)
                 saved()
         bar.close()
+        if run.reached() and processes.leads:
+            figure = run.validation[VALIDATION_LOSS]
+            tqdm.write(f"validation loss {figure:.4g} at step {run.step:,}, after {run.seconds:.0f} s of steps")
     final = out / "final.safetensors"
     if processes.leads:
         run.save_final(final)

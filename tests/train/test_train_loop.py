@@ -166,7 +166,7 @@ def validations(out: Path) -> dict[int, float]:
     return {int(step): float(value) for step, name, value in rows if name == "validation_loss"}
 
 
-def test_a_run_stops_at_the_loss_it_is_asked_for(tmp_path: Path) -> None:
+def test_a_run_stops_at_the_loss_it_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny_recipe.main(arguments(tmp_path / "whole", *LONG))
     curve = validations(tmp_path / "whole")
     assert max(curve) == 300
@@ -175,6 +175,7 @@ def test_a_run_stops_at_the_loss_it_is_asked_for(tmp_path: Path) -> None:
     asked = arguments(tmp_path / "asked", *LONG, "--until-loss", f"{wanted:.5g}1")
     tiny_recipe.main(asked)
     assert first < 300
+    assert f"at step {first}, after " in capsys.readouterr().out
     assert max(validations(tmp_path / "asked")) == first
     facts = load_checkpoint(tmp_path / "asked" / "final.safetensors")[1]
     assert facts["step"] == first
