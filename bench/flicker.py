@@ -58,7 +58,7 @@ def page(result: dict[str, Any]) -> str:
         for name in result["models"]:
             now, before = means[name], means[f"{name} before"]
             shown = [f"{error:.5f}" for error in (means["untouched"], before, now)]
-            lines.append([clip, name, *shown, f"{now / before:.2f}"])
+            lines.append([clip, name, *shown, f"{now / before:.2f}" if before else "-"])
     columns = ("clip", "model", "the clip itself", "before", "now", "now / before")
     told = METHOD.format(side=SIDE, **result | {"styles": ", ".join(result["styles"])})
     return "\n".join(["# Flicker\n", f"* {result['date']}, {result['machine']}\n", table(columns, lines), told])
