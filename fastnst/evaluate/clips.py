@@ -43,7 +43,7 @@ def _prepared(pixels: Pixels) -> Pixels:
     if min(picture.size) > SIDE:
         picture = resize_short_side(Picture(picture, None), SIDE).rgb
     width, height = (side // STRIDE * STRIDE for side in picture.size)
-    return np.ascontiguousarray(np.asarray(picture)[:height, :width])
+    return np.array(np.asarray(picture)[:height, :width], order="C")  # Pillow's own memory is not writable: PyTorch warns
 
 
 def warping_errors(

@@ -269,7 +269,7 @@ def _twice(folder: Path) -> None:
 def _cropped(folder: Path) -> None:
     file = folder / "cat_stylized_coffee.png"
     picture = Image.open(file)
-    picture.crop((0, 0, picture.width * 5 // 8, picture.height)).save(file)
+    picture.crop((0, 0, picture.width // 2, picture.height)).save(file)
 
 
 def _broken(folder: Path) -> None:
