@@ -51,7 +51,7 @@ class ModelResult:
         against: the row that its pictures are compared with, if any.
         psnr: of each pair, in dB: its picture beside that row's.
         ssim: likewise.
-        seconds: of each visit, to stylize one square picture.
+        seconds: to stylize one square picture, one for each sample.
         live_parameters: see :class:`.models.Row`.
     """
 
@@ -81,7 +81,7 @@ class ModelResult:
 
     @property
     def milliseconds(self) -> float | None:
-        """The median visit, if there was any."""
+        """The median sample, if there was any."""
         return 1000 * statistics.median(self.seconds) if self.seconds else None
 
 
