@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ROW=ROW",
-        help="PSNR between the pictures of two rows, such as int8=float; may be repeated",
+        help="PSNR and SSIM between the pictures of two rows, such as int8=float; may be repeated",
     )
     add("--palette", type=share, default=1.0, metavar="P", help="strength of the palette step after every model; default: 1")
     clip = "also measure how steady the models are on this clip, in the style of the first pair (needs scikit-image)"
