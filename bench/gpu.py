@@ -14,6 +14,7 @@ import argparse
 import os
 import shutil
 import sys
+import sysconfig
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,7 +37,8 @@ print(properties.name, f"sm_{properties.major}{properties.minor}", properties.mu
 
 
 def source_tree() -> Path:
-    """A folder with the package as it is installed: links to the folders that are its parts."""
+    """A folder with the package as it is installed: links to the folders that are its parts, and to the engine, which may be
+    built later."""
     folder = WORK / "site"
     shutil.rmtree(folder, ignore_errors=True)
     package = folder / "fastnst"
@@ -46,7 +48,31 @@ def source_tree() -> Path:
             (package / each.name).symlink_to(each)
     for name in ("kernels", "train", "bench"):
         (package / name).symlink_to(ROOT / name)
+    engine = f"_engine{sysconfig.get_config_var('EXT_SUFFIX')}"
+    if not (package / engine).exists():
+        (package / engine).symlink_to(ROOT / "fastnst" / engine)
     return folder
+
+
+def environment() -> dict[str, str]:
+    """Variables of every stage: the package from its source tree, and all caches within :data:`WORK`."""
+    kept = {name: value for name, value in os.environ.items() if name not in {"TRITON_INTERPRET", "FASTNST_BACKEND"}}
+    return kept | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(source_tree()), os.environ.get("PYTHONPATH")])),
+        "PYTHONUNBUFFERED": "1",
+        "TRITON_CACHE_DIR": str(WORK / "triton"),
+        "TORCHINDUCTOR_CACHE_DIR": str(WORK / "inductor"),
+        "FASTNST_CUDA": str(WORK / "cuda"),
+    }
+
+
+def follow(stages: Sequence[Stage], out: Path, limit: float) -> int:
+    """Run stages, which write into ``out``, and say how each ended; the exit status."""
+    run = Run(out, limit, environment=environment(), cwd=WORK / "site", say=lambda line: print(line, flush=True))
+    try:
+        return run(stages)
+    except KeyboardInterrupt:
+        return 130
 
 
 def lacking(*packages: str) -> str | None:
@@ -118,19 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: no CUDA device (torch {torch.__version__})\n")
         return 1
     out = options.out.resolve()
-    environment = {name: value for name, value in os.environ.items() if name not in {"TRITON_INTERPRET", "FASTNST_BACKEND"}}
-    environment |= {
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(source_tree()), os.environ.get("PYTHONPATH")])),
-        "PYTHONUNBUFFERED": "1",
-        "TRITON_CACHE_DIR": str(WORK / "triton"),
-        "TORCHINDUCTOR_CACHE_DIR": str(WORK / "inductor"),
-        "FASTNST_CUDA": str(WORK / "cuda"),
-    }
-    run = Run(out, options.limit, environment=environment, cwd=WORK / "site", say=lambda line: print(line, flush=True))
-    try:
-        return run(stages(out))
-    except KeyboardInterrupt:
-        return 130
+    return follow(stages(out), out, options.limit)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,8 @@ class Stage:
         seconds: from its start until it is gone; None for all that is left.
         environment: variables beside those of every stage.
         missing: what it needs and this machine lacks, or nothing.
-        margin: a part of the command that is ``{seconds}`` becomes the seconds that the stage has, less this.
+        margin: in the command ``{seconds}`` becomes the seconds that the stage has, less this.
+        leaves: seconds that it may not take from those after it.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Stage:
     environment: Mapping[str, str] = field(default_factory=dict)
     missing: str | None = None
     margin: float = 0.0
+    leaves: float = 0.0
 
 
 @dataclass
@@ -111,7 +113,8 @@ class Run:
         return self.limit - (time.monotonic() - self.started)
 
     def _run(self, stage: Stage, outcome: Outcome) -> None:
-        seconds = self.left if stage.seconds is None else min(stage.seconds, self.left)
+        free = self.left - stage.leaves
+        seconds = free if stage.seconds is None else min(stage.seconds, free)
         if stage.missing is not None:
             outcome.status, outcome.said = LEFT_OUT, stage.missing
             return

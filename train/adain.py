@@ -17,10 +17,10 @@ renewed slowly, and paired anew at every step, which halves the cost of a step.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -122,6 +122,10 @@ class Pair(nn.Module):
         feature = ops.adaptive_instance_normalization(self.encoder(content), self.encoder(style))
         image: Tensor = self.decoder(feature)
         return image
+
+
+Transform: TypeAlias = Callable[[Tensor], Tensor]
+"""AdaIN of features of photographs by given paintings."""
 
 
 def part_widths(path: str) -> tuple[int, ...]:
@@ -229,11 +233,14 @@ class AdainRecipe:
     def distil_losses(self, image: Tensor) -> dict[str, Tensor]:
         """Linear embedding of every level, reconstruction in pixels and in VGG-19's features."""
         settings, pair = self.settings, self.pair
+        zero, on_vgg = image.new_zeros(()), pair.encoder is self.vgg
+        embeds = len(pair.embeddings) > 0 and settings.embedding_weight > 0
+        asked = on_vgg or embeds or settings.perceptual_weight > 0  # VGG-19 costs most of a step
         with torch.no_grad():
-            wanted = self.vgg.features(image)
-        terms: dict[str, Tensor] = {"embedding": image.new_zeros(())}
-        seen = wanted if pair.encoder is self.vgg else pair.encoder.features(image)
-        if pair.embeddings:
+            wanted = self.vgg.features(image) if asked else []
+        terms: dict[str, Tensor] = {"embedding": zero, "perceptual": zero}
+        seen = wanted if on_vgg else pair.encoder.features(image)
+        if embeds:
             aims = [wanted[stage - 1] for stage in pair.encoder.level_widths]
             losses = [
                 ops.linear_embedding_loss(level, aim, *embed.parameters())
@@ -241,7 +248,8 @@ class AdainRecipe:
             ]
             terms["embedding"] = torch.stack(losses).sum()
         rebuilt = pair.decoder(seen[-1]).float()
-        terms["perceptual"] = ops.perceptual_loss(self.vgg.features(rebuilt), wanted)
+        if settings.perceptual_weight:
+            terms["perceptual"] = ops.perceptual_loss(self.vgg.features(rebuilt), wanted)
         terms["pixel"] = F.mse_loss(rebuilt, image)
         weights = settings.embedding_weight, settings.perceptual_weight, settings.pixel_weight
         return terms | {"loss": torch.stack([w * x for w, x in zip(weights, terms.values(), strict=True)]).sum()}
@@ -250,11 +258,10 @@ class AdainRecipe:
         self, content: Tensor, style: Tensor, content_features: Tensor, statistics: Statistics, generator: torch.Generator
     ) -> dict[str, Tensor]:
         """AdaIN's content and style loss of the stylised picture as it will be seen: with its palette, clamped to 0..1."""
-        settings = self.settings
-        if self.pair.encoder is self.vgg:
-            image = self.pair.decoder(ops.renormalize(content_features, *statistics[-1])).float()
-        else:
-            image = self.pair(content, style).float()
+        settings, on_vgg = self.settings, self.pair.encoder is self.vgg
+        transform = self.transform(style, statistics)
+        features = content_features if on_vgg else self.pair.encoder(content)
+        image = self.pair.decoder(transform(features)).float()
         seen = self.with_palette(image, style)
         levels = self.vgg.features(seen)
         target = ops.renormalize(content_features, *statistics[-1])
@@ -263,8 +270,10 @@ class AdainRecipe:
             "style": torch.stack([ops.statistics_loss(x, *aim) for x, aim in zip(levels, statistics, strict=True)]).sum(),
             "excess": out_of_range(image),
             "color": ops.style_statistics_loss(image, style) if settings.color_weight else image.new_zeros(()),
-            "flicker": self.flicker(content, style, seen, generator) if settings.stability_weight else image.new_zeros(()),
+            "flicker": image.new_zeros(()),
         }
+        if settings.stability_weight:
+            terms["flicker"] = self.flicker(content, style, transform, seen, generator)
         weights = (
             settings.content_weight,
             settings.style_weight,
@@ -279,10 +288,18 @@ class AdainRecipe:
         image = image.clamp(0, 1)
         return ops.color_transfer(image, style, self.settings.palette).clamp(0, 1) if self.settings.palette else image
 
-    def flicker(self, content: Tensor, style: Tensor, seen: Tensor, generator: torch.Generator) -> Tensor:
+    def transform(self, style: Tensor, statistics: Statistics) -> Transform:
+        """AdaIN by ``style``, encoded once for whatever is to look like it; by VGG-19 it was, for the pool."""
+        if self.pair.encoder is self.vgg:
+            return lambda feature: ops.renormalize(feature, *statistics[-1])
+        encoded = self.pair.encoder(style)
+        return lambda feature: ops.adaptive_instance_normalization(feature, encoded)
+
+    def flicker(self, content: Tensor, style: Tensor, transform: Transform, seen: Tensor, generator: torch.Generator) -> Tensor:
         """What another frame of ``content`` adds to its own motion; ``seen`` is the picture of ``content``."""
         motion = Motion(len(content), (content.shape[2], content.shape[3]), generator, content.device)
-        after = self.stylized(next_frame(content, motion, generator), style)
+        feature = self.pair.encoder(next_frame(content, motion, generator))
+        after = self.with_palette(self.pair.decoder(transform(feature)).float(), style)
         return flicker(seen, after, motion)
 
     def stylized(self, content: Tensor, style: Tensor) -> Tensor:

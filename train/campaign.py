@@ -5,19 +5,20 @@ differ from the recipe's own, the parts of its steps, and the earlier runs that 
 for is measured on this machine with a few of them, once, and written down (``plan.json``), so that a campaign that was stopped
 goes on with the same numbers: finished runs are left alone, the one under way continues from its last checkpoint.
 
-At the end of every run ``report.md`` has its figures and its validation curve; the models of finished runs are converted into
-``models/NAME.fnst``.
+At every checkpoint ``report.md`` is written anew: the figures of all runs, their curves (``NAME/curve.svg``) and their last
+pictures. The models of finished runs are converted into ``models/NAME.fnst``.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
@@ -27,7 +28,8 @@ from fastnst.system.atomic import atomic_output
 
 from . import adain, collab, decoder
 from .checkpoints import load_checkpoint, save_checkpoint
-from .loop import Recipe, Run, train
+from .curves import curve
+from .loop import VALIDATION_LOSS, Recipe, Run, train
 from .precision import fastest
 from .process_group import ProcessGroup, joined
 from .settings import Parser, RunOptions, Settings, filled, read
@@ -36,6 +38,10 @@ TABLE = Path(__file__).parent / "recipes" / "campaign.toml"
 TRIAL_STEPS = 4
 """Of each phase that are timed; the fastest counts, for the first ones fill pools and caches."""
 UNITS = {"s": 1, "m": 60, "h": 3600}
+Log: TypeAlias = dict[str, list[tuple[int, float]]]
+"""The steps and values of each term of a run."""
+CURVES = {VALIDATION_LOSS: "loss on held-out pairs", "loss": "loss of the training batches"}
+"""Terms whose curves are shown, the best first: of a recipe that validates nothing, what it trains by."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +166,11 @@ class Campaign:
     def final(self, name: str) -> Path:
         return self.options.out / name / "final.safetensors"
 
+    def newest(self, name: str) -> Path:
+        """What a run has left, or its last checkpoint."""
+        final = self.final(name)
+        return final if final.exists() else final.with_name("last.safetensors")
+
     def settings_of(self, entry: Entry) -> Settings:
         """Of a run, with the steps that it was given when it was planned."""
         given = {"precision": fastest(self.options.device), **entry.settings}
@@ -187,9 +198,28 @@ class Campaign:
                 settings, options = self.planned(entry), self.options_of(entry)
                 recipe = entry.kind.make(settings, options, self.processes)
                 validate = getattr(recipe, "validate", dict)
-                train(recipe, settings, options, self.processes, validate)
-            self.write(self.options.out / "report.md", self.report())
+                train(recipe, settings, options, self.processes, validate, self.write_report)
+            self.write_report()
             self.make_models()
+
+    def write_report(self) -> None:
+        """``report.md``, and the curve of each run that has begun."""
+        if not self.processes.leads:
+            return
+        logs = {entry.name: self.log(entry.name) for entry in self.table.runs}
+        for name, log in logs.items():
+            if kind := curve_of(log):
+                self.write(self.options.out / name / "curve.svg", curve(log[kind], f"{name}: {CURVES[kind]}"))
+        self.write(self.options.out / "report.md", self.report(logs))
+
+    def log(self, name: str) -> Log:
+        """What the steps of a run have logged so far."""
+        file = self.options.out / name / "log.csv"
+        log: Log = {}
+        for line in file.read_text().splitlines()[1:] if file.exists() else ():
+            step, term, value = line.split(",")
+            log.setdefault(term, []).append((int(step), float(value)))
+        return log
 
     def write(self, path: Path, text: str) -> None:
         if self.processes.leads:
@@ -211,22 +241,34 @@ class Campaign:
                     source = joined_stages(stages, output.with_suffix(".safetensors"))
                 convert(source, calibration_of(self.options), output, name=name)
 
-    def report(self) -> str:
+    def report(self, logs: Mapping[str, Log]) -> str:
         """What has been trained so far, as Markdown."""
-        titles = "| run | recipe | steps | hours | precision | loss on held-out pairs, along the run |"
-        head = f"{titles}\n| --- | --- | --: | --: | --- | --- |"
-        rows = [self.row(entry) for entry in self.table.runs if self.final(entry.name).exists()]
+        titles = "| run | recipe | steps | of | hours | precision | loss on held-out pairs, along the run |"
+        head = f"{titles}\n| --- | --- | --: | --: | --: | --- | --- |"
+        begun = [entry for entry in self.table.runs if self.newest(entry.name).exists()]
+        rows = [self.row(entry, logs[entry.name]) for entry in begun]
         where = f"{self.options.device}, torch {torch.__version__}, budget {self.budget / 3600:.2g} hours"
-        return "\n".join((f"# Campaign\n\n{where}. Pictures: {self.options.described}.\n", head, *rows)) + "\n"
+        pages = [self.shown(entry.name) for entry in begun]
+        return "\n".join((f"# Campaign\n\n{where}. Pictures: {self.options.described}.\n", head, *rows, *pages))
 
-    def row(self, entry: Entry) -> str:
-        log = (self.options.out / entry.name / "log.csv").read_text().splitlines()[1:]
-        values = [(int(step), name, float(value)) for step, name, value in (line.split(",") for line in log)]
-        steps = max((step for step, _, _ in values), default=0)
-        facts = load_checkpoint(self.final(entry.name))[1]
-        curve = ", ".join(f"{value:.4g}" for _, name, value in values if name == "validation_loss") or "none"
-        told = f"{steps:,} | {facts['seconds'] / 3600:.2f} | {facts['settings']['precision']}"
-        return f"| {entry.name} | {entry.recipe} | {told} | {curve} |"
+    def row(self, entry: Entry, log: Log) -> str:
+        facts = load_checkpoint(self.newest(entry.name))[1]
+        losses = ", ".join(f"{value:.4g}" for _, value in log.get(VALIDATION_LOSS, ())) or "none"
+        steps = f"{facts['step']:,} | {sum(self.plan[entry.name]['steps'].values()):,}"
+        told = f"{steps} | {facts['seconds'] / 3600:.2f} | {facts['settings']['precision']}"
+        return f"| {entry.name} | {entry.recipe} | {told} | {losses} |"
+
+    def shown(self, name: str) -> str:
+        """The curve of a run and its last pictures."""
+        pictures = sorted((self.options.out / name).glob("step-*.jpg"), key=lambda path: int(path.stem.partition("-")[2]))
+        files = [self.options.out / name / "curve.svg", *pictures[-1:]]
+        shown = [f"![{name}: {file.stem}]({name}/{file.name})\n" for file in files if file.exists()]
+        return "\n".join((f"\n## {name}\n", *shown))
+
+
+def curve_of(log: Log) -> str | None:
+    """Which term shows best how a run goes."""
+    return next((term for term in CURVES if any(0 < value < math.inf for _, value in log.get(term, ()))), None)
 
 
 def joined_stages(files: Mapping[int, Path], output: Path) -> Path:
@@ -267,7 +309,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     device = ("cuda" if torch.cuda.is_available() else "cpu") if given.device == "auto" else given.device
     try:
         table = table_from(given.table)
-        options = RunOptions(given.data, given.out, given.threads, device, given.every, given.described)
+        options = RunOptions(given.data, given.out, given.threads, device, given.every, described=given.described)
     except OSError as error:
         parser.error(f"{error.filename}: {error.strerror}")
     except ValueError as error:

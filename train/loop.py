@@ -70,6 +70,10 @@ Validate: TypeAlias = Callable[[], dict[str, float]]
 """Figures of the networks as they are on pictures that training never sees."""
 
 
+VALIDATION_LOSS = "validation_loss"
+"""The figure that runs are compared by."""
+
+
 class Run:
     """A recipe under way."""
 
@@ -87,6 +91,8 @@ class Run:
         self.average = {name: p.detach().clone() for name, p in trained}
         self.steps = sum(phase.steps for phase in recipe.phases)
         self.step, self.seconds = 0, 0.0
+        self.validation: dict[str, float] = {}
+        """What the last checkpoint's weights gave on pictures that training never sees."""
         self.ancestry = settings.ancestry()
 
     def facts(self) -> dict[str, Any]:
@@ -96,6 +102,7 @@ class Run:
             "training_data": self.options.described,
             "step": self.step,
             "seconds": round(self.seconds),
+            "validation": self.validation,
             "settings": asdict(self.settings),
             "processes": self.processes.size,
             "versions": {"fastnst": __version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -159,6 +166,7 @@ class Run:
         self.average = {name: tensors[f"average.{name}"].to(self.processes.device) for name in self.names}
         restore_adam(self.optimizer, self.names, tensors)
         self.step, self.seconds = facts["step"], facts["seconds"]
+        self.validation = facts.get("validation", {})  # which a checkpoint of an earlier version lacks
 
     def with_average(self) -> dict[str, Tensor]:
         """Put the averaged weights into the networks; returns those that were there."""
@@ -171,15 +179,19 @@ class Run:
         for name, p in zip(self.names, self.parameters, strict=True):
             p.copy_(weights[name])
 
-    def show(self, path: Path, validate: Validate) -> dict[str, float]:
-        """Write the recipe's pictures, made with the averaged weights; how these are validated."""
+    def show(self, path: Path, validate: Validate) -> None:
+        """Write the recipe's pictures, made with the averaged weights, and validate these."""
         own = self.with_average()
         with torch.no_grad():
-            rows, figures = self.recipe.pictures(), validate()
+            rows, self.validation = self.recipe.pictures(), validate()
         self._put(own)
         if rows:
             sheet(rows).save(path)
-        return figures
+
+    def reached(self) -> bool:
+        """Whether the last checkpoint is as good as the run is asked to go on until; the leader's word counts."""
+        wanted = self.options.until_loss
+        return wanted > 0 and self.processes.agreed(self.validation.get(VALIDATION_LOSS, math.inf)) <= wanted
 
     def save_final(self, path: Path) -> None:
         """What the recipe leaves, with the averaged weights."""
@@ -218,25 +230,33 @@ def restore_latest(run: Run, last: Path, previous: Path) -> bool:
 
 
 def train(
-    recipe: Recipe, settings: Settings, options: RunOptions, processes: ProcessGroup, validate: Validate = lambda: {}
+    recipe: Recipe,
+    settings: Settings,
+    options: RunOptions,
+    processes: ProcessGroup,
+    validate: Validate = lambda: {},
+    saved: Callable[[], None] = lambda: None,
 ) -> Path:
-    """Run a recipe, or go on with it, to its last step.
+    """Run a recipe, or go on with it, to its last step, or to the first checkpoint that is as good as ``options.until_loss``.
 
     Writes into ``options.out``: ``settings.toml``, ``log.csv`` and TensorBoard's ``events``, ``last.safetensors`` to go on
     from and the one before it, ``previous.safetensors``, ``step-N.jpg``, and at the end ``final.safetensors`` with the
-    averaged weights. At every checkpoint ``validate`` is called with the averaged weights, and the log has what it says.
+    averaged weights. At every checkpoint ``validate`` is called with the averaged weights, and both the log and the checkpoint
+    have what it says; ``saved`` is called when all is written.
 
     Returns:
         ``final.safetensors``.
 
     Raises:
-        ValueError: the checkpoint that is there is another recipe's.
+        ValueError: the checkpoint that is there is another recipe's; ``until_loss`` is given and nothing is validated.
         OSError: a file cannot be read or written.
     """
     out = options.out
     run = Run(recipe, settings, options, processes)
     last, previous = out / "last.safetensors", out / "previous.safetensors"
     damaged = restore_latest(run, last, previous)
+    if options.until_loss and processes.leads and VALIDATION_LOSS not in validate():
+        raise ValueError("--until-loss: this run validates nothing: its recipe does not, or no pictures are held out")
     if processes.leads:
         out.mkdir(parents=True, exist_ok=True)
         (out / "settings.toml").write_text(to_toml(settings))
@@ -245,7 +265,7 @@ def train(
         link_over(previous, last)
     with Log(out, run.step) if processes.leads else Silence() as log:
         bar = tqdm(total=run.steps, initial=run.step, disable=not processes.leads, unit="step", desc=recipe.name)
-        while run.step < run.steps:
+        while run.step < run.steps and not run.reached():
             phase, _ = located(recipe.phases, run.step)
             started = time.perf_counter()
             values = run.advance()
@@ -257,11 +277,16 @@ def train(
             bar.set_postfix_str(", ".join(f"{k} {v:.4g}" for k, v in (shown | {"samples/s": speed}).items()), refresh=False)
             bar.update()
             if processes.leads and (run.step % options.every == 0 or run.step == run.steps):
+                run.show(out / f"step-{run.step}.jpg", validate)
+                log.write(run.step, run.validation)
                 if last.exists():
                     link_over(last, previous)
                 run.save(last)
-                log.write(run.step, run.show(out / f"step-{run.step}.jpg", validate))
+                saved()
         bar.close()
+        if run.reached() and processes.leads:
+            figure = run.validation[VALIDATION_LOSS]
+            tqdm.write(f"validation loss {figure:.4g} at step {run.step:,}, after {run.seconds:.0f} s of steps")
     final = out / "final.safetensors"
     if processes.leads:
         run.save_final(final)

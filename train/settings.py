@@ -102,6 +102,9 @@ class RunOptions:
     threads: int = setting(0, "0: as many as PyTorch chooses", Range(0, 1024))
     device: str = setting("cpu", "cpu or cuda; under torchrun each process takes its own", Words(("cpu", "cuda")))
     every: int = setting(200, "steps between checkpoints", AT_LEAST_1)
+    until_loss: float = setting(
+        0.0, "stop at the first checkpoint whose validation loss is at most this; 0: at the last step", AT_LEAST_0
+    )
     described: str = setting("not described", "what the pictures are and their licence, for the card")
 
     def __post_init__(self) -> None:

@@ -18,15 +18,15 @@ from PIL import Image
 
 from fastnst.engine import default_threads
 from fastnst.engine.palette import Palette, colors_of
-from fastnst.metrics.pictures import psnr
+from fastnst.metrics.pictures import psnr, ssim
 from fastnst.networks.vgg import Encoder
 from fastnst.networks.vgg_files import load_normalised_vgg19
 from fastnst.system.errors import UsageError
 
 from . import sheet
 from .clips import warping_errors
-from .loading import load_model, named
-from .models import Model
+from .loading import load_row, named
+from .models import Model, Prepared, Row
 from .pictures import Pair, Pixels, load, square, to_tensor
 from .scoring import Scorer, Target
 from .timing import in_turn
@@ -38,20 +38,21 @@ BASELINES = ("untouched", "palette alone")
 
 @dataclass
 class ModelResult:
-    """Everything about one model.
+    """Everything about one row: a model, or a folder of finished pictures, of which only scores are known.
 
     Attributes:
         name: of its row.
-        file: its file's name.
-        what, parameters, macs: see :class:`.models.Model`.
+        file: its file's or folder's name.
+        what, parameters, macs: see :class:`.models.Row`.
         sha256: of the file.
         file_bytes: its size.
         scores: of each pair, by measure (:meth:`.scoring.Target.score`).
         reconstruction: of each photograph, by stage: PSNR in dB of what the stage's decoder makes of its encoder's features.
         against: the row that its pictures are compared with, if any.
         psnr: of each pair, in dB: its picture beside that row's.
+        ssim: likewise.
         seconds: to stylize one square picture, one for each sample.
-        live_parameters: see :class:`.models.Model`.
+        live_parameters: see :class:`.models.Row`.
     """
 
     name: str
@@ -59,12 +60,13 @@ class ModelResult:
     what: str
     parameters: int | None
     macs: int | None
-    sha256: str
-    file_bytes: int
+    sha256: str | None
+    file_bytes: int | None
     scores: list[dict[str, float]] = field(default_factory=list)
     reconstruction: list[dict[int, float]] = field(default_factory=list)
     against: str | None = None
     psnr: list[float] = field(default_factory=list)
+    ssim: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     live_parameters: int | None = None
 
@@ -74,12 +76,13 @@ class ModelResult:
 
     def reconstruction_means(self) -> dict[int, float]:
         """Each stage's mean over the photographs."""
-        return {key: statistics.fmean(made[key] for made in self.reconstruction) for key in self.reconstruction[0]}
+        stages = self.reconstruction[0] if self.reconstruction else {}
+        return {key: statistics.fmean(made[key] for made in self.reconstruction) for key in stages}
 
     @property
-    def milliseconds(self) -> float:
-        """The median sample."""
-        return 1000 * statistics.median(self.seconds)
+    def milliseconds(self) -> float | None:
+        """The median sample, if there was any."""
+        return 1000 * statistics.median(self.seconds) if self.seconds else None
 
 
 @dataclass
@@ -136,7 +139,7 @@ def evaluate(
     """Compare models on pairs of pictures.
 
     Args:
-        models: ``MODEL`` or ``NAME=MODEL``; see :func:`.models.named` and :func:`.models.load_model`.
+        models: ``MODEL`` or ``NAME=MODEL``; see :func:`.loading.named` and :func:`.loading.load_row`.
         pairs: at least one.
         size: short side of contents and styles in pixels, at least 32.
         weights: folder of the scoring networks, see :class:`.scoring.Scorer`.
@@ -165,7 +168,7 @@ def evaluate(
                 raise ValueError("a decoder alone needs vgg19*.safetensors from --weights")
             return load_normalised_vgg19(scorer.vgg_file, stage=stage)
 
-        loaded = [load_model(name, path, threads, vgg) for name, path in rows.items()]
+        loaded = [load_row(name, path, pairs, threads, vgg) for name, path in rows.items()]
         results = [_result(model, against.get(model.name)) for model in loaded]
         baselines: dict[str, list[dict[str, float]]] = {name: [] for name in BASELINES}
         thumbnails = _stylize_pairs(loaded, results, baselines, pairs, size, scorer, palette, advance)
@@ -203,22 +206,22 @@ def _torch_threads(threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _result(model: Model, against: str | None) -> ModelResult:
-    data = model.path.read_bytes()
+def _result(model: Row, against: str | None) -> ModelResult:
+    data = model.path.read_bytes() if model.path.is_file() else None
     return ModelResult(
         name=model.name,
         file=model.path.name,
         what=model.what,
         parameters=model.parameters,
         macs=model.macs,
-        sha256=hashlib.sha256(data).hexdigest(),
-        file_bytes=len(data),
+        sha256=None if data is None else hashlib.sha256(data).hexdigest(),
+        file_bytes=None if data is None else len(data),
         against=against,
     )
 
 
 def _stylize_pairs(
-    models: Sequence[Model],
+    models: Sequence[Row],
     results: Sequence[ModelResult],
     baselines: dict[str, list[dict[str, float]]],
     pairs: Sequence[Pair],
@@ -227,18 +230,18 @@ def _stylize_pairs(
     palette: float,
     advance: Callable[[], None],
 ) -> list[list[Image.Image]]:
-    """Fill in scores, PSNR, live parameters and baselines; the rows of the sheet."""
+    """Fill in scores, PSNR, SSIM, live parameters and baselines; the rows of the sheet."""
     thumbnails = []
     shown = sheet.chosen(len(pairs))
     for index, pair in enumerate(pairs):
         content, style = load(pair.content, size), load(pair.style, size)
         target = Target(scorer, content, style)
         step = Palette(colors_of(style), palette)
+        prepared = Prepared(pair, content, style, step)
         pictures: dict[str, Pixels] = {}
         for model, result in zip(models, results, strict=True):
             with model.watched():
-                pictures[model.name] = model(content, style)
-            step.apply(pictures[model.name], 1)
+                pictures[model.name] = model.picture(prepared)
             result.scores.append(target.score(pictures[model.name]))
         recolored = content.copy()
         Palette(step.colors).apply(recolored, 1)
@@ -246,7 +249,9 @@ def _stylize_pairs(
             baselines[name].append(target.score(picture))
         for result in results:
             if result.against is not None:
-                result.psnr.append(_psnr(pictures[result.name], pictures[result.against]))
+                own, other = pictures[result.name], pictures[result.against]
+                result.psnr.append(_psnr(own, other))
+                result.ssim.append(ssim(to_tensor(own), to_tensor(other)))
         if index in shown:
             thumbnails.append([sheet.thumbnail(each) for each in (content, style, *pictures.values())])
         advance()
@@ -256,7 +261,7 @@ def _stylize_pairs(
 
 
 def _reconstruct(
-    models: Sequence[Model],
+    models: Sequence[Row],
     results: Sequence[ModelResult],
     photographs: Sequence[Path],
     size: int,
@@ -265,17 +270,19 @@ def _reconstruct(
     for path in photographs:
         content = load(path, size)
         for model, result in zip(models, results, strict=True):
-            made = model.reconstructions(content)
-            result.reconstruction.append({stage: _psnr(picture, content) for stage, picture in made.items()})
+            if isinstance(model, Model):
+                made = model.reconstructions(content)
+                result.reconstruction.append({stage: _psnr(picture, content) for stage, picture in made.items()})
         advance()
 
 
-def _time(models: Sequence[Model], results: Sequence[ModelResult], pair: Pair, size: int, advance: Callable[[], None]) -> None:
+def _time(models: Sequence[Row], results: Sequence[ModelResult], pair: Pair, size: int, advance: Callable[[], None]) -> None:
     content, style = (square(load(path, size)) for path in (pair.content, pair.style))
-    calls = {model.name: lambda model=model: model(content, style) for model in models}
+    calls = {model.name: lambda model=model: model(content, style) for model in models if isinstance(model, Model)}
     for seconds in in_turn(calls):
         for result in results:
-            result.seconds.append(seconds[result.name])
+            if result.name in seconds:
+                result.seconds.append(seconds[result.name])
     advance()
 
 

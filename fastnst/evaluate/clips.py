@@ -15,7 +15,7 @@ from fastnst.images import Picture, resize_short_side
 from fastnst.metrics.flow import flows, warping_error
 from fastnst.video.job import open_source
 
-from .models import Model
+from .models import Model, Row
 from .pictures import STRIDE, Pixels
 
 FRAMES = 16
@@ -23,8 +23,8 @@ SIDE = 256
 """Short side of frames in pixels, unless they are smaller."""
 
 
-def read_frames(clip: Path) -> list[Pixels]:
-    """The first frames, resized, sides cut to what all models keep.
+def read_frames(clip: Path, count: int = FRAMES) -> list[Pixels]:
+    """The first ``count`` frames, resized, sides cut to what all models keep.
 
     Raises:
         ImageError: it cannot be read.
@@ -32,7 +32,7 @@ def read_frames(clip: Path) -> list[Pixels]:
     """
     with closing(open_source(clip)) as source:
         coding = source.format.coding
-        frames = [_prepared(coding.to_rgb(frame.planes)) for frame in islice(source.frames(), FRAMES)]
+        frames = [_prepared(coding.to_rgb(frame.planes)) for frame in islice(source.frames(), count)]
     if len(frames) < 2:
         raise ValueError(f"{clip}: two frames or more are needed to measure how steady it is")
     return frames
@@ -43,24 +43,30 @@ def _prepared(pixels: Pixels) -> Pixels:
     if min(picture.size) > SIDE:
         picture = resize_short_side(Picture(picture, None), SIDE).rgb
     width, height = (side // STRIDE * STRIDE for side in picture.size)
-    return np.ascontiguousarray(np.asarray(picture)[:height, :width])
+    return np.array(np.asarray(picture)[:height, :width], order="C")  # Pillow's own memory is not writable: PyTorch warns
 
 
 def warping_errors(
-    models: Sequence[Model], clip: Path, style: Pixels, palette: float, advance: Callable[[], None]
+    models: Sequence[Row], clip: Path, style: Pixels, palette: float, advance: Callable[[], None]
 ) -> dict[str, float]:
-    """Of each model's pictures by its name, and of the clip itself as ``untouched``; ``advance`` is called after each.
+    """Of each model's pictures by its name, and of the clip itself as ``untouched``; ``advance`` is called after each row.
 
     Every frame is stylized as a picture of its own, palette step included: what ``--smooth`` adds in videos is not measured.
     """
     frames = read_frames(clip)
     motion = flows(frames)
     errors = {"untouched": warping_error(frames, motion)}
-    step = Palette(colors_of(style), palette)
     for model in models:
-        stylized = [model(frame, style) for frame in frames]
-        for picture in stylized:
-            step.apply(picture, 1)
-        errors[model.name] = warping_error(stylized, motion)
+        if isinstance(model, Model):
+            errors[model.name] = warping_error(stylized(model, frames, style, palette), motion)
         advance()
     return errors
+
+
+def stylized(model: Model, frames: Sequence[Pixels], style: Pixels, palette: float) -> list[Pixels]:
+    """Every frame as a picture of its own, with the palette step of strength ``palette`` behind it."""
+    step = Palette(colors_of(style), palette)
+    made = [model(frame, style) for frame in frames]
+    for picture in made:
+        step.apply(picture, 1)
+    return made

@@ -1,24 +1,25 @@
-"""Which file an argument means, and the model in it."""
+"""Which file or folder an argument means, and the row it makes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fastnst.format.kinds import described, require_weights
+from fastnst.format.kinds import described, require_weights, weights_in
 from fastnst.networks.files import read_networks
 from fastnst.networks.vgg import Encoder
 from fastnst.stylize import models
 from fastnst.system.errors import UsageError
 
-from .models import EngineModel, Model
+from .models import EngineModel, FinishedPictures, Model, Row
 from .networks import FloatModel
+from .pictures import Pair
 
-EXPECTED = "a .fnst or .safetensors file, nor a shipped model's name"
+EXPECTED = "a .fnst or .safetensors file, a folder of pictures, nor a shipped model's name"
 
 
 def named(arguments: Sequence[str]) -> dict[str, Path]:
-    """Rows and their files, from ``MODEL`` or ``NAME=MODEL``; a model is a shipped one's name, or a file.
+    """Rows and their files, from ``MODEL`` or ``NAME=MODEL``; a model is a shipped one's name, a file, or a folder of pictures.
 
     Raises:
         UsageError: two rows of one name.
@@ -32,6 +33,18 @@ def named(arguments: Sequence[str]) -> dict[str, Path]:
             raise UsageError(f"{argument}: another model is named {name!r}; NAME={model} gives it a name of its own")
         rows[name] = shipped.get(model, Path(model))
     return rows
+
+
+def load_row(name: str, path: Path, pairs: Sequence[Pair], threads: int, vgg: Callable[[int], Encoder]) -> Row:
+    """A folder of finished pictures, one of each of ``pairs``, or the model in a file (:func:`load_model`).
+
+    Raises:
+        ValueError: one line that says what is wrong.
+        FileNotFoundError: no such file.
+    """
+    if path.is_dir() and not weights_in(path):
+        return FinishedPictures(name, path, pairs)
+    return load_model(name, path, threads, vgg)
 
 
 def load_model(name: str, path: Path, threads: int, vgg: Callable[[int], Encoder]) -> Model:

@@ -28,6 +28,11 @@ class Pair:
     content: Path
     style: Path
 
+    @property
+    def stem(self) -> str:
+        """What a picture of it is called, without the suffix: CONTENT_stylized_STYLE, as AdaIN's PyTorch code has it."""
+        return f"{self.content.stem}_stylized_{self.style.stem}"
+
 
 def read_testset(path: Path) -> tuple[list[Pair], int]:
     """The pairs of a test set, and the short side in pixels that it is meant for.
@@ -69,6 +74,20 @@ def pair_folders(contents: Path, styles: Path) -> list[Pair]:
         listed.append(found)
     own, other = listed
     return [Pair(own[i % len(own)], other[i % len(other)]) for i in range(max(len(own), len(other)))]
+
+
+def made_for(pair: Pair, folder: Path) -> Path:
+    """The file of a folder that is the result of a pair, by its name.
+
+    Raises:
+        ValueError: there is none, or there are several, with different suffixes.
+    """
+    stem = pair.stem
+    found = sorted(each for each in folder.iterdir() if each.stem == stem and each.suffix.lower() in READ_SUFFIXES)
+    if len(found) != 1:
+        there = f"there are {', '.join(path.name for path in found)}" if found else "there is none"
+        raise ValueError(f"{folder}: expected one picture {stem}, such as {stem}.png; {there}")
+    return found[0]
 
 
 def load(path: Path, size: int) -> Pixels:

@@ -47,6 +47,7 @@ picture before it is scored. Means are over all pairs.
 * **warping error**, of a clip: mean squared difference, of values 0..1, between each of its first {frames} stylized frames and
   the one before it, moved by the optical flow of the clip (TV-L1, short side {clip_side} at most); places that only one of the
   two shows are left out. Frames are stylized one by one, in the style of the first pair.
+* **finished pictures**: made by other software and scored as they are, without the palette step; their cost is not known.
 * **parameters**: what stylization needs, dead channels included. **live**: without channels that were zero in every pair.
 * **GMACs**: multiply-accumulates of the networks' convolutions as they are defined, for content, style and result of
   {side} x {side}. The engine folds upsampling into its convolutions and needs fewer.
@@ -97,7 +98,9 @@ def as_json(evaluation: Evaluation, machine: dict[str, str]) -> dict[str, Any]:
 
 def summary(model: ModelResult) -> dict[str, Any]:
     """A model's means, in JSON's types."""
-    against = {"psnr": _mean(model.psnr), "lowest_psnr": min(model.psnr)} if model.psnr else {}
+    against = (
+        {"psnr": _mean(model.psnr), "lowest_psnr": min(model.psnr), "ssim_against": _mean(model.ssim)} if model.psnr else {}
+    )
     means: dict[str, Any] = {**model.means(), "reconstruction": model.reconstruction_means(), **against}
     return {key: _finite(value) for key, value in {**means, "milliseconds": model.milliseconds}.items()}
 
@@ -120,10 +123,12 @@ def one_line(model: ModelResult, warping_error: float | None = None) -> str:
     shown = {"content": "content {:.3f}", "style": "style {:.3f}", "adain_loss": "AdaIN loss {:.2f}", "ssim": "SSIM {:.3f}"}
     parts = [text.format(means[key]) for key, text in shown.items() if key in means]
     if model.psnr:
-        parts.append(f"{_mean(model.psnr):.2f} dB against {model.against}")
+        parts.append(f"{_mean(model.psnr):.2f} dB, SSIM {_mean(model.ssim):.3f} against {model.against}")
     if warping_error is not None:
         parts.append(f"warping error {warping_error:.6f}")
-    return "  ".join([model.name, *parts, f"{model.milliseconds:.1f} ms"])
+    if model.milliseconds is not None:
+        parts.append(f"{model.milliseconds:.1f} ms")
+    return "  ".join([model.name, *parts])
 
 
 def markdown(evaluation: Evaluation, machine: dict[str, str]) -> str:
@@ -151,7 +156,7 @@ def _page(evaluation: Evaluation, machine: dict[str, str]) -> Iterator[str]:
     yield "## Pictures\n"
     yield f"![Contents, styles and results]({FILES[1]})\n"
     yield "## Files\n"
-    yield from _table(("model", "file", "SHA-256"), ((model.name, model.file, model.sha256) for model in models))
+    yield from _table(("model", "file", "SHA-256"), ((model.name, model.file, model.sha256 or "-") for model in models))
     yield "## Protocol\n"
     square = size // 8 * 8
     photographs = len(evaluation.photographs)
@@ -183,11 +188,11 @@ def _measures(evaluation: Evaluation) -> Iterator[str]:
 
 
 def _reconstruction(models: Sequence[ModelResult]) -> Iterator[str]:
-    stages = sorted({stage for model in models for stage in model.reconstruction[0]})
-    if not stages:
+    means = {model.name: made for model in models if (made := model.reconstruction_means())}
+    if not means:
         return
+    stages = sorted({stage for made in means.values() for stage in made})
     yield "Reconstruction, mean PSNR in dB:\n"
-    means = {model.name: model.reconstruction_means() for model in models}
     rows = ([name, *(f"{made[stage]:.2f}" if stage in made else "-" for stage in stages)] for name, made in means.items())
     yield from _table(["model", *(f"stage {stage}" for stage in stages)], rows)
 
@@ -195,9 +200,12 @@ def _reconstruction(models: Sequence[ModelResult]) -> Iterator[str]:
 def _against(models: Sequence[ModelResult]) -> Iterator[str]:
     compared = [model for model in models if model.psnr]
     if compared:
-        yield "One model's pictures beside another's, PSNR in dB:\n"
-        rows = ((m.name, str(m.against), f"{_mean(m.psnr):.2f}", f"{min(m.psnr):.2f}") for m in compared)
-        yield from _table(("model", "against", "mean", "lowest"), rows)
+        yield "One model's pictures beside another's, PSNR in dB and SSIM:\n"
+        rows = (
+            (m.name, str(m.against), f"{_mean(m.psnr):.2f}", f"{min(m.psnr):.2f}", f"{_mean(m.ssim):.3f}", f"{min(m.ssim):.3f}")
+            for m in compared
+        )
+        yield from _table(("model", "against", "PSNR", "lowest", "SSIM", "lowest"), rows)
 
 
 def _steadiness(evaluation: Evaluation) -> Iterator[str]:
@@ -218,7 +226,7 @@ def _cost(model: ModelResult) -> tuple[str, ...]:
         _count(model.live_parameters),
         "-" if model.macs is None else f"{model.macs / 1e9:.2f}",
         _count(model.file_bytes),
-        f"{model.milliseconds:.1f}",
+        "-" if model.milliseconds is None else f"{model.milliseconds:.1f}",
     )
 
 

@@ -42,6 +42,11 @@ def is_safetensors(path: Path) -> bool:
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size
 
 
+def weights_in(folder: Path) -> list[Path]:
+    """The files of weights in a folder that a run of training has left."""
+    return [folder / name for name in ("final.safetensors", "last.safetensors") if (folder / name).is_file()]
+
+
 def require_weights(path: Path) -> None:
     """Refuse what can be no file of weights, whatever its kind.
 
@@ -50,7 +55,7 @@ def require_weights(path: Path) -> None:
         ValueError: a folder, an empty file, a pointer to a file, a web page and the like; one line.
     """
     if path.is_dir():
-        inside = [path / name for name in ("final.safetensors", "last.safetensors") if (path / name).is_file()]
+        inside = weights_in(path)
         raise ValueError(f"{path}: is a folder, not a file of weights" + (f"; {inside[0]} is one" if inside else ""))
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")

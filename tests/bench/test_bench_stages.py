@@ -114,6 +114,13 @@ def test_a_command_is_told_its_time(run: Any, stages: Any) -> None:
     assert float(outcomes[0]["said"]) == pytest.approx(20 - 1.5 - 5, abs=1)
 
 
+def test_a_stage_leaves_time_to_those_after_it(run: Any, stages: Any) -> None:
+    first = stages.Stage("first", [*python("import sys; print(sys.argv[1])"), "{seconds}"], margin=5, leaves=20)
+    _, outcomes, _, _ = run(first, stages.Stage("last", python("print('ran')")), limit=60)
+    assert float(outcomes[0]["said"]) == pytest.approx(60 - 20 - 1.5 - 5, abs=1)
+    assert outcomes[1]["said"] == "ran"
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
 def test_what_was_found_out_survives(number: signal.Signals, tmp_path: Path) -> None:
     """The run itself is ended in the middle of its second stage."""

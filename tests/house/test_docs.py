@@ -177,6 +177,8 @@ def check_command(words: list[str]) -> None:
         check_torture(rest[1:])
     elif name == "python":
         assert (ROOT / rest[0]).is_file()
+    elif "/" in name:
+        assert os.access(ROOT / name, os.X_OK)
     else:
         assert name == "ffmpeg"  # somebody else's options
 

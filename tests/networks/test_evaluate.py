@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -140,6 +140,9 @@ def test_every_number_is_what_it_says(
         Palette(colors_of(style)).apply(results[other.name], 1)
         wanted = skimage.metrics.peak_signal_noise_ratio(results["int8"], results["pair"])
         assert own.psnr[i] == pytest.approx(wanted, abs=1e-3)
+        settings = {"channel_axis": 2, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+        wanted = skimage.metrics.structural_similarity(results["int8"], results["pair"], **settings)
+        assert own.ssim[i] == pytest.approx(wanted, abs=1e-3)
         for model in done.models:
             image, photograph = to_tensor(results[model.name]), to_tensor(content)
             scores = model.scores[i]
@@ -154,7 +157,6 @@ def test_every_number_is_what_it_says(
             grams = [x[4].flatten(2) @ x[4].flatten(2).mT / x[4][0, 0].numel() for x in (seen, aims)]
             assert scores["style_distance_5"] == pytest.approx((grams[0] - grams[1]).norm().item(), rel=1e-3)
             assert scores["lpips"] == pytest.approx(lpips(image, photograph).item(), rel=1e-3)
-            settings = {"channel_axis": 2, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
             alike = skimage.metrics.structural_similarity(results[model.name], content, **settings)
             assert scores["ssim"] == pytest.approx(alike, abs=1e-3)
     content = load(pairs[2].content, size)
@@ -219,6 +221,90 @@ def test_scoring_networks_that_are_none_are_refused(weights: Path, tmp_path: Pat
         Scorer(tmp_path / "absent")
 
 
+# Pictures of other software.
+
+
+@pytest.fixture
+def rival(testset: Path, tmp_path: Path) -> Path:
+    """A folder with the photograph of each pair of the test set in place of a result."""
+    folder = tmp_path / "rival"
+    folder.mkdir()
+    for pair in read_testset(testset)[0]:
+        Image.open(pair.content).save(folder / f"{pair.content.stem}_stylized_{pair.style.stem}.png")
+    return folder
+
+
+def test_finished_pictures_are_scored_as_they_are(testset: Path, rival: Path, model_path: Path, weights: Path) -> None:
+    pairs, size = read_testset(testset)
+    done = evaluate([str(model_path), f"other={rival}/"], pairs, size, weights=weights, threads=1)
+    row = done.models[1]
+    assert row.scores == done.baselines["untouched"]  # at its own size, without the palette step
+    assert (row.name, row.file, row.what) == ("other", "rival", "finished pictures")
+    assert (row.sha256, row.file_bytes, row.parameters, row.seconds, row.reconstruction) == (None, None, None, [], [])
+    page = report.markdown(done, {})
+    assert "| other | finished pictures | - | - | - | - | - |" in page
+    assert "| other | rival | - |" in page
+    assert next(line for line in page.splitlines() if line.startswith("| other")).count("|") == 8
+    json.dumps(report.as_json(done, {}), allow_nan=False)
+    assert report.one_line(row).endswith(f"SSIM {row.means()['ssim']:.3f}")
+
+
+def test_finished_pictures_alone_make_a_table(
+    testset: Path, rival: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert cli.main(["evaluate", f"other={rival}", "--testset", str(testset), "--threads", "1", "-o", str(out)]) == 0
+    assert capsys.readouterr().out.startswith("other  SSIM 1.000\n")
+    assert "| untouched |" in (out / "evaluation.md").read_text()
+
+
+def _without(folder: Path) -> None:
+    (folder / "cat_stylized_coffee.png").unlink()
+
+
+def _twice(folder: Path) -> None:
+    Image.open(folder / "cat_stylized_coffee.png").save(folder / "cat_stylized_coffee.WEBP")
+
+
+def _cropped(folder: Path) -> None:
+    file = folder / "cat_stylized_coffee.png"
+    picture = Image.open(file)
+    picture.crop((0, 0, picture.width // 2, picture.height)).save(file)
+
+
+def _broken(folder: Path) -> None:
+    (folder / "cat_stylized_coffee.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_without, "rival: expected one picture cat_stylized_coffee, such as cat_stylized_coffee.png; there is none"),
+        (_twice, "there are cat_stylized_coffee.WEBP, cat_stylized_coffee.png"),
+        (_cropped, "cat_stylized_coffee.png: 40 x 64 pixels at this size, expected 40 x 40 as"),
+        (_broken, "cat_stylized_coffee.png: "),
+    ],
+)
+def test_a_folder_that_lacks_the_pictures_is_refused_in_one_line(
+    change: Callable[[Path], None], message: str, testset: Path, rival: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change(rival)
+    out = tmp_path / "out"
+    assert cli.main(["evaluate", f"other={rival}", "--testset", str(testset), "--threads", "1", "-o", str(out)]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_a_folder_of_training_is_no_folder_of_pictures(testset: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "final.safetensors").touch()
+    pairs, size = read_testset(testset)
+    with pytest.raises(ValueError, match=r"is a folder, not a file of weights; .*final.safetensors is one"):
+        evaluate([str(tmp_path / "run")], pairs, size, threads=1)
+
+
 # The command.
 
 
@@ -238,6 +324,7 @@ def test_the_command_writes_its_report(
     assert [model["name"] for model in data["models"]] == ["a|b", "float", "same"]
     assert data["models"][2]["psnr"] == [None, None]  # equal pictures
     assert data["models"][0]["mean"]["psnr"] > 0
+    assert data["models"][2]["mean"]["ssim_against"] == pytest.approx(1)
     assert len(data["models"][0]["scores"]) == 2
     page = (out / "evaluation.md").read_text()
     assert data["models"][1]["sha256"] in page

@@ -73,6 +73,14 @@ def test_frames_are_the_first_ones_at_sides_that_models_keep(tmp_path: Path) -> 
     assert {frame.shape for frame in frames} == {(256, 336, 3)}  # 256 x 341, cut to multiples of 8
 
 
+def test_frames_that_fit_already_can_be_written_to(tmp_path: Path) -> None:
+    photo = skimage.data.astronaut()
+    write_y4m(tmp_path / "clip.y4m", [photo[:64, i : 80 + i].copy() for i in range(2)])
+    frames = read_frames(tmp_path / "clip.y4m")
+    assert [frame.shape for frame in frames] == [(64, 80, 3)] * 2
+    assert all(frame.flags.writeable and frame.flags.c_contiguous for frame in frames)
+
+
 def test_a_single_frame_is_no_clip(tmp_path: Path) -> None:
     clip = write_y4m(tmp_path / "one.y4m", [skimage.data.astronaut()[:64, :64]])
     with pytest.raises(ValueError, match=r"one.y4m: two frames or more are needed"):

@@ -21,6 +21,7 @@ class TinySettings(Settings):
     first: int = setting(5, "steps of the first phase", AT_LEAST_0, may_change=True)
     second: int = setting(7, "steps of the second phase", AT_LEAST_0, may_change=True)
     batch: int = 4
+    validated: bool = setting(False, "whether there is a validation", may_change=True)
     dies_at: int = setting(-1, "batch at which the process kills itself", may_change=True)
 
 
@@ -50,6 +51,13 @@ class TinyRecipe:
         loss = (last(middle(hidden)) - torch.sin(x[:, :2])).square().mean()
         return {"loss": loss, phase.name: 2 * loss.detach()}
 
+    def validate(self) -> dict[str, float]:
+        """The loss on samples that no batch has."""
+        if not self.settings.validated:
+            return {}
+        x = torch.stack([torch.randn(6, generator=torch.Generator().manual_seed(10**6 + i)) for i in range(64)])
+        return {"validation_loss": (self.networks(x) - torch.sin(x[:, :2])).square().mean().item()}
+
     def pictures(self) -> list[list[Tensor]]:
         return [[torch.rand(3, 4, 5, generator=torch.Generator().manual_seed(i)) for i in range(2)]]
 
@@ -61,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings, options = parse("tiny", "A test.", TinySettings(), argv)
     torch.set_num_threads(1)
     with joined(options.device) as processes:
-        train(TinyRecipe(settings, options, processes), settings, options, processes)
+        recipe = TinyRecipe(settings, options, processes)
+        train(recipe, settings, options, processes, recipe.validate)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from recipe_runs import write_data
@@ -11,7 +12,8 @@ from recipe_runs import write_data
 from fastnst import Stylizer
 from fastnst.networks.adain import WIDTHS
 from fastnst.train import adain, campaign
-from fastnst.train.campaign import TABLE, Campaign, seconds_of, steps_for, table_from
+from fastnst.train.campaign import TABLE, Campaign, curve_of, seconds_of, steps_for, table_from
+from fastnst.train.curves import BOTTOM, HEIGHT, LEFT, POINTS, RIGHT, TOP, WIDTH, curve, thinned
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -95,6 +97,8 @@ def test_every_run_is_done_in_order_and_models_come_of_them(
     plan = json.loads((out / "plan.json").read_text())
     assert plan.keys() == {"small", "wide"}
     assert plan["small"]["steps"] == {"distil_steps": 1, "finish_steps": 1}
+    stopped_report = (out / "report.md").read_text()
+    assert "| small | adain | 2 | 2 |" in stopped_report
     before = (out / "small" / "final.safetensors").stat().st_mtime_ns
     run(tmp_path, data)
     assert (out / "small" / "final.safetensors").stat().st_mtime_ns == before  # done once
@@ -102,6 +106,13 @@ def test_every_run_is_done_in_order_and_models_come_of_them(
     report = (out / "report.md").read_text()
     names = [line.split(" | ")[0].strip("| ") for line in report.splitlines() if line.startswith("| ")][2:]
     assert names == ["small", "wide", "big-1", "small-1", "big-2", "small-2"]
+    for name in names:
+        (picture,) = (out / name).glob("step-*.jpg")
+        assert f"![{name}: curve]({name}/curve.svg)" in report
+        assert f"]({name}/{picture.name})" in report
+        svg = ElementTree.fromstring((out / name / "curve.svg").read_text())
+        (line,) = svg.iter("{http://www.w3.org/2000/svg}polyline")
+        assert line.get("points")
     assert Stylizer(out / "models" / "tiny.fnst", 1).engine.levels == ()
     assert list(Stylizer(out / "models" / "cascade.fnst", 1).engine.levels) == [2, 1]
 
@@ -170,3 +181,33 @@ def test_runs_begin_with_what_earlier_ones_made(tmp_path: Path, data: Path) -> N
     begun = Campaign(table, campaign.RunOptions(data, tmp_path), campaign.ProcessGroup(), 60)
     wide = next(run for run in table.runs if run.name == "adain-pruned")
     assert Path(begun.settings_of(wide).start) == tmp_path / "adain-16x" / "final.safetensors"  # type: ignore[attr-defined]
+
+
+def points_of(svg: str) -> list[tuple[float, float]]:
+    (line,) = ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}polyline")
+    return [(float(x), float(y)) for x, y in (each.split(",") for each in (line.get("points") or "").split())]
+
+
+def test_a_curve_goes_from_corner_to_corner() -> None:
+    svg = curve([(10, 100.0), (20, 10.0), (30, 1.0)], "a < b & c")
+    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+    assert points_of(svg) == [(LEFT, TOP), ((LEFT + right) / 2, (TOP + bottom) / 2), (right, bottom)]  # equal factors
+    texts = [each.text for each in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == ["a < b & c", "100", "1", "step 10", "step 30"]
+    assert len(points_of(curve([(5, 2.0)], "one"))) == 1
+    assert len(points_of(curve([(1, float("nan")), (2, 0.0), (3, 1.0), (4, float("inf"))], "what is none"))) == 1
+
+
+def test_long_curves_are_thinned_by_means() -> None:
+    points = [(step, float(step)) for step in range(1, 3 * POINTS + 1)]
+    assert thinned(points)[:2] == [(3, 2.0), (6, 5.0)]
+    assert len(thinned(points)) == POINTS
+    assert thinned(points[:7]) == points[:7]
+    assert thinned(points[: POINTS + 1])[-1] == (POINTS + 1, float(POINTS + 1))
+
+
+def test_the_curve_is_of_the_validation_where_there_is_one() -> None:
+    assert curve_of({"loss": [(1, 2.0)], "validation_loss": [(1, 3.0)]}) == "validation_loss"
+    assert curve_of({"loss": [(1, 2.0)], "rate": [(1, 1.0)]}) == "loss"
+    assert curve_of({"loss": [(1, float("nan"))]}) is None
+    assert curve_of({}) is None

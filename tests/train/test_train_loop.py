@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from fastnst.train.checkpoints import load_checkpoint
 from fastnst.train.loop import Run, learning_rate, located
 from fastnst.train.precision import fastest
 from fastnst.train.process_group import ProcessGroup
@@ -30,6 +31,13 @@ def arguments(out: Path, *more: str) -> list[str]:
 def in_process(out: Path, *more: str) -> int:
     """The exit status of the tiny recipe in a process of its own."""
     return subprocess.run([sys.executable, TINY, *arguments(out, *more)], capture_output=True).returncode
+
+
+def two_processes(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
+    """The tiny recipe as torchrun starts it."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(TINY)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run([*launch, *arguments(out, *more)], env=environment, capture_output=True, text=True)
 
 
 def weights(out: Path) -> bytes:
@@ -130,13 +138,7 @@ def test_accumulated_batches_are_one_large_batch(tmp_path: Path) -> None:
 
 
 def test_two_processes_are_one_with_the_batch_of_both(tmp_path: Path) -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(TINY)]
-    done = subprocess.run(
-        [*launch, *arguments(tmp_path / "two", "--batch", "2", "--second", "2")],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-    )
+    done = two_processes(tmp_path / "two", "--batch", "2", "--second", "2")
     assert done.returncode == 0, done.stderr
     tiny_recipe.main(arguments(tmp_path / "one", "--batch", "4", "--second", "2"))
     one, two = (load_file(tmp_path / name / "final.safetensors") for name in ("one", "two"))
@@ -154,6 +156,47 @@ def test_no_sample_is_seen_twice(tmp_path: Path) -> None:
             recipe.losses(recipe.phases[0], batch_index)
         seen += recipe.seen
     assert sorted(seen) == list(range(3 * 10 * 4))
+
+
+LONG = ("--first", "300", "--second", "0", "--learning-rate", "0.02", "--warm-up", "1", "--average", "0.5", "--validated")
+
+
+def validations(out: Path) -> dict[int, float]:
+    rows = (row.split(",") for row in (out / "log.csv").read_text().splitlines())
+    return {int(step): float(value) for step, name, value in rows if name == "validation_loss"}
+
+
+def test_a_run_stops_at_the_loss_it_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_recipe.main(arguments(tmp_path / "whole", *LONG))
+    curve = validations(tmp_path / "whole")
+    assert max(curve) == 300
+    wanted = sorted(curve.values())[len(curve) // 2]
+    first = min(step for step, value in curve.items() if value <= wanted)
+    asked = arguments(tmp_path / "asked", *LONG, "--until-loss", f"{wanted:.5g}1")
+    tiny_recipe.main(asked)
+    assert first < 300
+    assert f"at step {first}, after " in capsys.readouterr().out
+    assert max(validations(tmp_path / "asked")) == first
+    facts = load_checkpoint(tmp_path / "asked" / "final.safetensors")[1]
+    assert facts["step"] == first
+    assert facts["seconds"] >= 0
+    assert facts["validation"]["validation_loss"] == pytest.approx(curve[first], rel=1e-4)
+    tiny_recipe.main(asked)  # again: it is done
+    assert load_checkpoint(tmp_path / "asked" / "final.safetensors")[1] == facts
+    tiny_recipe.main(arguments(tmp_path / "asked", *LONG))  # without the wish it goes on to its end
+    assert same_weights(tmp_path / "whole", tmp_path / "asked")
+
+
+def test_a_run_that_validates_nothing_cannot_stop_by_it(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--until-loss: this run validates nothing"):
+        tiny_recipe.main(arguments(tmp_path, "--until-loss", "1"))
+    assert not (tmp_path / "log.csv").exists()
+
+
+def test_a_stop_is_one_of_all_processes(tmp_path: Path) -> None:
+    done = two_processes(tmp_path, *LONG, "--until-loss", "1000")
+    assert done.returncode == 0, done.stderr
+    assert load_checkpoint(tmp_path / "final.safetensors")[1]["step"] == 3
 
 
 def test_another_recipes_checkpoint_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,10 @@ DEFAULT_SIZE = 512
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    shapes = "a shipped model's name, a .fnst file or a trained .safetensors file; NAME=MODEL names its row"
+    shapes = (
+        "a shipped model's name, a .fnst file, a trained .safetensors file, or a folder of finished pictures named "
+        "CONTENT_stylized_STYLE.png; NAME=MODEL names its row"
+    )
     add("models", nargs="+", metavar="MODEL", help=shapes)
     add("-o", "--output", type=path, required=True, metavar="FOLDER", help="for evaluation.md, evaluation.json and the sheet")
     add("--testset", type=path, metavar="FILE", help='JSON: {"size": N, "pairs": [{"content": FILE, "style": FILE}, ...]}')
@@ -40,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ROW=ROW",
-        help="PSNR between the pictures of two rows, such as int8=float; may be repeated",
+        help="PSNR and SSIM between the pictures of two rows, such as int8=float; may be repeated",
     )
     add("--palette", type=share, default=1.0, metavar="P", help="strength of the palette step after every model; default: 1")
     clip = "also measure how steady the models are on this clip, in the style of the first pair (needs scikit-image)"
