@@ -41,7 +41,7 @@ def test_python_m_fastnst() -> None:
 
 
 def test_models_prints_what_ships(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stylize, "_MODELS", work)
+    monkeypatch.setattr(stylize, "MODELS", work)
     lines = run("models").out.splitlines()
     assert lines[0].startswith("name ")
     assert lines[1].split() == ["model", "adain", "12,345", f"{Path('model.fnst').stat().st_size:,}", "679", "-"]
