@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("csrc", "include", "fastnst", "kernels", "train", "bench")
-NOT_NEEDED = ("bench/results/", "bench/gpu.sh", "train/weights/")
-"""Records, a script of the repository, and weights that training may start from."""
+NOT_NEEDED = ("bench/results/", "bench/gpu.sh", "bench/gpu-train.sh", "train/weights/")
+"""Records, scripts of the repository, and weights that training may start from."""
 
 
 @pytest.fixture(scope="module")

@@ -63,5 +63,5 @@ def test_frames_that_do_not_go_together() -> None:
     nothing = Flow(torch.zeros(1, 160, 200, 2), torch.zeros(160, 200, dtype=torch.bool))
     with pytest.raises(ValueError, match="share no pixels"):
         warping_error([PHOTO, PHOTO], [nothing])
-    with pytest.raises(ValueError, match="3 frames do not go with 1 flows"):
+    with pytest.raises(ValueError, match="3 frames do not match 1 flows"):
         warping_error([PHOTO] * 3, [nothing])

@@ -163,7 +163,7 @@ def test_broken_files_are_one_line(tmp_path: Path) -> None:
         "filter.png": (png(pixels, data=wrong), "unknown filter"),
         "noise.png": (png(pixels, data=b"\x78\x9c" + b"\xff" * 60), "broken picture"),
         "cut.ppm": (b"P6 5 5 255\n" + b"1" * 74, "cut short"),
-        "zero.ppm": (b"P6 0 5 255\n", "not a size"),
+        "zero.ppm": (b"P6 0 5 255\n", "not the size of a picture"),
         "deep.pam": (b"P7\nWIDTH 2\nHEIGHT 2\nDEPTH 3\nMAXVAL 65535\nENDHDR\n" + b"1" * 24, "maximum of 255"),
         "endless.pam": (b"P7\nWIDTH 2\nHEIGHT 2\n" + b"# more\n" * 900, "end of the header"),
     }
