@@ -17,14 +17,28 @@ constexpr int group_size(int blocks) { return blocks >= 4 ? 4 : blocks >= 2 ? 2 
 // the accumulator itself, s32.
 enum class Numbers : uint8_t { bytes, words, sums };
 
+// How many steps of 4 input bytes may be summed in 16 bits before their sum is widened.
+constexpr int kMaxTogether = 4;
+
+// The weights of one block of 16 outputs for sets that multiply bytes in pairs, whose sums have 16 bits; see short_sums.h.
+struct ShortBlock {
+  // How many groups there are of so many steps; [0]: of single steps whose bytes are widened before they are multiplied.
+  int32_t groups[kMaxTogether + 1];
+  // Group by group, the largest first and [0] last: its run, and where in that each step begins.
+  const int32_t* places;
+  // In the same order, of each step [16 lanes][4 bytes]; of a widened one 16-bit [2 x 8 lanes][bytes 0 and 2, bytes 1 and 3][8].
+  const int8_t* weights;
+};
+
 // A convolution along one row: for each of `pixels` outputs, `rows` runs of `steps` times 4 input bytes, against weights
-// packed [group][row][step][block of the group][16 lanes][4 bytes].
+// packed [group][row][step][block of the group][16 lanes][4 bytes], or as ShortBlocks.
 struct ConvRow {
   const uint8_t* source;   // first byte of the first pixel's first run
   ptrdiff_t source_pixel;  // bytes from one output pixel's input to the next one's
   ptrdiff_t source_row;    // bytes from one run to the next
   int64_t rows, steps;
-  const int8_t* weights;
+  const int8_t* weights;     // or
+  const ShortBlock* shorts;  // [blocks], for sets that have short_sums
   const int32_t* bias;      // [blocks * 16]
   const float* multiplier;  // [blocks * 16]
   int32_t zero;
@@ -136,6 +150,7 @@ struct ColorMap {
 
 struct Kernels {
   void (*conv_row)(const ConvRow&);
+  bool short_sums;  // whether conv_row takes weights as ShortBlocks
   // out[i] = the largest of a, b at 2i and 2i + 1 pixels, for `pixels` outputs of `channels` bytes, a multiple of 16.
   void (*pool_row)(const uint8_t* a, const uint8_t* b, uint8_t* out, int64_t pixels, int64_t channels);
   // out = clamp(round(slope * q + offset), 0, 255) per channel, both operations rounded to float32.
