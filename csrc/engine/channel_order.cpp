@@ -11,6 +11,7 @@
 namespace fastnst {
 namespace {
 
+constexpr int kBound = short_bound(UINT8_MAX);
 constexpr int kMostChannels = 1024;  // of a map that is reordered; time and memory grow with the square
 
 // A table with a number for every two channels of a map.
@@ -32,9 +33,9 @@ Table count_breaks(const Layer& layer, int channels) {
   for (size_t first = 0; first < layer.weights.size(); first += size_t(inputs)) {
     const int8_t* taps = layer.weights.data() + first;
     for (int a = 0; a < inputs; a++) {
-      if (std::abs(int(taps[a])) <= kShortBound / 2) continue;  // the larger of two that break it is above half of it
+      if (std::abs(int(taps[a])) <= kBound / 2) continue;  // the larger of two that break it is above half of it
       int32_t* breaks = table.row(a);
-      const int rest = kShortBound - std::abs(int(taps[a]));
+      const int rest = kBound - std::abs(int(taps[a]));
       if (taps[a] > 0)
         for (int b = 0; b < inputs; b++) breaks[b] += int(taps[b]) > rest;
       else

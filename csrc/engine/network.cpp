@@ -86,7 +86,7 @@ PackedLayer::PackedLayer(const Layer& layer, bool picture_in, bool picture_out)
           phase.set_weights(lane, ky, (shift + kx) * int(source_stride_),
                             layer.weights.data() + ((stored * taps_ + ky) * taps_ + kx) * inputs_, inputs_);
     }
-    phase.finish();
+    phase.finish(true);
     phases_.push_back(std::move(phase));
   }
 }

@@ -4,82 +4,60 @@
 #include <array>
 #include <cstring>
 
-#include "base/checked.h"
-
 namespace fastnst {
 namespace {
 
 constexpr int kStep = kLanes * 4;  // weights of a step
-constexpr int kPairs = kStep / 2;  // its sums
-constexpr int kOpen = 16;          // groups that a step may join
+constexpr int kPairs = kStep / 2;  // its sums of 16 bits
+constexpr int kOpen = 8;           // groups that a step may join
 
-// The positive weights of each pair, then the negative ones, as sums.
-using Bounds = std::array<uint8_t, 2 * kPairs>;
+// A number for each sum of a step. The compiler's vectors: proofs are to take less time than reading the file.
+using Numbers16 [[gnu::vector_size(2 * kPairs)]] = int16_t;
+
+// What the positive and the negative weights of each sum add up to.
+struct Totals {
+  Numbers16 up, down;
+
+  Totals() : up{}, down{} {}
+  explicit Totals(const int8_t* weights) {
+    Numbers16 both;
+    std::memcpy(&both, weights, sizeof both);
+    const Numbers16 first = both << 8 >> 8, second = both >> 8;
+    up = ((first > 0) & first) + ((second > 0) & second);
+    down = -(((first < 0) & first) + ((second < 0) & second));
+  }
+  void add(const Totals& other) { up += other.up, down += other.down; }
+
+  int most() const {
+    int highest = 0;
+    for (int i = 0; i < kPairs; i++) highest = std::max<int>(highest, std::max(up[i], down[i]));
+    return highest;
+  }
+  // Whether the sums with another's stay within a bound.
+  bool fits(const Totals& other, int16_t bound) const {
+    const Numbers16 over = (up + other.up > bound) | (down + other.down > bound);
+    uint64_t parts[sizeof over / sizeof(uint64_t)], any = 0;
+    std::memcpy(parts, &over, sizeof over);
+    for (const uint64_t part : parts) any |= part;
+    return any == 0;
+  }
+};
 
 struct Step {
   const int8_t* weights;
   int32_t place;
-  int most;  // of the bounds
-  Bounds bounds;
-
-  Step(const int8_t* weights, int32_t place) : weights(weights), place(place) {
-    int highest = 0;
-    for (int i = 0; i < kPairs; i++) {
-      const int a = weights[2 * i], b = weights[2 * i + 1];
-      const int up = std::max(a, 0) + std::max(b, 0), down = std::max(-a, 0) + std::max(-b, 0);
-      bounds[i] = uint8_t(std::min(up, 255)), bounds[kPairs + i] = uint8_t(std::min(down, 255));
-      highest = std::max(highest, std::max(up, down));
-    }
-    most = highest;
-  }
 };
 
+// Steps that are summed together, and in which run.
 struct Group {
-  int32_t run;
-  Bounds bounds;
-  int size;
-  const Step* steps[kMaxTogether];
-
-  // Whether the bound still holds with this step.
-  bool takes(const Step& step) const {
-    int over = 0;
-    for (int i = 0; i < 2 * kPairs; i++) over |= bounds[i] > kShortBound - step.bounds[i];
-    return over == 0;
-  }
-  void add(const Step& step) {
-    for (int i = 0; i < 2 * kPairs; i++) bounds[i] = uint8_t(bounds[i] + step.bounds[i]);
-    steps[size++] = &step;
-  }
+  int32_t run = 0;
+  int size = 0;
+  Step steps[kMaxTogether];
+  Totals totals;
 };
 
 // The groups of a block by their sizes; 0: steps to be widened.
 using Groups = std::array<std::vector<Group>, kMaxTogether + 1>;
-
-// Adds the groups of one run's steps, by first fit: the steps with the largest bounds find their places first.
-void gather(std::vector<Step>& steps, int32_t run, Groups& groups) {
-  std::sort(steps.begin(), steps.end(),
-            [](const Step& a, const Step& b) { return a.most != b.most ? a.most > b.most : a.place < b.place; });
-  std::vector<Group> open;
-  const auto close = [&](size_t at) {
-    groups[open[at].size].push_back(open[at]);
-    open.erase(open.begin() + ptrdiff_t(at));
-  };
-  for (const Step& step : steps) {
-    if (step.most > kShortBound) {
-      groups[0].push_back({run, {}, 1, {&step}});
-      continue;
-    }
-    size_t at = 0;
-    while (at < open.size() && !open[at].takes(step)) at++;
-    if (at == open.size()) {
-      if (at == kOpen) close(0), at--;
-      open.push_back({run, {}, 0, {}});
-    }
-    open[at].add(step);
-    if (open[at].size == kMaxTogether) close(at);
-  }
-  while (!open.empty()) close(0);
-}
 
 // Bytes 0 and 2, and 1 and 3, of each lane, in 16 bits, 8 lanes after 8.
 void put_widened(const int8_t* weights, int8_t* to) {
@@ -90,65 +68,89 @@ void put_widened(const int8_t* weights, int8_t* to) {
     }
 }
 
+// Makes groups of one run's steps by first fit: those with the largest sums find their places first.
+class Gatherer {
+ public:
+  Gatherer(int most, Groups& groups) : bound_(int16_t(short_bound(most))), groups_(groups) {}
+
+  // `stride` bytes lie between the weights of one step and of the next.
+  void gather(const int8_t* weights, int64_t stride, int steps, int32_t run) {
+    totals_.clear(), order_.clear();
+    for (int s = 0; s < steps; s++) {
+      const Totals& totals = totals_.emplace_back(weights + s * stride);
+      const int most = totals.most();
+      if (most > bound_)
+        groups_[0].push_back({run, 1, {{weights + s * stride, 4 * s}}, {}});
+      else if (most > 0)
+        order_.push_back({bound_ - most, s});
+    }
+    std::sort(order_.begin(), order_.end());
+    int open = 0;
+    for (const auto& [rest, s] : order_) {
+      int at = 0;
+      while (at < open && !open_[at].totals.fits(totals_[s], bound_)) at++;
+      if (at == kOpen) close(0, open), at--;
+      if (at == open) open_[open++] = Group{run, 0, {}, {}};
+      Group& group = open_[at];
+      group.steps[group.size++] = {weights + s * stride, 4 * s};
+      group.totals.add(totals_[s]);
+      if (group.size == kMaxTogether) close(at, open);
+    }
+    while (open > 0) close(0, open);
+  }
+
+ private:
+  void close(int at, int& open) {
+    groups_[open_[at].size].push_back(open_[at]);
+    std::move(open_ + at + 1, open_ + open, open_ + at);
+    open--;
+  }
+
+  int16_t bound_;
+  Groups& groups_;
+  std::vector<Totals> totals_;
+  std::vector<std::array<int, 2>> order_;  // what is left to the bound, and which step
+  Group open_[kOpen];
+};
+
 }  // namespace
 
-ShortSums::ShortSums(const int8_t* weights, int rows, int steps, int blocks) {
-  // Addresses are known when all is there.
-  std::vector<std::array<size_t, 2>> starts;
+ShortSums::ShortSums(const int8_t* weights, int rows, int steps, int blocks, int most) {
+  std::vector<std::array<size_t, 2>> begins;  // of each block's places and weights, which move while they grow
   std::vector<int8_t> arranged;
-  int64_t size = 0;
-  std::vector<std::vector<Step>> runs(static_cast<size_t>(rows));
+  Groups groups;
+  Gatherer gatherer(most, groups);
   const int8_t* group = weights;
   for (int block = 0, within = 0; block < blocks; block++) {
     const int together = group_size(blocks - block + within);
-    Groups groups;
-    for (int r = 0; r < rows; r++) {
-      std::vector<Step>& run = runs[r];
-      run.clear();
-      for (int s = 0; s < steps; s++) {
-        const int8_t* own = group + ((int64_t(r) * steps + s) * together + within) * kStep;
-        const Step step(own, 4 * s);
-        if (step.most > 0) run.push_back(step);
-      }
-      gather(run, r, groups);
-    }
-    starts.push_back({places_.size(), arranged.size()});
-    ShortBlock made{};
-    for (int i = 0; i <= kMaxTogether; i++) {
-      const int kind = kMaxTogether - i;
+    const int64_t stride = int64_t(together) * kStep;
+    for (auto& each : groups) each.clear();
+    for (int r = 0; r < rows; r++) gatherer.gather(group + r * steps * stride + within * kStep, stride, steps, r);
+    begins.push_back({places_.size(), arranged.size()});
+    ShortBlock& made = blocks_.emplace_back();
+    for (int kind = kMaxTogether; kind >= 0; kind--) {
       made.groups[kind] = int32_t(groups[kind].size());
       for (const Group& each : groups[kind]) {
         places_.push_back(each.run);
         for (int s = 0; s < each.size; s++) {
-          places_.push_back(each.steps[s]->place);
+          places_.push_back(each.steps[s].place);
           const size_t at = arranged.size();
           arranged.resize(at + (kind > 0 ? kStep : 2 * kStep));
           if (kind > 0)
-            std::memcpy(arranged.data() + at, each.steps[s]->weights, kStep);
+            std::memcpy(arranged.data() + at, each.steps[s].weights, kStep);
           else
-            put_widened(each.steps[s]->weights, arranged.data() + at);
+            put_widened(each.steps[s].weights, arranged.data() + at);
         }
       }
     }
-    blocks_.push_back(made);
-    if (++within == together) group += int64_t(rows) * steps * together * kStep, within = 0;
+    if (++within == together) group += rows * steps * stride, within = 0;
   }
-  size = int64_t(arranged.size());
-  weights_ = Buffer(size_t(size));
-  if (size > 0) std::memcpy(weights_.data(), arranged.data(), size_t(size));
+  weights_ = Buffer(arranged.size());
+  if (!arranged.empty()) std::memcpy(weights_.data(), arranged.data(), arranged.size());
   for (size_t i = 0; i < blocks_.size(); i++) {
-    blocks_[i].places = places_.data() + starts[i][0];
-    blocks_[i].weights = reinterpret_cast<const int8_t*>(weights_.data()) + starts[i][1];
+    blocks_[i].places = places_.data() + begins[i][0];
+    blocks_[i].weights = reinterpret_cast<const int8_t*>(weights_.data()) + begins[i][1];
   }
-}
-
-ShortSums::Counts ShortSums::counts() const {
-  Counts counts{0, 0};
-  for (const ShortBlock& block : blocks_) {
-    for (int size = 0; size <= kMaxTogether; size++) counts.steps += std::max(size, 1) * block.groups[size];
-    counts.widened += block.groups[0];
-  }
-  return counts;
 }
 
 }  // namespace fastnst

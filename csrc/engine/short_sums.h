@@ -1,5 +1,6 @@
-// Which products of bytes may be summed in 16 bits. An input is at most 255, so a sum of products stays between -2^15 and
-// 2^15 - 1 whatever the inputs if its positive weights sum to at most 128, and its negative ones too: 255 * 128 < 2^15.
+// Which products of bytes may be summed in 16 bits. Where no input is above `most`, a sum of products stays between -2^15 and
+// 2^15 - 1 if its positive weights sum to at most (2^15 - 1) / most, and its negative ones too: to 128 for any bytes, to 258 for
+// those up to 127.
 #pragma once
 
 #include <cstdint>
@@ -10,22 +11,18 @@
 
 namespace fastnst {
 
-constexpr int kShortBound = 128;
+constexpr int short_bound(int most) { return INT16_MAX / most; }
 
 // Weights arranged as ShortBlocks. Each of a step's 16 lanes has two sums of 16 bits, of its bytes 0 and 1 and of 2 and 3. Steps
 // of one run that keep the bound together become a group, a step that breaks it alone is widened, and one of zeros is left out.
 class ShortSums {
  public:
   ShortSums() = default;
-  // From `weights` packed as for a ConvRow without short sums.
-  ShortSums(const int8_t* weights, int rows, int steps, int blocks);
+  // From `weights` packed as for a ConvRow without short sums, for inputs up to `most`.
+  ShortSums(const int8_t* weights, int rows, int steps, int blocks, int most);
 
-  const ShortBlock* blocks() const { return blocks_.data(); }
-  // Of all steps that are not left out, and of those that are widened.
-  struct Counts {
-    int64_t steps, widened;
-  };
-  Counts counts() const;
+  // Null if there are none.
+  const ShortBlock* blocks() const { return blocks_.empty() ? nullptr : blocks_.data(); }
 
  private:
   std::vector<ShortBlock> blocks_;

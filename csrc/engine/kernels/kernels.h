@@ -20,6 +20,9 @@ enum class Numbers : uint8_t { bytes, words, sums };
 // How many steps of 4 input bytes may be summed in 16 bits before their sum is widened.
 constexpr int kMaxTogether = 4;
 
+// Inputs are mostly far below 255. Where all of a tile's are at most this, more steps may be summed in 16 bits.
+constexpr int kSmall = 127;
+
 // The weights of one block of 16 outputs for sets that multiply bytes in pairs, whose sums have 16 bits; see short_sums.h.
 struct ShortBlock {
   // How many groups there are of so many steps; [0]: of single steps whose bytes are widened before they are multiplied.
@@ -39,6 +42,7 @@ struct ConvRow {
   int64_t rows, steps;
   const int8_t* weights;     // or
   const ShortBlock* shorts;  // [blocks], for sets that have short_sums
+  const ShortBlock* small;   // [blocks], the same for inputs up to kSmall; may be null
   const int32_t* bias;      // [blocks * 16]
   const float* multiplier;  // [blocks * 16]
   int32_t zero;

@@ -15,7 +15,7 @@ struct ShortTile {
   template <int blocks>
   static void run(const GroupRow& group, const uint8_t* source, uint8_t* target, ptrdiff_t target_pixel) {
     Sums256 sums(group.bias);
-    const ShortBlock& block = *group.shorts;
+    const ShortBlock& block = group.small != nullptr && is_small(*group.row, source) ? *group.small : *group.shorts;
     Reader reader{source, group.row->source_row, group.row->source_pixel, block.places, block.weights};
     add_together<4>(sums, reader, block.groups[4]);
     add_together<3>(sums, reader, block.groups[3]);
@@ -26,7 +26,22 @@ struct ShortTile {
   }
 
  private:
-  static_assert(kMaxTogether == 4);
+  static_assert(kMaxTogether == 4 && kSmall == 127);
+
+  // Whether none of the bytes from a tile's first to its last has the highest bit.
+  static bool is_small(const ConvRow& row, const uint8_t* source) {
+    const ptrdiff_t bytes = 3 * row.source_pixel + 4 * row.steps;
+    if (bytes < 32) return false;  // a picture's, which is seldom that dark
+    __m256i any = _mm256_setzero_si256();
+    const auto add = [&](const uint8_t* from) {
+      any = _mm256_or_si256(any, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+    };
+    for (int64_t r = 0; r < row.rows; r++, source += row.source_row) {
+      for (ptrdiff_t at = 0; at < bytes - 32; at += 32) add(source + at);
+      add(source + bytes - 32);
+    }
+    return _mm256_movemask_epi8(any) == 0;
+  }
 
   struct Reader {
     const uint8_t* source;
