@@ -31,7 +31,7 @@ class PackedWeights {
  private:
   int rows_, steps_, blocks_;
   ShortSums shorts_, small_;  // what weights_ became, for kernels that have short sums
-  Buffer weights_;  // aligned: vectors that straddle cache lines cost twice
+  Buffer weights_;            // aligned: vectors that straddle cache lines cost twice
   std::vector<int32_t> bias_;
   std::vector<float> multiplier_;
 };

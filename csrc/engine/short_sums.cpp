@@ -11,35 +11,44 @@ constexpr int kStep = kLanes * 4;  // weights of a step
 constexpr int kPairs = kStep / 2;  // its sums of 16 bits
 constexpr int kOpen = 8;           // groups that a step may join
 
-// A number for each sum of a step. The compiler's vectors: proofs are to take less time than reading the file.
-using Numbers16 [[gnu::vector_size(2 * kPairs)]] = int16_t;
+// Numbers for eight sums of a step, in vectors that every machine has: proofs are to take less time than reading the file.
+using Eight [[gnu::vector_size(16)]] = int16_t;
+constexpr int kEights = kPairs / 8;
 
 // What the positive and the negative weights of each sum add up to.
 struct Totals {
-  Numbers16 up, down;
+  Eight up[kEights] = {}, down[kEights] = {};
 
-  Totals() : up{}, down{} {}
+  Totals() = default;
   explicit Totals(const int8_t* weights) {
-    Numbers16 both;
-    std::memcpy(&both, weights, sizeof both);
-    const Numbers16 first = both << 8 >> 8, second = both >> 8;
-    up = ((first > 0) & first) + ((second > 0) & second);
-    down = -(((first < 0) & first) + ((second < 0) & second));
+    for (int i = 0; i < kEights; i++) {
+      Eight both;
+      std::memcpy(&both, weights + 16 * i, sizeof both);
+      const Eight first = both << 8 >> 8, second = both >> 8;
+      up[i] = ((first > 0) & first) + ((second > 0) & second);
+      down[i] = -(((first < 0) & first) + ((second < 0) & second));
+    }
   }
-  void add(const Totals& other) { up += other.up, down += other.down; }
-
+  void add(const Totals& other) {
+    for (int i = 0; i < kEights; i++) up[i] += other.up[i], down[i] += other.down[i];
+  }
   int most() const {
-    int highest = 0;
-    for (int i = 0; i < kPairs; i++) highest = std::max<int>(highest, std::max(up[i], down[i]));
-    return highest;
+    Eight highest = {};
+    for (int i = 0; i < kEights; i++) {
+      highest = up[i] > highest ? up[i] : highest;
+      highest = down[i] > highest ? down[i] : highest;
+    }
+    int most = 0;
+    for (int i = 0; i < 8; i++) most = std::max<int>(most, highest[i]);
+    return most;
   }
   // Whether the sums with another's stay within a bound.
   bool fits(const Totals& other, int16_t bound) const {
-    const Numbers16 over = (up + other.up > bound) | (down + other.down > bound);
-    uint64_t parts[sizeof over / sizeof(uint64_t)], any = 0;
+    Eight over = {};
+    for (int i = 0; i < kEights; i++) over |= (up[i] + other.up[i] > bound) | (down[i] + other.down[i] > bound);
+    uint64_t parts[2];
     std::memcpy(parts, &over, sizeof over);
-    for (const uint64_t part : parts) any |= part;
-    return any == 0;
+    return (parts[0] | parts[1]) == 0;
   }
 };
 

@@ -16,9 +16,9 @@ struct GroupRow {
   const ConvRow* row;
   const int8_t* weights;  // of the group's first block
   ptrdiff_t weight_step;  // bytes from one step's weights to the next one's
-  const ShortBlock *shorts, *small;  // of the group's only block
   const int32_t* bias;
   const float* multiplier;
+  const ShortBlock *shorts = nullptr, *small = nullptr;  // of the group's only block
 };
 
 // Bytes of one number that a row writes.
@@ -52,7 +52,7 @@ void conv_row(const ConvRow& row) {
     for (int within = 0; within < size;) {  // paths with few registers take a group's blocks one by one
       const int together = std::min(size, Tile::max_blocks);
       const int first = block + within;
-      const GroupRow group{&row, weights + within * kLanes * 4, step, nullptr, nullptr, row.bias + first * kLanes,
+      const GroupRow group{&row, weights + within * kLanes * 4, step, row.bias + first * kLanes,
                            row.multiplier + first * kLanes};
       uint8_t* target = row.target + first * kLanes * number_bytes(row);
       if constexpr (Tile::max_blocks >= 4)
@@ -72,8 +72,9 @@ template <typename Tile>
 void short_row(const ConvRow& row) {
   for (int block = 0; block < row.blocks; block++) {
     const int first = block * kLanes;
-    const ShortBlock* const small = row.small == nullptr ? nullptr : row.small + block;
-    const GroupRow group{&row, nullptr, 0, row.shorts + block, small, row.bias + first, row.multiplier + first};
+    GroupRow group{&row, nullptr, 0, row.bias + first, row.multiplier + first};
+    group.shorts = row.shorts + block;
+    if (row.small != nullptr) group.small = row.small + block;
     tiles_of_group<Tile, 1>(group, row.target + first * number_bytes(row));
   }
 }

@@ -29,7 +29,7 @@ struct ShortBlock {
   int32_t groups[kMaxTogether + 1];
   // Group by group, the largest first and [0] last: its run, and where in that each step begins.
   const int32_t* places;
-  // In the same order, of each step [16 lanes][4 bytes]; of a widened one 16-bit [2 x 8 lanes][bytes 0 and 2, bytes 1 and 3][8].
+  // In the same order, of each step [16 lanes][4 bytes]; of a widened one s16 [2 x 8 lanes][bytes 0 and 2, then 1 and 3].
   const int8_t* weights;
 };
 
@@ -43,8 +43,8 @@ struct ConvRow {
   const int8_t* weights;     // or
   const ShortBlock* shorts;  // [blocks], for sets that have short_sums
   const ShortBlock* small;   // [blocks], the same for inputs up to kSmall; may be null
-  const int32_t* bias;      // [blocks * 16]
-  const float* multiplier;  // [blocks * 16]
+  const int32_t* bias;       // [blocks * 16]
+  const float* multiplier;   // [blocks * 16]
   int32_t zero;
   Numbers writes;
   int blocks;
@@ -154,7 +154,6 @@ struct ColorMap {
 
 struct Kernels {
   void (*conv_row)(const ConvRow&);
-  bool short_sums;  // whether conv_row takes weights as ShortBlocks
   // out[i] = the largest of a, b at 2i and 2i + 1 pixels, for `pixels` outputs of `channels` bytes, a multiple of 16.
   void (*pool_row)(const uint8_t* a, const uint8_t* b, uint8_t* out, int64_t pixels, int64_t channels);
   // out = clamp(round(slope * q + offset), 0, 255) per channel, both operations rounded to float32.
@@ -178,6 +177,8 @@ struct Kernels {
   void (*map_colors)(const ColorMap& map, uint8_t* rgb, int64_t pixels);
   // Where it pays; elsewhere null, and five pixels are a block of conv_row.
   void (*picture_row)(const PictureRow&);
+  // Whether conv_row takes weights as ShortBlocks.
+  bool short_sums;
 };
 
 // Those of the instruction set in use. Throws as instruction_set() of table.h does.

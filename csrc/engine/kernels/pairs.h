@@ -105,9 +105,9 @@ constexpr Kernels make_kernels(void (*depthwise)(const DepthwiseRow&) = depthwis
     conv = short_row<Tile>;
   else
     conv = conv_row<Tile>;
-  return {conv,      kShort,       pool_row,   affine_row, sum_row,             add_products<Lanes>, mix_row<Lanes>,
-          depthwise, sum_wide_row, narrow_row, wide_row,   window_row<Windows>, output_row<Windows>, color_sums,
-          map_colors, picture};
+  return {conv,       pool_row,     affine_row, sum_row,  add_products<Lanes>, mix_row<Lanes>,
+          depthwise,  sum_wide_row, narrow_row, wide_row, window_row<Windows>, output_row<Windows>,
+          color_sums, map_colors,   picture,    kShort};
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Products of bytes in pairs, by the instruction whose sums have 16 bits and saturate. ShortBlocks say which steps may be summed
-// so: the weights that meet in one 16-bit lane have been proved small enough (engine/short_sums.h). Only their sums are widened.
+// Products of bytes in pairs, by the instruction whose sums have 16 bits and saturate. ShortBlocks say which steps may be
+// summed so: the weights that meet in one sum have been proved small enough (engine/short_sums.h). Only sums are widened.
 #pragma once
 
 #include "engine/kernels/avx256.h"
@@ -52,8 +52,8 @@ struct ShortTile {
     const uint8_t* run() { return source + *places++ * source_row; }
   };
 
-  // Assembly, because gcc copies sums around the intrinsic, and in order, because it would otherwise work on more pixels at once
-  // than there are registers for.
+  // Assembly, because gcc copies sums around the intrinsic, and volatile, because it would work on more pixels at once than
+  // there are registers for.
   static void add(__m256i& sum, __m256i term) { asm volatile("vpaddd %1, %0, %0" : "+x"(sum) : "x"(term)); }
 
   static __m256i load(const int8_t* from) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(from)); }
