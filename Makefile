@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 # Everything whose change means a new build. Tests and results of benchmarks are not installed.
-PACKAGE := pyproject.toml setup.py $(shell find bench csrc fastnst include kernels train -type f -not -name '*.pyc' -not -name '*.so' -not -path 'bench/results/*')
+PACKAGE := pyproject.toml setup.py $(shell find bench csrc fastnst include kernels train web -type f -not -name '*.pyc' -not -name '*.so' -not -name '*.wasm' -not -path 'bench/results/*')
 
-.PHONY: demo test lib torture asan tsan fuzz bench gpu lint docs clean
+.PHONY: demo test lib web torture asan tsan fuzz bench gpu lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py demo
@@ -25,6 +25,11 @@ ifdef PREFIX
 	install -m 644 include/fastnst.h $(PREFIX)/include
 	cp -P build/libfastnst/libfastnst.* $(PREFIX)/lib
 endif
+
+# The engine in WebAssembly, for the page and the npm package in web/ (docs/web.md).
+web: | $(BIN)/python
+	$(PIP) ninja
+	$(BIN)/python csrc/web/build.py
 
 # The full figures of the checks in tests/torture, of which `make test` runs quick ones. Takes hours.
 torture: $(VENV)/.test
@@ -57,7 +62,7 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
-	rm -rf build demo *.egg-info fastnst/*.so
+	rm -rf build demo *.egg-info fastnst/*.so web/*.wasm web/models
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

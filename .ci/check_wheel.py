@@ -8,7 +8,13 @@ from pathlib import Path
 
 LIMIT = 5_000_000
 ROOT = Path(__file__).parent.parent
-FOLDERS = {"fastnst": "fastnst", "kernels": "fastnst/kernels", "train": "fastnst/train", "bench": "fastnst/bench"}
+FOLDERS = {
+    "fastnst": "fastnst",
+    "kernels": "fastnst/kernels",
+    "train": "fastnst/train",
+    "bench": "fastnst/bench",
+    "web": "fastnst/web",
+}
 """Where the modules of a folder of the source tree lie in a wheel."""
 
 
@@ -32,6 +38,8 @@ def faults(wheel: Path) -> list[str]:
         "fastnst/models/adain-16x.md",
         "fastnst/models/goldens.json",
         "fastnst/kernels/cuda/wct.cu",
+        "fastnst/web/fastnst.js",
+        "fastnst/web/desk/index.html",
         "/scripts/fastnst-stylize",
         "/licenses/LICENSE",
     )

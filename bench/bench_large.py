@@ -1,7 +1,7 @@
 """Time per pixel and peak memory of large pictures. See :mod:`bench.large.measure`.
 
 pytest bench/bench_large.py --benchmark-json=large.json              all models and sizes
-pytest bench/bench_large.py --quick --benchmark-json=large.json      adain-16x at 2048 pixels, with fewer visits
+pytest bench/bench_large.py --quick --benchmark-json=large.json      adain-16x at 2048 pixels, with fewer samples
 pytest bench/bench_large.py --sizes 32768 --rounds 1 --benchmark-json=large.json      a gigapixel, in some minutes
 """
 
@@ -37,5 +37,5 @@ def test_large(request: pytest.FixtureRequest, benchmark: BenchmarkFixture, case
     result = large.measure(case, rounds, options.patience, tmp_path)
     benchmark.group = case.name
     benchmark.extra_info |= large.facts(case, result)
-    visits = iter(result.seconds)
-    benchmark.pedantic(lambda: CLOCK.advance(next(visits)), rounds=len(result.seconds))
+    samples = iter(result.seconds)
+    benchmark.pedantic(lambda: CLOCK.advance(next(samples)), rounds=len(result.seconds))

@@ -5,12 +5,12 @@
     python -m bench.stylize.report stylize.json                                      Markdown, JSON and plot in bench/results
 
 A *case* is a size, a number of threads and a way of giving the style. Its runtimes run in processes of their own and are
-visited in turn, A B C ... A B C ...; a visit is a run that is thrown away and then the median of as many runs as fill 0.2 s
+measured in turn, A B C ... A B C ...; a sample is a run that is thrown away and then the median of as many runs as fill 0.2 s
 (:mod:`bench.interleave`, :mod:`bench.worker`). pytest-benchmark times one test after the other, which would give each runtime
 a different minute of the machine. So all runtimes of a case are measured when its first test begins, and pytest-benchmark
 reads the times off the workers' clock instead of its own: its documented ``timer`` option is :data:`WORKER_CLOCK`, which a
-round advances by exactly what the worker measured in one visit. Nothing is timed twice and nothing sleeps to look as if it
-took long; the rounds of a test are the visits, and the statistics are pytest-benchmark's.
+round advances by exactly what the worker measured in one sample. Nothing is timed twice and nothing sleeps to look as if it
+took long; the rounds of a test are the samples, and the statistics are pytest-benchmark's.
 
 What goes in: for the rivals float32 pictures, ready made, and out comes a float32 picture; their conversion from and to bytes
 is not charged to them. For fastnst uint8 pictures in, a uint8 picture out. A runtime fails whose picture is not PyTorch's.
@@ -54,7 +54,7 @@ def test_stylize(results: dict[str, Result], benchmark: BenchmarkFixture, settin
     result = results[runtime]
     benchmark.group = measured.title
     benchmark.extra_info |= campaign.result_facts(result, measured, settings) | campaign.comparison(result, results)
-    visits = iter(result.seconds)
-    benchmark.pedantic(lambda: WORKER_CLOCK.advance(next(visits)), rounds=len(result.seconds))
+    samples = iter(result.seconds)
+    benchmark.pedantic(lambda: WORKER_CLOCK.advance(next(samples)), rounds=len(result.seconds))
     if result.psnr is not None:
         assert result.psnr >= peers.RUNTIMES[runtime].floor, f"{runtime} computes something else than PyTorch"

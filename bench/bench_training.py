@@ -2,7 +2,7 @@
 :mod:`bench.training.measure`.
 
 pytest bench/bench_training.py --benchmark-json=training.json              all precisions
-pytest bench/bench_training.py --quick --benchmark-json=training.json      as the recipes run, with fewer visits
+pytest bench/bench_training.py --quick --benchmark-json=training.json      as the recipes run, with fewer samples
 """
 
 from __future__ import annotations
@@ -51,5 +51,5 @@ def test_training(
     result = results[case]
     benchmark.group = case.name
     benchmark.extra_info |= training.facts(case, operations, result, device)
-    visits = iter(result.seconds[operations])
-    benchmark.pedantic(lambda: CLOCK.advance(next(visits)), rounds=len(result.seconds[operations]))
+    samples = iter(result.seconds[operations])
+    benchmark.pedantic(lambda: CLOCK.advance(next(samples)), rounds=len(result.seconds[operations]))

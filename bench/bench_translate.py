@@ -1,7 +1,7 @@
 """Image-to-image generators beside their rivals. See :mod:`bench.translate.measure`.
 
 pytest bench/bench_translate.py --benchmark-json=translate.json              all sizes and numbers of threads
-pytest bench/bench_translate.py --quick --benchmark-json=translate.json      two threads, with fewer visits
+pytest bench/bench_translate.py --quick --benchmark-json=translate.json      two threads, with fewer samples
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def test_translate(request: pytest.FixtureRequest, folder: Path, benchmark: Benc
         pytest.fail(f"{runtime}: {result.error}", pytrace=False)
     benchmark.group = case.title
     benchmark.extra_info |= translate.facts(case, result, measured[case])
-    visits = iter(result.seconds)
-    benchmark.pedantic(lambda: CLOCK.advance(next(visits)), rounds=len(result.seconds))
+    samples = iter(result.seconds)
+    benchmark.pedantic(lambda: CLOCK.advance(next(samples)), rounds=len(result.seconds))
     if result.psnr is not None:
         assert result.psnr >= RUNTIMES[runtime].floor, f"{runtime} computes something else than PyTorch"

@@ -1,7 +1,7 @@
 """Frames a second of videos, end to end without a codec. See :mod:`bench.video.measure`.
 
 pytest bench/bench_video.py --benchmark-json=video.json              all models and sizes
-pytest bench/bench_video.py --quick --benchmark-json=video.json      adain-nano, with fewer visits
+pytest bench/bench_video.py --quick --benchmark-json=video.json      adain-nano, with fewer samples
 """
 
 from __future__ import annotations
@@ -28,5 +28,5 @@ def test_video(request: pytest.FixtureRequest, benchmark: BenchmarkFixture, case
     result = video.measure(case, options.rounds or (video.LESS_ROUNDS if options.quick else video.ROUNDS), options.patience)
     benchmark.group = case.name
     benchmark.extra_info |= video.facts(case, result)
-    visits = iter(result.seconds)
-    benchmark.pedantic(lambda: CLOCK.advance(next(visits)), rounds=len(result.seconds))
+    samples = iter(result.seconds)
+    benchmark.pedantic(lambda: CLOCK.advance(next(samples)), rounds=len(result.seconds))

@@ -23,13 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("benchmarks of fastnst")
     quick = "stylization at 512 px with 2 threads; operations with goals alone; training in bfloat16; video of adain-nano"
     group.addoption("--quick", action="store_true", help=quick)
-    group.addoption("--rounds", type=int, help="visits to each contender that count (default 7; operations 5 or 3)")
+    group.addoption("--rounds", type=int, help="samples of each contender that count (default 7; operations 5 or 3)")
     group.addoption(
         "--patience",
         type=float,
         default=8.0,
         metavar="SECONDS",
-        help="how long to wait for idle cores before a visit; 0 measures regardless (default 8)",
+        help="how long to wait for idle cores before a sample; 0 measures regardless (default 8)",
     )
     group.addoption("--device", choices=("cpu", "cuda"), help="operations, training: default cuda where there is one")
     group.addoption("--limit", type=float, metavar="SECONDS", help="operations: begin none after so long (default: no limit)")

@@ -1,9 +1,9 @@
 """Steers the worker processes of one case so that every runtime is measured under the same conditions.
 
-All runtimes are loaded first, one after the other; then they are visited in turn, A B C ... A B C ..., so that a slow
-minute of the machine hits all of them and not one. Before a visit the driver waits until nothing else uses the cores, and a
-visit during which another process did is repeated. Two things this cannot see, because other guests of a host do not show
-up here: clock changes and a shared cache or memory bus that others use. The spread between visits shows them.
+All runtimes are loaded first, one after the other; then they are measured in turn, A B C ... A B C ..., so that a slow
+minute of the machine hits all of them and not one. Before a sample the driver waits until nothing else uses the cores, and a
+sample during which another process did is repeated. Two things this cannot see, because other guests of a host do not show
+up here: clock changes and a shared cache or memory bus that others use. The spread between samples shows them.
 """
 
 from __future__ import annotations
@@ -66,9 +66,9 @@ class Result:
     """One runtime in one case."""
 
     runtime: str
-    seconds: list[float] = field(default_factory=list)  # one median per visit
-    repeated: int = 0  # visits done again because something else was running
-    disturbed: int = 0  # visits kept although something else was running
+    seconds: list[float] = field(default_factory=list)  # one median per sample
+    repeated: int = 0  # samples done again because something else was running
+    disturbed: int = 0  # samples kept although something else was running
     build_seconds: float = 0.0
     memory: dict[str, int | None] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
@@ -195,8 +195,8 @@ def wait_until_quiet(patience: float) -> None:
             return
 
 
-def visit(worker: Worker, result: Result, patience: float, message: str = "run") -> float:
-    """One visit's time in seconds, repeated while others use the cores; counts in ``result`` how it went."""
+def sample(worker: Worker, result: Result, patience: float, message: str = "run") -> float:
+    """Takes a sample, in seconds, again while other processes use the cores; counts in ``result`` how that went."""
     for attempt in range(REPEATS):
         wait_until_quiet(patience)
         own = worker.cpu_seconds() + sum(os.times()[:2])
@@ -234,9 +234,9 @@ def run_case(
     reference: str = peers.REFERENCE,
     message: str = "run",
 ) -> dict[str, Result]:
-    """Measure the runtimes in turn, ``rounds`` visits each after one that is thrown away; failures become ``Result.error``.
+    """Measure the runtimes in turn, ``rounds`` samples each after one that is thrown away; failures become ``Result.error``.
 
-    Pictures are compared with that of the runtime ``reference``; ``message``, what is asked at a visit, is ``run`` or ``cold``.
+    Pictures are compared with that of the runtime ``reference``; ``message``, which asks for a sample, is ``run`` or ``cold``.
     """
     (folder / "logs").mkdir(exist_ok=True)
     run_once(folder / "logs" / f"inputs-{case.size}.txt", "inputs", folder, case.size, case.style)
@@ -249,7 +249,7 @@ def run_case(
         for round_number in range(rounds + 1):
             for runtime, worker in workers.items():
                 result = results[runtime]
-                guarded(result, lambda w=worker, r=result: r.seconds.append(visit(w, r, patience, message)))  # type: ignore[misc]
+                guarded(result, lambda w=worker, r=result: r.seconds.append(sample(w, r, patience, message)))  # type: ignore[misc]
             log(f"{case}: round {round_number} of {rounds}")
         pictures = {runtime: finish(worker, results[runtime], folder) for runtime, worker in workers.items()}
     finally:

@@ -55,9 +55,9 @@ def head(title: str, summary: Summary, machine_details: str = "") -> list[str]:
 def page(
     title: str, columns: Sequence[str], cells: Callable[[dict[str, Any]], list[str]], method: str, summary: Summary
 ) -> str:
-    """A page that is one table; ``method`` may name ``threads``, ``visits`` and ``disturbed``."""
+    """A page that is one table; ``method`` may name ``threads``, ``samples`` and ``disturbed``."""
     rows = summary["rows"]
-    told = method.format(threads=rows[0]["threads"], visits=len(rows[0]["visits_seconds"]), disturbed=DISTURBED)
+    told = method.format(threads=rows[0]["threads"], samples=len(rows[0]["visits_seconds"]), disturbed=DISTURBED)
     return "\n".join([*head(title, summary), "", table(columns, [cells(row) for row in rows]), told])
 
 

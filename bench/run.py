@@ -37,7 +37,7 @@ def run(
 
     Args:
         stems: operations, or some of :data:`REPORTS`; none for all operations.
-        quick: the main workloads alone, with fewer visits.
+        quick: the main workloads alone, with fewer samples.
         compare: print fastnst's times beside those of the last committed report of this machine.
         device: ``cpu`` or ``cuda``; default: cuda where there is one.
         limit: seconds after which no further operation is begun.

@@ -2,8 +2,8 @@
 
 ``serve`` answers commands on standard input with one line of JSON each, after a first line that says it is ready:
 
-* ``run``: one visit. A run that is thrown away (it brings the caches back), then runs for at least 0.2 s; the median.
-* ``cold``: one visit. Load anew what has been loaded before, and run once; the shortest of three.
+* ``run``: one sample. A run that is thrown away (it brings the caches back), then runs for at least 0.2 s; the median.
+* ``cold``: one sample. Load anew what has been loaded before, and run once; the shortest of three.
 * ``memory``: peak resident memory since it was ready, over the life of the process, and before the runtime was loaded.
 * ``save PATH``: run once more and save the picture.
 * ``quit``.
@@ -26,7 +26,7 @@ from .stylize import jobs, peers, peers_inputs
 from .translate import translators
 
 RUNTIMES = peers.RUNTIMES | translators.RUNTIMES
-VISIT_SECONDS = 0.2
+SAMPLE_SECONDS = 0.2
 COLD_RUNS = 3
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
@@ -49,19 +49,19 @@ def reset_peak_memory() -> bool:
     return True
 
 
-def visit(run: jobs.Run) -> dict[str, Any]:
-    """Times of one visit."""
+def sample(run: jobs.Run) -> dict[str, Any]:
+    """The median of one sample, and how many runs it took."""
     run()
     times: list[float] = []
     started = time.perf_counter()
-    while not times or time.perf_counter() - started < VISIT_SECONDS:
+    while not times or time.perf_counter() - started < SAMPLE_SECONDS:
         before = time.perf_counter()
         run()
         times.append(time.perf_counter() - before)
     return {"seconds": statistics.median(times), "runs": len(times)}
 
 
-def cold_visit(load: Callable[[], jobs.Run]) -> dict[str, Any]:
+def cold_sample(load: Callable[[], jobs.Run]) -> dict[str, Any]:
     """Time until a process that has everything imported but no network loaded has its first picture."""
     times: list[float] = []
     for _ in range(COLD_RUNS):
@@ -91,9 +91,9 @@ def serve(folder: Path, name: str, size: int, threads: int, style: str) -> None:
     for line in sys.stdin:
         command, _, argument = line.strip().partition(" ")
         if command == "run":
-            answer(**visit(run))
+            answer(**sample(run))
         elif command == "cold":
-            answer(**cold_visit(lambda: RUNTIMES[name].load(job)))
+            answer(**cold_sample(lambda: RUNTIMES[name].load(job)))
         elif command == "memory":
             during = peak_memory()
             whole = max(life, during) if life and during else None

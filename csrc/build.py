@@ -29,6 +29,7 @@ SETS: dict[str, dict[str, list[str]]] = {
         "avx2": ["-mavx2", "-mfma", "-mf16c"],
     },
     "aarch64": {"neondot": ["-march=armv8.2-a+dotprod"]},
+    "wasm32": {"simd128": ["-msimd128"]},
 }
 """Compiler flags of each instruction set, by processor family; ``csrc/engine/kernels/table.cpp`` says when they may run. The
 engine's kernels are in the file of that name in ``csrc/engine/kernels``, where there is one."""
@@ -41,7 +42,7 @@ SHORT = ["-O2"]
 NOTHING_THROWN = ["-fno-exceptions", "-fno-asynchronous-unwind-tables"]
 OWN = {
     # Never hot: glue, readers of files, what hands rows on.
-    **dict.fromkeys([f"base/{name}" for name in ("hidden", "memory", "picture_spool", "pnm", "spool")], SMALL),
+    **dict.fromkeys([f"base/{name}" for name in ("hidden", "memory", "temporary_picture", "pnm", "temporary_storage")], SMALL),
     **dict.fromkeys([f"engine/{name}" for name in ("adain", "codec", "engine", "fields", "graph")], SMALL),
     **dict.fromkeys([f"engine/{name}" for name in ("model", "palette", "tiles", "wct")], SMALL),
     # What calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster.

@@ -21,8 +21,8 @@
 
 #include "base/hidden.h"
 #include "base/memory.h"
-#include "base/picture_spool.h"
 #include "base/pnm.h"
+#include "base/temporary_picture.h"
 #include "fastnst.h"
 #include "stylize_options.h"
 
@@ -174,11 +174,11 @@ std::string aside(const Options& options, uint64_t bytes, uint64_t pixels) {
   return bytes <= budget(options, pixels) / 8 ? "" : folder_of(options);
 }
 
-// A picture read whole and put aside.
-std::unique_ptr<PictureSpool> spooled(const Options& options, Input& input) {
+// A picture read whole into temporary storage.
+std::unique_ptr<TemporaryPicture> stored(const Options& options, Input& input) {
   const uint64_t bytes = input.pixels() * (input.size().alpha ? 4 : 3);
-  return std::make_unique<PictureSpool>(input.size(), aside(options, bytes, input.pixels()),
-                                        [&](uint8_t* rgb, uint8_t* alpha) { input.read(1, rgb, alpha); });
+  return std::make_unique<TemporaryPicture>(input.size(), aside(options, bytes, input.pixels()),
+                                            [&](uint8_t* rgb, uint8_t* alpha) { input.read(1, rgb, alpha); });
 }
 
 // The library's options; those of the command line must outlive them.
@@ -237,7 +237,7 @@ class Rows {
 // The style, which a WCT model reads once for every level.
 Look encode_style(const fastnst_model& model, const Options& options, const fastnst_options& wanted) {
   Input input(options.style);
-  const auto kept = spooled(options, input);
+  const auto kept = stored(options, input);
   fastnst_style* style = nullptr;
   Rows(
       input.size(), [&](int64_t first, int64_t count, uint8_t* rgb) { kept->read(first, count, rgb); },
@@ -265,7 +265,7 @@ void apply_style(const fastnst_model& model, const Options& options, const fastn
   Input content(options.content);
   const auto [height, width, has_alpha, pam] = content.size();
   Output out(options, content.size());
-  const auto kept = has_alpha ? spooled(options, content) : nullptr;  // for filling takes a second pass
+  const auto kept = has_alpha ? stored(options, content) : nullptr;  // for filling takes a second pass
   std::vector<uint8_t> line(has_alpha ? size_t(width) : 0);
   int64_t written = 0;
   const auto read = [&](int64_t first, int64_t count, uint8_t* rgb) {

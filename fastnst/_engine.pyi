@@ -35,7 +35,7 @@ class Tiling:
     in_memory: bool
     bytes: int
 
-class Passage:
+class RowIO:
     def __init__(
         self,
         height: int,
@@ -73,11 +73,11 @@ class Model:
         self, height: int, width: int, levels: Sequence[int] | None, threads: int, budget: int, decodes: bool
     ) -> Tiling: ...
     def look_tiled(
-        self, style: Passage, levels: Sequence[int] | None, tiling: Tiling
+        self, style: RowIO, levels: Sequence[int] | None, tiling: Tiling
     ) -> list[tuple[int, NDArray[np.float64], NDArray[np.float64]]]: ...
     def stylize_tiled(
         self,
-        content: Passage,
+        content: RowIO,
         levels: Sequence[int] | None,
         look: _Look,
         alpha: float,
@@ -116,11 +116,11 @@ def kernel_calls() -> dict[str, int]: ...
 def sha256(data: bytes, portable: bool) -> bytes: ...
 def operations_variant() -> str: ...
 
-class KeptBlock:
+class CachedBlock:
     def __init__(self, size: int) -> None: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
-def release_kept() -> int: ...
+def release_cache() -> int: ...
 def prefer_large_pages(x: Tensor) -> None: ...
 
 # Tensors are checked before they are touched. TypeError: of another element type. ValueError: on another device, of another

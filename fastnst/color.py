@@ -74,7 +74,7 @@ def color_step(options: Options) -> ColorStep:
         ValueError: no such mode, or one that contradicts the other options.
     """
     if options.colors not in MODES:
-        raise ValueError(f"{options.colors!r} is none of the colour modes {', '.join(MODES)}")
+        raise ValueError(f"{options.colors!r} is not one of the colour modes {', '.join(MODES)}")
     return MODES[options.colors](options)
 
 

@@ -47,10 +47,11 @@ HAS_LIBRARY = _installed("fastnst._engine")
 HAS_TRITON = _installed("triton")
 
 Options = dict[str, Any]
-Unfit = Callable[[tuple[Tensor, ...], Options], "str | None"]
+Unsupported = Callable[[tuple[Tensor, ...], Options], "str | None"]
+"""The reason why a backend cannot compute an operation with these tensors and options; None where it can."""
 
 
-def _tensors_unfit(tensors: tuple[Tensor, ...], device: str) -> str | None:
+def _tensors_unsupported(tensors: tuple[Tensor, ...], device: str) -> str | None:
     for tensor in tensors:
         if tensor.device.type != device:
             return f"it works on {device} tensors, not on {tensor.device.type}"
@@ -66,39 +67,39 @@ def _reference(_tensors: tuple[Tensor, ...], _options: Options) -> str | None:
 
 
 def _cpu(tensors: tuple[Tensor, ...], _options: Options) -> str | None:
-    return _tensors_unfit(tensors, "cpu") if HAS_LIBRARY else "the compiled library is not installed"
+    return _tensors_unsupported(tensors, "cpu") if HAS_LIBRARY else "the compiled library is not installed"
 
 
 def _triton(tensors: tuple[Tensor, ...], _options: Options) -> str | None:
     if not HAS_TRITON:
         return "triton is not installed"
-    return _tensors_unfit(tensors, "cpu" if INTERPRETED else "cuda")
+    return _tensors_unsupported(tensors, "cpu" if INTERPRETED else "cuda")
 
 
 def _triton_wct(tensors: tuple[Tensor, ...], options: Options) -> str | None:
     reason = _triton(tensors, options)
     if reason is None and "rules" in options:  # a question without a preset is about the tensors alone
-        reason = kernels("triton", "wct").unfit(options["rules"])
+        reason = kernels("triton", "wct").unsupported(options["rules"])
     return reason
 
 
 def _cuda_wct(tensors: tuple[Tensor, ...], _options: Options) -> str | None:
-    reason: str | None = _tensors_unfit(tensors, "cuda") or kernels("cuda", "wct").missing()
+    reason: str | None = _tensors_unsupported(tensors, "cuda") or kernels("cuda", "wct").missing()
     return reason
 
 
-def _three_channels(unfit: Unfit) -> Unfit:
-    """``unfit``, for kernels of pictures."""
+def _three_channels(unsupported: Unsupported) -> Unsupported:
+    """``unsupported`` for kernels that take pictures of three channels alone."""
 
     def checked(tensors: tuple[Tensor, ...], options: Options) -> str | None:
         if any(x.dim() != 4 or x.shape[1] != 3 for x in tensors):
             return "it works on pictures of three channels alone, [N, 3, H, W]"
-        return unfit(tensors, options)
+        return unsupported(tensors, options)
 
     return checked
 
 
-TABLE: dict[str, tuple[tuple[str, Unfit], ...]] = {
+TABLE: dict[str, tuple[tuple[str, Unsupported], ...]] = {
     "adain": (("cpu", _cpu), ("triton", _triton), ("reference", _reference)),
     "relation": (("cpu", _cpu), ("triton", _triton), ("reference", _reference)),
     "embedding": (("cpu", _cpu), ("triton", _triton), ("reference", _reference)),
@@ -108,7 +109,7 @@ TABLE: dict[str, tuple[tuple[str, Unfit], ...]] = {
     # Its matrices are 3 x 3: there is nothing to gain.
     "coral": (("reference", _reference),),
 }
-"""Per stem: backends, best first, each with what finds the reason why it cannot run, if there is one."""
+"""Per stem: backends, best first, each with the function that says why it cannot run."""
 
 
 def _known(name: str) -> str:
@@ -131,8 +132,8 @@ def choose(stem: str, *tensors: Tensor, **options: Any) -> str:
     Raises:
         BackendError: the one that is forced cannot.
     """
-    for name, unfit in TABLE[stem]:
-        if _forced in {"auto", name} and unfit(tensors, options) is None:
+    for name, unsupported in TABLE[stem]:
+        if _forced in {"auto", name} and unsupported(tensors, options) is None:
             return name
     raise BackendError(f"backend {_forced} cannot compute {stem} here: {explain(stem, *tensors, **options)}")
 
@@ -145,7 +146,7 @@ def explain(stem: str, *tensors: Tensor, **options: Any) -> str:
     """
     if stem not in TABLE:
         raise ValueError(f"stem: expected one of {', '.join(TABLE)}, got {stem!r}")
-    said = {name: unfit(tensors, options) or "fits" for name, unfit in TABLE[stem]}
+    said = {name: unsupported(tensors, options) or "fits" for name, unsupported in TABLE[stem]}
     said |= {name: "it has no kernel for this" for name in BACKENDS[1:] if name not in said}
     return "; ".join(f"{name}: {reason}" for name, reason in said.items())
 

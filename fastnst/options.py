@@ -1,4 +1,4 @@
-"""How pictures and videos are to be stylized: the one set of options that everything passes on."""
+"""How pictures and videos are stylized: one set of options, which everything passes on."""
 
 from __future__ import annotations
 

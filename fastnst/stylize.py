@@ -1,4 +1,4 @@
-"""The Python face of stylization: :class:`Stylizer` and the models that ship inside the package."""
+"""The Python interface of stylization: :class:`Stylizer` and the models inside the package."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""``fastnst verify``: whether this machine makes the pictures that every machine should, on every path that it can run.
+"""``fastnst verify``: whether this machine makes the same pictures as every other, with each instruction set it has.
 
-Pictures are made by integer arithmetic, so that nothing but the engine can differ; the SHA-256 of the results lie beside the
-models that they belong to. Each instruction set runs in a process of its own: a process chooses one and keeps it.
+The inputs are made by integer arithmetic, so that only the engine can differ; the SHA-256 of the results are stored beside the
+models. Each instruction set runs in a process of its own, because a process chooses one and keeps it.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ class CollabSettings(ScoredSettings):
 
     @property
     def decoder_asks_vgg(self) -> bool:
-        """Whether the small decoder's losses need VGG-19's features of the picture; pixels alone train several times as fast."""
+        """Whether the small decoder's losses need VGG-19's features; with pixels alone, training is several times as fast."""
         return self.decoder_perceptual_weight > 0 or self.decoder_embedding_weight > 0
 
     @property

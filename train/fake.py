@@ -18,10 +18,11 @@ from fastnst.convert.arithmetic import (
     convolve,
     file_to_torch,
     framed,
+    per_phase,
+    phases,
     pooled,
     simulate_adain,
     simulate_statistics,
-    spread,
 )
 from fastnst.convert.quantisation import prove_safe
 from fastnst.convert.winograd import limits, outputs_of, squeezed, windows_of
@@ -72,7 +73,8 @@ class FakeLayer(nn.Module):
         """uint8 values [N, I, H, W] in, uint8 values out, both as float32. Sums are exact below 2^24, and seldom above."""
         weight, bias, multiplier = self.numbers()
         sums = convolve(q, weight, bias, self.layer.upsample)
-        out = whole(sums * spread(multiplier, self.layer.upsample, sums.shape)) + self.layer.zero
+        scaled = phases(sums, self.layer.upsample) * per_phase(multiplier, self.layer.upsample)
+        out = whole(scaled.reshape(sums.shape)) + self.layer.zero
         return pooled(out.clamp(0, 255), self.layer.pool)
 
     def exported(self) -> Layer:

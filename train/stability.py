@@ -1,4 +1,4 @@
-"""Pictures that hold still: a small change of the content may only make the same small change of the result.
+"""Steady pictures: a small change of the content may only make the same small change of the result.
 
 A video's next frame is much like the last one, a little moved, a little brighter, with other noise. What the network draws anew
 for it is seen as flicker. So it is shown both, and pays for the difference of its results (Gao et al., ECCV 2018; Wang et al.,

@@ -41,7 +41,7 @@ class Case:
 
 @dataclass
 class Result:
-    """Seconds and memory of every visit, and the share of the cores that other processes used meanwhile."""
+    """Seconds and memory of every sample, and the share of the cores that other processes used meanwhile."""
 
     seconds: list[float] = field(default_factory=list)
     reports: list[dict[str, Any]] = field(default_factory=list)
@@ -58,7 +58,7 @@ def cases(quick: bool, asked: str | None = None) -> list[Case]:
     return [Case(model, side, budget) for model in models for side in sides for budget in BUDGETS[side]]
 
 
-def visit(case: Case, folder: Path) -> dict[str, Any]:
+def sample(case: Case, folder: Path) -> dict[str, Any]:
     """The report of one run of the command, PPM to PPM."""
     content, style, out = (str(folder / name) for name in ("content.ppm", "style.png", "out.ppm"))
     command = python_module("fastnst", "stylize", content, style, "-o", out, "--overwrite", "--json")
@@ -69,14 +69,14 @@ def visit(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def measure(case: Case, rounds: int, patience: float, folder: Path) -> Result:
-    """Visit one case again and again; the first visit only warms up."""
+    """Measure one case again and again; the first sample only warms up."""
     write_ppm(folder / "content.ppm", case.side, case.side)
     Image.fromarray(pictures.pair(512)[1]).save(folder / "style.png")
     result = Result()
     wait_until_quiet(patience)
     busy, used, started = busy_seconds(), used_seconds(), time.monotonic()
     for number in range(rounds + 1):
-        report = visit(case, folder)
+        report = sample(case, folder)
         if number:
             result.reports.append(report)
             result.seconds.append(report["seconds"]["total"] - report["seconds"]["style"])

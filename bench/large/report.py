@@ -11,9 +11,9 @@ HEAD = ("model, picture", "ns a pixel (fastest-slowest)", "seconds", "peak memor
 
 METHOD = """\
 `fastnst stylize` from one raw PPM to another, each run a process of its own with {threads} threads, the style encoded before.
-Time is that of reading, both passes and writing; the median of {visits} runs, after one that is not counted. Memory is the most
-that the process held, Python and all. Rows are marked as disturbed where other processes used more than {disturbed:.0%} of the
-cores meanwhile.
+Time is that of reading, both passes and writing; the median of {samples} runs, after one that is not counted. Memory is the
+most that the process held, Python and all. Rows are marked as disturbed where other processes used more than {disturbed:.0%} of
+the cores meanwhile.
 """
 
 

@@ -13,7 +13,7 @@ from .workload import Call
 
 LEAST_CALLS = 10
 """Between two events, so that what the host does for the first call is hidden behind the others."""
-LEAST_VISITS = 3
+LEAST_SAMPLES = 3
 CACHES = 3
 """All copies of the inputs together are so many times as large as the level 2 cache."""
 
@@ -55,15 +55,15 @@ def repeated(calls: Sequence[Call], *, waits: bool) -> tuple[Callable[[], None],
     return graph.replay, True
 
 
-def visit(run: Callable[[], None], calls: int, seconds: float) -> float:
+def sample(run: Callable[[], None], calls: int, seconds: float) -> float:
     """Median seconds of one call, where ``run`` makes ``calls`` of them."""
     times = 1 if calls >= LEAST_CALLS else math.ceil(LEAST_CALLS / calls)
     run()
     first = between_events(run, 1)
     if first >= seconds:
         return first / calls
-    visits = max(LEAST_VISITS, math.ceil(seconds / (times * first)))
-    return statistics.median(between_events(run, times) for _ in range(visits)) / (times * calls)
+    samples = max(LEAST_SAMPLES, math.ceil(seconds / (times * first)))
+    return statistics.median(between_events(run, times) for _ in range(samples)) / (times * calls)
 
 
 def between_events(run: Callable[[], None], times: int) -> float:

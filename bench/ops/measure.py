@@ -20,14 +20,14 @@ from .workload import Call, Function, Rival, Workload, call_of, error_of
 
 LEAST_CALLS = 3
 LONG_CALL = 0.5
-"""Seconds. A visit is a single call of this length or more: it needs no warming and no median."""
+"""Seconds. A sample is a single call of this length or more: it needs no warming and no median."""
 TOLERANCE = 1e-2
 """A rival that is further than this from the exact result computes something else. Published relation losses are at 1e-4."""
 
-LONG_VISITS, LEAST_VISITS = 3.0, 3
-"""Who has been measured for so many seconds in so many visits is not visited again."""
+LONG_SAMPLES, LEAST_SAMPLES = 3.0, 3
+"""A contender that has been measured for so many seconds, in at least so many samples, is not measured again."""
 
-Visit = Callable[[], float]
+Sample = Callable[[], float]
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Result:
     """One contender in one workload and mode.
 
     Attributes:
-        seconds: one time per visit.
+        seconds: one time per sample.
         memory: bytes that a call takes on top of what was there before it, its results included.
         error: largest relative error of its results against float64.
         captured: its calls were timed as one CUDA graph.
@@ -63,30 +63,30 @@ def prepared(function: Function, contender: str) -> Function:
     return compiled
 
 
-def compare(workload: Workload, mode: str, device: str, rounds: int, visit_seconds: float) -> tuple[dict[str, Result], float]:
+def compare(workload: Workload, mode: str, device: str, rounds: int, sample_seconds: float) -> tuple[dict[str, Result], float]:
     """Every contender's times, errors and, on CUDA, memory; and the share of the cores that other processes used meanwhile.
 
     Failures are noted, and the others go on.
     """
     tensors = [tensor.to(device) for tensor in workload.make()]
     results: dict[str, Result] = {}
-    visits: dict[str, Visit] = {}
+    samples: dict[str, Sample] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # compilers have opinions on code that is to stay as it was published
         exact = call_of(workload.exact, [tensor.double() for tensor in tensors], workload.trained, mode)()
         for contender, rival in workload.rivals(mode, device).items():
             results[contender] = result = Result(contender, rival.label)
             try:
-                visits[contender] = begin(result, rival, workload, mode, tensors, exact, visit_seconds)
+                samples[contender] = begin(result, rival, workload, mode, tensors, exact, sample_seconds)
             except Exception as error:  # whatever a rival's code or compiler raises
                 result.failure = f"{type(error).__name__}: {error}"
         del exact
         busy, own, started = busy_seconds(), time.process_time(), time.monotonic()
         for _ in range(rounds):
-            for contender, visit in visits.items():
+            for contender, sample in samples.items():
                 seconds = results[contender].seconds
-                if len(seconds) < LEAST_VISITS or sum(seconds) < LONG_VISITS:
-                    seconds.append(visit())
+                if len(seconds) < LEAST_SAMPLES or sum(seconds) < LONG_SAMPLES:
+                    seconds.append(sample())
         foreign = (busy_seconds() - busy) - (time.process_time() - own)
         return results, max(0.0, foreign / (time.monotonic() - started) / cores())
 
@@ -98,9 +98,9 @@ def begin(
     mode: str,
     tensors: Sequence[Tensor],
     exact: Sequence[Tensor],
-    visit_seconds: float,
-) -> Visit:
-    """Compile and warm up one contender, check what it computes, and give back its visits."""
+    sample_seconds: float,
+) -> Sample:
+    """Compile and warm up one contender, check what it computes, and return a function that takes a sample."""
     function = prepared(rival.function, result.contender)
     call = call_of(function, tensors, workload.trained, mode)
     result.error = error_of(call(), exact)
@@ -111,17 +111,17 @@ def begin(
         calls = [call_of(function, copy, workload.trained, mode) for copy in cuda.copies(tensors)]
         # The graph of a backward pass alone was made on the default stream, which cannot be captured.
         timed, result.captured = cuda.repeated(calls, waits=rival.waits or mode == BACKWARD)
-        return lambda: cuda.visit(timed, len(calls), visit_seconds)
-    return lambda: visit(call, visit_seconds)
+        return lambda: cuda.sample(timed, len(calls), sample_seconds)
+    return lambda: sample(call, sample_seconds)
 
 
-def visit(call: Call, visit_seconds: float) -> float:
-    """A call that is not measured, for the caches, then the median of as many as fill ``visit_seconds``, three at least."""
+def sample(call: Call, sample_seconds: float) -> float:
+    """A call that is not measured, for the caches, then the median of as many as fill ``sample_seconds``, three at least."""
     first = duration(call)
     if first >= LONG_CALL:
         return first
     times: list[float] = []
-    end = time.perf_counter() + visit_seconds
+    end = time.perf_counter() + sample_seconds
     while len(times) < LEAST_CALLS or time.perf_counter() < end:
         times.append(duration(call))
     return statistics.median(times)

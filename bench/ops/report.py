@@ -25,10 +25,10 @@ DISTURBED = 0.05
 MODES = (FORWARD, BOTH)
 
 METHOD = """\
-All contenders of a workload run in one process and are visited in turn, A B C ... A B C ...: a visit is a call that is not
-measured, then the median of the calls of {visit} s, three at least ({less} s where the workload is not a main one). A call of
-{long} s or more is a visit by itself. The tables show the median over {rounds} visits ({less_rounds}) and the fastest and
-slowest; who has taken {enough:.0f} s is visited {least} times. Compiling comes before and is not counted. Rows are marked as
+All contenders of a workload run in one process and are measured in turn, A B C ... A B C ...: a sample is a call that is not
+measured, then the median of the calls of {sample} s, three at least ({less} s where the workload is not a main one). A call of
+{long} s or more is a sample by itself. The tables show the median over {rounds} samples ({less_rounds}) and the fastest and
+slowest; who has taken {enough:.0f} s is measured {least} times. Compiling comes before and is not counted. Rows are marked as
 disturbed where other processes used more than {disturbed:.0%} of the cores meanwhile.
 
 * **forward**: without gradients. **forward+backward**: value and gradients. **backward**: gradients alone, values kept.
@@ -159,13 +159,13 @@ def row_cells(row: Row, members: Iterable[Row]) -> list[str]:
 
 def method(device: str) -> str:
     return METHOD.format(
-        visit=session.VISIT_SECONDS,
-        less=session.LESS_VISIT_SECONDS,
+        sample=session.SAMPLE_SECONDS,
+        less=session.LESS_SAMPLE_SECONDS,
         long=measure.LONG_CALL,
         rounds=session.ROUNDS,
         less_rounds=session.LESS_ROUNDS,
-        enough=measure.LONG_VISITS,
-        least=measure.LEAST_VISITS,
+        enough=measure.LONG_SAMPLES,
+        least=measure.LEAST_SAMPLES,
         disturbed=DISTURBED,
         memory=CUDA_MEMORY if device == "cuda" else CPU_MEMORY,
         floors="\n".join(f"* {stem}: {text}." for stem, text in MODELS.items()),

@@ -20,8 +20,8 @@ from . import floors, memory
 from .measure import Result, compare
 from .workload import Workload
 
-ROUNDS, VISIT_SECONDS = 5, 0.2
-LESS_ROUNDS, LESS_VISIT_SECONDS = 3, 0.1
+ROUNDS, SAMPLE_SECONDS = 5, 0.2
+LESS_ROUNDS, LESS_SAMPLE_SECONDS = 3, 0.1
 """Of workloads that are not the main ones, and of all in the quick profile."""
 QUIET_SECONDS = 60.0
 """For how long a run waits for idle cores, all waits together."""
@@ -88,7 +88,7 @@ class Session:
         _ = self.ceilings
         log(f"{workload.name} {mode}")
         self.wait()
-        effort = (ROUNDS, VISIT_SECONDS) if workload.main and not self.quick else (LESS_ROUNDS, LESS_VISIT_SECONDS)
+        effort = (ROUNDS, SAMPLE_SECONDS) if workload.main and not self.quick else (LESS_ROUNDS, LESS_SAMPLE_SECONDS)
         results, self.foreign[key] = compare(workload, mode, self.device, self.rounds or effort[0], effort[1])
         for contender, bytes_ in self.memory.get(workload.stem, {}).get(workload.name, {}).get(mode, {}).items():
             results[contender].memory = bytes_

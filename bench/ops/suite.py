@@ -16,7 +16,7 @@ MARKS = [pytest.mark.timeout(0), pytest.mark.benchmark(timer=CLOCK)]
 
 
 class Record:
-    """Measures a workload when its first test asks, and gives each test its contender's visits."""
+    """Measures a workload when its first test asks, and gives each test its contender's samples."""
 
     def __init__(self, request: pytest.FixtureRequest, session: Session, log: Log) -> None:
         self.request = request
@@ -35,8 +35,8 @@ class Record:
         benchmark: BenchmarkFixture = self.request.getfixturevalue("benchmark")  # which minds if it is not used
         benchmark.group = f"{workload.name} {mode}"
         benchmark.extra_info |= self.session.facts(workload, mode, result)
-        visits = iter(result.seconds)
-        benchmark.pedantic(lambda: CLOCK.advance(next(visits)), rounds=len(result.seconds))
+        samples = iter(result.seconds)
+        benchmark.pedantic(lambda: CLOCK.advance(next(samples)), rounds=len(result.seconds))
 
 
 def parametrize(metafunc: pytest.Metafunc, session: Session) -> None:

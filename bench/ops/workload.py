@@ -58,7 +58,7 @@ class Workload:
         ours: fastnst's function, where it is not the operation with its defaults.
         exact: the same in any type, for results in float64; a formula that fits into memory.
         trained: the places of the tensors that gradients reach.
-        main: measured in the quick profile too, with more visits, and against torch.compile.
+        main: measured in the quick profile too, with more samples, and against torch.compile.
         devices: where it is measured.
     """
 

@@ -24,14 +24,14 @@ STYLE_TITLES = {"given": "style given (two pictures in)", "cached": "style cache
 Row = dict[str, Any]
 
 COLD = """\
-**Here a visit is something else**: the shortest of three times from a network's file to its first picture, in a process
+**Here a sample is something else**: the shortest of three times from a network's file to its first picture, in a process
 that has all libraries imported and the pictures in memory. Commands start a process, and read and write pictures as files.
 """
 
 METHOD = """\
-Every runtime has a process of its own. All of one case (size, threads, way of giving the style) are loaded, then visited in
-turn, A B C ... A B C ...; a visit is one run that is thrown away, then the median of the runs of 0.2 s. The first of
-{visits} rounds does not count; the tables show the median over the others, and the fastest and slowest visit. {quiet}
+Every runtime has a process of its own. All of one case (size, threads, way of giving the style) are loaded, then measured in
+turn, A B C ... A B C ...; a sample is one run that is thrown away, then the median of the runs of 0.2 s. The first of
+{samples} rounds does not count; the tables show the median over the others, and the fastest and slowest sample. {quiet}
 Thread limits are the same for all. The rivals get float32 pictures ready made and need not deliver bytes; fastnst takes and
 delivers bytes.
 
@@ -44,7 +44,7 @@ delivers bytes.
 """
 
 QUIET = """\
-Before a visit the driver waits until the cores are idle, {patience:.0f} s at most; a visit during which another process used
+Before a sample the driver waits until the cores are idle, {patience:.0f} s at most; a sample during which another process used
 them is repeated, three times at most, and then marked as disturbed."""
 
 
@@ -215,7 +215,7 @@ def markdown(data: dict[str, Any], plot: str) -> str:
     rows, campaign = rows_of(data), data["campaign"]
     before = [row["memory_before_loading"] for row in rows if row["memory_before_loading"]]
     quiet = QUIET.format(patience=campaign["patience_seconds"]) if campaign["patience_seconds"] else ""
-    method = METHOD.format(visits=campaign["rounds"] + 1, quiet=quiet, baseline=min(before, default=0) / 1e6)
+    method = METHOD.format(samples=campaign["rounds"] + 1, quiet=quiet, baseline=min(before, default=0) / 1e6)
     cold = campaign["cold"]
     parts = [
         f"# fastnst beside its rivals: {'from a file to the first picture' if cold else 'speed and memory'}\n",

@@ -31,14 +31,14 @@ from .steps import SETTINGS, Case, Step, step_of
 LABELS = {FASTNST: "fastnst", PUBLISHED: EAGER}
 ROUNDS, LESS_ROUNDS = 7, 3
 STEPS = 3
-"""Of a visit; their median counts, after one that warms up."""
+"""Per sample, after one that warms up; their median counts."""
 TOLERANCES = {"bfloat16": 5e-2, "float32": 1e-3}
 """How far the first losses may lie apart, relative to them: published statistics of bfloat16 maps are sums in bfloat16."""
 
 
 @dataclass
 class Result:
-    """One case: by contender seconds of every visit and bytes of a step; the share of the cores that other processes used."""
+    """One case: by contender seconds of every sample and bytes of a step; the share of the cores that other processes used."""
 
     batch: int
     size: int
@@ -50,13 +50,13 @@ class Result:
 def measure(
     case: Case, folder: Path, device: str, rounds: int, patience: float, batch: int | None = None, size: int | None = None
 ) -> Result:
-    """Visit both contenders in turn.
+    """Measure both contenders in turn.
 
     Args:
         case: what is measured.
         folder: as :func:`write_data` left it.
         device: ``cpu`` or ``cuda``.
-        rounds: visits to each that count; one before them only warms up.
+        rounds: samples of each that count; one before them only warms up.
         patience: seconds to wait for idle cores.
         batch, size: without them the recipe's own.
 
@@ -75,7 +75,7 @@ def measure(
     busy, used, started = busy_seconds(), time.process_time(), time.monotonic()
     for number in range(rounds + 1):
         for name, step in steps.items():
-            seconds = visit(step)
+            seconds = sample(step)
             if number:
                 result.seconds[name].append(seconds)
     foreign = (busy_seconds() - busy) - (time.process_time() - used)
@@ -94,7 +94,7 @@ def memory(case: Case, folder: Path, batch: int, size: int) -> dict[str, int | N
     return found
 
 
-def visit(step: Step) -> float:
+def sample(step: Step) -> float:
     """Median seconds of :data:`STEPS` steps, after one that is not counted."""
     step()
     times = []

@@ -22,12 +22,13 @@ HEAD = (
 )
 
 METHOD = """\
-Both run the recipe's code on the same networks, random ones, in one process and are visited in turn; a visit is a step that is
-not counted and then the median of {steps}; the table shows the median of {visits} visits, the fastest and the slowest. A step
-is the loss, its gradient, clipping and Adam, with VGG-19's targets where the recipe computes them at every step (`collab`);
-reading pictures is not in it. `collab` is its first phase, with the collaboration loss; `adain` its second one; `crd` the step
-of CycleGAN's student, whose teacher stands still. Only the operations differ; the convolutions, most of a step of the first
-two, are the same. Maps are in channels-last layout, as the recipes have them; the published statistics copy them once for that.
+Both run the recipe's code on the same networks, random ones, in one process and are measured in turn; a sample is a step that
+is not counted and then the median of {steps}; the table shows the median of {samples} samples, the fastest and the slowest. A
+step is the loss, its gradient, clipping and Adam, with VGG-19's targets where the recipe computes them at every step
+(`collab`); reading pictures is not in it. `collab` is its first phase, with the collaboration loss; `adain` its second one;
+`crd` the step of CycleGAN's student, whose teacher stands still. Only the operations differ; the convolutions, most of a step
+of the first two, are the same. Maps are in channels-last layout, as the recipes have them; the published statistics copy them
+once for that.
 Rows are marked as disturbed where other processes used more than {disturbed:.0%} of the cores meanwhile. MB: by how much the
 resident set grows during a step at most, in a process of its own whose allocator gives freed memory back at once.
 """
@@ -49,7 +50,7 @@ def markdown(summary: dict[str, Any]) -> str:
         *pages.head(title, summary, f"; device {first['device']}; threads: {first['threads']}"),
         f"* Versions: {', '.join(f'{name} {version}' for name, version in first['versions'].items())}\n",
         table(HEAD, cells(summary["rows"])),
-        METHOD.format(steps=STEPS, visits=len(first["visits_seconds"]), disturbed=DISTURBED),
+        METHOD.format(steps=STEPS, samples=len(first["visits_seconds"]), disturbed=DISTURBED),
     ]
     return "\n".join(lines)
 

@@ -1,6 +1,6 @@
 """Translating pictures with a generator: the student of CRD in the engine beside its rivals and its teacher.
 
-Runtimes and how they are visited are as in :mod:`bench.bench_stylize`: processes of their own, in turn.
+Runtimes and how they are measured are as in :mod:`bench.bench_stylize`: processes of their own, in turn.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ HEAD = ("size, threads, runtime", "ms (min-max)", "times as long as fastnst", "p
 
 METHOD = """\
 The generator is CRD's student of CycleGAN (MobileNet blocks, width 16) with random weights; its teacher has width 64. Every
-runtime is a process of its own, visited in turn; a visit is a run that is not counted and then the median of as many as fill
-0.2 s; the table shows the median of {visits} visits. Rivals take and give float32, whose conversion from and to bytes is not
+runtime is a process of its own, measured in turn; a sample is a run that is not counted and then the median of as many as fill
+0.2 s; the table shows the median of {samples} samples. Rivals take and give float32, whose conversion from and to bytes is not
 charged to them; fastnst takes and gives bytes. PSNR is that of the picture beside PyTorch's of the same network. OpenVINO keeps
 instance norms in floating point; what is not int8 runs in bf16 where the processor has it. Rows are marked as disturbed where a
-visit was kept although something else ran.
+sample was kept although something else ran.
 """
 
 
@@ -37,7 +37,7 @@ def markdown(summary: dict[str, Any]) -> str:
         *pages.head("Image-to-image generators", summary),
         f"* Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}\n",
         table(HEAD, [cells(row) for row in rows]),
-        METHOD.format(visits=len(rows[0]["visits_seconds"])),
+        METHOD.format(samples=len(rows[0]["visits_seconds"])),
     ]
     return "\n".join(lines)
 

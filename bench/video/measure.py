@@ -54,7 +54,7 @@ class Case:
 
 @dataclass
 class Result:
-    """Seconds a frame of every visit, and the share of the cores that other processes used meanwhile."""
+    """Seconds a frame of every sample, and the share of the cores that other processes used meanwhile."""
 
     seconds: list[float] = field(default_factory=list)
     foreign_share: float = 0.0
@@ -90,7 +90,7 @@ def moving_ground(case: Case) -> Image.Image:
     return Image.fromarray(content).resize((case.width + 2 * case.frames, case.height + case.frames), Image.Resampling.BICUBIC)
 
 
-def visit(stylizer: Stylizer, style: Pixels, data: bytes) -> float:
+def sample(stylizer: Stylizer, style: Pixels, data: bytes) -> float:
     """Seconds a frame of one clip."""
     options = Options(look=stylizer.encode_style(style), smoothing=DEFAULT_SMOOTH)
     start = time.perf_counter()
@@ -107,14 +107,14 @@ def visit(stylizer: Stylizer, style: Pixels, data: bytes) -> float:
 
 
 def measure(case: Case, rounds: int, patience: float) -> Result:
-    """Visit one case again and again; the first visit only warms up."""
+    """Measure one case again and again; the first sample only warms up."""
     stylizer = Stylizer(case.model, cores())
     _, style = pictures.pair(256)
     data, result = clip(case), Result()
     wait_until_quiet(patience)
     busy, used, started = busy_seconds(), time.process_time(), time.monotonic()
     for number in range(rounds + 1):
-        seconds = visit(stylizer, style, data)
+        seconds = sample(stylizer, style, data)
         if number:
             result.seconds.append(seconds)
     foreign = (busy_seconds() - busy) - (time.process_time() - used)

@@ -11,7 +11,7 @@ HEAD = ("model and frames", "frames a second (slowest-fastest)", "ms a frame")
 
 METHOD = """\
 4:2:0 y4m from memory, stylized, and as y4m to a pipe that forgets: no codec on either side. {threads} threads, each on a frame
-of its own. The table shows the median of {visits} clips, after one that is not counted. Rows are marked as disturbed where
+of its own. The table shows the median of {samples} clips, after one that is not counted. Rows are marked as disturbed where
 other processes used more than {disturbed:.0%} of the cores meanwhile.
 """
 

@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
+#include <cinttypes>
+#include <cstdio>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 
 namespace fastnst {
@@ -18,10 +20,28 @@ constexpr uint64_t kMost = kUnlimited >> 1;  // what signed sizes hold
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; }
 
+#if defined(__wasm__)
+// A page's memory is what its module may grow to.
+uint64_t group_limit(const std::string&) { return kUnlimited; }
+#else
+// C's files, for C++'s streams bring 200 kB along.
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+File opened(const std::string& path) { return {std::fopen(path.c_str(), "r"), std::fclose}; }
+
+// The next line without its end; false after the last one.
+bool next_line(std::FILE* file, std::string& line) {
+  line.clear();
+  int c;
+  while ((c = std::fgetc(file)) != EOF && c != '\n') line += char(c);
+  return c != EOF || !line.empty();
+}
+
 // The number in a file of one line; unlimited where there is none, such as "max".
 uint64_t limit_in(const std::string& path) {
+  const File file = opened(path);
   uint64_t limit;
-  return std::ifstream(path) >> limit ? limit : kUnlimited;
+  return file && std::fscanf(file.get(), "%" SCNu64, &limit) == 1 ? limit : kUnlimited;
 }
 
 // The least limit of a control group and of all that it lies in: `group` is its path below `mount`.
@@ -37,8 +57,8 @@ uint64_t group_limit(const std::string& root) {
   const std::string mount = root + "/sys/fs/cgroup";
   // The outermost ones, which inside a container are its own, whatever the names that the process's groups have outside.
   uint64_t least = std::min(least_limit(mount, "", "memory.max"), least_limit(mount + "/memory", "", "memory.limit_in_bytes"));
-  std::ifstream groups(root + "/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {  // number:controllers:path
+  const File groups = opened(root + "/proc/self/cgroup");
+  for (std::string line; groups && next_line(groups.get(), line);) {  // number:controllers:path
     const size_t first = line.find(':'), second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos) continue;
     const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",", group = line.substr(second + 1);
@@ -48,6 +68,7 @@ uint64_t group_limit(const std::string& root) {
   }
   return least;
 }
+#endif
 
 }  // namespace
 

@@ -1,5 +1,21 @@
 #include "base/parallel.h"
 
+#if defined(__wasm__)
+
+// A module of WebAssembly whose memory is its own has one thread.
+namespace fastnst {
+
+OpenMpTeam::OpenMpTeam() {}
+OpenMpTeam::~OpenMpTeam() {}
+
+void parallel_ranges(int64_t count, int64_t, int, RangeFunction function, void* context) {
+  if (count > 0) function(context, 0, 0, count);
+}
+
+}  // namespace fastnst
+
+#else
+
 #include <dlfcn.h>
 #include <pthread.h>
 
@@ -171,3 +187,5 @@ void parallel_ranges(int64_t count, int64_t grain, int threads, RangeFunction fu
 }
 
 }  // namespace fastnst
+
+#endif

@@ -100,9 +100,9 @@ py::array rows_at(const uint8_t* rows, int64_t count, int64_t width) {
   return Pixels({count, width, int64_t(3)}, rows, py::capsule(rows, [](void*) {}));  // a base, so that nothing is copied
 }
 
-// A passage whose ends are Python functions: read(first, rows), write(rows) and tell(part). They are called with the lock.
-Passage passage(int64_t height, int64_t width, const py::function& read, const py::function& write, const py::function& tell,
-                int threads) {
+// A RowIO of Python functions: read(first, rows), write(rows) and tell(part), which are called with the lock held.
+RowIO row_io(int64_t height, int64_t width, const py::function& read, const py::function& write, const py::function& tell,
+             int threads) {
   check_threads(threads);
   return {height,
           width,
@@ -121,11 +121,11 @@ Passage passage(int64_t height, int64_t width, const py::function& read, const p
           threads};
 }
 
-void stylize_tiled(const Engine& engine, const Passage& content, const Levels& levels, const std::vector<LevelTuple>& style,
+void stylize_tiled(const Engine& engine, const RowIO& content, const Levels& levels, const std::vector<LevelTuple>& style,
                    double alpha, const Tiling& tiling, const std::string& folder, const std::optional<PaletteTuple>& palette) {
   check_alpha(alpha);
   const Look look = as_look(style);
-  const auto run = [&](const Passage& passage) { engine.stylize(passage, levels, look, alpha, tiling, folder); };
+  const auto run = [&](const RowIO& io) { engine.stylize(io, levels, look, alpha, tiling, folder); };
   if (!palette) return without_lock([&] { run(content); });
   const Colors colors = as_colors(std::get<0>(*palette));
   const double strength = std::get<1>(*palette);
@@ -142,8 +142,8 @@ void bind_tiles(py::module_& module) {
       .def_readonly("width", &Tiling::width)
       .def_readonly("in_memory", &Tiling::in_memory)
       .def_readonly("bytes", &Tiling::bytes);
-  py::class_<Passage>(module, "Passage")
-      .def(py::init(&passage), py::arg("height"), py::arg("width"), py::arg("read"), py::arg("write"), py::arg("tell"),
+  py::class_<RowIO>(module, "RowIO")
+      .def(py::init(&row_io), py::arg("height"), py::arg("width"), py::arg("read"), py::arg("write"), py::arg("tell"),
            py::arg("threads"));
 }
 
@@ -229,7 +229,7 @@ void bind_models(py::module_& module) {
       rows.emplace_back(t.inputs, t.outputs, t.kernel, t.upsample, t.pool, t.winograd, t.height, t.width, t.seconds);
     return rows;
   };
-  const auto look_tiled = [](const Engine& engine, const Passage& style, const Levels& levels, const Tiling& tiling) {
+  const auto look_tiled = [](const Engine& engine, const RowIO& style, const Levels& levels, const Tiling& tiling) {
     return as_tuples(without_lock([&] { return engine.look(style, levels, tiling); }));
   };
   py::class_<Engine>(module, "Model")

@@ -5,7 +5,7 @@
 #include <exception>
 #include <system_error>
 
-#include "base/kept.h"
+#include "base/block_cache.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/sha256.h"
@@ -63,12 +63,12 @@ void bind_system(py::module_& module) {
   module.def("machine_memory", &machine_memory, py::arg("root") = "");
   module.def("default_budget", &default_budget, py::arg("pixels"), py::arg("machine"));
   module.def("call_each", &call_each, py::arg("count"), py::arg("function"), py::arg("threads"));
-  py::class_<KeptBlock>(module, "KeptBlock", py::buffer_protocol())
+  py::class_<CachedBlock>(module, "CachedBlock", py::buffer_protocol())
       .def(py::init<size_t>(), py::arg("size"))
-      .def_buffer([](const KeptBlock& block) {
+      .def_buffer([](const CachedBlock& block) {
         return py::buffer_info(block.data(), 1, py::format_descriptor<uint8_t>::format(), py::ssize_t(block.size()));
       });
-  module.def("release_kept", &release_kept);
+  module.def("release_cache", &release_cache);
   module.def(
       "sha256",
       [](const py::bytes& data, bool portable) {

@@ -102,7 +102,7 @@ std::vector<uint8_t> read_file(const char* path) {
   return data;
 }
 
-Passage passage_of(const fastnst_rows& rows, bool writes, int threads) {
+RowIO io_of(const fastnst_rows& rows, bool writes, int threads) {
   check_size(rows.height, rows.width);
   given(rows.read, "the callback read");
   if (writes) given(rows.write, "the callback write");
@@ -187,8 +187,8 @@ fastnst_status fastnst_style_encode_rows(const fastnst_model* model, const fastn
   return guarded([&] {
     given(style, "where the style goes");
     const Settings wanted = checked(options);
-    const Passage passage = passage_of(*given(picture, "the picture"), false, wanted.threads);
-    *style = new fastnst_style{encode_style(engine_of(model), wanted, passage)};
+    const RowIO io = io_of(*given(picture, "the picture"), false, wanted.threads);
+    *style = new fastnst_style{encode_style(engine_of(model), wanted, io)};
   });
 }
 
@@ -218,8 +218,8 @@ fastnst_status fastnst_stylize_rows(const fastnst_model* model, const fastnst_op
                                     const fastnst_rows* content) {
   return guarded([&] {
     const Settings wanted = checked(options);
-    const Passage passage = passage_of(*given(content, "the content"), true, wanted.threads);
-    stylize(engine_of(model), wanted, given(style, "the style")->style, passage);
+    const RowIO io = io_of(*given(content, "the content"), true, wanted.threads);
+    stylize(engine_of(model), wanted, given(style, "the style")->style, io);
   });
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/luma.h"
 #include "base/memory.h"
-#include "base/spool.h"
+#include "base/temporary_storage.h"
 
 namespace fastnst {
 namespace {
@@ -19,13 +19,13 @@ bool needs_tiles(const Engine& engine, const Settings& settings, int64_t height,
   return engine.working_bytes(height, width, settings.levels, settings.threads) > budget(settings, height, width);
 }
 
-Tiling tiling(const Engine& engine, const Settings& settings, const Passage& picture, bool decodes) {
+Tiling tiling(const Engine& engine, const Settings& settings, const RowIO& picture, bool decodes) {
   return engine.tiling(picture.height, picture.width, settings.levels, settings.threads,
                        budget(settings, picture.height, picture.width), decodes);
 }
 
 // Where a copy of a picture is put aside: in memory, "", if it is a small part of the budget.
-std::string aside(const Settings& settings, const Passage& picture) {
+std::string aside(const Settings& settings, const RowIO& picture) {
   const uint64_t bytes = 3 * uint64_t(picture.height) * uint64_t(picture.width);
   return bytes <= budget(settings, picture.height, picture.width) / 8 ? "" : settings.folder;
 }
@@ -33,7 +33,7 @@ std::string aside(const Settings& settings, const Passage& picture) {
 double palette_strength(const Settings& settings) { return settings.preserve_color ? 0 : settings.alpha * settings.palette; }
 
 // A picture in memory; its result goes to `out`.
-Passage in_memory(const uint8_t* rgb, int64_t height, int64_t width, uint8_t* out, int threads) {
+RowIO in_memory(const uint8_t* rgb, int64_t height, int64_t width, uint8_t* out, int threads) {
   const int64_t row = 3 * width;
   return {height,
           width,
@@ -44,14 +44,14 @@ Passage in_memory(const uint8_t* rgb, int64_t height, int64_t width, uint8_t* ou
 }
 
 // A content whose colours its result takes on: it is put aside as it is read.
-class KeptColors {
+class PreservedColors {
  public:
-  // `content`: lives as long as this. `folder`: see Spool.
-  KeptColors(const Passage& content, const std::string& folder)
+  // `content`: lives as long as this. `folder`: see TemporaryStorage.
+  PreservedColors(const RowIO& content, const std::string& folder)
       : content_(content), row_(3 * content.width), original_(uint64_t(content.height * row_), folder) {}
 
-  // The passage to stylize instead.
-  Passage passage() {
+  // What to stylize instead of the content.
+  RowIO io() {
     return {content_.height,
             content_.width,
             [this](int64_t first, int64_t count, uint8_t* rows) {
@@ -74,9 +74,9 @@ class KeptColors {
     }
   }
 
-  const Passage& content_;
+  const RowIO& content_;
   const int64_t row_;
-  Spool original_;
+  TemporaryStorage original_;
   int64_t written_ = 0;
 };
 
@@ -140,10 +140,10 @@ Style encode_style(const Engine& engine, const Settings& settings, const uint8_t
   return {std::move(look), sums.colors()};
 }
 
-Style encode_style(const Engine& engine, const Settings& settings, const Passage& picture) {
+Style encode_style(const Engine& engine, const Settings& settings, const RowIO& picture) {
   ColorSums sums;
   int64_t seen = 0;
-  Passage summing = picture;
+  RowIO summing = picture;
   summing.read = [&](int64_t first, int64_t count, uint8_t* rows) {
     picture.read(first, count, rows);
     const int64_t old = std::clamp<int64_t>(seen - first, 0, count);  // of a pass before
@@ -168,7 +168,7 @@ void stylize(const Engine& engine, const Settings& settings, const Style& style,
   const int threads = settings.threads;
   const int64_t pixels = height * width;
   if (engine.kind() != Kind::generator && needs_tiles(engine, settings, height, width)) {
-    const Passage content = in_memory(rgb, height, width, out, threads);
+    const RowIO content = in_memory(rgb, height, width, out, threads);
     engine.stylize(content, settings.levels, style.look, settings.alpha, tiling(engine, settings, content, true),
                    settings.folder);
   } else {
@@ -181,13 +181,13 @@ void stylize(const Engine& engine, const Settings& settings, const Style& style,
   map_colors(color_map(sums.colors(), style.colors, palette_strength(settings)), out, pixels, threads);
 }
 
-void stylize(const Engine& engine, const Settings& settings, const Style& style, const Passage& content) {
+void stylize(const Engine& engine, const Settings& settings, const Style& style, const RowIO& content) {
   const Tiling tiles = tiling(engine, settings, content, true);
-  const auto run = [&](const Passage& passage) {
-    engine.stylize(passage, settings.levels, style.look, settings.alpha, tiles, settings.folder);
+  const auto run = [&](const RowIO& io) {
+    engine.stylize(io, settings.levels, style.look, settings.alpha, tiles, settings.folder);
   };
   if (settings.preserve_color) {
-    run(KeptColors(content, aside(settings, content)).passage());
+    run(PreservedColors(content, aside(settings, content)).io());
   } else if (palette_strength(settings) > 0) {
     Recoloring recoloring(content, style.colors, palette_strength(settings), aside(settings, content));
     run(recoloring.before());

@@ -28,14 +28,14 @@ struct Style {
 void check_size(int64_t height, int64_t width);
 
 Style encode_style(const Engine& engine, const Settings& settings, const uint8_t* rgb, int64_t height, int64_t width);
-Style encode_style(const Engine& engine, const Settings& settings, const Passage& picture);
+Style encode_style(const Engine& engine, const Settings& settings, const RowIO& picture);
 
 // `weights`: see fastnst_style_mix; none: equal parts.
 Style mixed(const std::vector<const Style*>& styles, const std::vector<double>& weights);
 
 void stylize(const Engine& engine, const Settings& settings, const Style& style, const uint8_t* rgb, int64_t height,
              int64_t width, uint8_t* out);
-void stylize(const Engine& engine, const Settings& settings, const Style& style, const Passage& content);
+void stylize(const Engine& engine, const Settings& settings, const Style& style, const RowIO& content);
 void translate(const Engine& engine, const Settings& settings, const uint8_t* rgb, int64_t height, int64_t width, uint8_t* out);
 
 }  // namespace fastnst

@@ -109,7 +109,7 @@ Tiling AdainEngine::tiling(int64_t height, int64_t width, const Levels& levels, 
   return plan_tiles({&codec_}, height, width, threads, 0, budget, decodes);
 }
 
-Look AdainEngine::look(const Passage& style, const Levels& levels, const Tiling& tiling) const {
+Look AdainEngine::look(const RowIO& style, const Levels& levels, const Tiling& tiling) const {
   chosen(levels);
   ChannelSums sums(codec_.channels());
   TiledFeatures features(codec_, workspaces_, style, tiling, "", false,
@@ -118,21 +118,21 @@ Look AdainEngine::look(const Passage& style, const Levels& levels, const Tiling&
   return {{0, sums.statistics(feature_scale_)}};
 }
 
-void AdainEngine::stylize(const Passage& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
+void AdainEngine::stylize(const RowIO& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
                           const std::string& folder) const {
   chosen(levels);
   const Statistics& target = of_style(style, "looks");
   ChannelSums sums(codec_.channels());
-  Course course(content, 2);
+  Progress progress(content, 2);
   const int64_t all = codec_.features_along(content.height) * codec_.features_along(content.width);
   TiledFeatures features(codec_, workspaces_, content, tiling, folder, true, [&](const FeatureView& tile) {
     sums.add(tile, content.threads);
-    course.add(tile.height * tile.width, all);
+    progress.add(tile.height * tile.width, all);
   });
   features.read();
   features.decode(blend(sums.statistics(feature_scale_), target, alpha), [&](const uint8_t* rows, int64_t count) {
     content.write(rows, count);
-    course.add(count, content.height);
+    progress.add(count, content.height);
   });
 }
 

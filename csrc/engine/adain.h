@@ -27,8 +27,8 @@ class AdainEngine final : public Engine {
   void decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const override;
 
   Tiling tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget, bool decodes) const override;
-  Look look(const Passage& style, const Levels& levels, const Tiling& tiling) const override;
-  void stylize(const Passage& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
+  Look look(const RowIO& style, const Levels& levels, const Tiling& tiling) const override;
+  void stylize(const RowIO& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
                const std::string& folder) const override;
 
   uint64_t working_bytes(int64_t height, int64_t width, const Levels& levels, int threads) const override;

@@ -53,9 +53,9 @@ Tiling Engine::tiling(int64_t, int64_t, const Levels&, int, uint64_t, bool) cons
   throw std::invalid_argument("a generator cannot be run in tiles: its norms need whole maps");
 }
 
-Look Engine::look(const Passage&, const Levels&, const Tiling&) const { refuse_call("it takes no style"); }
+Look Engine::look(const RowIO&, const Levels&, const Tiling&) const { refuse_call("it takes no style"); }
 
-void Engine::stylize(const Passage&, const Levels&, const Look&, double, const Tiling&, const std::string&) const {
+void Engine::stylize(const RowIO&, const Levels&, const Look&, double, const Tiling&, const std::string&) const {
   refuse_call("it takes no style");
 }
 

@@ -58,11 +58,11 @@ class Engine {
   virtual void decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const;
 
   // The same in tiles, with the same bytes: how a picture is cut within a budget of bytes, the look of a style, and the picture
-  // of a content. `decodes`: whether the tiling is for stylize(). `folder`: see Spool. A WCT model reads a style once for each
-  // level.
+  // of a content. `decodes`: whether the tiling is for stylize(). `folder`: see TemporaryStorage. A WCT model reads a style
+  // once for each level.
   virtual Tiling tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget, bool decodes) const;
-  virtual Look look(const Passage& style, const Levels& levels, const Tiling& tiling) const;
-  virtual void stylize(const Passage& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
+  virtual Look look(const RowIO& style, const Levels& levels, const Tiling& tiling) const;
+  virtual void stylize(const RowIO& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
                        const std::string& folder) const;
 
   // Bytes of working memory that a picture of this size takes at once: maps, scratch, and what is kept between two steps.

@@ -109,33 +109,30 @@ void map_colors(const ColorMap& map, uint8_t* rgb, int64_t pixels, int threads) 
 }
 
 struct Recoloring::State {
-  const Passage& passage;
+  const RowIO& io;
   Colors style;
   double strength;
-  Spool spool;
+  TemporaryStorage storage;
   ColorSums sums;
   uint64_t written = 0;
 };
 
-Recoloring::Recoloring(const Passage& passage, const Colors& style, double strength, const std::string& folder)
-    : state_(new State{passage,
-                       style,
-                       strength,
-                       {checked_multiply(checked_multiply(uint64_t(passage.height), uint64_t(passage.width)), 3), folder},
-                       {}}) {}
+Recoloring::Recoloring(const RowIO& io, const Colors& style, double strength, const std::string& folder)
+    : state_(new State{
+          io, style, strength, {checked_multiply(checked_multiply(uint64_t(io.height), uint64_t(io.width)), 3), folder}, {}}) {}
 
 Recoloring::~Recoloring() = default;
 
-Passage Recoloring::before() const {
+RowIO Recoloring::before() const {
   State& state = *state_;
-  const Passage& after = state.passage;
+  const RowIO& after = state.io;
   return {after.height,
           after.width,
           [&after](int64_t first, int64_t count, uint8_t* rows) { after.read(first, count, rows); },
           [&state](const uint8_t* rows, int64_t count) {
-            const uint64_t pixels = uint64_t(count) * uint64_t(state.passage.width);
-            state.sums.add(rows, int64_t(pixels), state.passage.threads);
-            state.spool.write(state.written, rows, 3 * pixels);
+            const uint64_t pixels = uint64_t(count) * uint64_t(state.io.width);
+            state.sums.add(rows, int64_t(pixels), state.io.threads);
+            state.storage.write(state.written, rows, 3 * pixels);
             state.written += 3 * pixels;
           },
           [&after](double part) { after.tell(part); },
@@ -143,15 +140,15 @@ Passage Recoloring::before() const {
 }
 
 void Recoloring::finish() {
-  const Passage& passage = state_->passage;
+  const RowIO& io = state_->io;
   const ColorMap map = color_map(state_->sums.colors(), state_->style, state_->strength);
-  const int64_t row_bytes = 3 * passage.width, together = std::clamp<int64_t>(kBandBytes / row_bytes, 1, passage.height);
+  const int64_t row_bytes = 3 * io.width, together = std::clamp<int64_t>(kBandBytes / row_bytes, 1, io.height);
   Buffer band(size_t(row_bytes * together));
-  for (int64_t top = 0; top < passage.height; top += together) {
-    const int64_t count = std::min(together, passage.height - top);
-    state_->spool.read(uint64_t(top * row_bytes), band.data(), uint64_t(count * row_bytes));
-    map_colors(map, band.data(), count * passage.width, passage.threads);
-    passage.write(band.data(), count);
+  for (int64_t top = 0; top < io.height; top += together) {
+    const int64_t count = std::min(together, io.height - top);
+    state_->storage.read(uint64_t(top * row_bytes), band.data(), uint64_t(count * row_bytes));
+    map_colors(map, band.data(), count * io.width, io.threads);
+    io.write(band.data(), count);
   }
 }
 

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "base/spool.h"
+#include "base/temporary_storage.h"
 #include "engine/kernels/kernels.h"
 #include "engine/tiles.h"
 
@@ -58,11 +58,11 @@ void map_colors(const ColorMap& map, uint8_t* rgb, int64_t pixels, int threads);
 // The palette step where it follows a picture that arrives in rows: they are put aside until all of them have been seen.
 class Recoloring {
  public:
-  // `passage`: lives as long as this. `folder`: see Spool.
-  Recoloring(const Passage& passage, const Colors& style, double strength, const std::string& folder);
+  // `io`: lives as long as this. `folder`: see TemporaryStorage.
+  Recoloring(const RowIO& io, const Colors& style, double strength, const std::string& folder);
 
-  // The passage that rows are to be written to instead.
-  Passage before() const;
+  // What the engine reads from and writes to instead.
+  RowIO before() const;
   // Hands on the picture with its colours mapped.
   void finish();
   ~Recoloring();

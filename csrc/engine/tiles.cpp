@@ -11,12 +11,12 @@ namespace fastnst {
 namespace {
 
 // A file of features costs at most a tenth of the time: all that the system did for 256 megapixels took as much of adain-16x's.
-constexpr double kSpoolCost = 1.1;
+constexpr double kFileCost = 1.1;
 
 bool keeps_pixels(const Codec& codec) { return codec.stride() == 1; }
 
 // Bytes put aside of a picture.
-uint64_t spool_bytes(const Codec& codec, int64_t height, int64_t width) {
+uint64_t stored_bytes(const Codec& codec, int64_t height, int64_t width) {
   const uint64_t pixel = keeps_pixels(codec) ? 3 : uint64_t(map_stride(codec.channels()));
   const uint64_t pixels = checked_multiply(uint64_t(codec.features_along(height)), uint64_t(codec.features_along(width)));
   return checked_multiply(pixels, pixel);
@@ -77,7 +77,7 @@ Tiling plan_tiles(const std::vector<const Codec*>& codecs, int64_t height, int64
   for (const Codec* codec : codecs) {
     unit = std::max(unit, 2 * codec->stride());
     reach = std::max({reach, codec->encoder_reach() * codec->stride(), codec->decoder_reach() * codec->stride()});
-    const uint64_t bytes = keeps ? spool_bytes(*codec, height, width) : 0;
+    const uint64_t bytes = keeps ? stored_bytes(*codec, height, width) : 0;
     aside = std::max(aside, checked_add(before, bytes));  // one level's are read while the next one's are written
     before = bytes;
   }
@@ -92,7 +92,7 @@ Tiling plan_tiles(const std::vector<const Codec*>& codecs, int64_t height, int64
       for (const bool in_memory : {true, false}) {
         tiling.in_memory = in_memory;
         tiling.bytes = in_memory ? checked_add(bytes, aside) : bytes;
-        const double work = overlap(height, h, reach) * overlap(width, w, reach) * (in_memory ? 1 : kSpoolCost);
+        const double work = overlap(height, h, reach) * overlap(width, w, reach) * (in_memory ? 1 : kFileCost);
         if (tiling.bytes > budget || (least > 0 && work >= least)) continue;
         best = tiling, least = work;
       }
@@ -104,23 +104,23 @@ Tiling plan_tiles(const std::vector<const Codec*>& codecs, int64_t height, int64
   return best;
 }
 
-TiledFeatures::TiledFeatures(const Codec& codec, Workspaces& workspaces, const Passage& passage, const Tiling& tiling,
-                             const std::string& folder, bool keeps, Visit visit)
+TiledFeatures::TiledFeatures(const Codec& codec, Workspaces& workspaces, const RowIO& io, const Tiling& tiling,
+                             const std::string& folder, bool keeps, OnTile on_tile)
     : codec_(codec),
       workspaces_(workspaces),
-      passage_(passage),
-      visit_(std::move(visit)),
+      io_(io),
+      on_tile_(std::move(on_tile)),
       keeps_pixels_(keeps_pixels(codec)),
       stride_(codec.stride()),
-      rows_(codec.features_along(passage.height)),
-      columns_(codec.features_along(passage.width)),
+      rows_(codec.features_along(io.height)),
+      columns_(codec.features_along(io.width)),
       feature_bytes_(map_stride(codec.channels())),
       tile_rows_(codec.features_along(tiling.height)),
       tile_columns_(codec.features_along(tiling.width)) {
-  const uint64_t aside = spool_bytes(codec, passage.height, passage.width);
-  if (keeps) spool_ = std::make_unique<Spool>(aside, tiling.in_memory ? "" : folder);
-  const int64_t band = std::min(passage.height, (tile_rows_ + 2 * codec.encoder_reach()) * stride_);
-  band_ = Buffer(checked_multiply(uint64_t(band), uint64_t(passage.width) * 3));
+  const uint64_t aside = stored_bytes(codec, io.height, io.width);
+  if (keeps) storage_ = std::make_unique<TemporaryStorage>(aside, tiling.in_memory ? "" : folder);
+  const int64_t band = std::min(io.height, (tile_rows_ + 2 * codec.encoder_reach()) * stride_);
+  band_ = Buffer(checked_multiply(uint64_t(band), uint64_t(io.width) * 3));
 }
 
 TiledFeatures::Part TiledFeatures::grown(const Part& part, int64_t reach) const {
@@ -131,24 +131,24 @@ TiledFeatures::Part TiledFeatures::grown(const Part& part, int64_t reach) const 
 }
 
 int64_t TiledFeatures::pixel_rows(const Part& part) const {
-  return std::min((part.top + part.height) * stride_, passage_.height) - part.top * stride_;
+  return std::min((part.top + part.height) * stride_, io_.height) - part.top * stride_;
 }
 
 int64_t TiledFeatures::pixel_columns(const Part& part) const {
-  return std::min((part.left + part.width) * stride_, passage_.width) - part.left * stride_;
+  return std::min((part.left + part.width) * stride_, io_.width) - part.left * stride_;
 }
 
 void TiledFeatures::read() {
   int64_t first = 0, count = 0;
   for (uint8_t* rows = next_rows(count); count > 0; rows = next_rows(count)) {
-    passage_.read(first, count, rows);
+    io_.read(first, count, rows);
     have_rows(count);
     first += count;
   }
 }
 
 void TiledFeatures::take(const uint8_t* rows, int64_t count) {
-  const int64_t row = passage_.width * 3;
+  const int64_t row = io_.width * 3;
   for (int64_t room = 0; count > 0;) {
     uint8_t* to = next_rows(room);
     const int64_t some = std::min(room, count);
@@ -165,12 +165,13 @@ uint8_t* TiledFeatures::next_rows(int64_t& count) {
   }
   const Part band = grown({next_, 0, std::min(tile_rows_, rows_ - next_), columns_}, codec_.encoder_reach());
   count = band.top * stride_ + pixel_rows(band) - end_;
-  return band_.data() + (end_ - top_) * passage_.width * 3;
+  return band_.data() + (end_ - top_) * io_.width * 3;
 }
 
 void TiledFeatures::have_rows(int64_t count) {
-  const int64_t row = passage_.width * 3;
-  if (spool_ && keeps_pixels_) spool_->write(uint64_t(end_ * row), band_.data() + (end_ - top_) * row, uint64_t(count * row));
+  const int64_t row = io_.width * 3;
+  if (storage_ && keeps_pixels_)
+    storage_->write(uint64_t(end_ * row), band_.data() + (end_ - top_) * row, uint64_t(count * row));
   end_ += count;
   int64_t missing = 0;
   for (next_rows(missing); missing == 0 && next_ < rows_; next_rows(missing)) {
@@ -184,22 +185,22 @@ void TiledFeatures::have_rows(int64_t count) {
 }
 
 void TiledFeatures::encode_band() {
-  const PictureView band(band_.data(), end_ - top_, passage_.width);
+  const PictureView band(band_.data(), end_ - top_, io_.width);
   for (int64_t left = 0; left < columns_; left += tile_columns_) {
     const Part part{next_, left, std::min(tile_rows_, rows_ - next_), std::min(tile_columns_, columns_ - left)};
     const Part outer = grown(part, codec_.encoder_reach());
     const PictureView window(band, outer.top * stride_ - top_, outer.left * stride_, pixel_rows(outer), pixel_columns(outer));
-    const Encoded encoded = codec_.encode(window, passage_.threads, workspaces_);
+    const Encoded encoded = codec_.encode(window, io_.threads, workspaces_);
     const FeatureView tile(FeatureView(encoded.map), part.top - outer.top, part.left - outer.left, part.height, part.width);
-    visit_(tile);
-    if (spool_ && !keeps_pixels_) keep(tile, part);
+    on_tile_(tile);
+    if (storage_ && !keeps_pixels_) keep(tile, part);
   }
 }
 
 void TiledFeatures::keep(const FeatureView& tile, const Part& part) {
   for (int64_t y = 0; y < tile.height; y++)
-    spool_->write(uint64_t(((part.top + y) * columns_ + part.left) * feature_bytes_), tile.row(y),
-                  uint64_t(tile.width * feature_bytes_));
+    storage_->write(uint64_t(((part.top + y) * columns_ + part.left) * feature_bytes_), tile.row(y),
+                    uint64_t(tile.width * feature_bytes_));
 }
 
 Encoded TiledFeatures::kept(const Part& part) const {
@@ -208,8 +209,8 @@ Encoded TiledFeatures::kept(const Part& part) const {
   features.memory = Buffer(map_bytes(part.height, part.width, feature_bytes_));
   features.map = Map::in(features.memory, part.height, part.width, feature_bytes_);
   for (int64_t y = 0; y < part.height; y++)
-    spool_->read(uint64_t(((part.top + y) * columns_ + part.left) * feature_bytes_), features.map.row(y),
-                 uint64_t(part.width * feature_bytes_));
+    storage_->read(uint64_t(((part.top + y) * columns_ + part.left) * feature_bytes_), features.map.row(y),
+                   uint64_t(part.width * feature_bytes_));
   return features;
 }
 
@@ -217,9 +218,9 @@ Encoded TiledFeatures::encoded_again(const Part& part) const {
   const Part outer = grown(part, codec_.encoder_reach());
   Buffer pixels(uint64_t(outer.height * outer.width * 3));
   for (int64_t y = 0; y < outer.height; y++)
-    spool_->read(uint64_t(((outer.top + y) * columns_ + outer.left) * 3), pixels.data() + y * outer.width * 3,
-                 uint64_t(outer.width * 3));
-  const Encoded encoded = codec_.encode({pixels.data(), outer.height, outer.width}, passage_.threads, workspaces_);
+    storage_->read(uint64_t(((outer.top + y) * columns_ + outer.left) * 3), pixels.data() + y * outer.width * 3,
+                   uint64_t(outer.width * 3));
+  const Encoded encoded = codec_.encode({pixels.data(), outer.height, outer.width}, io_.threads, workspaces_);
   Encoded features;
   features.height = part.height, features.width = part.width, features.channels = codec_.channels();
   features.memory = Buffer(map_bytes(part.height, part.width, feature_bytes_));
@@ -232,8 +233,8 @@ Encoded TiledFeatures::encoded_again(const Part& part) const {
 
 void TiledFeatures::decode(const Codec::RowTransform& transform, const Write& write) {
   band_ = Buffer();
-  const int64_t row = passage_.width * 3;
-  Buffer out(checked_multiply(uint64_t(std::min(tile_rows_ * stride_, passage_.height)), uint64_t(row)));
+  const int64_t row = io_.width * 3;
+  Buffer out(checked_multiply(uint64_t(std::min(tile_rows_ * stride_, io_.height)), uint64_t(row)));
   Buffer pixels;
   for (int64_t top = 0; top < rows_; top += tile_rows_) {
     const Part band{top, 0, std::min(tile_rows_, rows_ - top), columns_};
@@ -242,7 +243,7 @@ void TiledFeatures::decode(const Codec::RowTransform& transform, const Write& wr
       const Part outer = grown(part, codec_.decoder_reach());
       const Encoded features = keeps_pixels_ ? encoded_again(outer) : kept(outer);
       pixels.reserve(size_t(features.height * features.width * 3));
-      codec_.decode(features, transform, pixels.data(), passage_.threads, workspaces_);
+      codec_.decode(features, transform, pixels.data(), io_.threads, workspaces_);
       const PictureView whole(pixels.data(), features.height, features.width);
       const PictureView tile(whole, (part.top - outer.top) * stride_, (part.left - outer.left) * stride_, pixel_rows(part),
                              pixel_columns(part));

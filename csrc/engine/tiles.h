@@ -9,30 +9,31 @@
 #include <string>
 #include <vector>
 
-#include "base/spool.h"
+#include "base/temporary_storage.h"
 #include "engine/codec.h"
 
 namespace fastnst {
 
-// A picture on its way from somewhere to somewhere, in rows of `width` x 3 bytes. What these throw ends the work.
-struct Passage {
+// Where the rows of a picture come from and where those of the result go: `width` x 3 bytes each. Exceptions thrown by these
+// functions end the work.
+struct RowIO {
   int64_t height, width;
-  // Puts rows [first, first + count) into `rows`. Rows are asked for in ascending order, and anew from 0 for another pass.
+  // Puts rows [first, first + count) into `rows`. Called in ascending order, and again from 0 for another pass.
   std::function<void(int64_t first, int64_t count, uint8_t* rows)> read;
   std::function<void(const uint8_t* rows, int64_t count)> write;  // the next rows, from 0 on
-  std::function<void(double part)> tell;                          // how far it is, from 0 to 1
+  std::function<void(double part)> tell;                          // the fraction that is done, from 0 to 1
   int threads;
 };
 
-// Counts how far a passage is, through so many passes over the picture.
-class Course {
+// Reports the progress of work that takes `passes` passes over the picture.
+class Progress {
  public:
-  Course(const Passage& passage, size_t passes) : passage_(passage), passes_(double(passes)) {}
-  // One more part of a pass is done: `count` of `all`.
-  void add(int64_t count, int64_t all) { passage_.tell(std::min((done_ += double(count) / double(all)) / passes_, 1.0)); }
+  Progress(const RowIO& io, size_t passes) : io_(io), passes_(double(passes)) {}
+  // `count` of the `all` units of a pass are done.
+  void add(int64_t count, int64_t all) { io_.tell(std::min((done_ += double(count) / double(all)) / passes_, 1.0)); }
 
  private:
-  const Passage& passage_;
+  const RowIO& io_;
   const double passes_;
   double done_ = 0;
 };
@@ -54,13 +55,14 @@ Tiling plan_tiles(const std::vector<const Codec*>& codecs, int64_t height, int64
 // whose features are larger than the picture, the picture itself, which it then encodes once more.
 class TiledFeatures {
  public:
-  using Visit = std::function<void(const FeatureView& tile)>;
+  using OnTile = std::function<void(const FeatureView& tile)>;
 
-  // `visit` gets all features once. `folder`: see Spool. `keeps`: false if decode() will not be called.
-  TiledFeatures(const Codec& codec, Workspaces& workspaces, const Passage& passage, const Tiling& tiling,
-                const std::string& folder, bool keeps, Visit visit);
+  // `on_tile` is called once for each tile's features. `folder`: see TemporaryStorage. `keeps`: false if decode() will not be
+  // called.
+  TiledFeatures(const Codec& codec, Workspaces& workspaces, const RowIO& io, const Tiling& tiling, const std::string& folder,
+                bool keeps, OnTile on_tile);
 
-  // Takes all rows of the passage, or the next ones of anybody's.
+  // Takes all rows that `io` reads, or the next ones from anybody.
   void read();
   void take(const uint8_t* rows, int64_t count);
 
@@ -88,12 +90,12 @@ class TiledFeatures {
 
   const Codec& codec_;
   Workspaces& workspaces_;
-  const Passage& passage_;
-  const Visit visit_;
+  const RowIO& io_;
+  const OnTile on_tile_;
   const bool keeps_pixels_;
   const int64_t stride_, rows_, columns_, feature_bytes_;  // of the picture's map of features
   const int64_t tile_rows_, tile_columns_;                 // features of a tile
-  std::unique_ptr<Spool> spool_;
+  std::unique_ptr<TemporaryStorage> storage_;
   Buffer band_;  // rows [top_, end_) of the picture, for the tiles whose features begin at row next_
   int64_t top_ = 0, end_ = 0, next_ = 0;
 };

@@ -136,7 +136,7 @@ Tiling WctEngine::tiling(int64_t height, int64_t width, const Levels& levels, in
   return plan_tiles(codecs, height, width, threads, matrices, budget, decodes);
 }
 
-Look WctEngine::look(const Passage& style, const Levels& levels, const Tiling& tiling) const {
+Look WctEngine::look(const RowIO& style, const Levels& levels, const Tiling& tiling) const {
   Look look;
   for (const Level* level : choose(levels)) {
     MomentSums sums(level->codec.channels());
@@ -148,11 +148,11 @@ Look WctEngine::look(const Passage& style, const Levels& levels, const Tiling& t
   return look;
 }
 
-void WctEngine::stylize(const Passage& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
+void WctEngine::stylize(const RowIO& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
                         const std::string& folder) const {
   const std::vector<const Level*> chosen = choose(levels);
   const std::vector<const Statistics*> targets = match(chosen, style, "looks");
-  Course course(content, 2 * chosen.size());
+  Progress progress(content, 2 * chosen.size());
   // The features of level i, given rows by `fill`.
   const auto encode_at = [&](size_t i, const auto& fill) {
     const Level& level = *chosen[i];
@@ -161,9 +161,9 @@ void WctEngine::stylize(const Passage& content, const Levels& levels, const Look
     auto features =
         std::make_unique<TiledFeatures>(level.codec, workspaces_, content, tiling, folder, true, [&](const FeatureView& tile) {
           sums.add(tile, content.threads);
-          course.add(tile.height * tile.width, all);
+          progress.add(tile.height * tile.width, all);
         });
-    fill(*features);  // visits all
+    fill(*features);  // which calls the above for every tile
     return std::pair{std::move(features), sums.statistics(level.feature_scale)};
   };
   std::unique_ptr<TiledFeatures> features;
@@ -174,7 +174,7 @@ void WctEngine::stylize(const Passage& content, const Levels& levels, const Look
     const auto decode = [&](const TiledFeatures::Write& write) {
       features->decode(transform, [&](const uint8_t* rows, int64_t count) {
         write(rows, count);
-        course.add(count, content.height);
+        progress.add(count, content.height);
       });
     };
     if (i + 1 == chosen.size())

@@ -31,8 +31,8 @@ class WctEngine final : public Engine {
 
   // In tiles, each level's picture is written while the next one's is encoded.
   Tiling tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget, bool decodes) const override;
-  Look look(const Passage& style, const Levels& levels, const Tiling& tiling) const override;
-  void stylize(const Passage& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
+  Look look(const RowIO& style, const Levels& levels, const Tiling& tiling) const override;
+  void stylize(const RowIO& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
                const std::string& folder) const override;
 
   uint64_t working_bytes(int64_t height, int64_t width, const Levels& levels, int threads) const override;

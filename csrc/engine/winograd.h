@@ -1,4 +1,4 @@
-// Layers of Winograd's form; fastnst/format/winograd.py says what they compute.
+// Layers in Winograd form; fastnst/format/winograd.py says what they compute.
 #pragma once
 
 #include <cstdint>

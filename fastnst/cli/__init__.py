@@ -1,4 +1,4 @@
-"""The command ``fastnst``: argument parsing and printing; the work is done elsewhere, and imported only when asked for.
+"""The command ``fastnst``: argument parsing and printing. The work is done in modules that are imported when needed.
 
 Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted. A failure is one line on stderr;
 ``python -X dev -m fastnst`` adds the traceback.
@@ -22,7 +22,7 @@ from fastnst.cli.errors import (
     open_closed_streams,
     termination_as_interrupt,
 )
-from fastnst.cli.parser import build_parser
+from fastnst.cli.registry import build_parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        parsed = build_parser().parse_args(arguments)
+        given = sys.argv[1:] if arguments is None else list(arguments)
+        parsed = build_parser(given[0] if given else None).parse_args(given)
         command: Callable[[argparse.Namespace], int] = parsed.command
         code = command(parsed)
         sys.stdout.flush()  # here, where a broken pipe is still caught

@@ -1,4 +1,4 @@
-"""Exit codes, and how failures and signals come to be one line and one of these."""
+"""Exit codes, and how failures and signals become one line of error and one of these codes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 def fail(message: str, code: int = FAILED) -> int:
-    """Print a failure as one line; the exit code."""
+    """Print a failure as one line and return the exit code."""
     print(f"fastnst: error: {_visible(message)}", file=sys.stderr)
     return code
 
 
 def warn(message: str) -> None:
-    """Print as one line what a user should know of an output that was made."""
+    """Print a warning about an output that was made, as one line."""
     print(f"fastnst: warning: {_visible(message)}", file=sys.stderr)
 
 
@@ -33,7 +33,7 @@ def _visible(message: str) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """What a user is told of an error that nothing foresaw."""
+    """The message for an error that nothing else handles."""
     if isinstance(error, MemoryError):
         return "not enough memory"
     if isinstance(error, OSError) and error.filename:
@@ -44,7 +44,7 @@ def one_line(error: Exception) -> str:
 
 
 def missing(command: str, extra: str, error: ModuleNotFoundError) -> int:
-    """Print what a command lacks that could not be imported; the exit code."""
+    """Print which module a command could not import, and return the exit code."""
     module = error.name or ""
     if module.split(".")[0] != "fastnst":
         return fail(f"fastnst {command} needs {module}: pip install 'fastnst[{extra}]'")
@@ -55,7 +55,7 @@ def missing(command: str, extra: str, error: ModuleNotFoundError) -> int:
 
 
 def open_closed_streams() -> None:
-    """What whoever starts us has closed leads nowhere: else the next file that is opened would be standard output."""
+    """Connect standard streams that are closed to the null device; otherwise the next file opened would become one of them."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -67,14 +67,14 @@ def open_closed_streams() -> None:
 
 
 def keep_file_names_printable() -> None:
-    """Names that are not UTF-8 go out as the bytes that came in."""
+    """Print file names that are not UTF-8 as the bytes they are."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="surrogateescape")
 
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Decoders in C write complaints of their own to file 2; a failure is one line, and that is ours. Not with ``-X dev``."""
+    """Hide what decoders in C print on standard error, because a failure is one line. Not with ``-X dev``."""
     stream = sys.__stderr__
     if stream is None or stream is not sys.stderr or sys.flags.dev_mode:
         yield
@@ -94,12 +94,12 @@ def quiet_libraries() -> Iterator[None]:
 
 @contextmanager
 def termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM cleans up as Ctrl-C does."""
+    """Clean up after SIGTERM as after Ctrl-C."""
 
     def interrupt(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    # Only the main thread may set handlers, and one that somebody else has set or ignored stays.
+    # Only the main thread may set handlers, and a handler that somebody else has set stays.
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return

@@ -1,4 +1,4 @@
-"""What a word of the command line may be: each takes the word, and refuses it in one line."""
+"""Types of command-line arguments: each converts a word, or refuses it in one line."""
 
 from __future__ import annotations
 

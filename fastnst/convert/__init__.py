@@ -1,4 +1,4 @@
-"""Trained networks in, engine model out: 8-bit quantisation with a folder of pictures as calibration.
+"""Converts trained networks to engine models: 8-bit quantisation, calibrated on a folder of pictures.
 
 What is read is an AdaIN pair, stages of WCT (:mod:`~fastnst.convert.cascade`), or an image-to-image generator
 (:mod:`~fastnst.convert.generator`), whose graph is rewritten as :mod:`~fastnst.convert.graph` says. For the others:
@@ -192,7 +192,7 @@ def convert(
         raise ValueError(f"nearly_dead: expected a share from 0 to below 1, got {nearly_dead:g}")
     trained = load(source)
     if not isinstance(trained, Pair) and (report or winograd != "never"):
-        raise ValueError(f"{source}: forms of layers are chosen and reported for AdaIN pairs alone")
+        raise ValueError(f"{source}: forms of layers are chosen and reported only for AdaIN pairs")
     named = name or output.stem
     model: AdainFile | WctFile | GeneratorFile
     if isinstance(trained, TrainedGenerator):

@@ -84,11 +84,15 @@ def layer_bound(layer: Layer) -> NDArray[np.float64]:
     return 255 * sums + np.abs(np.atleast_2d(layer.bias).astype(np.float64))
 
 
-def spread(values: Tensor, upsample: bool, shape: torch.Size) -> Tensor:
-    """Per-phase channel values [P, O] laid over a map of ``shape`` [N, O, H, W]."""
-    if not upsample:
-        return values.reshape(1, -1, 1, 1)
-    return values.T.reshape(1, -1, 2, 2).repeat(1, 1, shape[2] // 2, shape[3] // 2)
+def phases(x: Tensor, upsample: bool) -> Tensor:
+    """A map [N, O, H, W] seen as what its phases wrote, [N, O, h, 2, w, 2]; without an upsampling itself."""
+    count, channels, height, width = x.shape
+    return x.view(count, channels, height // 2, 2, width // 2, 2) if upsample else x
+
+
+def per_phase(values: Tensor, upsample: bool) -> Tensor:
+    """Channels' values [P, O] of each phase, to be multiplied with :func:`phases` of a map."""
+    return values.T.reshape(1, -1, 1, 2, 1, 2) if upsample else values.reshape(1, -1, 1, 1)
 
 
 def simulate_layer(q: Tensor, layer: Layer) -> Tensor:
@@ -100,8 +104,8 @@ def simulate_layer(q: Tensor, layer: Layer) -> Tensor:
     # Whole numbers below 2^24 are exact in float32 in any order of summation, those below 2^53 in float64.
     exact = torch.float32 if layer_bound(layer).max() < 2**24 else torch.float64
     acc = convolve(q.to(exact), weight.to(exact), bias.to(exact), layer.upsample).float()
-    out = acc.mul_(spread(multiplier.float(), layer.upsample, acc.shape)).round_().add_(layer.zero).clamp_(0, 255)
-    return pooled(out, layer.pool).to(torch.uint8)
+    phases(acc, layer.upsample).mul_(per_phase(multiplier.float(), layer.upsample))
+    return pooled(acc.round_().add_(layer.zero).clamp_(0, 255), layer.pool).to(torch.uint8)
 
 
 def simulate_statistics(q: Tensor, scale: float) -> tuple[Tensor, Tensor]:

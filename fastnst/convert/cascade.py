@@ -1,6 +1,6 @@
 """The stages of WCT into 8 bits, from the deepest to the first, each on the pictures that the stages before it really make.
 
-A stage is held to what its own float networks make of the same 8-bit picture, not to what the float cascade would have made of
+A stage is fitted to what its own float networks make of the same 8-bit picture, not to what the float cascade would make of
 another one: whitening lets two cascades drift apart, and no rounding of weights could undo that. Whitening also makes the
 weakest channels as strong as any. Each channel between encoder and decoder therefore has a grid of its own, which costs the
 engine nothing: its matrix has to be scaled to these grids in any case.

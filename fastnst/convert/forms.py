@@ -84,7 +84,7 @@ def named(winograd: str, can: Sequence[bool]) -> list[bool]:
     numbers = {int(part) for part in parts}
     for number in sorted(numbers):
         if not 1 <= number <= len(can) or not can[number - 1]:
-            raise ValueError(f"winograd: layer {number} is none that can have the form")
+            raise ValueError(f"winograd: layer {number} cannot have this form")
     return [i + 1 in numbers for i in range(len(can))]
 
 

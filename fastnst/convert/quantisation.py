@@ -35,7 +35,7 @@ POSITIONS = 2000
 SAMPLES = 8192
 """Values per picture from which ranges are chosen."""
 DAMPING = 0.01
-"""Share of the mean input energy by which a fit is held to the trained weights; 0.01 as in Frantar et al., ICLR 2023."""
+"""Share of the mean input energy by which a fit is kept near the trained weights; 0.01 as in Frantar et al., ICLR 2023."""
 ROUNDED_TOGETHER = 64
 """Weights after which the errors are handed on to all the rest, in one product of matrices."""
 NOTHING_TO_FIT = (
@@ -342,6 +342,7 @@ def quantise(
     unit = [picture.float() / 255 for picture in pictures]
     pair = equalise(pair, unit[: len(contents)], unit[len(contents) :])
     reals, qs = Maps(unit), Maps(pictures)
+    del unit  # as large as any layer's maps, and soon replaced
     encoder, features = quantise_chain(pair.encoder, reals, qs, Grid(PIXEL), ranges, choose=choose)
     mixed = Maps([float_adain(content, style) for content, style in paired(reals)])
     middle = best_grid(mixed, False, ranges)

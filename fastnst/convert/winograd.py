@@ -95,11 +95,11 @@ def choose_scales(frames: Iterable[Tensor], upsample: bool) -> NDArray[np.int16]
     """For every position the scale with the least squared error over framed maps of bytes [1, I, H + 2, W + 2]."""
     low, high = limits(upsample)
     windows = (windows_of(frame, upsample)[:, 0].flatten(2) for frame in frames)
-    # Whole numbers of at most 1020; of 64 pictures float32 would take half a gigabyte.
-    values = torch.cat([x[..., :: x.shape[2] // SAMPLES | 1].flatten(1).to(torch.int16) for x in windows], 1)
+    # Whole numbers of at most 1020. Of 64 pictures and all positions float32 would take half a gigabyte, as would a joined copy.
+    samples = [x[..., :: x.shape[2] // SAMPLES | 1].flatten(1).to(torch.int16) for x in windows]
     chosen = []
-    for p, whole in enumerate(values):
-        numbers = whole.float()
+    for p in range(len(low)):
+        numbers = torch.cat([x[p] for x in samples]).float()
         most = max(numbers.abs().max().item(), 1.0)
 
         def error(scale: int, p: int = p, numbers: Tensor = numbers) -> float:

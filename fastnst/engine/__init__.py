@@ -1,4 +1,4 @@
-"""Thin Python face of the C++ engine: load, encode, decode, translate. Arrays in, arrays out; no files but the model."""
+"""A thin Python interface to the C++ engine: load, encode, decode, translate. The model is a file, all else are arrays."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fastnst import _engine
-from fastnst._engine import ColorSums, Features, Passage, Tiling
+from fastnst._engine import ColorSums, Features, RowIO, Tiling
 from fastnst.engine.adain import AdainEngine, AdainLook
 from fastnst.engine.base import (
     Kind,
@@ -96,7 +96,7 @@ class Engine:
         except (ValueError, RecursionError) as error:
             raise ModelError(f"{name}: {error if isinstance(model, bytes) else _what_else(Path(model), error)}") from None
         if not isinstance(card, dict):
-            raise ModelError(f"{name}: the model card is no JSON object")
+            raise ModelError(f"{name}: the model card is not a JSON object")
         self.card: dict[str, Any] = card
         self._kind, self._levels = _KINDS[self._model.kind], tuple(self._model.levels)
 
@@ -272,9 +272,9 @@ class Engine:
             ValueError: as :meth:`decode`.
             RuntimeError: the disk is full or fails; names ``folder``.
         """
-        passage = Passage(*size, read, write, tell, threads or default_threads())
+        row_io = RowIO(*size, read, write, tell, threads or default_threads())
         step = (palette.colors, palette.strength) if palette is not None and palette.strength else None
-        self._model.stylize_tiled(passage, self._run, look.parts(), alpha, tiling, os.fsencode(folder), step)
+        self._model.stylize_tiled(row_io, self._run, look.parts(), alpha, tiling, os.fsencode(folder), step)
 
     def look_tiled(self, size: tuple[int, int], read: Read, tiling: Tiling, threads: int | None = None) -> Look:
         """As :meth:`look`, tile by tile; WCT reads the picture once for each level."""
@@ -288,8 +288,8 @@ class Engine:
                 sums.add(new, threads)
             seen = max(seen, first + len(rows))
 
-        passage = Passage(*size, read_and_sum, _nowhere, _nowhere, threads)
-        return self._kind.look_of(self._model.look_tiled(passage, self._run, tiling), Colors(*sums.colors()))
+        row_io = RowIO(*size, read_and_sum, _nowhere, _nowhere, threads)
+        return self._kind.look_of(self._model.look_tiled(row_io, self._run, tiling), Colors(*sums.colors()))
 
     @staticmethod
     def mix(looks: Sequence[Look], weights: Sequence[float]) -> Look:

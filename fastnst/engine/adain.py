@@ -1,4 +1,4 @@
-"""AdaIN: one encoder and one decoder, with the mean and the deviation of every channel of the features set to the style's."""
+"""AdaIN: one encoder and one decoder, between which every channel gets the style's mean and deviation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the three engines have in common: the types that go in and out, and what a kind of model has to offer."""
+"""What the three engines have in common: the types that go in and out, and the interface of a kind of model."""
 
 from __future__ import annotations
 

@@ -58,4 +58,4 @@ class WctEngine(Kind):
         return WctLook({level: Coloring(mean, root) for level, mean, root in parts}, colors)
 
     def steadied(self, *_: object) -> NoReturn:
-        raise ValueError("this is a WCT model: it takes statistics of the content at every level anew")
+        raise ValueError("this is a WCT model: it computes the content's statistics anew at every level")

@@ -50,7 +50,7 @@ class ModelResult:
         reconstruction: of each photograph, by stage: PSNR in dB of what the stage's decoder makes of its encoder's features.
         against: the row that its pictures are compared with, if any.
         psnr: of each pair, in dB: its picture beside that row's.
-        seconds: of each visit, to stylize one square picture.
+        seconds: to stylize one square picture, one for each sample.
         live_parameters: see :class:`.models.Model`.
     """
 
@@ -78,7 +78,7 @@ class ModelResult:
 
     @property
     def milliseconds(self) -> float:
-        """The median visit."""
+        """The median sample."""
         return 1000 * statistics.median(self.seconds)
 
 

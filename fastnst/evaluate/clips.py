@@ -34,7 +34,7 @@ def read_frames(clip: Path) -> list[Pixels]:
         coding = source.format.coding
         frames = [_prepared(coding.to_rgb(frame.planes)) for frame in islice(source.frames(), FRAMES)]
     if len(frames) < 2:
-        raise ValueError(f"{clip}: two frames or more are needed to see whether it holds still")
+        raise ValueError(f"{clip}: two frames or more are needed to measure how steady it is")
     return frames
 
 

@@ -51,7 +51,7 @@ picture before it is scored. Means are over all pairs.
 * **GMACs**: multiply-accumulates of the networks' convolutions as they are defined, for content, style and result of
   {side} x {side}. The engine folds upsampling into its convolutions and needs fewer.
 * **ms**: content and style in, picture out, the middle {square} x {square} pixels of the first pair, {threads}; models are
-  visited in turn, the median of {rounds} visits after one that warms up. Engine for int8, eager PyTorch in float32 for the
+  measured in turn, the median of {rounds} samples after one that warms up. Engine for int8, eager PyTorch in float32 for the
   others.
 """
 
@@ -203,7 +203,7 @@ def _against(models: Sequence[ModelResult]) -> Iterator[str]:
 def _steadiness(evaluation: Evaluation) -> Iterator[str]:
     if not evaluation.clip:
         return
-    yield f"Warping error on {evaluation.clip}, lower holds stiller, and how many times the clip's own that is:\n"
+    yield f"Warping error on {evaluation.clip}, lower is steadier, and how many times the clip's own error that is:\n"
     own = evaluation.warping_errors["untouched"]
     errors = evaluation.warping_errors.items()
     rows = ((name, f"{error:.6f}", f"{error / own:.2f}" if own else "-") for name, error in errors)

@@ -63,7 +63,7 @@ def _lpips(path: Path) -> Lpips:
 
 
 class Target:
-    """What the results of one pair are held to."""
+    """What the results of one pair are compared with."""
 
     @torch.no_grad()
     def __init__(self, scorer: Scorer, content: Pixels, style: Pixels) -> None:

@@ -7,21 +7,21 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 
 ROUNDS = 7
-VISIT_SECONDS = 0.2
+SAMPLE_SECONDS = 0.2
 LEAST_CALLS = 3
 LONG_CALL = 1.0
-"""Seconds. Who takes so long is a visit by one call, which needs no warming."""
+"""Seconds. A call that takes this long is a sample by itself and needs no warming up."""
 
 Call = Callable[[], object]
 
 
-def visit(call: Call) -> float:
+def sample(call: Call) -> float:
     """Median seconds of one call, after a call that is not counted: threads that slept and caches of others' data."""
     first = _seconds(call)
     if first >= LONG_CALL:
         return first
     times: list[float] = []
-    end = time.perf_counter() + VISIT_SECONDS
+    end = time.perf_counter() + SAMPLE_SECONDS
     while len(times) < LEAST_CALLS or time.perf_counter() < end:
         times.append(_seconds(call))
     return statistics.median(times)
@@ -34,8 +34,8 @@ def _seconds(call: Call) -> float:
 
 
 def in_turn(calls: Mapping[str, Call]) -> Iterator[dict[str, float]]:
-    """One visit to each call, :data:`ROUNDS` times over, after a round that only warms up: seconds by name."""
+    """One sample of each call, :data:`ROUNDS` times over, after a round that only warms up: seconds by name."""
     for call in calls.values():
-        visit(call)
+        sample(call)
     for _ in range(ROUNDS):
-        yield {name: visit(call) for name, call in calls.items()}
+        yield {name: sample(call) for name, call in calls.items()}

@@ -1,1 +1,1 @@
-"""The work of ``fastnst stylize``: what is to do (``plans``), doing it (``run``, ``tiled``), what came of it (``reports``)."""
+"""The work of ``fastnst stylize``: planning (``plans``), stylizing (``run``, ``pictures``) and reporting (``reports``)."""

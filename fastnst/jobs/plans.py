@@ -1,4 +1,4 @@
-"""What ``fastnst stylize CONTENT -o OUT`` has to do: which picture or video goes where, and what is there already."""
+"""What ``fastnst stylize CONTENT -o OUT`` has to do: which picture or video is written where, and what exists already."""
 
 from __future__ import annotations
 
@@ -68,14 +68,14 @@ def _plan_file(content: Path, output: Path, overwrite: bool) -> Plan:
     if content != video.PIPE:
         require_file(content, kind)
     if output.is_dir():
-        raise UsageError(f"{output}: is a folder; name a file, for the content is one {kind}")
+        raise UsageError(f"{output}: is a folder; name a file, because the content is one {kind}")
     if video.PIPE in (content, output) and (can_write(output) or kind == "picture"):
         raise UsageError(
             f"{video.PIPE}: standard input and output carry y4m videos; a picture is read from a file, into a file"
         )
     if not _fits(content, output):
         suffixes = video.WRITE_SUFFIXES if kind == "video" else WRITE_SUFFIXES
-        raise UsageError(f"{output}: the suffix of an output is one of {' '.join(suffixes)}, for {content} is a {kind}")
+        raise UsageError(f"{output}: the suffix of an output is one of {' '.join(suffixes)}, because {content} is a {kind}")
     if output == video.PIPE:
         return Plan([Task(content, output)])
     if not output.parent.is_dir():
@@ -103,7 +103,7 @@ def _output_in_folder(content: Path, output: Path) -> Path:
 
 def _plan_folder(content: Path, output: Path, overwrite: bool) -> Plan:
     if os.path.lexists(output) and not output.is_dir():
-        raise UsageError(f"{output}: is a file; name a folder, for the content is one")
+        raise UsageError(f"{output}: is a file; name a folder, because the content is one")
     in_place = output.is_dir() and output.samefile(content)
     if in_place and not overwrite:
         raise UsageError(f"{output}: is the folder of the contents; only --overwrite would replace them")

@@ -1,4 +1,4 @@
-"""What came of a picture or a video of ``fastnst stylize``."""
+"""The results of ``fastnst stylize`` for a picture or a video."""
 
 from __future__ import annotations
 

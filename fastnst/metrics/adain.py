@@ -29,7 +29,7 @@ class AdainScore:
 
 
 class AdainTarget:
-    """What pictures of one content and one style are held to (Huang and Belongie, ICCV 2017, eq. 11-13).
+    """The targets for pictures of one content and one style (Huang and Belongie, ICCV 2017, eq. 11-13).
 
     Args:
         content: the content's levels in the scoring network, each [1, C_i, H_i, W_i], four or more.

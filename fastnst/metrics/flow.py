@@ -77,7 +77,7 @@ def warping_error(frames: Sequence[Picture], motion: Sequence[Flow]) -> float:
         ValueError: another number of frames, or no pixel that two frames share.
     """
     if len(frames) != len(motion) + 1:
-        raise ValueError(f"{len(frames)} frames do not go with {len(motion)} flows")
+        raise ValueError(f"{len(frames)} frames do not match {len(motion)} flows")
     tensors = [torch.from_numpy(frame).permute(2, 0, 1)[None].float() / 255 for frame in frames]
     errors = []
     for before, now, flow in zip(tensors, tensors[1:], motion, strict=False):

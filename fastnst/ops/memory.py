@@ -1,4 +1,4 @@
-"""Memory that operations keep."""
+"""Memory that operations cache."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from fastnst import dispatch
 
 
 def empty_cache() -> int:
-    """Give back to the system what operations on the CPU keep of large results for the next ones; bytes.
+    """Give the memory that CPU operations cache back to the system; the number of bytes.
 
     Results of 32 MB and more come from memory of earlier ones of their size that are gone. At most four blocks,
     1 GiB in all, stay idle. ``torch.cuda.empty_cache`` is the same for what PyTorch keeps on GPUs.

@@ -1,4 +1,4 @@
-"""Which kinds of picture files there are: those that are read, and those that are known by name, to say so."""
+"""Kinds of picture files: those that are read, and those that are known only to be refused by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What lies below transparent pixels: nobody sees it, and nothing visible may depend on it.
+"""Colours below transparent pixels: they are invisible, and nothing visible may depend on them.
 
 The engine replaces the colours of fully transparent pixels by what is around them; ``csrc/base/hidden.h`` says how. A picture
 of any size is done in bands of ``CELL`` rows, with the same result as the whole picture at once.

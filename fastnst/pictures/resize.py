@@ -1,4 +1,4 @@
-"""Pictures of other sizes."""
+"""Resizing of pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures into files."""
+"""Writing of picture files."""
 
 from __future__ import annotations
 

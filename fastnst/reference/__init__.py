@@ -1,4 +1,4 @@
-"""Every operation as its paper's formula, in plain PyTorch: what each faster backend is held to.
+"""Every operation as its paper's formula, in plain PyTorch: what every faster backend is tested against.
 
 Nothing here imports the rest of fastnst. Types: an operation that gives back features computes in float32 at least (WCT and
 colour matching in float64) and returns the type of its arguments; a loss is returned in the type that it was computed in,

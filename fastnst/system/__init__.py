@@ -1,1 +1,1 @@
-"""What the operating system is asked for: memory, threads, processes, and files that are complete or absent."""
+"""Access to the operating system: memory, threads, processes, and files that are complete or absent."""

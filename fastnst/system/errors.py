@@ -1,4 +1,4 @@
-"""Errors that all rooms share."""
+"""Errors that all packages share."""
 
 
 class UsageError(ValueError):

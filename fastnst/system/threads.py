@@ -1,4 +1,4 @@
-"""Threads beside the first one: whether there is room for them, and how they and the first one wait for one another."""
+"""Threads besides the main one: whether there is memory for them, and how to wait for them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Videos: files in containers through PyAV, raw y4m with nothing but NumPy, and a camera.
 
-``kinds`` tells videos from pictures, ``job`` does one from beginning to end. ``frames`` says what a source and a target are;
-``y4m``, ``container`` and ``remux`` are such; ``pipeline`` stylizes what goes from one to the other.
+``kinds`` tells videos from pictures, ``job`` stylizes a video from beginning to end. ``frames`` defines sources and targets,
+which ``y4m``, ``container`` and ``remux`` implement; ``pipeline`` stylizes what goes from one to the other.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _DEVICES = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"),
 
 
 class Live:
-    """Stylizes the newest picture of a camera again and again: all threads on one picture, for what counts is its age.
+    """Stylizes the latest picture of a camera, with all threads on one picture, because latency is what counts.
 
     Args:
         options: with the look.
@@ -49,8 +49,8 @@ class Live:
         return stylize_pixels(self._engine, pixels, self._options, self._threads, Clock(), self._follower)
 
 
-class Newest:
-    """The last of the pictures that a thread of its own takes from ``pictures``; those that nobody was ready for are lost."""
+class LatestFrame:
+    """The latest of ``pictures``, which a thread of its own reads; pictures that nobody takes in time are dropped."""
 
     def __init__(self, pictures: Iterator[Pixels]) -> None:
         self._pictures = pictures
@@ -74,7 +74,7 @@ class Newest:
             return picture
 
     def close(self) -> None:
-        """Read no more pictures than the one that is on its way."""
+        """Stop reading after the current picture."""
         with self._there:
             self._over = True
 
@@ -102,13 +102,13 @@ def show(camera: int, stylizer: Stylizer, options: Options) -> None:
         VideoError: there is no display, no camera of this number, no tkinter or no PyAV.
     """
     live, window = Live(stylizer, options), _Window()
-    run(Newest(_pictures(camera)), live.stylize, window.show)
+    run(LatestFrame(_pictures(camera)), live.stylize, window.show)
 
 
-def run(newest: Newest, stylize: Callable[[Pixels], Pixels], shown: Callable[[Pixels], bool]) -> None:
+def run(latest: LatestFrame, stylize: Callable[[Pixels], Pixels], shown: Callable[[Pixels], bool]) -> None:
     """Stylize and show until there are no more pictures or ``shown`` says that nobody looks."""
-    with closing(newest):  # else its thread would read on, and hold the camera, as long as the process lives
-        while (picture := newest.take()) is not None:
+    with closing(latest):  # otherwise its thread would keep reading, and hold the camera, until the process ends
+        while (picture := latest.take()) is not None:
             if not shown(stylize(picture)):
                 return
 

@@ -26,7 +26,7 @@ _LUMA = {
     "bt709": (Fraction(2126, 10000), Fraction(722, 10000)),
     "bt2020": (Fraction(2627, 10000), Fraction(593, 10000)),
 }
-"""Parts of red and blue in luma; the rest is green's."""
+"""Checkpoint of red and blue in luma; the rest is green's."""
 _UNIT = 1 << 16
 
 

@@ -248,7 +248,7 @@ class ContainerSource:
         if frame.interlaced_frame:
             raise VideoError(f"{self.path}: interlaced video is not supported: deinterlace it first")
         if frame.color_trc in _HDR:
-            raise VideoError(f"{self.path}: high dynamic range ({_HDR[frame.color_trc]}) is not supported: map its tones first")
+            raise VideoError(f"{self.path}: high dynamic range ({_HDR[frame.color_trc]}) is not supported: tone-map it first")
         try:
             self._unpacker = Unpacker(frame, self._stream.codec_context.name)
         except ValueError as error:

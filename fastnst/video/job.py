@@ -1,4 +1,4 @@
-"""One video from beginning to end: what is read, what is written, and where an earlier run stopped."""
+"""The work on one video: reading, stylizing and writing it, from where an earlier run stopped."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fastnst.images import MAX_PIXELS, scaled_size
 from fastnst.options import Options
 from fastnst.stylize import Stylizer
 from fastnst.video import PIPE
+from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.container import ContainerSource, pyav
 from fastnst.video.encoder import choose, encoded_format
 from fastnst.video.frames import Format, Source, Target, VideoError
 from fastnst.video.kinds import is_y4m
-from fastnst.video.parts import Parts
 from fastnst.video.pipeline import Pipeline
 from fastnst.video.remux import ContainerTarget
 from fastnst.video.stability import Average, smoothing_of
@@ -140,7 +140,7 @@ def _open_target(
         return Y4mPipe(sys.stdout.buffer, video, beside_the_picture), video
     content_digest = None if content == PIPE else _digest(content)
     if output.suffix.lower() == ".y4m":
-        return Y4mTarget(_parts(output, content_digest, [fingerprint]), video, beside_the_picture), video
+        return Y4mTarget(_checkpoint(output, content_digest, [fingerprint]), video, beside_the_picture), video
     codec, level = choose(output, quality)
     video = encoded_format(source.format, outcome.width, outcome.height, codec)
     if video.width * video.height > MAX_PIXELS:
@@ -150,15 +150,15 @@ def _open_target(
     outcome.width, outcome.height = video.width, video.height
     versions = [codec.name, level, pyav().__version__]
     others = companions(container, output) if container else Companions()
-    parts = _parts(output, content_digest, [fingerprint, *versions])
-    return ContainerTarget(parts, video, codec, level, container, others), video
+    checkpoint = _checkpoint(output, content_digest, [fingerprint, *versions])
+    return ContainerTarget(checkpoint, video, codec, level, container, others), video
 
 
-def _parts(output: Path, content_digest: str | None, made_with: Sequence[object]) -> Parts:
+def _checkpoint(output: Path, content_digest: str | None, made_with: Sequence[object]) -> Checkpoint:
     if content_digest is None:  # a pipe cannot be read again
-        return Parts(output, uuid.uuid4().hex, keep=False)
+        return Checkpoint(output, uuid.uuid4().hex, keep=False)
     text = json.dumps([__version__, content_digest, *made_with])
-    return Parts(output, hashlib.sha256(text.encode()).hexdigest())
+    return Checkpoint(output, hashlib.sha256(text.encode()).hexdigest())
 
 
 def _fingerprint(stylizer: Stylizer, options: Options) -> str:

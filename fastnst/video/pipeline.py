@@ -1,4 +1,4 @@
-"""Frames through the engine, several at once, in order at the end."""
+"""Stylizes the frames of a video, several at a time, and returns them in order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fastnst.video.stability import Average, follow, follow_colors, smoothing_of
 
 @dataclass(frozen=True)
 class Done:
-    """A frame that is finished, and the average after it."""
+    """A finished frame, and the moving average after it."""
 
     frame: Frame
     average: Average | None
@@ -31,11 +31,11 @@ class Done:
 
 
 @dataclass
-class _Step:
-    """A frame on its way. What it owes to the next one are three promises."""
+class _PendingFrame:
+    """A frame that is being stylized. The next frame waits for its three futures."""
 
     frame: Frame
-    before: _Step | None
+    before: _PendingFrame | None
     average: Future[Average | None] = field(default_factory=Future)
     colors: Future[Colors | None] = field(default_factory=Future)  # that the palette step starts from
     planes: Future[tuple[Plane, ...]] | None = field(default_factory=Future)  # None where an earlier run made them
@@ -43,26 +43,26 @@ class _Step:
 
 @dataclass(frozen=True)
 class _Follower:
-    """Statistics of a frame that follow those of the frame before it, as soon as that has got so far."""
+    """Smooths the statistics of a frame with those of the frame before it, and waits until these are known."""
 
-    step: _Step
-    before: _Step | None
+    pending: _PendingFrame
+    before: _PendingFrame | None
     smoothing: float
 
     def statistics(self, now: Statistics) -> Statistics:
-        if not self.step.average.done():
+        if not self.pending.average.done():
             past = self.before.average.result() if self.before is not None else None
-            self.step.average.set_result(follow(past, now, self.smoothing))
+            self.pending.average.set_result(follow(past, now, self.smoothing))
         return self._average().statistics
 
     def colors(self, now: Colors) -> Colors:
-        if not self.step.colors.done():
+        if not self.pending.colors.done():
             past = None if self._average().begins or self.before is None else self.before.colors.result()
-            self.step.colors.set_result(follow_colors(past, now, self.smoothing))
-        return self.step.colors.result() or now
+            self.pending.colors.set_result(follow_colors(past, now, self.smoothing))
+        return self.pending.colors.result() or now
 
     def _average(self) -> Average:
-        average = self.step.average.result()
+        average = self.pending.average.result()
         assert average is not None
         return average
 
@@ -70,17 +70,17 @@ class _Follower:
 class Pipeline:
     """Stylizes frames of one video.
 
-    One thread works on a frame from beginning to end, for frames side by side need no agreement between cores; ``threads`` of
-    them are in work at once, and as many wait on either side, so memory does not grow with the video. A further thread reads.
+    Each frame is stylized by one thread, because separate frames need no synchronisation between cores. ``threads`` frames are
+    stylized at a time and as many are queued before and after, so memory does not grow with the video. One more thread reads.
 
-    A frame whose bytes are those of the frame before it gets that one's output: the average stands still.
+    A frame that equals the one before it gets the same output, and the average stays as it is.
 
     Args:
-        options: with the look; sizes and quality are the caller's business.
-        source: of the frames that come.
-        target: of those that are made.
-        size: their width and height.
-        average: after the frames that an earlier run has done.
+        options: with the look. Size and quality are left to the caller.
+        source: how the input frames are coded.
+        target: how the output frames are coded.
+        size: width and height of the output.
+        average: after the frames that an earlier run has finished.
     """
 
     def __init__(
@@ -98,14 +98,14 @@ class Pipeline:
         self._average = average
 
     def run(self, source: Source, done: int = 0) -> Generator[Done, None, None]:
-        """All frames, done, in order. Closes the source at the end, also when it is closed itself.
+        """Yields all frames, stylized, in order. Closes the source at the end, also when the generator is closed.
 
         Args:
-            done: how many frames an earlier run has done.
+            done: number of frames that an earlier run has finished.
 
         Raises:
-            Exception: whatever reading or stylizing a frame raised, when its turn has come.
-            MemoryError: there is no memory for the threads.
+            Exception: whatever reading or stylizing a frame raised, when that frame is due.
+            MemoryError: there is not enough memory for the threads.
         """
         room_for_threads(1 + self._threads)
         reader, workers = ThreadPoolExecutor(1, "read"), ThreadPoolExecutor(self._threads, "stylize")
@@ -120,59 +120,59 @@ class Pipeline:
                 frame = awaited(reading.popleft())
                 if frame is None:
                     break
-                step = last = _Step(frame, last)
-                working.append(workers.submit(self._do, step))
+                pending = last = _PendingFrame(frame, last)
+                working.append(workers.submit(self._do, pending))
                 if len(working) > 2 * self._threads:
                     yield awaited(working.popleft())
             while working:
                 yield awaited(working.popleft())
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
-            # Only the thread that reads may close the source, and whoever was interrupted does not wait for it.
+            # Only the reading thread may close the source; an interrupted caller does not wait for that.
             for each in reading:
                 each.cancel()
             reader.submit(source.close)
             reader.shutdown(wait=False)
 
-    def _finished(self, frame: Frame) -> _Step:
-        step = _Step(frame, None, planes=None)
-        step.average.set_result(self._average)
-        step.colors.set_result(self._average.colors if self._average else None)
-        return step
+    def _finished(self, frame: Frame) -> _PendingFrame:
+        pending = _PendingFrame(frame, None, planes=None)
+        pending.average.set_result(self._average)
+        pending.colors.set_result(self._average.colors if self._average else None)
+        return pending
 
-    def _do(self, step: _Step) -> Done:
-        before, step.before = step.before, None  # a chain of all frames would hold all memory
-        assert step.planes is not None
+    def _do(self, pending: _PendingFrame) -> Done:
+        before, pending.before = pending.before, None  # a chain of all frames would hold all memory
+        assert pending.planes is not None
         try:
-            repeated = before is not None and step.frame.looks_like(before.frame)
+            repeated = before is not None and pending.frame.looks_like(before.frame)
             if before is not None and repeated:
-                step.average.set_result(before.average.result())
-                step.colors.set_result(before.colors.result())
+                pending.average.set_result(before.average.result())
+                pending.colors.set_result(before.colors.result())
             if before is not None and repeated and before.planes is not None:
                 planes = before.planes.result()
             else:
-                planes = self._target.from_rgb(self._stylized(step, before))
-            step.planes.set_result(planes)
-            average = step.average.result()
+                planes = self._target.from_rgb(self._stylized(pending, before))
+            pending.planes.set_result(planes)
+            average = pending.average.result()
             if average is not None:
-                average = replace(average, colors=step.colors.result())
-            return Done(Frame(planes, step.frame.time), average, repeated)
+                average = replace(average, colors=pending.colors.result())
+            return Done(Frame(planes, pending.frame.time), average, repeated)
         except BaseException as error:
-            # Whoever waits for this frame must not wait for ever.
-            for promise in (step.average, step.colors, step.planes):
+            # The frames that wait for this one must not wait for ever.
+            for promise in (pending.average, pending.colors, pending.planes):
                 if not promise.done():
                     promise.set_exception(error)
             raise
 
-    def _stylized(self, step: _Step, before: _Step | None) -> Pixels:
-        pixels = self._resized(self._source.to_rgb(step.frame.planes))
-        follower = _Follower(step, before, self._smoothing) if self._smoothing else None
-        if follower is None and not step.average.done():  # nobody has to wait for what nobody needs
-            step.average.set_result(None)
-            step.colors.set_result(None)
+    def _stylized(self, pending: _PendingFrame, before: _PendingFrame | None) -> Pixels:
+        pixels = self._resized(self._source.to_rgb(pending.frame.planes))
+        follower = _Follower(pending, before, self._smoothing) if self._smoothing else None
+        if follower is None and not pending.average.done():  # nobody has to wait for what nobody needs
+            pending.average.set_result(None)
+            pending.colors.set_result(None)
         styled = stylize_pixels(self._engine, pixels, self._options, 1, Clock(), follower)
-        if not step.colors.done():
-            step.colors.set_result(None)
+        if not pending.colors.done():
+            pending.colors.set_result(None)
         return styled
 
     def _resized(self, pixels: Pixels) -> Pixels:

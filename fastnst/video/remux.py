@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastnst.system.atomic import atomic_output
+from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.container import ContainerSource, is_cover, named_errors, open_container, pyav
 from fastnst.video.encoder import CONTAINERS, SEGMENT, Codec, Segment
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame
-from fastnst.video.parts import Parts
 from fastnst.video.streams import Companions, add_cover, copy_facts, lost, own_tags
 
 _OWN_CLOCK = frozenset(("mpegts", "mpeg"))
@@ -21,7 +21,7 @@ _OWN_CLOCK = frozenset(("mpegts", "mpeg"))
 
 
 class ContainerTarget:
-    """A container to write. Until it is finished, every ``SEGMENT`` frames are a file of ``parts``.
+    """A container to write. Until it is finished, every ``SEGMENT`` frames are a file in ``checkpoint``.
 
     Args:
         video: what is encoded: 4:2:0.
@@ -35,11 +35,17 @@ class ContainerTarget:
     interval = SEGMENT
 
     def __init__(
-        self, parts: Parts, video: Format, codec: Codec, quality: int, source: ContainerSource | None, companions: Companions
+        self,
+        checkpoint: Checkpoint,
+        video: Format,
+        codec: Codec,
+        quality: int,
+        source: ContainerSource | None,
+        companions: Companions,
     ) -> None:
-        self._parts, self._video, self._codec, self._quality, self._source = parts, video, codec, quality, source
-        self._container = CONTAINERS[parts.output.suffix.lower()][0]
-        self.done, self.state = parts.frames, parts.state
+        self._checkpoint, self._video, self._codec, self._quality, self._source = checkpoint, video, codec, quality, source
+        self._container = CONTAINERS[checkpoint.output.suffix.lower()][0]
+        self.done, self.state = checkpoint.frames, checkpoint.state
         self._segment: Segment | None = None
         self._companions = companions
         self.left_out = list(companions.left_out)
@@ -58,24 +64,24 @@ class ContainerTarget:
         with atomic_output(self._paths()[-1]) as file:
             file.write(self._segment.finish())
         self._segment = None
-        self._parts.record(self.done, state)
+        self._checkpoint.record(self.done, state)
 
     def finish(self) -> None:
         """See :class:`fastnst.video.frames.Target`."""
-        with atomic_output(self._parts.output) as file, named_errors(self._parts.output, "cannot be written"):
+        with atomic_output(self._checkpoint.output) as file, named_errors(self._checkpoint.output, "cannot be written"):
             self._join(file)
-        self._parts.remove()
+        self._checkpoint.remove()
         if self._source is not None:
             kept = [self._source.index, *sorted([*self._companions.copied, *self._companions.encoded])]
-            self.left_out += lost(self._source.path, kept, self._parts.output)
+            self.left_out += lost(self._source.path, kept, self._checkpoint.output)
 
     def close(self) -> None:
         """See :class:`fastnst.video.frames.Target`."""
-        self._parts.close()
+        self._checkpoint.close()
 
     def _paths(self) -> list[Path]:
         # Every segment but the last one is full.
-        return [self._parts.folder / f"{index:06}.nut" for index in range(-(-self.done // SEGMENT))]
+        return [self._checkpoint.folder / f"{index:06}.nut" for index in range(-(-self.done // SEGMENT))]
 
     def _join(self, file: BinaryIO) -> None:
         av, source = pyav(), self._source
@@ -178,7 +184,7 @@ class _Others:
             if frame is not None and end is not None and frame.time is not None and frame.time > end:
                 continue
             for sound in self._resamplers[index].resample(frame):
-                if sound.pts is None or sound.time_base is None:  # it goes on where the sound before it ended
+                if sound.pts is None or sound.time_base is None:  # it continues where the sound before it ended
                     sound.pts, sound.time_base = self._sounded.get(index, 0), Fraction(1, sound.sample_rate)
                 self._sounded[index] = round(sound.pts * sound.time_base * sound.sample_rate) + sound.samples
                 yield from self._made[index].encode(sound)

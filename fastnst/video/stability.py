@@ -34,7 +34,7 @@ def smoothing_of(engine: Engine, options: Options) -> float:
     if options.smoothing is None:
         return DEFAULT_SMOOTH if engine.smoothable else 0.0
     if options.smoothing and not engine.smoothable:
-        raise ValueError("--smooth is for AdaIN models: WCT takes statistics of the content at every level anew")
+        raise ValueError("--smooth is for AdaIN models: WCT computes the content's statistics anew at every level")
     return options.smoothing
 
 

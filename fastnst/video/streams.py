@@ -72,7 +72,7 @@ def companions(source: ContainerSource, output: Path) -> Companions:
                 found.left_out.append(kind)
             else:
                 found.encoded[stream.index] = made = _SOUND_ENCODERS.get(suffix, "aac")
-                source.warnings.append(f"{source.path}: its sound ({codec}) fits into no output and was encoded anew as {made}")
+                source.warnings.append(f"{source.path}: its sound ({codec}) fits into no output and was re-encoded as {made}")
         else:
             found.left_out.append(kind)
     return found

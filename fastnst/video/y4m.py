@@ -17,9 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from fastnst.images import MAX_PIXELS
+from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.color import Coding, usual_matrix
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame, VideoError
-from fastnst.video.parts import Parts
 
 _MAGIC = b"YUV4MPEG2"
 _LONGEST_LINE = 4096
@@ -94,7 +94,7 @@ def parse_header(line: str) -> Format:
     except (KeyError, ValueError):
         raise ValueError("broken y4m: no width or no height") from None
     if width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise ValueError(f"broken y4m: {width} x {height} is no size, or of more than {MAX_PIXELS // 10**6} megapixels")
+        raise ValueError(f"broken y4m: {width} x {height} is not a size, or is more than {MAX_PIXELS // 10**6} megapixels")
     if tags.get("I", "p") not in ("p", "?"):
         raise ValueError("interlaced video is not supported: deinterlace it first")
     chroma = tags.get("C", "420jpeg")
@@ -109,7 +109,7 @@ def _ratio(text: str) -> Fraction | None:
     """``30000:1001`` and the like; None for ``0:0``, which stands for unknown."""
     above, _, below = text.partition(":")
     if not (above.isdecimal() and below.isdecimal()):
-        raise ValueError(f"broken y4m: {text!r} is no ratio")
+        raise ValueError(f"broken y4m: {text!r} is not a ratio")
     return Fraction(int(above), int(below)) if int(above) and int(below) else None
 
 
@@ -169,17 +169,17 @@ class Y4mPipe:
 
 
 class Y4mTarget:
-    """A y4m file to write. Until it is finished its frames grow in a file of ``parts``."""
+    """A y4m file to write. Until it is finished, its frames are in a file of ``checkpoint``."""
 
     interval = 64
 
-    def __init__(self, parts: Parts, video: Format, left_out: Sequence[str] = ()) -> None:
-        self._parts, self.left_out = parts, left_out
-        self._path = parts.folder / "frames.y4m"
+    def __init__(self, checkpoint: Checkpoint, video: Format, left_out: Sequence[str] = ()) -> None:
+        self._checkpoint, self.left_out = checkpoint, left_out
+        self._path = checkpoint.folder / "frames.y4m"
         if not self._path.exists():
-            parts.restart()  # the run before was killed between giving the finished file its name and removing the manifest
+            checkpoint.restart()  # the last run was killed between renaming the finished file and removing the manifest
             self._path.touch()
-        self.done, self.state = parts.frames, parts.state
+        self.done, self.state = checkpoint.frames, checkpoint.state
         first = header(video)
         self._file = self._path.open("r+b")
         each = len(_FRAME) + sum(height * width for height, width in video.coding.shapes(video.height, video.width))
@@ -200,17 +200,17 @@ class Y4mTarget:
         """See :class:`fastnst.video.frames.Target`."""
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._parts.record(self.done, state)
+        self._checkpoint.record(self.done, state)
 
     def finish(self) -> None:
         """See :class:`fastnst.video.frames.Target`."""
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        self._path.replace(self._parts.output)
-        self._parts.remove()
+        self._path.replace(self._checkpoint.output)
+        self._checkpoint.remove()
 
     def close(self) -> None:
         """See :class:`fastnst.video.frames.Target`."""
         self._file.close()
-        self._parts.close()
+        self._checkpoint.close()

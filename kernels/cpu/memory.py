@@ -15,7 +15,7 @@ def empty_like(x: Tensor) -> Tensor:
     """``torch.empty_like(x)`` for an output that is written at once: in memory of an earlier one, or in large pages."""
     if x.nbytes >= LARGE:
         shape = torch.empty_like(x, device="meta")
-        storage = torch.frombuffer(_engine.KeptBlock(x.nbytes), dtype=x.dtype).untyped_storage()
+        storage = torch.frombuffer(_engine.CachedBlock(x.nbytes), dtype=x.dtype).untyped_storage()
         return x.new_empty(0).set_(storage, 0, shape.shape, shape.stride())  # type: ignore[call-overload, no-any-return]
     out = torch.empty_like(x)
     _engine.prefer_large_pages(out)
@@ -23,5 +23,5 @@ def empty_like(x: Tensor) -> Tensor:
 
 
 def release() -> int:
-    """Give what is kept for later outputs back to the system; bytes."""
-    return _engine.release_kept()
+    """Give cached blocks back to the system; the number of bytes."""
+    return _engine.release_cache()

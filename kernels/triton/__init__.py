@@ -1,1 +1,1 @@
-"""The Triton backend: one file of kernels per stem."""
+"""The Triton backend: each stem is a file, whose kernels may be in further files of that name, such as ``adain_rows.py``."""

@@ -23,7 +23,7 @@ def test_every_size_is_done_at_once_and_in_tiles() -> None:
         large.cases(True, "2048,100")
 
 
-def test_every_visit_counts_but_the_first(tmp_path: Path) -> None:
+def test_every_sample_counts_but_the_first(tmp_path: Path) -> None:
     case = Case("adain-nano", 96, "64M")
     result = large.measure(case, rounds=1, patience=0, folder=tmp_path)
     assert len(result.seconds) == len(result.reports) == 1

@@ -164,8 +164,8 @@ def workload(published: Callable[..., Any] = rivals.published_calc_mean_std, **c
 
 
 @pytest.mark.parametrize("mode", [FORWARD, BOTH])
-def test_contenders_are_visited_equally_often(mode: str) -> None:
-    results, foreign = measure.compare(workload(), mode, "cpu", rounds=2, visit_seconds=0.001)
+def test_contenders_are_sampled_equally_often(mode: str) -> None:
+    results, foreign = measure.compare(workload(), mode, "cpu", rounds=2, sample_seconds=0.001)
     assert list(results) == [FASTNST, PUBLISHED, LIBRARY]
     for result in results.values():
         assert len(result.seconds) == 2
@@ -184,7 +184,7 @@ def test_a_rival_that_fails_or_errs_is_named_and_the_others_are_measured() -> No
         return mean, std * 1.1
 
     for rival, said in ((broken, "RuntimeError: no such kernel"), (wrong, "away from the exact one")):
-        results, _ = measure.compare(workload(rival), FORWARD, "cpu", rounds=1, visit_seconds=0.001)
+        results, _ = measure.compare(workload(rival), FORWARD, "cpu", rounds=1, sample_seconds=0.001)
         assert said in results[PUBLISHED].failure
         assert results[PUBLISHED].seconds == []
         assert len(results[FASTNST].seconds) == len(results[LIBRARY].seconds) == 1

@@ -33,15 +33,15 @@ def test_commands_are_run_cold_alone() -> None:
     assert {"fastnst-command", "fastnst-executable"} <= set(settings(cold=True).runtimes)
 
 
-def test_a_cold_visit_loads_anew() -> None:
+def test_a_cold_sample_loads_anew() -> None:
     calls: list[str] = []
 
     def load() -> jobs.Run:
         calls.append("load")
         return lambda: calls.append("run")
 
-    visit = worker.cold_visit(load)
-    assert visit["runs"] == 3 and visit["seconds"] >= 0
+    sample = worker.cold_sample(load)
+    assert sample["runs"] == 3 and sample["seconds"] >= 0
     assert calls == ["load", "run"] * 3
 
 

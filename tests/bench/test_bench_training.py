@@ -45,7 +45,7 @@ def test_memory_of_a_step(data: Path) -> None:
 
 
 @pytest.mark.parametrize("case", training_steps.cases(quick=False), ids=str)
-def test_contenders_train_alike_and_are_visited_equally_often(case: Case, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_contenders_train_alike_and_are_sampled_equally_often(case: Case, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "STEPS", 1)
     result = training.measure(case, data, "cpu", rounds=1, patience=0, batch=2, size=32)
     assert {name: len(seconds) for name, seconds in result.seconds.items()} == {FASTNST: 1, PUBLISHED: 1}

@@ -32,7 +32,7 @@ def test_no_frame_of_a_clip_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.std(frames[0].planes[0]) > 20
 
 
-def test_every_visit_counts_but_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_sample_counts_but_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video, "PIXELS", 5 * 64 * 36)
     result = video.measure(Case("adain-nano", 64, 36), rounds=2, patience=0)
     assert len(result.seconds) == 2 and min(result.seconds) > 0

@@ -50,7 +50,7 @@ def test_modes_are_what_their_names_say(model_path: Path) -> None:
 def test_options_that_cannot_be_are_refused(model_path: Path) -> None:
     stylizer = Stylizer(model_path, 1)
     look = stylizer.encode_style(STYLE)
-    with pytest.raises(ValueError, match="'sepia' is none of the colour modes palette, luma, none"):
+    with pytest.raises(ValueError, match="'sepia' is not one of the colour modes palette, luma, none"):
         stylized(stylizer, Options(look=look, colors="sepia"))
     with pytest.raises(ValueError, match="choose one"):
         stylizer(CONTENT, look, preserve_color=True, palette=0.5)

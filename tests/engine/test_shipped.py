@@ -1,8 +1,13 @@
-"""The models that ship inside the package make these very pictures, on every instruction set, and are as small as promised."""
+"""The models that ship inside the package make these very pictures, on every instruction set, and are as small as promised.
+
+Each model has pictures in ``fastnst/models/goldens.json``, which a command writes and ``fastnst verify`` checks. Those below
+are of photographs.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 
 import fastnst
-from fastnst import engine
+from fastnst import engine, verify
 
 # Model, content, style, alpha, palette, SHA-256 of the result's bytes.
 GOLDEN = [
@@ -29,8 +34,8 @@ GOLDEN = [
 # SHA-256 of the photographs, so that changed ones are not taken for a changed engine.
 SOURCES = "79cd265167d08260d9b91e3a9139f7358a8a051613eaf8ee4d5d52f2e760ef46"
 
-BYTES = {"adain-16x": 280_000, "adain-nano": 120_000, "adain-pruned": 2_804_000, "wct-16x": 1_500_000}
-"""Shipped models, and what their files stay below. A tenth of the original AdaIN pair in float32 is 2,804,383 bytes."""
+MOST_BYTES = 2_804_383
+"""A tenth of the original AdaIN pair in float32."""
 
 
 def photographs() -> dict[str, NDArray[np.uint8]]:
@@ -48,7 +53,7 @@ def digest(*arrays: NDArray[np.uint8]) -> str:
 
 
 def stylized() -> list[str]:
-    pictures, stylizers = photographs(), {name: fastnst.Stylizer(name) for name in BYTES}
+    pictures, stylizers = photographs(), {name: fastnst.Stylizer(name) for name, *_ in GOLDEN}
     return [
         digest(stylizers[name](pictures[content], pictures[style], alpha=alpha, palette=palette))
         for name, content, style, alpha, palette, _ in GOLDEN
@@ -64,10 +69,20 @@ def test_pictures_are_the_golden_ones(path: str) -> None:
     assert done.stdout.split() == [wanted for *_, wanted in GOLDEN]
 
 
-def test_models_are_small() -> None:
-    found = {model.name: model.file_bytes for model in fastnst.models()}
-    assert found.keys() == BYTES.keys()
-    assert all(found[name] < most for name, most in BYTES.items())
+MODELS = pytest.mark.parametrize("model", fastnst.models(), ids=lambda model: model.name)
+
+
+@MODELS
+def test_a_model_is_as_small_as_its_card_says(model: fastnst.stylize.ModelInfo) -> None:
+    assert f"{model.file_bytes:,} bytes" in model.path.with_suffix(".md").read_text()
+    assert model.file_bytes < MOST_BYTES
+
+
+@MODELS
+def test_a_model_has_golden_pictures(model: fastnst.stylize.ModelInfo) -> None:
+    """Of every case; ``fastnst verify`` and its tests make them."""
+    wanted = {case for case, name, *_ in verify.cases() if name == model.name}
+    assert wanted and wanted <= json.loads(verify.GOLDENS.read_text()).keys()
 
 
 def test_the_default_is_one_of_them() -> None:

@@ -24,7 +24,7 @@ PARTS = (0.15, 0.4, 0.8, 4.0)  # of what the whole picture takes
 
 
 class Run:
-    """One passage of a picture through an engine, with what it saw."""
+    """A picture that is stylized in tiles, and a record of the calls that the engine made."""
 
     def __init__(self, engine: Engine, content: Pixels, folder: Path, threads: int = 1) -> None:
         self.engine, self.content, self.folder, self.threads = engine, content, str(folder), threads

@@ -1,8 +1,9 @@
 """README and docs: every shell line and every Python block runs, every link leads somewhere, every option exists.
 
 Shell lines run in a folder with small pictures. A comment at the end of a line says why it cannot run here, in these words
-and no others: ``needs the network``, ``needs a camera``, ``needs a GPU``, ``needs ffmpeg``, ``needs DATA``,
-``needs '.[bench]'``, ``takes minutes``, ``takes hours``. Of such a line the commands, options, targets and extras are checked.
+and no others: ``needs the network``, ``needs a camera``, ``needs a browser``, ``needs a GPU``, ``needs emscripten``,
+``needs ffmpeg``, ``needs DATA``, ``needs '.[bench]'``, ``takes minutes``, ``takes hours``. Of such a line the commands,
+options, targets and extras are checked.
 """
 
 from __future__ import annotations
@@ -25,15 +26,17 @@ import pytest
 from PIL import Image
 
 import fastnst
-from fastnst.cli.commands import RECIPES
-from fastnst.cli.parser import build_parser
+from fastnst.cli.commands.train import RECIPES
+from fastnst.cli.registry import build_parser
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")]
 )
-UNRUN = re.compile(r"#.*\b(needs (the network|a camera|a GPU|ffmpeg|DATA)|needs '\.\[bench\]'|takes (minutes|hours))\s*$")
-LANGUAGES = {"c", "python", "sh", "text"}
+UNRUN = re.compile(
+    r"#.*\b(needs (the network|a camera|a browser|a GPU|emscripten|ffmpeg|DATA)|needs '\.\[bench\]'|takes (minutes|hours))\s*$"
+)
+LANGUAGES = {"c", "js", "python", "sh", "text"}
 
 
 @dataclass(frozen=True)

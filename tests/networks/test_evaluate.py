@@ -43,7 +43,7 @@ def quick() -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(timing, "ROUNDS", 2)
-        patch.setattr(timing, "VISIT_SECONDS", 0.0)
+        patch.setattr(timing, "SAMPLE_SECONDS", 0.0)
         yield
 
 

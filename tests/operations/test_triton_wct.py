@@ -185,11 +185,17 @@ def test_what_fits() -> None:
 
 
 def test_presets_that_fit() -> None:
-    assert {name: wct.unfit(rules) is None for name, rules in PRESETS.items()} == {
+    assert {name: wct.unsupported(rules) is None for name, rules in PRESETS.items()} == {
         "paper": False, "pytorchwct": True, "wct2": True, "collab": False
     }  # fmt: skip
-    assert wct.unfit(PRESETS["paper"]) == "whitening by products needs a ridge above 0 and no higher cutoff, not 0.0 and 1e-05"
-    assert wct.unfit(Preset(content_ridge=1.0, cutoff=0.5)) == "colouring by products needs a cutoff of at most 1e-05, not 0.5"
+    assert (
+        wct.unsupported(PRESETS["paper"])
+        == "whitening by products needs a ridge above 0 and no higher cutoff, not 0.0 and 1e-05"
+    )
+    assert (
+        wct.unsupported(Preset(content_ridge=1.0, cutoff=0.5))
+        == "colouring by products needs a cutoff of at most 1e-05, not 0.5"
+    )
 
 
 def test_eigenvalues_that_would_be_cut_are_refused() -> None:

@@ -18,7 +18,7 @@ SOURCES = (*(f"csrc/engine/{name}" for name in ENGINE), *(f"csrc/base/{name}" fo
 SHARE = 0.95
 
 
-def _visits() -> dict[str, Counter[int]]:
+def _executions() -> dict[str, Counter[int]]:
     """Of each file that objects were made of: how often each line that can run did."""
     objects = sorted(map(str, (native.BUILD / "coverage").glob("*.gcda")))
     command = ["gcov", "--json-format", "--stdout", *objects]
@@ -32,7 +32,7 @@ def _visits() -> dict[str, Counter[int]]:
 
 
 def lines_reached(models: int, pictures: int) -> dict[str, Counter[int]]:
-    """File -> line -> visits, when the driver has read so many mutated models and pictures, and all seeds."""
+    """File -> line -> executions, when the driver has read so many mutated models and pictures, and all seeds."""
     native.build("coverage")
     for left in (native.BUILD / "coverage").glob("*.gcda"):
         left.unlink()  # counts of runs add up
@@ -45,7 +45,7 @@ def lines_reached(models: int, pictures: int) -> dict[str, Counter[int]]:
         native.run("coverage", "pictures", pack)
     return {
         name[name.index("csrc/") :]: lines
-        for name, lines in _visits().items()
+        for name, lines in _executions().items()
         if str(Path(name).with_suffix("")).endswith(SOURCES)
     }
 
@@ -57,7 +57,7 @@ def parser_coverage(count: int) -> Outcome:
         raise NotHereError("gcov is not installed")
     outcome = Outcome()
     for name, lines in sorted(lines_reached(count, count // 4).items()):
-        missed = sorted(number for number, visits in lines.items() if visits == 0)
+        missed = sorted(number for number, executions in lines.items() if executions == 0)
         share = 1 - len(missed) / len(lines)
         outcome.reached += len(lines)
         if share < SHARE:

@@ -143,7 +143,7 @@ def write_jobs(folder: Path, chosen: Sequence[Case]) -> str:
 def update() -> None:
     """Write both tables from what this machine makes with plain C++ on one thread."""
     if fastnst.engine.instruction_set() != "scalar":
-        raise SystemExit("set FASTNST_ISA=scalar: goldens are made by the path that all others are held to")
+        raise SystemExit("set FASTNST_ISA=scalar: goldens are made by the path that all others are compared with")
     table = {"sources": sources(), "pictures": {case.name: made(case, 1) for case in cases()}}
     TABLE.write_text(json.dumps(table, indent=1) + "\n")
     verify.GOLDENS.write_text(json.dumps(verify.digests(1), indent=1) + "\n")

@@ -12,7 +12,7 @@ from random_vgg import as_file, random_vgg19
 from recipe_runs import SMALL, run, write_data
 from safetensors.torch import load_file
 
-from fastnst.cli.commands import RECIPES as COMMANDS
+from fastnst.cli.commands.train import RECIPES as COMMANDS
 from fastnst.convert.pair import load_pair
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.state import encoder_widths, part_of

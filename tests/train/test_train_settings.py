@@ -12,7 +12,7 @@ import pytest
 import tiny_recipe
 
 from fastnst.cli import main
-from fastnst.cli.commands import RECIPES
+from fastnst.cli.commands.train import RECIPES
 from fastnst.train import ablation, adain, collab, decoder, prune, qat
 from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.limits import Range, Words, metadata_of

@@ -17,7 +17,7 @@ from PIL import Image
 from fastnst import Stylizer, cli
 from fastnst.options import Options
 from fastnst.video import camera
-from fastnst.video.camera import Live, Newest
+from fastnst.video.camera import LatestFrame, Live
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def test_pictures_that_nobody_was_ready_for_are_lost() -> None:
             yield numbered(number)
         over.set()
 
-    newest = Newest(pictures())
+    latest = LatestFrame(pictures())
 
     def stylize(picture: Pixels) -> Pixels:
         go.set()
         over.wait(5)  # slower than the camera
         return picture
 
-    camera.run(newest, stylize, lambda picture: shown.append(int(picture[0, 0, 0])) or True)
+    camera.run(latest, stylize, lambda picture: shown.append(int(picture[0, 0, 0])) or True)
     assert shown == [0, 3]
 
 
@@ -60,7 +60,7 @@ def test_a_closed_window_ends_it() -> None:
         finally:
             released.set()
 
-    camera.run(Newest(endless()), lambda picture: picture, lambda _picture: shown.append(1) or len(shown) < 3)
+    camera.run(LatestFrame(endless()), lambda picture: picture, lambda _picture: shown.append(1) or len(shown) < 3)
     assert len(shown) == 3
     assert released.wait(10)
 
@@ -71,7 +71,7 @@ def test_a_camera_that_breaks_is_an_error() -> None:
         raise OSError("unplugged")
 
     with pytest.raises(OSError, match="unplugged"):
-        camera.run(Newest(breaking()), lambda picture: picture, lambda _picture: True)
+        camera.run(LatestFrame(breaking()), lambda picture: picture, lambda _picture: True)
 
 
 def test_pictures_are_stylized_as_frames_of_a_video_are(stylizer: Stylizer) -> None:
@@ -109,7 +109,7 @@ def test_without_a_display(
     assert cli.main(["stylize", "--camera", "0", "--model", str(model_path), style]) == 1
     assert "--camera needs a display" in error(capsys)
     assert cli.main(["stylize", style, style, "-o", "x.png", "--camera"]) == 2
-    assert "leave -o away" in error(capsys)
+    assert "omit -o" in error(capsys)
 
 
 def test_without_tkinter_or_a_camera(

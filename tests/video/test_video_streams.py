@@ -236,7 +236,7 @@ def test_sound_that_no_output_holds_is_encoded_anew(run: Callable[..., Any]) -> 
     for name, codec in {"out.mkv": "aac", "out.mp4": "aac", "out.mov": "aac", "out.webm": "opus"}.items():
         report = run("clip.wmv", name)
         assert report["frames"] == 30
-        assert report["warnings"][0].startswith("clip.wmv: its sound (wmav2) fits into no output and was encoded anew as ")
+        assert report["warnings"][0].startswith("clip.wmv: its sound (wmav2) fits into no output and was re-encoded as ")
         with av.open(name) as container:
             assert container.streams.audio[0].codec_context.name == codec
             sound = [frame.to_ndarray() for frame in container.decode(audio=0)]

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from clips import moving_square, y4m_bytes, y4m_format
 
+from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.color import SUBSAMPLING, Coding
 from fastnst.video.frames import VideoError
-from fastnst.video.parts import Parts
 from fastnst.video.y4m import Y4mSource, Y4mTarget, header, output_format, parse_header
 
 
@@ -65,13 +65,13 @@ def test_what_is_unknown_stays_so_in_the_output() -> None:
         (b"YUV4MPEG2 W64 H48", "not a y4m video"),
         (b"YUV4MPEG2 W64\n", "no width or no height"),
         (b"YUV4MPEG2 Wx H48\n", "no width or no height"),
-        (b"YUV4MPEG2 W0 H48\n", "0 x 48 is no size"),
+        (b"YUV4MPEG2 W0 H48\n", "0 x 48 is not a size"),
         (b"YUV4MPEG2 W99999 H99999\n", "more than 100 megapixels"),
         (b"YUV4MPEG2 W64 H48 It\n", "interlaced"),
         (b"YUV4MPEG2 W64 H48 Im\n", "interlaced"),
         (b"YUV4MPEG2 W64 H48 C420p10\n", "C420p10 is not supported, only 8 bits"),
         (b"YUV4MPEG2 W64 H48 C411\n", "C411 is not supported"),
-        (b"YUV4MPEG2 W64 H48 F30\n", "'30' is no ratio"),
+        (b"YUV4MPEG2 W64 H48 F30\n", "'30' is not a ratio"),
     ],
 )
 def test_refusals_are_one_line_that_names_the_video(line: bytes, reason: str) -> None:
@@ -141,13 +141,13 @@ def test_an_unfinished_file_is_cut_to_what_is_recorded(tmp_path: Path) -> None:
     video, out = y4m_format(48, 64), tmp_path / "out.y4m"
     data = y4m_bytes(moving_square(5))
     frames = list(source(data).frames())
-    target = Y4mTarget(Parts(out, "same"), video)
+    target = Y4mTarget(Checkpoint(out, "same"), video)
     for frame in frames[:3]:
         target.write(frame)
     target.checkpoint({"at": 3})
     target.write(frames[3])
     target.close()  # what was written after the checkpoint may be whole or not
-    again = Y4mTarget(Parts(out, "same"), video)
+    again = Y4mTarget(Checkpoint(out, "same"), video)
     assert (again.done, again.state) == (3, {"at": 3})
     for frame in frames[3:]:
         again.write(frame)
@@ -162,39 +162,39 @@ def test_a_kill_after_the_finished_file_has_its_name_leaves_a_run_that_begins_an
 ) -> None:
     video, out = y4m_format(48, 64), tmp_path / "out.y4m"
     (frame,) = source(y4m_bytes(moving_square(1))).frames()
-    target = Y4mTarget(Parts(out, "same"), video)
+    target = Y4mTarget(Checkpoint(out, "same"), video)
     target.write(frame)
     target.checkpoint(None)
     with monkeypatch.context() as patch:
-        patch.setattr(Parts, "remove", Parts.close)  # as the kill leaves it: frames are counted, and are not there
+        patch.setattr(Checkpoint, "remove", Checkpoint.close)  # as the kill leaves it: frames are counted, and are not there
         target.finish()
-    again = Y4mTarget(Parts(out, "same"), video)
+    again = Y4mTarget(Checkpoint(out, "same"), video)
     assert (again.done, again.state) == (0, None)
     again.close()
     assert list(tmp_path.iterdir()) == [out]
 
 
 def test_other_settings_begin_anew_and_two_runs_exclude_each_other(tmp_path: Path) -> None:
-    parts = Parts(tmp_path / "out.y4m", "one")
-    parts.record(64, None)
+    checkpoint = Checkpoint(tmp_path / "out.y4m", "one")
+    checkpoint.record(64, None)
     with pytest.raises(VideoError, match="another process"):
-        Parts(tmp_path / "out.y4m", "one")
-    parts.close()
-    assert Parts(tmp_path / "out.y4m", "two").frames == 0
+        Checkpoint(tmp_path / "out.y4m", "one")
+    checkpoint.close()
+    assert Checkpoint(tmp_path / "out.y4m", "two").frames == 0
 
 
 def test_a_kill_while_parts_are_removed_leaves_none_that_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The manifest goes first: else it would count frames that are not there, and no later run could go on."""
-    parts = Parts(tmp_path / "out.mp4", "one")
-    (parts.folder / "segment").touch()
-    parts.record(7, None)
+    checkpoint = Checkpoint(tmp_path / "out.mp4", "one")
+    (checkpoint.folder / "segment").touch()
+    checkpoint.record(7, None)
 
     def killed(folder: Path, **_: object) -> None:
         (folder / "segment").unlink()
 
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", killed)
-        parts.remove()
-    again = Parts(tmp_path / "out.mp4", "one")
+        checkpoint.remove()
+    again = Checkpoint(tmp_path / "out.mp4", "one")
     assert again.frames == 0
     again.close()

@@ -22,8 +22,7 @@ from ..settings import Phase
 from .jury import Jury
 from .settings import CrdSettings
 
-VISITS = 5
-"""Timed passes."""
+TIMED_PASSES = 5
 
 
 class Judged(Protocol):
@@ -48,7 +47,7 @@ def cost(network: nn.Module, size: int, device: torch.device) -> dict[str, float
     training = network.training
     network.eval()
     counts = {"macs": macs(network, image), "macs_as_published": macs(network, image, transposed_at_output=True)}
-    for _ in range(VISITS):
+    for _ in range(TIMED_PASSES):
         started = time.perf_counter()
         network(image).sum().item()  # waits for a GPU
         times.append(time.perf_counter() - started)

@@ -15,7 +15,7 @@
 
 namespace fastnst {
 
-extern const Kernels kAvx512Vnni, kAvxVnni, kAvx2, kNeonDot, kScalar;
+extern const Kernels kAvx512Vnni, kAvxVnni, kAvx2, kNeonDot, kSimd128, kScalar;
 
 namespace {
 
@@ -61,8 +61,12 @@ constexpr InstructionSet kSets[] = {
     {"avx2", has_avx2, &kAvx2, Variant::avx2},
 #elif defined(__aarch64__)
     {"neondot", has_dot_product, &kNeonDot, Variant::baseline},
+#elif defined(__wasm_simd128__)
+    {"simd128", always, &kSimd128, Variant::baseline},  // browsers refuse a module whose instructions they lack
 #endif
+#if !defined(__wasm_simd128__)
     {"scalar", always, &kScalar, Variant::baseline},
+#endif
 };
 
 std::atomic<uint64_t> calls{0};

@@ -39,7 +39,7 @@ class Rows(ABC):
 
     def __init__(self, path: Path, height: int, width: int, alpha: bool, memory: int = CHUNK_BYTES) -> None:
         if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):
-            raise ImageError(f"{path}: {width} x {height} is not a size of pictures")
+            raise ImageError(f"{path}: {width} x {height} is not the size of a picture")
         self.path, self.height, self.width, self.alpha, self.memory = path, height, width, alpha, memory
 
     @abstractmethod

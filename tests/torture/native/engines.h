@@ -86,23 +86,22 @@ inline std::vector<uint8_t> in_tiles(const Engine& engine, const Picture& conten
   if (engine.kind() == Kind::generator) return stylize(engine, content, style, alpha, threads);
   std::vector<uint8_t> out;
   out.reserve(content.rgb.size());
-  const auto passage = [&](const Picture& picture) {
-    return Passage{picture.height,
-                   picture.width,
-                   [&picture](int64_t first, int64_t count, uint8_t* rows) {
-                     const auto from = picture.rgb.begin() + first * picture.width * 3;
-                     std::copy(from, from + count * picture.width * 3, rows);
-                   },
-                   [&out, &picture](const uint8_t* rows, int64_t count) {
-                     out.insert(out.end(), rows, rows + count * picture.width * 3);
-                   },
-                   [](double) {},
-                   threads};
+  const auto row_io = [&](const Picture& picture) {
+    return RowIO{
+        picture.height,
+        picture.width,
+        [&picture](int64_t first, int64_t count, uint8_t* rows) {
+          const auto from = picture.rgb.begin() + first * picture.width * 3;
+          std::copy(from, from + count * picture.width * 3, rows);
+        },
+        [&out, &picture](const uint8_t* rows, int64_t count) { out.insert(out.end(), rows, rows + count * picture.width * 3); },
+        [](double) {},
+        threads};
   };
-  const Passage to = passage(content), look = passage(style);
+  const RowIO to = row_io(content), look = row_io(style);
   Recoloring recoloring(to, colors_of(style, threads), alpha, ".");
-  const Passage from = recoloring.before();
-  const auto tiling = [&](const Passage& each, bool decodes) {  // with the least budget that there is one for
+  const RowIO from = recoloring.before();
+  const auto tiling = [&](const RowIO& each, bool decodes) {  // with the least budget that there is one for
     for (uint64_t budget = 1 << 12;; budget *= 2) try {
         return engine.tiling(each.height, each.width, {}, threads, budget, decodes);
       } catch (const std::invalid_argument&) {

@@ -1,20 +1,20 @@
-// Memory of large results, kept when they are gone for those to come.
+// A cache of large blocks of memory: the block of a result that is gone serves the next one of the same size.
 #pragma once
 
 #include <cstddef>
 
 namespace fastnst {
 
-// `size` bytes whose content means nothing, from an earlier block of the same size where one is idle.
+// `size` uninitialised bytes: a cached block of this size if there is one, otherwise a new one.
 //
 // Allocators give blocks as large as these back to the system at once, and the system clears every page before it hands it out
 // again: for a map of 128 MB that takes longer than an operation that fills it.
-class KeptBlock {
+class CachedBlock {
  public:
-  explicit KeptBlock(size_t size);
-  ~KeptBlock();
-  KeptBlock(const KeptBlock&) = delete;
-  KeptBlock& operator=(const KeptBlock&) = delete;
+  explicit CachedBlock(size_t size);
+  ~CachedBlock();
+  CachedBlock(const CachedBlock&) = delete;
+  CachedBlock& operator=(const CachedBlock&) = delete;
 
   void* data() const { return data_; }
   size_t size() const { return size_; }
@@ -25,6 +25,6 @@ class KeptBlock {
 };
 
 // Gives all idle blocks back to the system; returns how many bytes that were.
-size_t release_kept();
+size_t release_cache();
 
 }  // namespace fastnst

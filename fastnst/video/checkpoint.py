@@ -1,8 +1,8 @@
-"""What an unfinished video leaves beside its output, so that the next run goes on after the last checkpoint.
+"""The checkpoint of an unfinished video, from which the next run resumes.
 
-A hidden folder with a manifest, which says how far the run has come, and files of the target's own. Only what the manifest
-counts is used: it is replaced, in one step, after the frames that it counts are safely on the disk. So a kill at any moment
-loses what came after the last checkpoint and nothing else.
+It is a hidden folder beside the output: a manifest, which says how many frames are done, and the target's own files. Only
+frames that the manifest counts are used. It is replaced atomically, after those frames are safely on the disk, so a run that
+is killed at any moment loses only the frames after its last checkpoint.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ except ImportError:  # Windows, where nothing keeps two runs apart
     fcntl = None  # type: ignore[assignment]
 
 
-class Parts:
-    """The parts of ``output``, held by this process until ``close`` or ``remove``.
+class Checkpoint:
+    """The checkpoint of ``output``, locked by this process until ``close`` or ``remove``.
 
     Args:
         output: the video that is being made.
-        fingerprint: of everything that its frames depend on; parts with another one are thrown away.
-        keep: leave the parts to the next run, should this one not get to its end.
+        fingerprint: of everything that the frames depend on. A checkpoint with another one is thrown away.
+        keep: leave the checkpoint for the next run if this one does not finish.
 
     Attributes:
-        frames: how many the manifest counts.
-        state: what was recorded with them; None where there are none.
+        frames: the number of finished frames.
+        state: what was recorded with them; None if there are none.
 
     Raises:
-        VideoError: another process is at work on this output.
+        VideoError: another process is making this output.
     """
 
     def __init__(self, output: Path, fingerprint: str, keep: bool = True) -> None:
@@ -57,14 +57,14 @@ class Parts:
         remove_stale_partials(self.folder)
 
     def restart(self) -> None:
-        """Throw away all that an earlier run left."""
+        """Delete everything that an earlier run left."""
         self.frames, self.state = 0, None
         self._forget()
         for path in self.folder.iterdir():
             path.unlink()
 
     def record(self, frames: int, state: Any) -> None:
-        """Count ``frames``, all on the disk by now, and keep ``state`` with them."""
+        """Record that ``frames`` are finished, all of them on the disk, and ``state`` with them."""
         self.frames, self.state = frames, state
         text = json.dumps({"fingerprint": self._fingerprint, "frames": frames, "state": state})
         with atomic_output(self._manifest) as file:
@@ -76,7 +76,7 @@ class Parts:
         self.close()
 
     def close(self) -> None:
-        """Let go. Nothing is left where nothing was recorded."""
+        """Release the lock. If nothing was recorded, nothing is left on the disk."""
         if not (self._keep and self.frames):
             with suppress(OSError):
                 self._forget()
@@ -97,7 +97,7 @@ class Parts:
         return manifest if manifest["fingerprint"] == self._fingerprint else None
 
     def _forget(self) -> None:
-        """To be done before anything else is removed: the manifest would count frames that are not there."""
+        """Before anything else is removed; otherwise the manifest would count frames that are gone."""
         self._manifest.unlink(missing_ok=True)
 
     def _locked(self) -> int | None:

@@ -1,4 +1,4 @@
-#include "base/picture_spool.h"
+#include "base/temporary_picture.h"
 
 #include <algorithm>
 #include <utility>
@@ -12,8 +12,8 @@ uint64_t pixels_of(const PictureSize& size) { return checked_multiply(uint64_t(s
 
 }  // namespace
 
-PictureSpool::PictureSpool(const PictureSize& size, const std::string& folder,
-                           const std::function<void(uint8_t*, uint8_t*)>& next)
+TemporaryPicture::TemporaryPicture(const PictureSize& size, const std::string& folder,
+                                   const std::function<void(uint8_t*, uint8_t*)>& next)
     : width_(size.width), rgb_(checked_multiply(pixels_of(size), 3), folder), alpha_(size.alpha ? pixels_of(size) : 0, folder) {
   const int64_t across = cells_along(width_);
   std::vector<uint8_t> rgb(size_t(3 * width_)), alpha(size_t(size.alpha ? width_ : 0));
@@ -30,16 +30,16 @@ PictureSpool::PictureSpool(const PictureSize& size, const std::string& folder,
   if (hidden) fill(Filling(size.height, width_, std::move(cells)));
 }
 
-void PictureSpool::read(int64_t first, int64_t count, uint8_t* rgb) const {
+void TemporaryPicture::read(int64_t first, int64_t count, uint8_t* rgb) const {
   rgb_.read(uint64_t(first * 3 * width_), rgb, uint64_t(count * 3 * width_));
 }
 
-void PictureSpool::read_alpha(int64_t first, int64_t count, uint8_t* alpha) const {
+void TemporaryPicture::read_alpha(int64_t first, int64_t count, uint8_t* alpha) const {
   alpha_.read(uint64_t(first * width_), alpha, uint64_t(count * width_));
 }
 
 // In place: the colours that are filled in do not count where the bands beside are filled.
-void PictureSpool::fill(const Filling& filling) {
+void TemporaryPicture::fill(const Filling& filling) {
   std::vector<uint8_t> rgb, alpha;
   for (int64_t index = 0; index < filling.bands(); index++) {
     const auto [first, last] = filling.around(index);

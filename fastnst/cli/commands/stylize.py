@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastnst.cli.errors import DONE, FAILED, USAGE, fail, quiet_libraries, warn
+from fastnst.cli.parser import add_stylize_arguments as add_arguments
 from fastnst.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
     from fastnst.options import Options
     from fastnst.stylize import Stylizer
 
+__all__ = ["HELP", "add_arguments", "run"]
 
-def run_stylize(arguments: argparse.Namespace) -> int:
+HELP = "stylize a picture, a video or a folder of them"
+
+
+def run(arguments: argparse.Namespace) -> int:
     with quiet_libraries():
         return _stylize_all(arguments)
 
@@ -130,7 +135,7 @@ def _camera(arguments: argparse.Namespace) -> int:
     from fastnst.video.camera import show
 
     if arguments.output is not None:
-        return fail("--camera shows pictures and writes none: leave -o away", USAGE)
+        return fail("--camera shows pictures and writes none: omit -o", USAGE)
     stylizer = Stylizer(arguments.model, arguments.threads)
     if not stylizer.engine.takes_style:
         return fail("--camera needs a model that takes a style", USAGE)

@@ -1,4 +1,4 @@
-// A picture that is put aside while it is read, for as many passes over it as one likes.
+// A picture in temporary storage, which can be read as often as needed.
 #pragma once
 
 #include <cstdint>
@@ -8,15 +8,15 @@
 
 #include "base/hidden.h"
 #include "base/pnm.h"
-#include "base/spool.h"
+#include "base/temporary_storage.h"
 
 namespace fastnst {
 
-class PictureSpool {
+class TemporaryPicture {
  public:
   // Takes the picture's rows from `next`, with their transparency where there is any. Then the hidden pixels are filled (see
-  // hidden.h): what lies below them is never seen again. `folder`: see Spool.
-  PictureSpool(const PictureSize& size, const std::string& folder, const std::function<void(uint8_t*, uint8_t*)>& next);
+  // hidden.h): what lies below them is never seen again. `folder`: see TemporaryStorage.
+  TemporaryPicture(const PictureSize& size, const std::string& folder, const std::function<void(uint8_t*, uint8_t*)>& next);
 
   // `count` rows from `first` on.
   void read(int64_t first, int64_t count, uint8_t* rgb) const;
@@ -26,7 +26,7 @@ class PictureSpool {
   void fill(const Filling& filling);
 
   int64_t width_;
-  Spool rgb_, alpha_;
+  TemporaryStorage rgb_, alpha_;
 };
 
 }  // namespace fastnst

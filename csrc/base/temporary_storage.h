@@ -1,4 +1,4 @@
-// Bytes that are put aside and read again later: in memory, or in a file that has no name and vanishes with the process.
+// Temporary storage: in memory, or in an unlinked file, which vanishes with the process.
 #pragma once
 
 #include <cstdint>
@@ -8,13 +8,13 @@
 
 namespace fastnst {
 
-class Spool {
+class TemporaryStorage {
  public:
   // `folder`: where the file is made; without it the bytes stay in memory. Throws std::runtime_error if there can be no file.
-  Spool(uint64_t size, const std::string& folder);
-  ~Spool();
-  Spool(const Spool&) = delete;
-  Spool& operator=(const Spool&) = delete;
+  TemporaryStorage(uint64_t size, const std::string& folder);
+  ~TemporaryStorage();
+  TemporaryStorage(const TemporaryStorage&) = delete;
+  TemporaryStorage& operator=(const TemporaryStorage&) = delete;
 
   // Within the size. Throw std::runtime_error where the disk is full or fails.
   void write(uint64_t offset, const uint8_t* data, uint64_t count);

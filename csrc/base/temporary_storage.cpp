@@ -1,4 +1,4 @@
-#include "base/spool.h"
+#include "base/temporary_storage.h"
 
 #include <unistd.h>
 
@@ -9,6 +9,12 @@
 
 namespace fastnst {
 namespace {
+
+#if defined(__wasm__)
+constexpr bool kHasFiles = false;  // a page has memory alone
+#else
+constexpr bool kHasFiles = true;
+#endif
 
 [[noreturn]] void fail(const std::string& folder) {
   throw std::system_error(errno, std::generic_category(), "a temporary file in " + folder);
@@ -27,8 +33,8 @@ void transfer(Call call, int file, Byte* data, uint64_t count, uint64_t offset, 
 
 }  // namespace
 
-Spool::Spool(uint64_t size, const std::string& folder) : folder_(folder) {
-  if (folder.empty()) {
+TemporaryStorage::TemporaryStorage(uint64_t size, const std::string& folder) : folder_(folder) {
+  if (folder.empty() || !kHasFiles) {
     memory_ = Buffer(size);
     return;
   }
@@ -38,11 +44,11 @@ Spool::Spool(uint64_t size, const std::string& folder) : folder_(folder) {
   unlink(name.c_str());
 }
 
-Spool::~Spool() {
+TemporaryStorage::~TemporaryStorage() {
   if (file_ >= 0) close(file_);
 }
 
-void Spool::write(uint64_t offset, const uint8_t* data, uint64_t count) {
+void TemporaryStorage::write(uint64_t offset, const uint8_t* data, uint64_t count) {
   if (file_ < 0) {
     std::memcpy(memory_.data() + offset, data, count);
     return;
@@ -50,7 +56,7 @@ void Spool::write(uint64_t offset, const uint8_t* data, uint64_t count) {
   transfer(pwrite, file_, data, count, offset, folder_);
 }
 
-void Spool::read(uint64_t offset, uint8_t* data, uint64_t count) const {
+void TemporaryStorage::read(uint64_t offset, uint8_t* data, uint64_t count) const {
   if (file_ < 0) {
     std::memcpy(data, memory_.data() + offset, count);
     return;

@@ -1,4 +1,4 @@
-#include "base/kept.h"
+#include "base/block_cache.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -19,16 +19,16 @@ struct Idle {
   size_t size;
 };
 
-struct Shelf {
+struct Cache {
   std::mutex mutex;
   std::vector<Idle> blocks;  // the longest idle first
 
-  Shelf() { blocks.reserve(kBlocks + 1); }  // a destructor adds to it, and may not fail
+  Cache() { blocks.reserve(kBlocks + 1); }  // a destructor adds to it, and may not fail
 };
 
 // Never destroyed: tensors may outlive everything that is static.
-Shelf& shelf() {
-  static Shelf* const instance = new Shelf;
+Cache& cache() {
+  static Cache* const instance = new Cache;
   return *instance;
 }
 
@@ -42,10 +42,10 @@ void* fresh(size_t size) {
 
 }  // namespace
 
-KeptBlock::KeptBlock(size_t size) : data_(nullptr), size_(size) {
+CachedBlock::CachedBlock(size_t size) : data_(nullptr), size_(size) {
   // Nobody waits here. A process that was forked while another thread held the lock will never get it.
-  if (const std::unique_lock<std::mutex> lock(shelf().mutex, std::try_to_lock); lock) {
-    auto& blocks = shelf().blocks;
+  if (const std::unique_lock<std::mutex> lock(cache().mutex, std::try_to_lock); lock) {
+    auto& blocks = cache().blocks;
     const auto found = std::find_if(blocks.rbegin(), blocks.rend(), [&](const Idle& each) { return each.size == size; });
     if (found != blocks.rend()) {
       data_ = found->data;
@@ -56,13 +56,13 @@ KeptBlock::KeptBlock(size_t size) : data_(nullptr), size_(size) {
   data_ = fresh(size);
 }
 
-KeptBlock::~KeptBlock() {
-  const std::unique_lock<std::mutex> lock(shelf().mutex, std::try_to_lock);
+CachedBlock::~CachedBlock() {
+  const std::unique_lock<std::mutex> lock(cache().mutex, std::try_to_lock);
   if (!lock) {
     std::free(data_);
     return;
   }
-  auto& blocks = shelf().blocks;
+  auto& blocks = cache().blocks;
   blocks.push_back({data_, size_});
   size_t total = 0;
   for (const Idle& each : blocks) total += each.size;
@@ -73,14 +73,14 @@ KeptBlock::~KeptBlock() {
   }
 }
 
-size_t release_kept() {
-  const std::lock_guard<std::mutex> lock(shelf().mutex);
+size_t release_cache() {
+  const std::lock_guard<std::mutex> lock(cache().mutex);
   size_t total = 0;
-  for (const Idle& each : shelf().blocks) {
+  for (const Idle& each : cache().blocks) {
     total += each.size;
     std::free(each.data);
   }
-  shelf().blocks.clear();
+  cache().blocks.clear();
   return total;
 }
 

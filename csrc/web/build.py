@@ -1,0 +1,75 @@
+"""Builds ``web/fastnst.wasm`` and ``web/fastnst-scalar.wasm`` with Emscripten, and puts the shipped models beside them.
+
+``make web`` runs it. The first module needs vectors of 128 bits, the second is for browsers without them.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+WEB = ROOT / "web"
+
+# What the modules export, beside what they need themselves: calls of include/fastnst.h and of csrc/web/page.cpp.
+EXPORTS = ["malloc", "free", "fastnst_error", "fastnst_version", "fastnst_instruction_set"]
+EXPORTS += [f"fastnst_model_{name}" for name in ("load", "free", "kind", "card", "levels")]
+EXPORTS += ["fastnst_style_mix", "fastnst_style_free"]
+EXPORTS += [f"fastnst_page_{name}" for name in ("options", "style", "stylize")]
+
+# Exceptions of WebAssembly itself, which every browser has that has vectors; JavaScript's take twice the space and time.
+EXCEPTIONS = ["-fwasm-exceptions"]
+LINK = ["-Oz", "--no-entry", "-sSTANDALONE_WASM", "-sALLOW_MEMORY_GROWTH", "-sMAXIMUM_MEMORY=4GB"]
+# What csrc/web/page.cpp imports is JavaScript's; tests/web finds whatever else is missing.
+LINK += ["-sERROR_ON_UNDEFINED_SYMBOLS=0", "-sWARN_ON_UNDEFINED_SYMBOLS=0"]
+LINK += ["-sEXPORTED_FUNCTIONS=" + ",".join(f"_{name}" for name in EXPORTS)]
+
+
+def build_file() -> ModuleType:
+    """``csrc/build.py``: which files are compiled, and how."""
+    spec = importlib.util.spec_from_file_location("fastnst_build", ROOT / "csrc" / "build.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where its types look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+# What loops over pixels or matrices; everything else is as small as can be.
+FAST = {"engine.eigen", "engine.whitening", "engine.winograd", "base.hidden"}
+
+
+def sized(unit: Any) -> Any:
+    """A file as it is compiled for a page, which has to be transferred first."""
+    fast = unit.path.parent.name == "kernels" or unit.name in FAST
+    return unit._replace(flags=[*unit.flags, "-O3" if fast else "-Oz"])
+
+
+def main() -> int:
+    compiler = os.environ.get("EMXX", "em++")
+    if shutil.which(compiler) is None:
+        sys.stderr.write(f"{compiler} is not installed: on Debian and Ubuntu, apt-get install emscripten\n")
+        return 1
+    build = build_file()
+    # Position-independent code is for shared libraries; threads would need pages that are isolated from all others.
+    general = [*(flag for flag in build.FLAGS if flag not in {"-fPIC", "-pthread"}), *EXCEPTIONS]
+    for name, machine, vectors in (("fastnst", "wasm32", ["-msimd128"]), ("fastnst-scalar", "wasm32 without vectors", [])):
+        folder = ROOT / "build" / "web" / name
+        units = [sized(unit) for unit in (*build.library(machine), *build.units("web"))]
+        link = build.Link(WEB / f"{name}.wasm", units, [*LINK, *EXCEPTIONS, *vectors])
+        build.run_ninja(folder / "build.ninja", build.ninja_file(folder, compiler, [*general, *vectors], [link]))
+    models = WEB / "models"
+    models.mkdir(exist_ok=True)
+    for file in (ROOT / "fastnst" / "models").glob("*.fnst"):
+        shutil.copy2(file, models / file.name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+// The library for a page: pictures are rows of RGBA, which JavaScript hands over and takes back when it is called for them. See
+// web/engine.js, which is the other side; everything else it calls is in include/fastnst.h.
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "base/temporary_picture.h"
+#include "fastnst.h"
+
+using fastnst::TemporaryPicture;
+
+// What the module imports. `rgba`: 4 bytes for each pixel. A result other than 0 stops the call.
+extern "C" {
+[[clang::import_module("page"), clang::import_name("read")]] int page_read(int first, int count, uint8_t* rgba);
+[[clang::import_module("page"), clang::import_name("write")]] int page_write(const uint8_t* rgba, int count);
+[[clang::import_module("page"), clang::import_name("tell")]] int page_tell(double part);
+}
+
+namespace {
+
+struct Stopped {};
+
+void split(const uint8_t* rgba, size_t pixels, uint8_t* rgb, uint8_t* alpha) {
+  for (size_t i = 0; i < pixels; i++) {
+    std::memcpy(rgb + 3 * i, rgba + 4 * i, 3);
+    if (alpha != nullptr) alpha[i] = rgba[4 * i + 3];
+  }
+}
+
+// The page's picture as the library asks for it. One that is transparent anywhere is put aside first, its hidden pixels filled.
+class Picture {
+ public:
+  Picture(int height, int width, bool transparent) : height_(height), width_(width) {
+    if (!transparent) return;
+    const auto next = [this, y = 0](uint8_t* rgb, uint8_t* alpha) mutable { take(y++, 1, rgb, alpha); };
+    aside_ = std::make_unique<TemporaryPicture>(fastnst::PictureSize{height, width, true, false}, "", next);
+  }
+
+  fastnst_rows rows() {
+    const auto read = [](void* self, int64_t first, int64_t count, uint8_t* rgb) {
+      return static_cast<Picture*>(self)->attempt([&](Picture& picture) { picture.read(int(first), int(count), rgb); });
+    };
+    const auto write = [](void* self, const uint8_t* rgb, int64_t count) {
+      return static_cast<Picture*>(self)->attempt([&](Picture& picture) { picture.write(rgb, int(count)); });
+    };
+    return {height_, width_, read, write, [](void*, double part) { return page_tell(part); }, this};
+  }
+
+  void read(int first, int count, uint8_t* rgb) {
+    if (aside_)
+      aside_->read(first, count, rgb);
+    else
+      take(first, count, rgb, nullptr);
+  }
+
+  void write(const uint8_t* rgb, int count) {
+    std::vector<uint8_t> alpha(aside_ ? size_t(count) * size_t(width_) : 0);
+    if (aside_) aside_->read_alpha(written_, count, alpha.data());
+    const size_t pixels = size_t(count) * size_t(width_);
+    rgba_.resize(4 * pixels);
+    for (size_t i = 0; i < pixels; i++) {
+      std::memcpy(&rgba_[4 * i], rgb + 3 * i, 3);
+      rgba_[4 * i + 3] = aside_ ? alpha[i] : 255;
+    }
+    if (page_write(rgba_.data(), count) != 0) throw Stopped();
+    written_ += count;
+  }
+
+ private:
+  template <typename Work>
+  int attempt(Work&& work) noexcept {
+    try {
+      work(*this);
+      return 0;
+    } catch (...) {
+      return 1;
+    }
+  }
+
+  void take(int first, int count, uint8_t* rgb, uint8_t* alpha) {
+    const size_t pixels = size_t(count) * size_t(width_);
+    rgba_.resize(4 * pixels);
+    if (page_read(first, count, rgba_.data()) != 0) throw Stopped();
+    split(rgba_.data(), pixels, rgb, alpha);
+  }
+
+  int height_, width_, written_ = 0;
+  std::vector<uint8_t> rgba_;
+  std::unique_ptr<TemporaryPicture> aside_;
+};
+
+template <typename Work>
+fastnst_status guarded(Work&& work) noexcept {
+  try {
+    return work();
+  } catch (const Stopped&) {
+    return FASTNST_STOPPED;
+  } catch (...) {
+    return FASTNST_NO_MEMORY;
+  }
+}
+
+}  // namespace
+
+extern "C" {
+
+// Options in memory of the library's, until the next call. `levels` is NULL for all.
+FASTNST_API const fastnst_options* fastnst_page_options(double alpha, double palette, int preserve_color, const int* levels,
+                                                        int level_count, int threads, double max_memory) {
+  static fastnst_options options = FASTNST_OPTIONS;
+  options.alpha = alpha, options.palette = palette, options.preserve_color = preserve_color;
+  options.levels = levels, options.level_count = size_t(level_count);
+  options.threads = threads, options.max_memory = uint64_t(max_memory);
+  return &options;
+}
+
+// The style of the page's picture; NULL: see `*status`.
+FASTNST_API fastnst_style* fastnst_page_style(const fastnst_model* model, const fastnst_options* options, int height, int width,
+                                              int transparent, fastnst_status* status) {
+  fastnst_style* style = nullptr;
+  *status = guarded([&] {
+    Picture picture(height, width, transparent != 0);
+    const fastnst_rows rows = picture.rows();
+    return fastnst_style_encode_rows(model, options, &rows, &style);
+  });
+  return style;
+}
+
+// The page's picture in a style, or what a generator makes of it: then `style` is NULL.
+FASTNST_API fastnst_status fastnst_page_stylize(const fastnst_model* model, const fastnst_options* options,
+                                                const fastnst_style* style, int height, int width, int transparent) {
+  return guarded([&] {
+    Picture picture(height, width, transparent != 0);
+    if (style != nullptr) {
+      const fastnst_rows rows = picture.rows();
+      return fastnst_stylize_rows(model, options, style, &rows);
+    }
+    std::vector<uint8_t> rgb(3 * size_t(height) * size_t(width)), out(rgb.size());
+    picture.read(0, height, rgb.data());
+    const fastnst_status status = fastnst_translate(model, options, rgb.data(), height, width, out.data());
+    if (status == FASTNST_OK) picture.write(out.data(), height);
+    return status;
+  });
+}
+
+}  // extern "C"

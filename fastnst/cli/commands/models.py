@@ -1,0 +1,68 @@
+"""The command ``models``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import fastnst
+from fastnst.cli.errors import DONE
+from fastnst.cli.tables import print_table
+
+HELP = "list the models inside the package, or the card and layers of any"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="a name from the list or a .fnst file")
+    parser.add_argument("--json", action="store_true", help="one JSON line per model")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.models:
+        return _show_models(arguments.models, arguments.json)
+    models = fastnst.models()
+    if arguments.json:
+        for model in models:
+            print(json.dumps({**vars(model), "path": str(model.path)}))
+        return DONE
+    header = ("name", "kind", "parameters", "file bytes", "MACs/pixel", "distilled from")
+    rows = [
+        (
+            model.name,
+            model.kind,
+            f"{model.parameters:,}",
+            f"{model.file_bytes:,}",
+            f"{model.macs_per_pixel:,.0f}",
+            model.distilled_from or "-",
+        )
+        for model in models
+    ]
+    print_table([header, *rows])
+    return DONE
+
+
+def _show_models(names: Sequence[str], as_json: bool) -> int:
+    from fastnst.info import described
+
+    for number, model in enumerate(map(described, names)):
+        if as_json:
+            print(json.dumps(model))
+            continue
+        print("\n" if number else "", end="")
+        print_table([("path", model["path"]), ("bytes", f"{model['bytes']:,}"), *_flat(model["card"])])
+        print()
+        titles = list(model["layers"][0])
+        rows = ([f"{each:,}" if isinstance(each, int) else each for each in layer.values()] for layer in model["layers"])
+        print_table([titles, *rows])
+    return DONE
+
+
+def _flat(card: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values of a card, those of a part of it with its name before theirs."""
+    for name, value in card.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{of}{name}.")
+        else:
+            yield f"{of}{name}", value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,26 @@
+// Runs the jobs of a JSON file with the npm package, and prints a line of JSON for each: what its result is, or what went wrong.
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+
+const { Fastnst } = await import(process.argv[2]);
+const jobs = JSON.parse(await readFile(process.argv[3], "utf8"));
+
+const picture = ({ width, height, rgba }) => ({ width, height, data: new Uint8ClampedArray(Buffer.from(rgba, "base64")) });
+
+for (const { model, wasm, content, style, options, twice } of jobs) {
+  const parts = [];
+  let fastnst;
+  try {
+    const bytes = wasm ? { wasm: new Uint8Array(await readFile(wasm)) } : {};
+    fastnst = await Fastnst.load(model, bytes);
+    const styles = Array.isArray(style) ? style.map(([each, weight]) => [picture(each), weight]) : style && picture(style);
+    const onProgress = (part) => parts.push(part);
+    let made = await fastnst.stylize(picture(content), styles, { ...options, onProgress });
+    if (twice) made = await fastnst.stylize(picture(content), await fastnst.encodeStyle(styles), options);
+    const digest = createHash("sha256").update(made.data).digest("hex");
+    console.log(JSON.stringify({ digest, width: made.width, height: made.height, parts, set: fastnst.instructionSet }));
+  } catch (error) {
+    console.log(JSON.stringify({ error: error.message, name: error.name, set: fastnst?.instructionSet }));
+  }
+  fastnst?.close();
+}

@@ -1,0 +1,188 @@
+"""The page in a real browser: what is chosen, dropped and stopped, and that nothing is asked of any other computer."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import http.server
+import io
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import fastnst
+from fastnst import verify
+from fastnst.cli.commands.ui import PageServer
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is not checked")
+
+WEB = Path(__file__).resolve().parents[2] / "web"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+PATIENCE = 120_000
+Pixels = NDArray[np.uint8]
+
+if CHROMIUM is None:
+    pytest.skip("chromium is not installed: the page is not checked", allow_module_level=True)
+if not (WEB / "fastnst.wasm").exists():
+    pytest.skip("`make web` has built no WebAssembly: the page is not checked", allow_module_level=True)
+
+
+class Files(http.server.SimpleHTTPRequestHandler):
+    """The folder web/ as any static host would serve it."""
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    handler = functools.partial(Files, directory=str(WEB))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *CAMERA])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Any) -> Iterator[Any]:
+    """A page whose errors fail the test, and whose requests are kept in ``page.asked``."""
+    context = browser.new_context(viewport={"width": 1200, "height": 860}, permissions=["camera"])
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.asked, wrong = [], []
+    context.on("request", lambda request: page.asked.append(request.url))
+    page.on("pageerror", lambda error: wrong.append(f"{error}"))
+    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+    yield page
+    context.close()
+    assert wrong == []
+
+
+def png(picture: Pixels) -> dict[str, Any]:
+    """A file that a person would choose."""
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG")
+    return {"name": "picture.png", "mimeType": "image/png", "buffer": file.getvalue()}
+
+
+def painted(page: Any, times: int) -> None:
+    page.wait_for_selector(f"body[data-painted='{times}']")
+
+
+def result(page: Any) -> str:
+    """SHA-256 of the picture's RGBA bytes."""
+    pixels = page.evaluate(
+        """() => {
+          const canvas = document.getElementById("after");
+          return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data);
+        }"""
+    )
+    return hashlib.sha256(bytes(pixels)).hexdigest()
+
+
+def wanted(content: Pixels, style: Pixels, **options: Any) -> str:
+    made = fastnst.Stylizer("adain-16x")(content, style, **options)
+    return hashlib.sha256(np.dstack([made, np.full(made.shape[:2], 255, np.uint8)]).tobytes()).hexdigest()
+
+
+def large(picture: Pixels) -> Pixels:
+    """As large as the page shows a painting to the network, so that it scales nothing."""
+    return np.asarray(Image.fromarray(picture).resize((512, 512), Image.Resampling.NEAREST))
+
+
+CONTENT, STYLE = verify.picture(90, 120, seed=1), large(verify.picture(64, 64, seed=2))
+
+
+def test_chosen_files_are_painted_with_the_native_bytes_and_no_other_host_is_asked(page: Any, site: str) -> None:
+    page.goto(f"{site}/desk/index.html")
+    page.set_input_files("#painting", [png(STYLE)])
+    page.set_input_files("#photo", [png(CONTENT)])
+    painted(page, 1)
+    assert result(page) == wanted(CONTENT, STYLE)
+    page.check("#preserve")
+    painted(page, 2)
+    assert result(page) == wanted(CONTENT, STYLE, preserve_color=True)
+    assert {url.split("/")[2] for url in page.asked if url.startswith("http")} == {site.split("/")[2]}
+
+
+def test_a_file_that_is_no_picture_is_one_line_and_changes_nothing(page: Any, site: str) -> None:
+    page.goto(f"{site}/desk/index.html")
+    page.set_input_files("#photo", [{"name": "letter.txt", "mimeType": "image/png", "buffer": b"Dear Sir"}])
+    page.wait_for_selector("#message.wrong")
+    assert page.inner_text("#message") == "letter.txt This is no picture that the browser can read."
+    assert page.get_attribute("body", "data-painted") is None
+
+
+def test_stop_stops_and_the_next_picture_is_right(page: Any, site: str) -> None:
+    page.goto(f"{site}/desk/index.html")
+    page.set_input_files("#painting", [png(STYLE)])
+    page.set_input_files("#photo", [png(verify.picture(3000, 4000, seed=3))])
+    page.click("#stop")
+    page.wait_for_selector("#stop", state="hidden")
+    assert page.inner_text("#message") == "Stopped."
+    page.set_input_files("#photo", [png(CONTENT)])
+    painted(page, 1)
+    assert result(page) == wanted(CONTENT, STYLE)
+
+
+def test_the_camera_is_painted_until_it_is_stopped(page: Any, site: str) -> None:
+    page.goto(f"{site}/desk/index.html")
+    page.click("#camera")
+    painted(page, 2)
+    page.click("#camera")
+    assert page.get_attribute("#camera", "aria-pressed") == "false"
+
+
+def test_it_works_without_a_network_after_one_visit(page: Any, site: str) -> None:
+    page.goto(f"{site}/desk/index.html")
+    page.evaluate("navigator.serviceWorker.ready.then(() => true)")
+    page.reload()
+    page.context.set_offline(True)
+    page.reload()
+    page.click("#try")
+    painted(page, 1)
+
+
+def test_keyboard_and_languages(page: Any, site: str) -> None:
+    page.goto(f"{site}/desk/index.html")
+    page.select_option("#language", "de")
+    assert page.inner_text("#stop-word, #choices-title") == "Gemälde"
+    assert page.get_attribute("html", "lang") == "de"
+    page.focus("#easel")
+    page.keyboard.press("ArrowRight")
+    assert page.input_value("#compare") == "5"
+    missing = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, canvas[role]")]
+            .filter((each) => !(each.ariaLabel || each.textContent.trim() || each.labels?.length))
+            .map((each) => each.outerHTML)"""
+    )
+    assert missing == []
+
+
+def test_fastnst_ui_has_the_native_engine_behind_the_same_page(page: Any) -> None:
+    with PageServer(0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page.goto(server.address)
+        page.set_input_files("#painting", [png(STYLE)])
+        page.set_input_files("#photo", [png(CONTENT)])
+        painted(page, 1)
+        assert result(page) == wanted(CONTENT, STYLE)
+        assert any(url.endswith("/stylize") for url in page.asked)
+        assert not any(url.endswith(".wasm") for url in page.asked)
+        server.shutdown()

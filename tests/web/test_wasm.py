@@ -1,0 +1,143 @@
+"""The engine in WebAssembly, run by node through the npm package, makes the bytes that it makes everywhere else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import fastnst
+from fastnst import verify
+
+WEB = Path(__file__).resolve().parents[2] / "web"
+MODULES = ("fastnst.wasm", "fastnst-scalar.wasm")
+MODELS = ("adain-16x", "adain-nano", "adain-pruned", "wct-16x")
+Pixels = NDArray[np.uint8]
+
+if shutil.which("node") is None:
+    pytest.skip("node is not installed: nothing of the web is checked", allow_module_level=True)
+if not all((WEB / name).exists() for name in MODULES):
+    pytest.skip("`make web` has built no WebAssembly: nothing of it is checked", allow_module_level=True)
+
+
+def given(picture: Pixels) -> dict[str, Any]:
+    """A picture as JSON, RGBA."""
+    height, width, channels = picture.shape
+    rgba = picture if channels == 4 else np.dstack([picture, np.full((height, width), 255, np.uint8)])
+    return {"width": width, "height": height, "rgba": base64.b64encode(rgba.tobytes()).decode()}
+
+
+def run(folder: Path, *jobs: dict[str, Any]) -> list[dict[str, Any]]:
+    """What node says of each job."""
+    file = folder / "jobs.json"
+    file.write_text(json.dumps(jobs))
+    command = ["node", str(Path(__file__).with_name("jobs.mjs")), str(WEB / "node.js"), str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def digest(picture: Pixels) -> str:
+    height, width, channels = picture.shape
+    rgba = picture if channels == 4 else np.dstack([picture, np.full((height, width), 255, np.uint8)])
+    return hashlib.sha256(rgba.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_shipped_model_makes_the_same_bytes(module: str, tmp_path: Path) -> None:
+    jobs, wanted = [], []
+    for model in MODELS:
+        stylizer = fastnst.Stylizer(model)
+        for height, width, options in (
+            (37, 50, {}),
+            (96, 64, {"alpha": 0.5, "palette": 0.25}),
+            (1, 1, {"preserveColor": True}),
+        ):
+            content, style = verify.picture(height, width, seed=height), verify.picture(48, 40, seed=7)
+            names = {"alpha": "alpha", "palette": "palette", "preserveColor": "preserve_color"}
+            made = stylizer(content, style, **{names[name]: value for name, value in options.items()})
+            wanted.append(digest(made))
+            source = {"model": model, "wasm": str(WEB / module), "options": options}
+            jobs.append(source | {"content": given(content), "style": given(style)})
+    answers = run(tmp_path, *jobs)
+    assert [answer.get("digest", answer) for answer in answers] == wanted
+    assert {answer["set"] for answer in answers} == {"scalar" if "scalar" in module else "simd128"}
+
+
+def test_tiles_mixed_styles_levels_and_transparency_are_those_of_python(tmp_path: Path) -> None:
+    content, a, b = verify.picture(300, 420, seed=1), verify.picture(96, 80, seed=2), verify.picture(64, 130, seed=3)
+    alpha = verify.picture(300, 420, seed=4)[..., :1]
+    alpha[alpha < 90] = 0
+    clear = np.dstack([content, alpha])
+    stylizer, wct = fastnst.Stylizer("adain-16x"), fastnst.Stylizer("wct-16x")
+    plain = {"model": "adain-16x", "content": given(content), "style": given(a)}
+    answers = run(
+        tmp_path,
+        plain | {"options": {"maxMemory": 4 << 20}},
+        plain | {"options": {"palette": 0}, "twice": True},
+        plain | {"style": [(given(a), 1), (given(b), 3)], "options": {}},
+        plain | {"content": given(clear), "options": {}},
+        plain | {"model": "wct-16x", "options": {"levels": [3, 1]}},
+    )
+    assert [answer.get("digest", answer) for answer in answers] == [
+        digest(stylizer(content, a)),
+        digest(stylizer(content, a, palette=0)),
+        digest(stylizer(content, [a, b], weights=[1, 3])),
+        digest(np.asarray(stylizer(Image.fromarray(clear), a))),
+        digest(wct(content, a, levels=[3, 1])),
+    ]
+    (tiled, *_) = answers
+    assert len(tiled["parts"]) > 2
+    assert tiled["parts"] == sorted(tiled["parts"])
+    assert tiled["parts"][-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"options": {"alpha": 2}}, "alpha must be a number in 0..1, not 2"),
+        ({"options": {"palette": "much"}}, "palette must be a number in 0..1, not much"),
+        ({"options": {"levels": [4]}}, "level"),
+        ({"options": {"maxMemory": 1000}}, "pixels takes at least"),
+        ({"model": "no-such-model"}, "no-such-model.fnst"),
+        ({"model": "./jobs.json"}, "not a fastnst model"),
+        ({"style": None}, "this model needs a style"),
+        ({"content": {"width": 2, "height": 2, "rgba": "AAAA"}}, "a picture of 2 x 2 pixels has 16 bytes, not 3"),
+    ],
+)
+def test_what_is_wrong_is_one_line(change: dict[str, Any], said: str, tmp_path: Path) -> None:
+    picture = given(verify.picture(20, 20, seed=1))
+    job = {"model": "adain-16x", "content": picture, "style": picture, "options": {}}
+    (answer,) = run(tmp_path, job | change)
+    assert answer["name"] == "FastnstError"
+    assert said in answer["error"]
+    assert "\n" not in answer["error"]
+
+
+def test_the_package_holds_what_it_needs() -> None:
+    """What npm would publish, by the rules of package.json: modules, types, the two builds and the models."""
+    described = json.loads((WEB / "package.json").read_text())
+    files = sorted(path.name for pattern in described["files"] for path in WEB.glob(pattern))
+    assert files == sorted(
+        ["calls.js", "engine.js", "fastnst.js", "node.js", "pictures.js", "worker.js", "fastnst.d.ts", *MODULES]
+        + [f"{model}.fnst" for model in MODELS]
+    )
+    assert described["version"] == fastnst.__version__
+    assert "dependencies" not in described
+
+
+def test_the_program_of_the_documentation_parses(tmp_path: Path) -> None:
+    (program,) = re.findall(r"^```js\n(.*?)^```$", (WEB.parent / "docs" / "web.md").read_text(), re.MULTILINE | re.DOTALL)
+    file = tmp_path / "program.mjs"
+    file.write_text(program)
+    subprocess.run(["node", "--check", str(file)], check=True, timeout=60)

@@ -1,0 +1,245 @@
+// The WebAssembly module behind plain functions: no worker, no page. Everything here blocks until it is done.
+
+/** What the engine, a model's file or an argument has to say, in one line. */
+export class FastnstError extends Error {
+  name = "FastnstError";
+}
+
+/** What a call says that was stopped by its `tell`. */
+export class Stopped extends FastnstError {
+  constructor() {
+    super("stopped");
+  }
+}
+
+// A function that loads 16 bytes into a vector and drops them: modules like it are refused where there are no vectors.
+const VECTORS = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 9, 1, 7, 0, 65, 0, 253, 15, 26, 11,
+]);
+
+/** The file of the module that this browser can run. */
+export const moduleFile = () => (WebAssembly.validate(VECTORS) ? "fastnst.wasm" : "fastnst-scalar.wasm");
+
+const OK = 0;
+const STOPPED = 4;
+const GENERATOR = 3;
+const MEBIBYTE = 1 << 20;
+
+/** Bytes of working memory beside pictures, above which pictures are done in tiles. */
+const MEMORY = 160 * MEBIBYTE;
+
+const numberIn = (options, name, fallback) => {
+  const value = options[name] ?? fallback;
+  if (typeof value !== "number" || !(value >= 0 && value <= 1)) {
+    throw new FastnstError(`${name} must be a number in 0..1, not ${value}`);
+  }
+  return value;
+};
+
+const isTransparent = ({ data }) => {
+  for (let i = 3; i < data.length; i += 4) if (data[i] !== 255) return true;
+  return false;
+};
+
+export class Engine {
+  #exports;
+  #picture = null; // the one that the module reads now
+  #result = null;
+  #tell = null;
+  #thrown = null; // by what the module called
+
+  /**
+   * @param {BufferSource} bytes of the module
+   */
+  static async load(bytes) {
+    const engine = new Engine();
+    const nothing = () => 0;
+    const { instance } = await WebAssembly.instantiate(bytes, {
+      page: {
+        read: (first, count, to) => engine.#guarded(() => engine.#read(first, count, to)),
+        write: (from, count) => engine.#guarded(() => engine.#write(from, count)),
+        tell: (part) => engine.#guarded(() => engine.#tell?.(part)),
+      },
+      env: { emscripten_notify_memory_growth: nothing },
+      wasi_snapshot_preview1: new Proxy({}, { get: () => nothing }), // the C library's files, which nothing opens
+    });
+    engine.#exports = instance.exports;
+    engine.#exports._initialize();
+    return engine;
+  }
+
+  get version() {
+    return this.#text(this.#exports.fastnst_version());
+  }
+
+  get instructionSet() {
+    return this.#text(this.#exports.fastnst_instruction_set());
+  }
+
+  /** Bytes of the module's memory, which grows and never shrinks. */
+  get heap() {
+    return this.#exports.memory.buffer.byteLength;
+  }
+
+  /**
+   * @param {Uint8Array} bytes of a model's file
+   * @returns {{pointer: number, generator: boolean, card: object, levels: number[]}}
+   */
+  loadModel(bytes) {
+    const data = this.#copied(bytes);
+    const place = this.#copied(new Uint8Array(4));
+    try {
+      this.#check(this.#exports.fastnst_model_load(data, bytes.length, place));
+      const [pointer] = this.#words(place, 1);
+      const count = this.#exports.fastnst_model_levels(pointer, place);
+      return {
+        pointer,
+        generator: this.#exports.fastnst_model_kind(pointer) === GENERATOR,
+        card: JSON.parse(this.#text(this.#exports.fastnst_model_card(pointer))),
+        levels: Array.from(this.#words(this.#words(place, 1)[0], count)),
+      };
+    } finally {
+      this.#exports.free(data);
+      this.#exports.free(place);
+    }
+  }
+
+  freeModel(model) {
+    this.#exports.fastnst_model_free(model.pointer);
+  }
+
+  /** A style of `picture`, for {@link stylize} and {@link mix}. */
+  encode(model, picture, options = {}) {
+    this.#begin(picture);
+    const status = this.#copied(new Uint8Array(4));
+    try {
+      return this.#withOptions(model, options, (given) => {
+        const style = this.#exports.fastnst_page_style(
+          model.pointer, given, picture.height, picture.width, isTransparent(picture) ? 1 : 0, status,
+        );
+        this.#check(this.#words(status, 1)[0]);
+        return style;
+      });
+    } finally {
+      this.#exports.free(status);
+      this.#end();
+    }
+  }
+
+  /** One style of several, `weights` of each relative to their sum. */
+  mix(styles, weights) {
+    const place = this.#copied(new Uint8Array(4));
+    const parts = this.#copied(new Uint8Array(Uint32Array.from(styles).buffer));
+    const shares = this.#copied(new Uint8Array(Float64Array.from(weights).buffer));
+    try {
+      this.#check(this.#exports.fastnst_style_mix(styles.length, parts, shares, place));
+      return this.#words(place, 1)[0];
+    } finally {
+      for (const pointer of [place, parts, shares]) this.#exports.free(pointer);
+    }
+  }
+
+  freeStyle(style) {
+    this.#exports.fastnst_style_free(style);
+  }
+
+  /**
+   * @param style of {@link encode}, or null for a generator
+   * @param {(part: number) => boolean | void} tell hears how far it is, from 0 to 1; true stops it
+   * @returns {Uint8ClampedArray} RGBA
+   */
+  stylize(model, picture, style, options = {}, tell = null) {
+    this.#begin(picture, tell);
+    this.#result = { data: new Uint8ClampedArray(picture.data.length), rows: 0 };
+    try {
+      return this.#withOptions(model, options, (given) => {
+        this.#check(
+          this.#exports.fastnst_page_stylize(
+            model.pointer, given, style ?? 0, picture.height, picture.width, isTransparent(picture) ? 1 : 0,
+          ),
+        );
+        return this.#result.data;
+      });
+    } finally {
+      this.#end();
+    }
+  }
+
+  #withOptions(model, options, run) {
+    const alpha = numberIn(options, "alpha", 1);
+    const palette = numberIn(options, "palette", 1);
+    const levels = options.levels ?? [];
+    if (model.generator && (alpha !== 1 || palette !== 1 || levels.length)) {
+      throw new FastnstError("this model translates pictures by itself: it takes no alpha, palette or levels");
+    }
+    const place = levels.length ? this.#copied(new Uint8Array(Int32Array.from(levels).buffer)) : 0;
+    try {
+      return run(
+        this.#exports.fastnst_page_options(
+          alpha, palette, options.preserveColor ? 1 : 0, place, levels.length, 1,
+          model.generator ? 0 : (options.maxMemory ?? MEMORY),
+        ),
+      );
+    } finally {
+      if (place) this.#exports.free(place);
+    }
+  }
+
+  #begin(picture, tell = null) {
+    const { width, height, data } = picture;
+    if (!(width >= 1 && height >= 1) || data?.length !== 4 * width * height) {
+      throw new FastnstError("a picture is an object with width, height and 4 bytes of data for each pixel");
+    }
+    this.#picture = picture;
+    this.#tell = tell;
+    this.#thrown = null;
+  }
+
+  #end() {
+    this.#picture = this.#result = this.#tell = null;
+  }
+
+  #read(first, count, to) {
+    const row = 4 * this.#picture.width;
+    const { buffer } = this.#exports.memory;
+    new Uint8Array(buffer, to, count * row).set(this.#picture.data.subarray(first * row, (first + count) * row));
+  }
+
+  #write(from, count) {
+    const row = 4 * this.#picture.width;
+    this.#result.data.set(new Uint8Array(this.#exports.memory.buffer, from, count * row), this.#result.rows * row);
+    this.#result.rows += count;
+  }
+
+  // Nothing is thrown through the module's own frames.
+  #guarded(work) {
+    try {
+      return work() === true ? 1 : 0;
+    } catch (error) {
+      this.#thrown = error;
+      return 1;
+    }
+  }
+
+  #check(status) {
+    if (this.#thrown) throw this.#thrown;
+    if (status === STOPPED) throw new Stopped();
+    if (status !== OK) throw new FastnstError(this.#text(this.#exports.fastnst_error()) || "not enough memory");
+  }
+
+  #copied(bytes) {
+    const place = this.#exports.malloc(Math.max(bytes.length, 1));
+    if (!place) throw new FastnstError("not enough memory");
+    new Uint8Array(this.#exports.memory.buffer, place, bytes.length).set(bytes);
+    return place;
+  }
+
+  #words(place, count) {
+    return new Uint32Array(this.#exports.memory.buffer, place, count);
+  }
+
+  #text(place) {
+    const bytes = new Uint8Array(this.#exports.memory.buffer, place);
+    return new TextDecoder().decode(bytes.slice(0, bytes.indexOf(0)));
+  }
+}

@@ -1,0 +1,79 @@
+/** What people have as a picture. Plain objects have RGBA bytes, rows from top to bottom, sRGB, not premultiplied. */
+export type Picture =
+  | ImageData
+  | ImageBitmap
+  | Blob
+  | HTMLCanvasElement
+  | OffscreenCanvas
+  | HTMLImageElement
+  | HTMLVideoElement
+  | { width: number; height: number; data: Uint8ClampedArray | Uint8Array };
+
+/** A style that was encoded once, of the model that encoded it. */
+export class Style {
+  private constructor();
+  /** Frees the memory that it takes. */
+  free(): Promise<void>;
+}
+
+export interface StylizeOptions {
+  /** 0: the content, as the model reconstructs it; 1 (default): full style. */
+  alpha?: number;
+  /** How far colours are moved to the style's, 0 to 1 (default), times alpha. */
+  palette?: number;
+  /** The result has the colours of the content. */
+  preserveColor?: boolean;
+  /** Levels of a WCT model to run; all by default. */
+  levels?: number[];
+  /** Bytes of working memory above which the picture is done in tiles, with the same result. 160 MiB by default. */
+  maxMemory?: number;
+  /** Stops the call, which then rejects with the signal's reason. */
+  signal?: AbortSignal;
+  /** Hears how far it is, from 0 to 1. */
+  onProgress?: (part: number) => void;
+}
+
+/** What is wrong, in one line. */
+export class FastnstError extends Error {}
+
+export class Fastnst {
+  private constructor();
+
+  /**
+   * Loads a model: the name of one that ships ("adain-16x", "adain-nano", "adain-pruned", "wct-16x"), the URL of a file, or its bytes.
+   *
+   * @throws FastnstError it cannot be fetched, or is no model
+   */
+  static load(
+    model?: string | URL | Uint8Array | ArrayBuffer | Blob,
+    options?: { wasm?: string | URL | Uint8Array },
+  ): Promise<Fastnst>;
+
+  /** What the model's file says about itself. */
+  readonly card: Record<string, unknown>;
+  /** Whether the model translates pictures by itself and takes no style. */
+  readonly isGenerator: boolean;
+  /** The levels of a WCT model, the deepest first; none of others. */
+  readonly levels: number[];
+  readonly version: string;
+  /** "simd128", or "scalar" in browsers without vectors. */
+  readonly instructionSet: "simd128" | "scalar";
+
+  /** Encodes a style once, for several pictures. */
+  encodeStyle(picture: Picture): Promise<Style>;
+
+  /**
+   * The content in the style, of the content's size, with its transparency. The bytes are those of fastnst everywhere else.
+   *
+   * @param style a picture, a style, or several of them with weights: [[a, 0.7], [b, 0.3]]; nothing for a generator
+   * @throws FastnstError with one line
+   */
+  stylize(
+    content: Picture,
+    style?: Picture | Style | [Picture | Style, number][] | null,
+    options?: StylizeOptions,
+  ): Promise<ImageData>;
+
+  /** Frees everything; later calls fail. */
+  close(): void;
+}

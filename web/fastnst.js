@@ -1,0 +1,227 @@
+// Neural style transfer in the page: the engine runs in a worker, and nothing leaves the computer.
+//
+//   import { Fastnst } from "fastnst";
+//   const fastnst = await Fastnst.load("adain-16x");
+//   const picture = await fastnst.stylize(photo, painting, { alpha: 0.8 });
+
+import { FastnstError } from "./engine.js";
+import { pictureOf, resultOf } from "./pictures.js";
+
+export { FastnstError };
+
+const HERE = new URL("./", import.meta.url);
+
+/** A style that was encoded once, for any number of pictures. */
+export class Style {
+  #source;
+  #handles = new Map(); // by worker
+
+  constructor(source) {
+    this.#source = source;
+  }
+
+  // A worker that was stopped takes its styles with it; the next one encodes them again.
+  async handle(worker) {
+    if (!this.#handles.has(worker)) this.#handles.set(worker, worker.call("encode", [this.#source]));
+    return this.#handles.get(worker);
+  }
+
+  /** Frees the memory that the style takes. */
+  async free() {
+    const handles = [...this.#handles];
+    this.#handles.clear();
+    for (const [worker, handle] of handles) if (!worker.closed) await worker.call("freeStyle", [await handle]);
+  }
+}
+
+// A worker with the engine and a model inside. Calls are answered in their order.
+class EngineWorker {
+  closed = false;
+  #worker;
+  #calls = new Map();
+  #next = 0;
+
+  constructor(start, wasm, model) {
+    this.#worker = start({
+      message: ({ id, part, error, result }) => {
+        const call = this.#calls.get(id);
+        if (!call) return;
+        if (part !== undefined) return call.tell?.(part);
+        this.#calls.delete(id);
+        if (error) call.reject(new FastnstError(error));
+        else call.resolve(result);
+      },
+      error: (message) => this.close(message),
+    });
+    this.ready = this.call("load", [wasm, model]);
+  }
+
+  call(name, args, tell = null, transfer = []) {
+    if (this.closed) return Promise.reject(new FastnstError("the engine was closed"));
+    return new Promise((resolve, reject) => {
+      const id = this.#next++;
+      this.#calls.set(id, { resolve, reject, tell });
+      this.#worker.postMessage({ id, name, args, tells: tell !== null }, transfer);
+    });
+  }
+
+  close(why = "the engine was closed") {
+    this.closed = true;
+    this.#worker.terminate();
+    for (const { reject } of this.#calls.values()) reject(new FastnstError(why));
+    this.#calls.clear();
+  }
+}
+
+const startWorker = (hears) => {
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  worker.onmessage = ({ data }) => hears.message(data);
+  worker.onerror = (event) => hears.error(event.message ?? "the worker could not be started");
+  return worker;
+};
+
+// A file that lies beside this module, or anywhere. Files of a wrong type are refused by the engine itself.
+const fetched = async (url) => {
+  let response;
+  try {
+    response = await fetch(url);
+  } catch (error) {
+    throw new FastnstError(`${url}: ${error.message}`);
+  }
+  if (!response.ok) throw new FastnstError(`${url}: ${response.status} ${response.statusText}`);
+  return new Uint8Array(await response.arrayBuffer());
+};
+
+const bytesOf = async (model, base, read) => {
+  if (model instanceof Uint8Array) return model;
+  if (model instanceof ArrayBuffer) return new Uint8Array(model);
+  if (typeof Blob !== "undefined" && model instanceof Blob) return new Uint8Array(await model.arrayBuffer());
+  if (model instanceof URL) return read(model);
+  if (typeof model !== "string") throw new FastnstError("a model is a name, a URL or the bytes of its file");
+  return read(/[/.]/.test(model) ? new URL(model, base) : new URL(`models/${model}.fnst`, HERE));
+};
+
+export class Fastnst {
+  #start;
+  #wasm;
+  #bytes;
+  #worker;
+  #about;
+  #turn = Promise.resolve();
+
+  /**
+   * Loads a model: the name of one that ships, the URL of a file, or its bytes.
+   *
+   * @param {string | URL | Uint8Array | ArrayBuffer | Blob} model
+   * @param {{wasm?: string | URL | Uint8Array}} options where the WebAssembly module is; by default beside this file
+   */
+  static async load(model = "adain-16x", options = {}, host = { start: startWorker, read: fetched }) {
+    const fastnst = new Fastnst();
+    fastnst.#start = host.start;
+    const base = globalThis.document?.baseURI ?? globalThis.location?.href ?? HERE;
+    const wasm = async () => {
+      if (options.wasm instanceof Uint8Array) return options.wasm;
+      const { moduleFile } = await import("./engine.js");
+      return host.read(new URL(options.wasm ?? moduleFile(), options.wasm ? base : HERE));
+    };
+    [fastnst.#wasm, fastnst.#bytes] = await Promise.all([wasm(), bytesOf(model, base, host.read)]);
+    await fastnst.#running();
+    return fastnst;
+  }
+
+  /** What the model's file says about itself. */
+  get card() {
+    return this.#about.card;
+  }
+
+  /** Whether the model translates pictures by itself and takes no style. */
+  get isGenerator() {
+    return this.#about.generator;
+  }
+
+  /** The levels of a WCT model, the deepest first; none of others. */
+  get levels() {
+    return this.#about.levels;
+  }
+
+  get version() {
+    return this.#about.version;
+  }
+
+  /** "simd128", or "scalar" in browsers without vectors. */
+  get instructionSet() {
+    return this.#about.instructionSet;
+  }
+
+  /** Encodes a style once, for several pictures. */
+  async encodeStyle(picture) {
+    const style = new Style(await pictureOf(picture));
+    await style.handle(await this.#running());
+    return style;
+  }
+
+  /**
+   * The content in the style; see fastnst.d.ts.
+   */
+  async stylize(content, style, options = {}) {
+    const { signal, onProgress, ...given } = options;
+    signal?.throwIfAborted();
+    const picture = await pictureOf(content);
+    const styles = await this.#styles(style);
+    const weights = styles.map(([, weight]) => weight);
+    const run = async () => {
+      signal?.throwIfAborted();
+      const worker = await this.#running();
+      const stop = () => worker.close("stopped"); // a call that is under way hears nothing
+      signal?.addEventListener("abort", stop);
+      try {
+        const handles = await Promise.all(styles.map(([each]) => each.handle(worker)));
+        const data = await worker.call("stylize", [picture, handles, weights, given], onProgress ?? null);
+        return resultOf(data, picture);
+      } catch (error) {
+        signal?.throwIfAborted();
+        throw error;
+      } finally {
+        signal?.removeEventListener("abort", stop);
+      }
+    };
+    const turn = this.#turn.then(run);
+    this.#turn = turn.catch(() => {});
+    try {
+      return await turn;
+    } finally {
+      for (const [each, , temporary] of styles) if (temporary) await each.free();
+    }
+  }
+
+  /** Frees everything; later calls fail. */
+  close() {
+    this.#start = null;
+    this.#worker?.close();
+  }
+
+  // [style, weight, whether it was made here] of whatever `stylize` takes as a style.
+  async #styles(style) {
+    if (this.isGenerator) {
+      if (style != null) throw new FastnstError("this model translates pictures by itself: it takes no style");
+      return [];
+    }
+    if (style == null) throw new FastnstError("this model needs a style");
+    const list = Array.isArray(style) ? style : [[style, 1]];
+    if (!list.length) throw new FastnstError("this model needs a style");
+    return Promise.all(
+      list.map(async (each) => {
+        const [picture, weight] = Array.isArray(each) ? each : [each, 1];
+        if (picture instanceof Style) return [picture, weight, false];
+        return [new Style(await pictureOf(picture)), weight, true];
+      }),
+    );
+  }
+
+  async #running() {
+    if (!this.#start) throw new FastnstError("the engine was closed");
+    if (!this.#worker || this.#worker.closed) this.#worker = new EngineWorker(this.#start, this.#wasm, this.#bytes);
+    this.#about = await this.#worker.ready;
+    return this.#worker;
+  }
+}
