@@ -46,7 +46,7 @@ def test_sizes_that_are_none(model: Path) -> None:
 
 def test_the_report_has_a_line_for_each_layer(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pytest_benchmark")
-    monkeypatch.setattr(layers, "measure", lambda threads, instruction_set: roofline.Peak(threads, 1e12, None, "imagined"))
+    monkeypatch.setattr(layers, "measure", lambda threads, **_: roofline.Peak(threads, 1e12, None, "imagined"))
     page = layers.write(str(model), 16, tmp_path)
     text, facts = page.read_text(), json.loads(page.with_suffix(".json").read_text())
     assert "imagined" in text
