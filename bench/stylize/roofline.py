@@ -127,7 +127,7 @@ def measure(threads: int, wait: Callable[[], None] = lambda: None, instruction_s
 def run_probe(program: Path, threads: int, wait: Callable[[], None], instruction_set: str) -> dict[str, Any]:
     """What the probe prints."""
     wait()
-    command = [program, str(threads), instruction_set]
+    command = [str(program), str(threads), instruction_set]
     output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
     facts: dict[str, Any] = json.loads(output)
     return facts
