@@ -121,10 +121,8 @@ def versions(runtime: str) -> dict[str, str]:
 
 @cache
 def peak(threads: int, patience: float, isa: str | None = None) -> roofline.Peak:
-    """The machine's limits, measured once."""
-    if isa is not None:
-        return roofline.Peak(threads, None, None, f"not measured: the runtimes are limited to {isa}, the probe is not")
-    return roofline.measure(threads, lambda: interleave.wait_until_quiet(patience))
+    """The machine's limits, measured once; with ``isa``, those of its instructions."""
+    return roofline.measure(threads, lambda: interleave.wait_until_quiet(patience), isa or "")
 
 
 # --- the network ------------------------------------------------------------------------------------------------------------

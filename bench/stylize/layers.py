@@ -52,7 +52,7 @@ def measured(model: str, size: int) -> Layers:
     """
     path, threads = file_of(model), default_threads()
     times = Engine(path).layer_times(size, size, threads, REPEATS)
-    return Layers(path.stem, size, threads, times, measure(threads))
+    return Layers(path.stem, size, threads, times, measure(threads, instruction_set=instruction_set()))
 
 
 def lines(layers: Layers) -> list[str]:

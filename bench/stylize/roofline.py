@@ -102,15 +102,17 @@ def build_probe(folder: Path) -> Path:
     return program
 
 
-def measure(threads: int, wait: Callable[[], None] = lambda: None) -> Peak:
+def measure(threads: int, wait: Callable[[], None] = lambda: None, instruction_set: str = "") -> Peak:
     """Compile the probe and run it a few times, each after ``wait``; the best of every figure, which is what a limit is.
+
+    With ``instruction_set``, one of the engine's, no wider instructions than those it has are measured.
 
     A machine or compiler that cannot gives a `Peak` without figures that says why.
     """
     with tempfile.TemporaryDirectory() as folder:
         try:
             program = build_probe(Path(folder))
-            outcomes = [run_probe(program, threads, wait) for _ in range(PROBES)]
+            outcomes = [run_probe(program, threads, wait, instruction_set) for _ in range(PROBES)]
         except subprocess.CalledProcessError as error:
             return Peak(threads, None, None, f"no int8 roofline measured: {error.stderr.strip() or 'the probe failed'}")
         except (OSError, subprocess.SubprocessError) as error:
@@ -118,14 +120,15 @@ def measure(threads: int, wait: Callable[[], None] = lambda: None) -> Peak:
     speed = max(outcome["bytes_per_second"] for outcome in outcomes)
     instruction = outcomes[0]["instruction"]
     if instruction is None:
-        return Peak(threads, None, speed, "no int8 roofline measured: the probe knows no 8-bit dot product of this processor")
+        return Peak(threads, None, speed, "no int8 roofline measured: the probe knows no 8-bit multiply-add of this processor")
     return Peak(threads, max(outcome["macs_per_second"] for outcome in outcomes), speed, instruction)
 
 
-def run_probe(program: Path, threads: int, wait: Callable[[], None]) -> dict[str, Any]:
+def run_probe(program: Path, threads: int, wait: Callable[[], None], instruction_set: str) -> dict[str, Any]:
     """What the probe prints."""
     wait()
-    output = subprocess.run([program, str(threads)], check=True, capture_output=True, text=True, timeout=300).stdout
+    command = [str(program), str(threads), instruction_set]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
     facts: dict[str, Any] = json.loads(output)
     return facts
 

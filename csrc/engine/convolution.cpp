@@ -84,6 +84,7 @@ PackedConvolution::Phase PackedConvolution::pack_full(const Convolution& node, i
         packed.set_weights(lane, ky, (shift + kx) * int(pixel),
                            node.weights.data() + ((size_t(output) * k + ky) * k + kx) * node.inputs, node.inputs);
   }
+  packed.finish(true);
   return {std::move(packed), node.reach(), node.reach()};
 }
 
@@ -110,6 +111,7 @@ PackedConvolution::Phase PackedConvolution::pack_transposed(const Convolution& n
         packed.set_weights(o, int(y), int(x) * int(pixel), node.weights.data() + tap * node.inputs, node.inputs);
       }
   }
+  packed.finish(true);
   return {std::move(packed), rows.before, columns.before};
 }
 

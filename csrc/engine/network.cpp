@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/parallel.h"
+#include "engine/channel_order.h"
 #include "engine/kernels/table.h"
 
 namespace fastnst {
@@ -85,6 +86,7 @@ PackedLayer::PackedLayer(const Layer& layer, bool picture_in, bool picture_out)
           phase.set_weights(lane, ky, (shift + kx) * int(source_stride_),
                             layer.weights.data() + ((stored * taps_ + ky) * taps_ + kx) * inputs_, inputs_);
     }
+    phase.finish(true);
     phases_.push_back(std::move(phase));
   }
 }
@@ -194,8 +196,9 @@ void PackedLayer::run_to_picture(const Map& source, uint8_t* picture, int64_t he
   count_calls(uint64_t(height));
 }
 
-Network::Network(const std::vector<Layer>& layers, bool pictures_in, bool pictures_out)
+Network::Network(std::vector<Layer> layers, bool pictures_in, bool pictures_out)
     : input_stride_(pictures_in ? 3 : map_stride(layers.front().inputs)) {
+  if (kernels().short_sums) order_channels(layers);
   for (size_t i = 0; i < layers.size(); i++)
     layers_.emplace_back(layers[i], pictures_in && i == 0, pictures_out && i + 1 == layers.size());
 }

@@ -93,7 +93,7 @@ struct Workspace {
 class Network {
  public:
   // `pictures_out`: the last layer writes RGB pictures.
-  Network(const std::vector<Layer>& layers, bool pictures_in, bool pictures_out);
+  Network(std::vector<Layer> layers, bool pictures_in, bool pictures_out);
 
   const PackedLayer& first() const { return layers_.front(); }
   const PackedLayer& last() const { return layers_.back(); }

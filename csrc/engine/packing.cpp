@@ -33,8 +33,16 @@ void PackedWeights::set_weights(int lane, int row, int first, const int8_t* weig
   for (; i < count; i++) *at(first + i) = weights[i];
 }
 
+void PackedWeights::finish(bool small) {
+  if (!kernels().short_sums) return;
+  const int8_t* weights = reinterpret_cast<const int8_t*>(weights_.data());
+  shorts_ = ShortSums(weights, rows_, steps_, blocks_, UINT8_MAX);
+  if (small) small_ = ShortSums(weights, rows_, steps_, blocks_, kSmall);
+  weights_ = Buffer();
+}
+
 void PackedWeights::put(ConvRow& row) const {
-  row.rows = rows_, row.steps = steps_, row.blocks = blocks_;
+  row.rows = rows_, row.steps = steps_, row.blocks = blocks_, row.shorts = shorts_.blocks(), row.small = small_.blocks();
   row.weights = reinterpret_cast<const int8_t*>(weights_.data()), row.bias = bias_.data(), row.multiplier = multiplier_.data();
 }
 

@@ -7,6 +7,7 @@
 #include "base/buffer.h"
 #include "engine/kernels/kernels.h"
 #include "engine/model.h"
+#include "engine/short_sums.h"
 
 namespace fastnst {
 
@@ -20,12 +21,17 @@ class PackedWeights {
   void set_weights(int lane, int row, int first, const int8_t* weights, int count);
   void set_output(int lane, int32_t bias, float multiplier) { bias_[lane] = bias, multiplier_[lane] = multiplier; }
 
-  // Fills in what a row takes from here.
+  // Arranges the weights as this machine's kernels read them; all are set. `small`: inputs up to kSmall are worth weights of
+  // their own.
+  void finish(bool small);
+
+  // Fills in what a row takes from here, once finished.
   void put(ConvRow& row) const;
 
  private:
   int rows_, steps_, blocks_;
-  Buffer weights_;  // aligned: vectors that straddle cache lines cost twice
+  ShortSums shorts_, small_;  // what weights_ became, for kernels that have short sums
+  Buffer weights_;            // aligned: vectors that straddle cache lines cost twice
   std::vector<int32_t> bias_;
   std::vector<float> multiplier_;
 };

@@ -127,6 +127,7 @@ PackedWinograd::PackedWinograd(const Layer& layer)
         group.multiplier[size_t(p) * group.lanes + lane] = layer.multiplier[stored];
         packed.set_weights(lane, 0, 0, layer.weights.data() + stored * layer.inputs, layer.inputs);
       }
+      packed.finish(p == centre(upsample_));  // other positions count from 128, and are seldom small
       group.weights.push_back(std::move(packed));
     }
     first += group.lanes, blocks -= group_size(blocks);

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import platform
 from pathlib import Path
 
 import pytest
 from numpy_engine import Lcg, Shape, model_of
 
-from fastnst.engine import Engine, instruction_set
+from fastnst.engine import Engine, instruction_set, instruction_sets
 from fastnst.format.modelfile import to_bytes
 
 layers = pytest.importorskip("fastnst.bench.stylize.layers")
@@ -45,7 +46,7 @@ def test_sizes_that_are_none(model: Path) -> None:
 
 def test_the_report_has_a_line_for_each_layer(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pytest_benchmark")
-    monkeypatch.setattr(layers, "measure", lambda threads: roofline.Peak(threads, 1e12, None, "imagined"))
+    monkeypatch.setattr(layers, "measure", lambda threads, **_: roofline.Peak(threads, 1e12, None, "imagined"))
     page = layers.write(str(model), 16, tmp_path)
     text, facts = page.read_text(), json.loads(page.with_suffix(".json").read_text())
     assert "imagined" in text
@@ -55,6 +56,19 @@ def test_the_report_has_a_line_for_each_layer(model: Path, tmp_path: Path, monke
     assert rows[-1].startswith("| all")
     for row in facts["rows"]:
         assert row["share"] == pytest.approx(row["macs"] / row["seconds"] / 1e12)
+
+
+@pytest.mark.skipif(platform.machine() not in {"x86_64", "AMD64"}, reason="the probe has instructions of x86 alone")
+def test_the_probe_measures_no_wider_instructions_than_the_set_has(tmp_path: Path) -> None:
+    if not any(runs for name, runs in instruction_sets() if name == "avx2"):
+        pytest.skip("no AVX2 here")
+    try:
+        program = roofline.build_probe(tmp_path)
+    except FileNotFoundError as error:
+        pytest.skip(str(error))
+    found = roofline.run_probe(program, 1, lambda: None, "avx2")
+    assert found["instruction"] == "AVX2 vpmaddubsw, 256 bits"
+    assert found["macs_per_second"] > 0
 
 
 def test_without_a_known_peak_there_is_no_share(model: Path) -> None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -76,6 +77,19 @@ def random_networks(count: int) -> Outcome:
                 outcome.expect(found == wanted, where)
             kinds[kind] += 1
     outcome.note = ", ".join(f"{number} {kind}" for kind, number in kinds.items()) + f"; each on {', '.join(PATHS)}"
+    return outcome
+
+
+@check("sums at and beyond the bound of 16 bits, exact", quick=8, full=3000)
+def bounds_of_short_sums(count: int) -> Outcome:
+    """Layers whose weights reach what sums of 16 bits hold, and more, come out exact on every path."""
+    outcome, program = Outcome(note=f"each on {', '.join(PATHS)}"), Path(__file__).parents[1] / "support" / "bound_cases.py"
+    for path in PATHS:
+        environment = {**os.environ, "FASTNST_ISA": path, "OPENBLAS_NUM_THREADS": "1"}
+        command = [sys.executable, str(program), str(count)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        for seed, line in zip_longest(range(count), done.stdout.splitlines()):
+            outcome.expect(line == "exact", f"seed {seed} on {path}: {line or done.stderr}")
     return outcome
 
 

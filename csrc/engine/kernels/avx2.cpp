@@ -1,6 +1,6 @@
-// AVX2 without dot-product instructions. The obvious pair multiply (vpmaddubsw) saturates at 16 bits and would change
-// results, so bytes are widened to 16 bits first: half the speed, the same bytes as everywhere else.
-#include "engine/kernels/avx256.h"
+// AVX2 without dot-product instructions. The obvious pair multiply (vpmaddubsw) saturates at 16 bits: it is used where a bound
+// proves that it cannot, and elsewhere bytes are widened to 16 bits first. The same bytes as everywhere else.
+#include "engine/kernels/short_sums.h"
 
 namespace fastnst {
 namespace {
@@ -25,7 +25,7 @@ struct WideningDot {
 }  // namespace
 
 extern const Kernels kAvx2;
-const Kernels kAvx2 = make_kernels<Avx256Tile<WideningDot>, Avx256Lanes<WideningDot>, Avx256Windows>(
-    depthwise_columns<Avx256Columns<WideningDot>>);
+const Kernels kAvx2 =
+    make_kernels<ShortTile, Avx256Lanes<WideningDot>, Avx256Windows>(depthwise_columns<Avx256Columns<WideningDot>>);
 
 }  // namespace fastnst

@@ -1,5 +1,5 @@
-// The tiles of the 256-bit x86 paths: 4 pixels x 16 channels in eight accumulators. The including file gives `Dot`, which
-// adds to each of 8 lanes four products of bytes, or two of 16 bits.
+// The 256-bit x86 paths: tiles of 4 pixels x 16 channels in eight accumulators, and what else is done in vectors of this
+// length. The including file gives `Dot`, which adds to each of 8 lanes four products of bytes, or two of 16 bits.
 #pragma once
 
 #include <immintrin.h>
@@ -10,6 +10,58 @@
 namespace fastnst {
 namespace {
 
+// Sixteen accumulators as words, saturated.
+inline __m256i quantised(__m256i low, __m256i high, const float* multiplier, int32_t zero) {
+  const __m256i shift = _mm256_set1_epi32(zero);
+  const auto scaled = [&](__m256i acc, const float* m) {
+    const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_loadu_ps(m));
+    return _mm256_add_epi32(_mm256_cvtps_epi32(product), shift);
+  };
+  const __m256i a = scaled(low, multiplier), b = scaled(high, multiplier + 8);
+  // Packing works within 128-bit halves; the permutation puts the quarters back in order.
+  return _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+}
+
+// The accumulators of 4 pixels x 16 channels.
+struct Sums256 {
+  __m256i pixels[4][2];
+
+  explicit Sums256(const int32_t* bias) {
+    const __m256i* from = reinterpret_cast<const __m256i*>(bias);
+    const __m256i low = _mm256_loadu_si256(from), high = _mm256_loadu_si256(from + 1);
+#pragma GCC unroll 4
+    for (int p = 0; p < 4; p++) pixels[p][0] = low, pixels[p][1] = high;
+  }
+
+  // As the numbers that the row wants.
+  void put(const GroupRow& group, uint8_t* target, ptrdiff_t target_pixel) const {
+    const ConvRow& row = *group.row;
+#pragma GCC unroll 4  // or the accumulators would be in memory, always
+    for (int p = 0; p < 4; p++) {
+      uint8_t* to = target + p * target_pixel;
+      if (row.writes == Numbers::sums) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), pixels[p][0]);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + 1, pixels[p][1]);
+        continue;
+      }
+      const bool wide = row.writes == Numbers::words;
+      const __m256i words = quantised(pixels[p][0], pixels[p][1], group.multiplier, wide ? 0 : row.zero);
+      if (wide)
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), words);
+      else
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
+                         _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+    }
+  }
+};
+
+// The four bytes from here on in every lane.
+inline __m256i four_bytes(const uint8_t* from) {
+  int32_t bytes;
+  std::memcpy(&bytes, from, 4);
+  return _mm256_set1_epi32(bytes);
+}
+
 template <typename Dot>
 struct Avx256Tile {
   static constexpr int max_blocks = 1;
@@ -18,51 +70,20 @@ struct Avx256Tile {
   template <int blocks>
   static void run(const GroupRow& group, const uint8_t* source, uint8_t* target, ptrdiff_t target_pixel) {
     const ConvRow& row = *group.row;
-    const __m256i* bias = reinterpret_cast<const __m256i*>(group.bias);
-    const __m256i low = _mm256_loadu_si256(bias), high = _mm256_loadu_si256(bias + 1);
-    __m256i acc[4][2] = {{low, high}, {low, high}, {low, high}, {low, high}};
+    Sums256 sums(group.bias);
     const int8_t* w = group.weights;
     for (int64_t r = 0; r < row.rows; r++) {
       const uint8_t* run = source + r * row.source_row;
       for (int64_t s = 0; s < row.steps; s++, run += 4, w += group.weight_step) {
         const typename Dot::Weights first = Dot::load(w), second = Dot::load(w + 32);
         for (int p = 0; p < 4; p++) {
-          int32_t bytes;
-          std::memcpy(&bytes, run + p * row.source_pixel, 4);
-          const __m256i input = _mm256_set1_epi32(bytes);
-          acc[p][0] = Dot::add(acc[p][0], input, first);
-          acc[p][1] = Dot::add(acc[p][1], input, second);
+          const __m256i input = four_bytes(run + p * row.source_pixel);
+          sums.pixels[p][0] = Dot::add(sums.pixels[p][0], input, first);
+          sums.pixels[p][1] = Dot::add(sums.pixels[p][1], input, second);
         }
       }
     }
-    for (int p = 0; p < 4; p++) {
-      uint8_t* to = target + p * target_pixel;
-      if (row.writes == Numbers::sums) {
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), acc[p][0]);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + 1, acc[p][1]);
-        continue;
-      }
-      const bool wide = row.writes == Numbers::words;
-      const __m256i words = quantise(acc[p][0], acc[p][1], group.multiplier, wide ? 0 : row.zero);
-      if (wide)
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), words);
-      else
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to),
-                         _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
-    }
-  }
-
- private:
-  // Sixteen words, saturated.
-  static __m256i quantise(__m256i low, __m256i high, const float* multiplier, int32_t zero) {
-    const __m256i shift = _mm256_set1_epi32(zero);
-    const auto scaled = [&](__m256i acc, const float* m) {
-      const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_loadu_ps(m));
-      return _mm256_add_epi32(_mm256_cvtps_epi32(product), shift);
-    };
-    const __m256i a = scaled(low, multiplier), b = scaled(high, multiplier + 8);
-    // Packing works within 128-bit halves; the permutation puts the quarters back in order.
-    return _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xd8);
+    sums.put(group, target, target_pixel);
   }
 };
 

@@ -18,6 +18,7 @@ struct GroupRow {
   ptrdiff_t weight_step;  // bytes from one step's weights to the next one's
   const int32_t* bias;
   const float* multiplier;
+  const ShortBlock *shorts = nullptr, *small = nullptr;  // of the group's only block
 };
 
 // Bytes of one number that a row writes.
@@ -63,6 +64,18 @@ void conv_row(const ConvRow& row) {
     }
     weights += row.rows * row.steps * step;
     block += size;
+  }
+}
+
+// For tiles of one block that take ShortBlocks.
+template <typename Tile>
+void short_row(const ConvRow& row) {
+  for (int block = 0; block < row.blocks; block++) {
+    const int first = block * kLanes;
+    GroupRow group{&row, nullptr, 0, row.bias + first, row.multiplier + first};
+    group.shorts = row.shorts + block;
+    if (row.small != nullptr) group.small = row.small + block;
+    tiles_of_group<Tile, 1>(group, row.target + first * number_bytes(row));
   }
 }
 

@@ -17,16 +17,34 @@ constexpr int group_size(int blocks) { return blocks >= 4 ? 4 : blocks >= 2 ? 2 
 // the accumulator itself, s32.
 enum class Numbers : uint8_t { bytes, words, sums };
 
+// How many steps of 4 input bytes may be summed in 16 bits before their sum is widened.
+constexpr int kMaxTogether = 4;
+
+// Inputs are mostly far below 255. Where all of a tile's are at most this, more steps may be summed in 16 bits.
+constexpr int kSmall = 127;
+
+// The weights of one block of 16 outputs for sets that multiply bytes in pairs, whose sums have 16 bits; see short_sums.h.
+struct ShortBlock {
+  // How many groups there are of so many steps; [0]: of single steps whose bytes are widened before they are multiplied.
+  int32_t groups[kMaxTogether + 1];
+  // Group by group, the largest first and [0] last: its run, and where in that each step begins.
+  const int32_t* places;
+  // In the same order, of each step [16 lanes][4 bytes]; of a widened one s16 [2 x 8 lanes][bytes 0 and 2, then 1 and 3].
+  const int8_t* weights;
+};
+
 // A convolution along one row: for each of `pixels` outputs, `rows` runs of `steps` times 4 input bytes, against weights
-// packed [group][row][step][block of the group][16 lanes][4 bytes].
+// packed [group][row][step][block of the group][16 lanes][4 bytes], or as ShortBlocks.
 struct ConvRow {
   const uint8_t* source;   // first byte of the first pixel's first run
   ptrdiff_t source_pixel;  // bytes from one output pixel's input to the next one's
   ptrdiff_t source_row;    // bytes from one run to the next
   int64_t rows, steps;
-  const int8_t* weights;
-  const int32_t* bias;      // [blocks * 16]
-  const float* multiplier;  // [blocks * 16]
+  const int8_t* weights;     // or
+  const ShortBlock* shorts;  // [blocks], for sets that have short_sums
+  const ShortBlock* small;   // [blocks], the same for inputs up to kSmall; may be null
+  const int32_t* bias;       // [blocks * 16]
+  const float* multiplier;   // [blocks * 16]
   int32_t zero;
   Numbers writes;
   int blocks;
@@ -159,6 +177,8 @@ struct Kernels {
   void (*map_colors)(const ColorMap& map, uint8_t* rgb, int64_t pixels);
   // Where it pays; elsewhere null, and five pixels are a block of conv_row.
   void (*picture_row)(const PictureRow&);
+  // Whether conv_row takes weights as ShortBlocks.
+  bool short_sums;
 };
 
 // Those of the instruction set in use. Throws as instruction_set() of table.h does.

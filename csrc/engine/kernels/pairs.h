@@ -99,9 +99,15 @@ void mix_row(const MixRow& row) {
 template <typename Tile, typename Lanes, typename Windows = PlainWindows>
 constexpr Kernels make_kernels(void (*depthwise)(const DepthwiseRow&) = depthwise_row,
                                void (*picture)(const PictureRow&) = nullptr) {
-  return {conv_row<Tile>, pool_row,     affine_row, sum_row,  add_products<Lanes>, mix_row<Lanes>,
-          depthwise,      sum_wide_row, narrow_row, wide_row, window_row<Windows>, output_row<Windows>,
-          color_sums,     map_colors,   picture};
+  constexpr bool kShort = requires { Tile::short_sums; };
+  void (*conv)(const ConvRow&);
+  if constexpr (kShort)
+    conv = short_row<Tile>;
+  else
+    conv = conv_row<Tile>;
+  return {conv,       pool_row,     affine_row, sum_row,  add_products<Lanes>, mix_row<Lanes>,
+          depthwise,  sum_wide_row, narrow_row, wide_row, window_row<Windows>, output_row<Windows>,
+          color_sums, map_colors,   picture,    kShort};
 }
 
 }  // namespace
