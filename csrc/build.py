@@ -16,7 +16,8 @@ CSRC = Path(__file__).resolve().parent
 ROOT = CSRC.parent
 MACHINE = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
 
-FLAGS = ["-std=c++20", "-O3", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Icsrc", "-Iinclude", "-pthread"]
+FLAGS = ["-std=c++20", "-O3", "-fPIC", "-ffunction-sections", "-fvisibility=hidden", "-Wall", "-Wextra"]
+FLAGS += ["-Icsrc", "-Iinclude", "-pthread"]
 # A product and a sum must round separately, or instruction sets with and without fused multiply-add would differ.
 FLAGS += ["-ffp-contract=off", "-fno-math-errno"]
 
@@ -36,19 +37,22 @@ engine's kernels are in the file of that name in ``csrc/engine/kernels``, where 
 VARIANTS = {"x86_64": ["avx512", "avx2"]}
 """The sets that the training operations are compiled for as well, beside the baseline (``csrc/base/variant.h``)."""
 
-SMALL = ["-Os", "-ffunction-sections"]
+SMALL = ["-Os"]
 SHORT = ["-O2"]
+# As -O3 vectorises, without the copies of loops that it makes for every case.
+VECTORS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic"]
 # Kernels: exceptions begin and end outside of them.
 NOTHING_THROWN = ["-fno-exceptions", "-fno-asynchronous-unwind-tables"]
 OWN = {
     # Never hot: glue, readers of files, what hands rows on.
     **dict.fromkeys([f"base/{name}" for name in ("hidden", "memory", "temporary_picture", "pnm", "temporary_storage")], SMALL),
-    **dict.fromkeys([f"engine/{name}" for name in ("adain", "codec", "engine", "fields", "graph")], SMALL),
+    **dict.fromkeys([f"engine/{name}" for name in ("adain", "channel_order", "codec", "engine", "fields", "graph")], SMALL),
     **dict.fromkeys([f"engine/{name}" for name in ("model", "palette", "tiles", "wct")], SMALL),
     # What calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster.
     **dict.fromkeys(("base/png", "engine/convolution", "engine/generator", "engine/network", "engine/packing"), SHORT),
     **dict.fromkeys(("ops/embedding", "ops/wct"), SHORT),
-    "engine/kernels/scalar": NOTHING_THROWN,
+    "ops/perceptual": VECTORS,
+    "engine/kernels/scalar": [*SHORT, *NOTHING_THROWN],
 }
 """Flags of single files, beside ``FLAGS``."""
 

@@ -1,1 +1,1 @@
-"""The page that ``fastnst ui`` serves, and the npm package: JavaScript, and WebAssembly where ``make web`` has built it."""
+"""The page that ``fastnst ui`` serves, and the npm package. WebAssembly, which ``make web`` builds, is in no wheel."""
