@@ -26,14 +26,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     try:
-        from fastnst.bench import run as benchmarks
+        from fastnst.bench.run import run as run_benchmarks
 
         if arguments.layers is not None:
             from fastnst.bench.stylize import layers
 
             print(layers.write(arguments.layers, arguments.size, arguments.output))
             return DONE
-        status = benchmarks.run(
+        status = run_benchmarks(
             arguments.stems,
             quick=arguments.quick,
             compare=arguments.compare,
