@@ -88,7 +88,7 @@ def test_a_y4m_is_one_by_its_first_line(tmp_path: Path) -> None:
 
 def test_the_message_about_a_suffix_speaks_of_the_output(tmp_path: Path) -> None:
     (tmp_path / "clip.ts").write_bytes(TS)
-    with pytest.raises(UsageError, match=r"out\.ts: the suffix of an output is one of \.mp4 .*, for .*clip\.ts is a video"):
+    with pytest.raises(UsageError, match=r"out\.ts: the suffix of an output is one of \.mp4 .*, because .*clip\.ts is a video"):
         plan([tmp_path / "clip.ts"], [()], Outputs(tmp_path / "out.ts"))
     Image.new("RGB", (8, 8)).save(tmp_path / "picture.mp4", "PNG")
     with pytest.raises(UsageError, match=r"out\.mp4: the suffix of an output is one of \.jpg .*picture\.mp4 is a picture"):
