@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import importlib.util
+import runpy
 import shutil
 import sys
 import sysconfig
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import ClassVar
 
 import pybind11
@@ -22,15 +22,9 @@ ROOT = Path(__file__).parent
 EXECUTABLE = "fastnst-stylize"
 
 
-def build_file() -> ModuleType:
+def build_file() -> SimpleNamespace:
     """``csrc/build.py``: which files are compiled, and how."""
-    spec = importlib.util.spec_from_file_location("fastnst_build", ROOT / "csrc" / "build.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its types look their module up
-    spec.loader.exec_module(module)
-    return module
+    return SimpleNamespace(**runpy.run_path(str(ROOT / "csrc" / "build.py")))
 
 
 def sources() -> list[str]:

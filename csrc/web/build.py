@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import runpy
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,17 +30,6 @@ LINK += ["-sERROR_ON_UNDEFINED_SYMBOLS=0", "-sWARN_ON_UNDEFINED_SYMBOLS=0"]
 LINK += ["-sEXPORTED_FUNCTIONS=" + ",".join(f"_{name}" for name in EXPORTS)]
 
 
-def build_file() -> ModuleType:
-    """``csrc/build.py``: which files are compiled, and how."""
-    spec = importlib.util.spec_from_file_location("fastnst_build", ROOT / "csrc" / "build.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its types look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
 # What loops over pixels or matrices; everything else is as small as can be.
 FAST = {"engine.eigen", "engine.whitening", "engine.winograd", "base.hidden"}
 
@@ -56,7 +45,7 @@ def main() -> int:
     if shutil.which(compiler) is None:
         sys.stderr.write(f"{compiler} is not installed: on Debian and Ubuntu, apt-get install emscripten\n")
         return 1
-    build = build_file()
+    build = SimpleNamespace(**runpy.run_path(str(ROOT / "csrc" / "build.py")))
     # Position-independent code is for shared libraries; threads would need pages that are isolated from all others.
     general = [*(flag for flag in build.FLAGS if flag not in {"-fPIC", "-pthread"}), *EXCEPTIONS]
     for name, machine, vectors in (("fastnst", "wasm32", ["-msimd128"]), ("fastnst-scalar", "wasm32 without vectors", [])):

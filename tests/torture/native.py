@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import platform
+import runpy
 import shutil
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import SimpleNamespace
 
 from torture.framework import NotHereError
 
@@ -54,14 +54,9 @@ VARIANTS = {
 
 
 @cache
-def build_file() -> ModuleType:
-    """``csrc/build.py``, for its lists of sources and flags."""
-    spec = importlib.util.spec_from_file_location("fastnst_build", ROOT / "csrc" / "build.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where its types look their module up
-    spec.loader.exec_module(module)
-    return module
+def build_file() -> SimpleNamespace:
+    """``csrc/build.py``: which files are compiled, and how."""
+    return SimpleNamespace(**runpy.run_path(str(ROOT / "csrc" / "build.py")))
 
 
 def build(name: str) -> list[str]:
