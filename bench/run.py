@@ -8,10 +8,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from .stems import OPERATIONS, REPORTS
+
 NEEDS = ("torch", "pytest", "pytest_benchmark", "matplotlib")
-REPORTS = ("stylize", "training", "video", "translate", "large", "web")
-"""Stems that are no operations: each has a folder of its own, and in it the module that writes its report."""
-OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")
 FAILED, INTERRUPTED = 1, 2
 """Statuses, pytest's numbers."""
 
@@ -36,7 +35,7 @@ def run(
     """Measure, write the reports and print where they are.
 
     Args:
-        stems: operations, or some of :data:`REPORTS`; none for all operations.
+        stems: operations, or some of :data:`~fastnst.bench.stems.REPORTS`; none for all operations.
         quick: the main workloads alone, with fewer samples.
         compare: print fastnst's times beside those of the last committed report of this machine.
         device: ``cpu`` or ``cuda``; default: cuda where there is one.
@@ -90,7 +89,7 @@ def run_operations(stems: Sequence[str], options: Sequence[str], folder: Path, c
 
 
 def run_stem(stem: str, options: Sequence[str], folder: Path) -> int:
-    """Measure one of :data:`REPORTS`, and write its report."""
+    """Measure one of :data:`~fastnst.bench.stems.REPORTS`, and write its report."""
     with tempfile.TemporaryDirectory() as scratch:
         target = Path(scratch) / f"{stem}.json"
         status = pytest_status([stem], options, target)

@@ -2,6 +2,7 @@
 // web/engine.js, which is the other side; everything else it calls is in include/fastnst.h.
 #include <cstring>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "base/temporary_picture.h"
@@ -46,6 +47,9 @@ class Picture {
     return {height_, width_, read, write, [](void*, double part) { return page_tell(part); }, this};
   }
 
+  // What a call that this picture went through has come to: the library takes whatever stopped it for a wish of the page.
+  fastnst_status outcome(fastnst_status status) const { return no_memory_ ? FASTNST_NO_MEMORY : status; }
+
   void read(int first, int count, uint8_t* rgb) {
     if (aside_)
       aside_->read(first, count, rgb);
@@ -72,9 +76,11 @@ class Picture {
     try {
       work(*this);
       return 0;
-    } catch (...) {
-      return 1;
+    } catch (const std::bad_alloc&) {
+      no_memory_ = true;
+    } catch (const Stopped&) {
     }
+    return 1;
   }
 
   void take(int first, int count, uint8_t* rgb, uint8_t* alpha) {
@@ -85,6 +91,7 @@ class Picture {
   }
 
   int height_, width_, written_ = 0;
+  bool no_memory_ = false;
   std::vector<uint8_t> rgba_;
   std::unique_ptr<TemporaryPicture> aside_;
 };
@@ -121,7 +128,7 @@ FASTNST_API fastnst_style* fastnst_page_style(const fastnst_model* model, const 
   *status = guarded([&] {
     Picture picture(height, width, transparent != 0);
     const fastnst_rows rows = picture.rows();
-    return fastnst_style_encode_rows(model, options, &rows, &style);
+    return picture.outcome(fastnst_style_encode_rows(model, options, &rows, &style));
   });
   return style;
 }
@@ -133,7 +140,7 @@ FASTNST_API fastnst_status fastnst_page_stylize(const fastnst_model* model, cons
     Picture picture(height, width, transparent != 0);
     if (style != nullptr) {
       const fastnst_rows rows = picture.rows();
-      return fastnst_stylize_rows(model, options, style, &rows);
+      return picture.outcome(fastnst_stylize_rows(model, options, style, &rows));
     }
     std::vector<uint8_t> rgb(3 * size_t(height) * size_t(width)), out(rgb.size());
     picture.read(0, height, rgb.data());

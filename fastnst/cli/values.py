@@ -20,9 +20,7 @@ KEEPS_COLOR = "--preserve-color"
 """An option whose value may be left away."""
 FORMATS = ("png", "jpeg", "webp", "avif", "tiff", "bmp", "ppm", "pam")
 """Of pictures that are written, for messages; other names of these are known too."""
-OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")
 _ADDRESS = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
-STEMS = (*OPERATIONS, "stylize", "training", "video", "translate", "large", "web")
 
 
 def row_pair(text: str) -> tuple[str, str]:
@@ -151,9 +149,3 @@ def percent(text: str) -> int:
     if number > 100:
         raise argparse.ArgumentTypeError(f"{number} is more than 100")
     return number
-
-
-def stem(text: str) -> str:
-    if text not in STEMS:  # argparse's own choices refuse none at all
-        raise argparse.ArgumentTypeError(f"expected some of {', '.join(STEMS)}, got {text!r}")
-    return text

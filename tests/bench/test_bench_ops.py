@@ -22,7 +22,7 @@ from fastnst.bench.ops import floors, goals, measure, memory, report, rivals
 from fastnst.bench.ops.names import BACKWARD, BOTH, COMPILED, FASTNST, FORWARD, LIBRARY, PUBLISHED
 from fastnst.bench.ops.session import Session
 from fastnst.bench.ops.workload import Cost, Rival, Workload, call_of, correlated, error_of, features, images, weights
-from fastnst.bench.run import OPERATIONS
+from fastnst.bench.stems import OPERATIONS
 
 STEMS = {stem: import_module(f"fastnst.bench.bench_{stem}") for stem in OPERATIONS}
 WORKLOADS = [workload for module in STEMS.values() for workload in module.WORKLOADS]

@@ -182,9 +182,22 @@ def test_kinds_of_model_are_told_apart_once() -> None:
 
 
 def test_no_source_file_is_longer_than_400_lines() -> None:
-    folders = ("csrc", "include", "fastnst", "kernels", "train", "bench", "tests", "examples", "docs", ".ci")
+    folders = (
+        "csrc",
+        "include",
+        "fastnst",
+        "kernels",
+        "train",
+        "bench",
+        "web",
+        "integrations",
+        "tests",
+        "examples",
+        "docs",
+        ".ci",
+    )
     files = [path for folder in folders for path in (ROOT / folder).rglob("*")] + [ROOT / "setup.py"]
-    sources = [path for path in files if path.suffix in {".py", ".pyi", ".cpp", ".h", ".c", ".cu"}]
+    sources = [path for path in files if path.suffix in {".py", ".pyi", ".cpp", ".h", ".c", ".cu", ".js", ".ts", ".mjs"}]
     assert len(sources) > 300
     lengths = {path.relative_to(ROOT).as_posix(): len(path.read_text().splitlines()) for path in sources}
     assert {name: length for name, length in lengths.items() if length > 400} == {}

@@ -8,6 +8,7 @@ import http.server
 import io
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,11 @@ def png(picture: Pixels) -> dict[str, Any]:
 
 
 def painted(page: Any, times: int) -> None:
-    page.wait_for_selector(f"body[data-painted='{times}']")
+    """Wait until so many pictures have been made, or more: the camera does not wait to be looked at."""
+    end = time.monotonic() + PATIENCE / 1000
+    while int(page.get_attribute("body", "data-painted") or 0) < times:
+        assert time.monotonic() < end, page.inner_text("#message")
+        page.wait_for_timeout(50)
 
 
 def result(page: Any) -> str:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 
 from fastnst.cli.errors import DONE, FAILED, INTERRUPTED, missing
-from fastnst.cli.values import OPERATIONS, STEMS, at_least, path, positive, stem
+from fastnst.cli.values import at_least, path, positive
 
 HELP = "measure operations beside their rivals, on a GPU where there is one (needs torch)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    from fastnst.bench.stems import OPERATIONS, STEMS
+
     stems = f"some of {', '.join(STEMS)}; default: {', '.join(OPERATIONS)}"
     parser.add_argument("stems", nargs="*", type=stem, metavar="STEM", help=stems)
     parser.add_argument("--quick", action="store_true", help="only the main sizes, with fewer samples")
@@ -22,6 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--size", type=at_least(1), default=512, metavar="N", help="with --layers: the picture's sides; default: 512"
     )
     parser.add_argument("-o", "--output", type=path, metavar="FOLDER", help="for the reports; default: bench/results")
+
+
+def stem(text: str) -> str:
+    from fastnst.bench.stems import STEMS
+
+    if text not in STEMS:  # argparse's own choices refuse none at all
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(STEMS)}, got {text!r}")
+    return text
 
 
 def run(arguments: argparse.Namespace) -> int:
