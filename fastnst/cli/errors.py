@@ -43,6 +43,11 @@ def one_line(error: Exception) -> str:
         return "not enough memory"
     if isinstance(error, OSError) and error.filename:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    if isinstance(error, ModuleNotFoundError) and _is_ours(error):
+        return (
+            f"{error.name} is not part of the package in {Path(__file__).parents[1]}: install fastnst from its source tree by "
+            "`pip install .`, and run it from another folder"
+        )
     if isinstance(error, ValueError | OSError | RuntimeError | ImportError):
         return str(error)
     return f"{type(error).__name__}: {error}"
@@ -50,13 +55,12 @@ def one_line(error: Exception) -> str:
 
 def missing(command: str, extra: str, error: ModuleNotFoundError) -> int:
     """Print which module a command could not import, and return the exit code."""
-    module = error.name or ""
-    if module.split(".")[0] != "fastnst":
-        return fail(f"fastnst {command} needs {module}: pip install 'fastnst[{extra}]'")
-    return fail(
-        f"{module} is not part of the package in {Path(__file__).parents[1]}: install fastnst from its source tree by "
-        "`pip install .`, and run it from another folder"
-    )
+    return fail(one_line(error) if _is_ours(error) else f"fastnst {command} needs {error.name}: pip install 'fastnst[{extra}]'")
+
+
+def _is_ours(error: ModuleNotFoundError) -> bool:
+    """Whether the module is one of fastnst, which an unbuilt source tree has in other folders than the package."""
+    return (error.name or "").split(".")[0] == "fastnst"
 
 
 def open_closed_streams() -> None:
