@@ -49,9 +49,9 @@ OWN = {
     **dict.fromkeys([f"engine/{name}" for name in ("adain", "channel_order", "codec", "engine", "fields", "graph")], SMALL),
     **dict.fromkeys([f"engine/{name}" for name in ("model", "palette", "tiles", "wct")], SMALL),
     # What calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster.
-    **dict.fromkeys(("base/png", "engine/convolution", "engine/generator", "engine/network", "engine/packing"), SHORT),
+    **dict.fromkeys(("engine/convolution", "engine/generator", "engine/network", "engine/packing"), SHORT),
     **dict.fromkeys(("ops/embedding", "ops/wct"), SHORT),
-    "ops/perceptual": VECTORS,
+    **dict.fromkeys(("base/png", "ops/perceptual"), VECTORS),
     "engine/kernels/scalar": [*SHORT, *NOTHING_THROWN],
 }
 """Flags of single files, beside ``FLAGS``."""
