@@ -28,8 +28,9 @@ SETS: dict[str, dict[str, list[str]]] = {
         "avx512": [*AVX512, "-mprefer-vector-width=512"],
         "avxvnni": ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"],
         "avx2": ["-mavx2", "-mfma", "-mf16c"],
+        "ssse3": ["-mssse3"],
     },
-    "aarch64": {"neondot": ["-march=armv8.2-a+dotprod"]},
+    "aarch64": {"neondot": ["-march=armv8.2-a+dotprod"], "neon": []},
     "wasm32": {"simd128": ["-msimd128"]},
 }
 """Compiler flags of each instruction set, by processor family; ``csrc/engine/kernels/table.cpp`` says when they may run. The
@@ -52,7 +53,8 @@ OWN = {
     **dict.fromkeys(("engine/convolution", "engine/generator", "engine/network", "engine/packing"), SHORT),
     **dict.fromkeys(("ops/embedding", "ops/wct"), SHORT),
     **dict.fromkeys(("base/png", "ops/perceptual"), VECTORS),
-    "engine/kernels/scalar": [*SHORT, *NOTHING_THROWN],
+    "engine/kernels/scalar": [*VECTORS, *NOTHING_THROWN],
+    "engine/kernels/ssse3": VECTORS,
 }
 """Flags of single files, beside ``FLAGS``."""
 
@@ -76,7 +78,7 @@ def engine(machine: str = MACHINE) -> list[Unit]:
     mine = SETS.get(machine, {})
     others = {name for sets in SETS.values() for name in sets} - set(mine)
     kernels = [
-        unit._replace(flags=[*mine[unit.path.stem], *NOTHING_THROWN]) if unit.path.stem in mine else unit
+        unit._replace(flags=[*unit.flags, *mine[unit.path.stem], *NOTHING_THROWN]) if unit.path.stem in mine else unit
         for unit in units("engine/kernels")
         if unit.path.stem not in others
     ]
