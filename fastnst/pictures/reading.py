@@ -14,12 +14,10 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fastnst.pictures import formats
 from fastnst.pictures.color import part_to_srgb, to_srgb
 from fastnst.pictures.picture import MAX_PIXELS, ImageError, KindError, Picture, check_size, require_file
-from fastnst.pictures.png import open_png
+from fastnst.pictures.registry import FORMATS, VIDEO_SUFFIXES, decoders, format_of, name_of, opened, read_head
 from fastnst.pictures.samples import PictureFile
-from fastnst.pictures.tiff import open_tiff
 from fastnst.pictures.tiff_tags import ORIENTATION
 
 _UNSUPPORTED = ("unsupported", "not supported", "unknown")  # words of Pillow for what is sound, but strange to it
@@ -57,7 +55,7 @@ def picture_size(path: Path) -> tuple[int, int]:
             if own := open_file(file):
                 size, orientation = (own.width, own.height), own.orientation
             else:
-                image = formats.opened(file)
+                image = opened(file)
                 size, orientation = image.size, _orientation(image)
             return size[::-1] if orientation in _SIDEWAYS else size
     except MemoryError:
@@ -73,11 +71,15 @@ def open_file(file: BinaryIO) -> PictureFile | None:
         KindError: a kind that is not read here.
         ValueError: a damaged file.
     """
-    for opener in (open_png, open_tiff):
-        file.seek(0)
-        if found := opener(file):
-            return found
-    return None
+    found = format_of(_head(file))
+    return found.open(file) if found and found.open else None
+
+
+def _head(file: BinaryIO) -> bytes:
+    file.seek(0)
+    head = file.read(64)
+    file.seek(0)
+    return head
 
 
 def _decoded(file: PictureFile) -> Picture:
@@ -120,13 +122,11 @@ _TURNS = {
 
 
 def _by_pillow(file: BinaryIO) -> Picture:
-    file.seek(0)
-    kind = formats.kind_of(file.read(64))
-    file.seek(0)
+    names = decoders(_head(file))
     # Pillow warns about what is odd but readable, and of bombs below our own limit; whoever asked for a picture gets it.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(file, formats=formats.pillow_formats(kind)) as image:
+        with Image.open(file, formats=names) as image:
             check_size(*image.size)
             image.load()
             # EXIF is a format of its own, often damaged by editors; the pixels are good without it.
@@ -137,26 +137,28 @@ def _by_pillow(file: BinaryIO) -> Picture:
 
 def _reason(path: Path, error: Exception) -> str:
     """Why the picture cannot be read."""
-    kind = formats.kind_of(formats.read_head(path))
+    head = read_head(path)
     text = f"broken picture: {error}"
     if isinstance(error, Image.DecompressionBombError):
         text = f"more than {MAX_PIXELS // 10**6} megapixels"
     elif isinstance(error, KindError):
         text = str(error)
     elif isinstance(error, UnidentifiedImageError):
-        text = _unidentified(path, kind)
+        text = _unidentified(path, head)
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror
     elif any(word in str(error).lower() for word in _UNSUPPORTED):
-        text = f"a {kind} of a kind that is not read here: {error}"
+        text = f"a {name_of(head)} of a kind that is not read here: {error}"
     return text
 
 
-def _unidentified(path: Path, kind: str | None) -> str:
-    if formats.is_read(kind):
-        return f"a {kind} that is broken, or of a kind that is not read here"
-    if kind is not None:
-        return f"is a {kind} picture, which is not read here"
-    if path.suffix.lower() in formats.VIDEO_SUFFIXES:
+def _unidentified(path: Path, head: bytes) -> str:
+    name = name_of(head)
+    if name in FORMATS:
+        return f"a {name} that is broken, or of a kind that is not read here"
+    if name is not None:
+        return f"is a {name} picture, which is not read here"
+    if path.suffix.lower() in VIDEO_SUFFIXES:
         return "is a video, not a picture"
-    return f"not a picture in {formats.FORMAT_NAMES} format"
+    *names, last = FORMATS
+    return f"not a picture in {', '.join(names)} or {last} format"

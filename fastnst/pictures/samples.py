@@ -16,6 +16,9 @@ from fastnst.pictures.picture import KindError
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+"""Pillow's modes of 8-bit samples, by the number of samples of a pixel."""
+
 _ORIENTATION = 0x0112
 
 

@@ -13,6 +13,11 @@ _PER_THREAD = 16 << 20  # bytes of addresses: a stack of 8 MB, and what a thread
 _SECONDS = 0.1
 
 
+def default_threads() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def room_for_threads(count: int) -> None:
     """Make sure that so many threads can be started: Python waits for ever for one that gets a stack, but then no memory to
     say that it has begun.

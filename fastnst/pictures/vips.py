@@ -7,12 +7,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastnst.pictures.pam import MODES
 from fastnst.pictures.picture import ImageError
-from fastnst.pictures.streams.base import CHUNK_BYTES, SampleRows, Samples
+from fastnst.pictures.rows import CHUNK_BYTES, SampleRows, Samples
+from fastnst.pictures.samples import MODES
 
 MIN_PIXELS = 16_000_000  # smaller ones Pillow decodes whole, without a second library to load
-_LOADERS = ("jpegload_source", "pngload_source", "tiffload_source")
 _COLORS = {"b-w": 1, "srgb": 3}
 _HELD_ROWS = 640  # that libvips keeps of a picture on its way
 
@@ -75,9 +74,12 @@ def _reason(error: Exception) -> str:
     return lines[-1].strip() if lines else "unknown"
 
 
-def open_vips(path: Path) -> VipsRows | None:
-    """The rows of a large JPEG, PNG or TIFF of 8 bits, grey or RGB; ``None`` where it has to be decoded whole: other kinds,
-    pictures that lie on their side, those that come in several scans, and all of them where libvips is not installed.
+def open_vips(path: Path, loader: str) -> VipsRows | None:
+    """The rows of a large picture of 8 bits, grey or RGB; ``None`` where it has to be decoded whole: other kinds, pictures that
+    lie on their side, those that come in several scans, and all of them where libvips is not installed.
+
+    Args:
+        loader: libvips' name of the loader that may read it.
     """
     try:
         import pyvips
@@ -88,10 +90,10 @@ def open_vips(path: Path) -> VipsRows | None:
             _source, image = _opened(file)
         except pyvips.Error:
             return None
-        return _plain_rows(path, image)
+        return _plain_rows(path, image, loader)
 
 
-def _plain_rows(path: Path, image: Any) -> VipsRows | None:
+def _plain_rows(path: Path, image: Any, loader: str) -> VipsRows | None:
     fields = image.get_fields()
 
     def value(name: str) -> Any:
@@ -99,7 +101,7 @@ def _plain_rows(path: Path, image: Any) -> VipsRows | None:
 
     colors = _COLORS.get(image.interpretation)
     plain = (
-        value("vips-loader") in _LOADERS
+        value("vips-loader") == loader
         and image.width * image.height >= MIN_PIXELS
         and image.format == "uchar"
         and (value("orientation") or 1) == 1
@@ -107,7 +109,7 @@ def _plain_rows(path: Path, image: Any) -> VipsRows | None:
         and not value("interlaced")
         and (value("n-pages") or 1) == 1
     )
-    transparency = value("vips-loader") == "pngload_source"  # of other formats it may be multiplied into the colours
+    transparency = loader == "pngload_source"  # of other formats it may be multiplied into the colours
     if not plain or colors is None or image.bands not in (colors, colors + transparency) or image.bands not in MODES:
         return None
     return VipsRows(path, image)

@@ -13,10 +13,9 @@ from PIL import Image
 
 from fastnst.pictures.color import foreign, part_to_srgb, to_srgb
 from fastnst.pictures.hidden import CELL, Filling, Sums, cell_sums
-from fastnst.pictures.pam import MODES
+from fastnst.pictures.metadata import Metadata
 from fastnst.pictures.picture import ImageError, KindError, Picture
-from fastnst.pictures.samples import Part, PictureFile
-from fastnst.pictures.writing import Saving, save_picture
+from fastnst.pictures.samples import MODES, Part, PictureFile
 
 Samples: TypeAlias = NDArray[np.uint8]
 
@@ -142,6 +141,34 @@ class SampleRows(Rows):
         for samples in self._chunks(first, len(rgb)):
             rgb[top : top + len(samples)] = samples[..., :3] if self.channels > 2 else samples[..., :1]
             top += len(samples)
+
+
+class RawRows(SampleRows):
+    """A file whose samples stand one after the other from an offset on.
+
+    Args:
+        size: height, width, samples of a pixel.
+
+    Raises:
+        ImageError: it is no size of a picture, or the file is too short for it.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, size: tuple[int, int, int], offset: int) -> None:
+        super().__init__(path, *size)
+        self._file, self._offset = file, offset
+        file.seek(0, 2)
+        if file.tell() - offset < self.height * self.width * self.channels:
+            raise ImageError(f"{path}: broken picture: the file is cut short")
+
+    def samples(self, first: int, count: int) -> Samples:
+        rows = np.empty((count, self.width, self.channels), np.uint8)
+        self._file.seek(self._offset + first * self.width * self.channels)
+        if self._file.readinto(rows.data.cast("B")) != rows.nbytes:  # type: ignore[attr-defined]
+            raise ImageError(f"{self.path}: broken picture: the file is cut short")
+        return rows
+
+    def close(self) -> None:
+        self._file.close()
 
 
 class FileRows(Rows):
@@ -299,19 +326,28 @@ class ArrayWriter(RowWriter):
         """They are there."""
 
 
-class WholeWriter(ArrayWriter):
-    """Saves all rows at the end, for formats that Pillow encodes."""
+class FileWriter(RowWriter):
+    """Writes the rows to a file as they come.
 
-    def __init__(self, path: Path, height: int, width: int, alpha: bool, saving: Saving) -> None:
-        super().__init__(height, width)
-        self.memory = self.memory_of(height, width, alpha)
-        self._path, self._saving = path, saving
+    Args:
+        file: open for writing, at its start.
+        size: height and width of the picture.
+        alpha: whether the rows have transparency; a format that cannot hold it ignores this.
+        kept: metadata that the format can hold, for this size.
+        threads: how many may be used.
+    """
 
-    @staticmethod
-    def memory_of(height: int, width: int, alpha: bool) -> int:
-        """Bytes that it takes."""
-        return (8 if alpha else 7) * height * width
+    def __init__(self, file: BinaryIO, size: tuple[int, int], alpha: bool, kept: Metadata, threads: int) -> None:
+        super().__init__(alpha)
+        del size, kept, threads  # for those that need them
+        self._file = file
+
+
+class RawWriter(FileWriter):
+    """Writes the samples as they are, after a header."""
+
+    def write(self, rows: Samples) -> None:
+        self._file.write(np.ascontiguousarray(rows).data)
 
     def finish(self) -> None:
-        assert self.pixels is not None
-        save_picture(Picture(Image.fromarray(self.pixels), self.alpha), self._path, self._saving)
+        """Nothing follows the last row."""
