@@ -41,7 +41,7 @@ VARIANTS = {"x86_64": ["avx512", "avx2"]}
 SMALL = ["-Os"]
 SHORT = ["-O2"]
 # As -O3 vectorises, without the copies of loops that it makes for every case.
-VECTORS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic"]
+VECTORS = ["-O2", "-ftree-vectorize"]
 # Kernels: exceptions begin and end outside of them.
 NOTHING_THROWN = ["-fno-exceptions", "-fno-asynchronous-unwind-tables"]
 OWN = {
