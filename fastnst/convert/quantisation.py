@@ -348,6 +348,5 @@ def quantise(
     middle = best_grid(mixed, False, ranges)
     looks = ((q, simulate_statistics(style, features.scale)) for q, style in paired(qs))
     stylised = Maps([simulate_adain(q, look, features.scale, middle).round().to(torch.uint8) for q, look in looks])
-    del reals, qs, looks  # the decoder's maps are the largest
     decoder, _ = quantise_chain(pair.decoder, mixed, stylised, middle, ranges, last=Grid(PIXEL), choose=choose)
     return AdainFile({}, encoder, decoder, features.scale, middle.scale, middle.zero)

@@ -22,7 +22,8 @@ from fastnst.ops.embedding import linear_embedding_loss
 from fastnst.ops.memory import empty_cache
 from fastnst.ops.perceptual import gram_matrix, perceptual_loss
 from fastnst.ops.relation import content_relation_loss, pdist, rkd_angle_loss, rkd_distance_loss, rkd_loss
-from fastnst.ops.wct import StyleRoot, wct, wct_style, whiten_and_color
+from fastnst.ops.wct import wct, wct_style, whiten_and_color
+from fastnst.reference.wct import StyleRoot
 
 __all__ = [
     "BackendError",
