@@ -22,7 +22,7 @@ from fastnst.reference.wct import PRESETS, Preset, covariance_root, rules_of
 
 def _fake_root(backend: str, x: Tensor) -> tuple[Tensor, ...]:
     batch, channels, positions = x.shape
-    rank = 0 if backend == "triton" else min(channels, positions)  # Triton iterates and knows no eigenvectors
+    rank = 0 if backend == "triton" else min(channels, positions)  # the iteration in Triton gives no eigenvectors
     shapes = (batch, channels, channels), (batch, channels, 1), (batch, channels, rank), (batch, rank)
     return tuple(x.new_empty(shape, dtype=torch.float64) for shape in shapes)
 
@@ -78,7 +78,7 @@ def _roots_backward(
 
 
 def _roots(backend: str, *arguments: Any) -> tuple[Tensor, ...]:
-    """Results first: both roots and means, then the spectra."""
+    """The results, which are both roots and means, then the eigenvectors and eigenvalues."""
     found = _covariance_roots(backend, *arguments)
     return *found[:2], *found[4:6], *found[2:4], *found[6:]
 
@@ -91,7 +91,7 @@ def _roots_formula(
     return root, mean, style_root, style_mean
 
 
-# The content's inverse root and means, the style's root and means: both at once, for backends that gain by it.
+# The content's inverse root and means and the style's root and means in one operator, for backends that gain by it.
 _covariance_roots_of = differentiable("CovarianceRoots", _roots, _roots_backward, _roots_formula, results=4, kept=0)
 _transform_by = differentiable(
     "Transform",
@@ -104,7 +104,7 @@ _transform_by = differentiable(
 def _stylized(content: Tensor, style: Tensor, alpha: float, rules: Preset, backend: str) -> Tensor:
     """The transform of features [B, C, n] towards [B, C, m], blended with the content by ``alpha``."""
     if torch.is_grad_enabled() and (content.requires_grad or style.requires_grad):
-        # The content's gradient is the sum of two that almost cancel, of its covariance and of the map: not in 16 bits.
+        # The content's gradient is a sum of two terms that almost cancel, so 16 bits are too few.
         wide = _transformed(content.float(), style.float(), alpha, rules, backend)
         return wide.to(content.dtype)
     return _transformed(content, style, alpha, rules, backend)

@@ -49,8 +49,8 @@ def _standard_output() -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_output(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which becomes ``path`` when the block ends and is deleted if the block raises. With ``-``, all of it goes to
-    standard output at the end.
+    """A file to write, which becomes ``path`` when the block ends and is deleted if the block raises. With ``-``, all of it
+    goes to standard output at the end.
 
     Until then it is a hidden file in the same folder, named after the machine and the process; the name of ``path`` may
     already be as long as the file system allows.

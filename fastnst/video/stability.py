@@ -87,7 +87,7 @@ def follow_colors(before: Colors | None, now: Colors, smooth: float) -> Colors:
 
 
 def change(a: Statistics, b: Statistics) -> float:
-    """The distance of the statistics of two frames: the L1 distances of means and stds, divided by the sum of the first's stds."""
+    """How much two frames differ: the L1 distances of their means and of their stds, divided by the sum of the first's stds."""
     return float((np.abs(a.mean - b.mean).sum() + np.abs(a.std - b.std).sum()) / a.std.sum())
 
 

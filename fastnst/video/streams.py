@@ -90,7 +90,7 @@ def all_kinds(source: ContainerSource) -> list[str]:
 
 
 def kind_of(stream: Any, source: ContainerSource) -> str | None:
-    """The kind of a stream in words; ``None`` for the video, and for those that containers make from chapters and time codes."""
+    """The kind of a stream in words; ``None`` for the video, and for streams that stand for chapters and time codes."""
     from av.stream import Discard
 
     if stream.index == source.index:
