@@ -30,7 +30,7 @@ from fastnst.reference.wct import (
 
 def _fake_root(backend: str, x: Tensor, *_: Any) -> tuple[Tensor, ...]:
     batch, channels, positions = x.shape
-    rank = 0 if backend == "triton" else min(channels, positions)  # Triton iterates and knows no eigenvectors
+    rank = 0 if backend == "triton" else min(channels, positions)  # the iteration in Triton gives no eigenvectors
     shapes = (batch, channels, channels), (batch, channels, 1), (batch, channels, rank), (batch, rank)
     return tuple(x.new_empty(shape, dtype=torch.float64) for shape in shapes)
 
@@ -110,7 +110,7 @@ def _root_formula(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> tupl
 
 
 def _roots(backend: str, *arguments: Any) -> tuple[Tensor, ...]:
-    """Results first: both roots and means, then the spectra."""
+    """The results, which are both roots and means, then the eigenvectors and eigenvalues."""
     found = _covariance_roots(backend, *arguments)
     return *found[:2], *found[4:6], *found[2:4], *found[6:]
 
@@ -121,7 +121,7 @@ def _roots_formula(
     return *_root_formula(content, content_ridge, cutoff, True), *_root_formula(style, style_ridge, cutoff, False)
 
 
-# The content's inverse root and means, the style's root and means: both at once, for backends that gain by it.
+# The content's inverse root and means and the style's root and means in one operator, for backends that gain by it.
 _covariance_roots_of = differentiable("CovarianceRoots", _roots, _roots_backward, _roots_formula, results=4, kept=0)
 _covariance_root_of = differentiable("CovarianceRoot", _covariance_root, _root_backward, _root_formula, results=2, kept=0)
 _transform_by = differentiable(
@@ -136,7 +136,7 @@ def _stylized(content: Tensor, style: Tensor | StyleRoot, alpha: float, rules: P
     """The transform of features [B, C, n] towards [B, C, m], blended with the content by ``alpha``."""
     wanted = [content, *style] if isinstance(style, StyleRoot) else [content, style]
     if torch.is_grad_enabled() and any(each.requires_grad for each in wanted):
-        # The content's gradient is the sum of two that almost cancel, of its covariance and of the map: not in 16 bits.
+        # The content's gradient is a sum of two terms that almost cancel, so 16 bits are too few.
         wide = _transformed(content.float(), style if isinstance(style, StyleRoot) else style.float(), alpha, rules, backend)
         return wide.to(content.dtype)
     return _transformed(content, style, alpha, rules, backend)

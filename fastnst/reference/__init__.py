@@ -1,8 +1,8 @@
-"""Every operation as its paper's formula, in plain PyTorch: what every faster backend is tested against.
+"""Every operation as its paper's formula, in plain PyTorch. All faster backends are tested against it.
 
-Nothing here imports the rest of fastnst. Types: an operation that gives back features computes in float32 at least (WCT and
+Nothing here imports the rest of fastnst. Types: an operation that returns features computes in float32 at least (WCT and
 colour matching in float64) and returns the type of its arguments; a loss is returned in the type that it was computed in,
-float32 or float64. Autocast changes neither. Arguments that cannot be meant raise ``ValueError``.
+float32 or float64. Autocast changes neither. Wrong shapes, types and values raise ``ValueError``.
 """
 
 from fastnst.reference.adain import (

@@ -14,12 +14,12 @@ from fastnst.reference.linalg import centre, symmetric_inverse_sqrt, symmetric_s
 
 @dataclass(frozen=True)
 class Preset:
-    """What published implementations of the transform disagree on."""
+    """The numerical choices in which published implementations of the transform differ."""
 
     content_ridge: float = 0.0
     """This times the identity is added to the content's covariance."""
     style_ridge: float = 0.0
-    """The same for the style's."""
+    """The same for the style's covariance."""
     cutoff: float = 1e-5
     """The smallest eigenvalue, ridge included, of a direction that is kept."""
     clamp: bool = False
@@ -121,8 +121,8 @@ def wct(
     single position or a constant content becomes the style's mean. Eigenvalues may coincide: see ``symmetric_sqrt``.
     Values that are not finite raise ``torch.linalg.LinAlgError``.
 
-    Deviations: a covariance of one position is 0 and not NaN; eigenvalues within float64's rounding of 0 are left
-    out whatever the cutoff (``collab`` alone would keep them, and scale noise to variance 1).
+    Differences from published code: a covariance of one position is 0, not NaN; eigenvalues within float64's rounding of 0 are
+    left out whatever the cutoff (``collab`` alone would keep them, and scale noise to variance 1).
 
     Source: section 3.2 of the paper, blended with its style weight alpha; the presets name their code.
     """

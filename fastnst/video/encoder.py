@@ -14,22 +14,22 @@ from fastnst.video.color import Plane
 from fastnst.video.container import Tags, pyav
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame, VideoError
 
-THREADS = 4  # The same on every machine, for what libx264 makes of a frame depends on it.
-SEGMENT = 120  # frames; a segment begins anew, which costs some bytes, and is what a kill can undo
+THREADS = 4  # the same on every machine, because the output of libx264 depends on it
+SEGMENT = 120  # frames; each segment starts with a key frame, and the one being written is lost if the process is killed
 _MATRICES = {"bt601": 6, "bt709": 1, "bt2020": 9}
 _UNSAID = 2
 
 
 @dataclass(frozen=True)
 class Codec:
-    """An encoder of FFmpeg's.
+    """An encoder of FFmpeg.
 
     Attributes:
-        name: its name there.
+        name: FFmpeg's name of it.
         worst: the largest quality number; 0 is the best.
         usual: the number without ``--video-quality``.
-        even: needs even sides.
-        square: cannot say that pixels are not square.
+        even: width and height must be even.
+        square: cannot store that pixels are not square.
     """
 
     name: str
@@ -75,9 +75,9 @@ def choose(path: Path, quality: int | None) -> tuple[Codec, int]:
 
 
 def encoded_format(source: Format, width: int, height: int, codec: Codec) -> Format:
-    """What is encoded for frames of ``source`` at another size: 4:2:0 with chroma on the left, which all players take.
+    """The encoded format of frames of ``source`` at another size: 4:2:0 with chroma on the left, which all players can show.
 
-    Where the codec needs square pixels, frames become wider or higher until they are.
+    Where the codec needs square pixels, frames are stretched in width or height.
     """
     coding = replace(source.coding, subsampling="420", centred=False, top=False)
     video = replace(source, width=width, height=height, coding=coding)
@@ -88,11 +88,11 @@ def encoded_format(source: Format, width: int, height: int, codec: Codec) -> For
 
 
 class Segment:
-    """Frames that are encoded by themselves, as a NUT file in memory: it keeps every time base exactly.
+    """Encodes frames to a NUT file in memory, a format that keeps every time base exactly.
 
     Args:
-        video: of the frames: 4:2:0. For a codec that needs even sides the last row and column are repeated.
-        tags: further ones.
+        video: the format of the frames, 4:2:0. Where the codec needs even sides, the last row and column are repeated.
+        tags: of the source, where it is a container.
     """
 
     def __init__(self, video: Format, codec: Codec, quality: int, tags: Tags | None) -> None:
@@ -107,7 +107,7 @@ class Segment:
             context.width, context.height = video.width + video.width % 2, video.height + video.height % 2
         context.pix_fmt = "yuv420p"
         context.time_base = self._stream.time_base = video.time_base
-        # Packets come in the order in which they are shown, so that segments can be joined.
+        # Without B-frames packets come in the order in which they are shown, so that segments can be joined.
         context.max_b_frames = 0
         context.gop_size = SEGMENT
         context.thread_count = THREADS
@@ -131,7 +131,7 @@ class Segment:
         self._container.mux(self._stream.encode(picture))
 
     def finish(self) -> bytes:
-        """The file."""
+        """The complete file."""
         self._container.mux(self._stream.encode())
         self._container.close()
         return self._file.getvalue()

@@ -1,4 +1,4 @@
-"""The work on one video: reading, stylizing and writing it, from where an earlier run stopped."""
+"""Stylizes one video, and resumes where an earlier run stopped."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from fastnst.video.streams import Companions, all_kinds, companions
 from fastnst.video.y4m import Y4mPipe, Y4mSource, Y4mTarget, output_format
 
 OnFrame = Callable[[int, int | None], None]
-"""Called after each frame: how many are done, and how many there will be, where that is known."""
+"""Called after each frame with the number of finished frames, and that of all frames if it is known."""
 
 
 @dataclass
 class Outcome:
-    """What was done."""
+    """The result of :func:`stylize_video`."""
 
     width: int
     height: int
     frames: int = 0
-    resumed: int = 0  # of these, done by an earlier run
-    repeated: int = 0  # done in this run without the engine, for nothing had changed
+    resumed: int = 0  # frames of an earlier run
+    repeated: int = 0  # frames of this run that equal the one before, and were not stylized again
     seconds: float = 0.0
-    left_out: list[str] = field(default_factory=list)  # what the output does not hold of the content
-    warnings: list[str] = field(default_factory=list)  # lines about what was met while reading
+    left_out: list[str] = field(default_factory=list)  # what of the content the output cannot hold
+    warnings: list[str] = field(default_factory=list)  # problems that did not stop the reading
 
     @property
     def frames_per_second(self) -> float:
-        """Of this run, everything included."""
+        """Speed of this run, reading and writing included."""
         return (self.frames - self.resumed) / self.seconds
 
 
@@ -58,17 +58,17 @@ def stylize_video(
     options: Options,
     on_frame: OnFrame = lambda _done, _count: None,
 ) -> Outcome:
-    """Stylize a video, or go on where a run with the same content, model, styles and options was stopped.
+    """Stylize a video, or resume a run with the same content, model, styles and options.
 
     Args:
         content: a file, or ``-`` for a y4m on standard input.
-        output: a file, whose suffix says what it becomes, or ``-`` for a y4m on standard output. Sound and all else beside the
-            picture is copied where a container is made of a container that can hold it.
-        options: with the look.
+        output: a file, whose suffix names the format, or ``-`` for a y4m on standard output. From container to container, sound
+            and everything else beside the picture is copied if the output can hold it.
+        options: with a look, for models that take a style.
 
     Raises:
         ValueError: smoothing is asked for, and the model cannot do it.
-        VideoError: a video that cannot be read or written. What is done stays for the next run.
+        VideoError: the video cannot be read or written. Finished frames stay for the next run.
     """
     start = time.perf_counter()
     fingerprint = _fingerprint(stylizer, options)
@@ -113,7 +113,7 @@ def _size(content: Path, source: Source, short_side: int) -> tuple[int, int]:
 
 
 def open_source(content: Path) -> Source:
-    """The video of a file, or of standard input.
+    """Open the video in a file, or on standard input.
 
     Raises:
         VideoError: it cannot be read.
@@ -162,7 +162,7 @@ def _checkpoint(output: Path, content_digest: str | None, made_with: Sequence[ob
 
 
 def _fingerprint(stylizer: Stylizer, options: Options) -> str:
-    """Of all that the pictures depend on beside the content. The number of threads is not part of it."""
+    """A digest of everything beside the content that determines the pictures. The number of threads does not."""
     whole = hashlib.sha256(_digest(stylizer.path).encode())
     for array in options.look.arrays() if options.look is not None else ():
         whole.update(array.tobytes())

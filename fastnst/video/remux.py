@@ -17,19 +17,19 @@ from fastnst.video.frames import UNKNOWN_RATE, Format, Frame
 from fastnst.video.streams import Companions, add_cover, copy_facts, lost, own_tags
 
 _OWN_CLOCK = frozenset(("mpegts", "mpeg"))
-"""FFmpeg's names of streams whose clock was running long before they begin."""
+"""FFmpeg's names of formats whose times do not begin near zero."""
 
 
 class ContainerTarget:
     """A container to write. Until it is finished, every ``SEGMENT`` frames are a file in ``checkpoint``.
 
     Args:
-        video: what is encoded: 4:2:0.
-        source: whose chapters and tags are copied; None where it is no container.
-        companions: what becomes of its other streams.
+        video: the format of the frames, 4:2:0.
+        source: its chapters and tags are copied; ``None`` if the source is no container.
+        companions: what happens to its other streams.
 
     Attributes:
-        left_out: what the output does not hold of the source, known when it is finished.
+        left_out: what of the source the output cannot hold; complete after :meth:`finish`.
     """
 
     interval = SEGMENT
@@ -102,7 +102,7 @@ class ContainerTarget:
                 copy_facts(original, video)
                 output.metadata.update(own_tags(again.metadata))
                 output.set_chapters(again.chapters())
-                # What comes after a video that ends early goes with the rest of it.
+                # Where the video ends early, the other streams end with it.
                 end = None if source.ends_early or source.damaged else _end(original)
                 last = float(times[-1] * base) if source.ends_early else None
                 others = _Others(again, output, self._companions).packets(last)
@@ -118,25 +118,25 @@ class ContainerTarget:
 
 
 def _opened(file: BinaryIO, container: str, source: Any) -> Any:
-    """A container to write. A clock that was running before the source begins is set to zero."""
+    """Open a container for writing. Times that do not begin near zero in the source are shifted to zero."""
     start = source.start_time if source.format.name in _OWN_CLOCK else None
     return pyav().open(file, "w", format=container, options={"output_ts_offset": f"{-start}us"} if start else {})
 
 
 class _Others:
-    """The streams of ``output`` beside its video, made of those of ``source``."""
+    """The streams of ``output`` beside its video, copied or encoded from those of ``source``."""
 
     def __init__(self, source: Any, output: Any, companions: Companions) -> None:
         self._source = source
         self._made: dict[int, Any] = {}
         self._resamplers: dict[int, Any] = {}
-        self._sounded: dict[int, int] = {}  # samples until the end of what was encoded
+        self._sounded: dict[int, int] = {}  # the number of samples up to the end of the encoded sound
         for index in sorted([*companions.copied, *companions.encoded]):
             stream = source.streams[index]
             if index in companions.encoded:
                 self._made[index] = _sound_encoder(output, companions.encoded[index], stream)
                 codec = self._made[index].codec_context
-                codec.open()  # which says how many samples a frame has
+                codec.open()  # then the number of samples per frame is known
                 self._resamplers[index] = pyav().AudioResampler(
                     codec.format, codec.layout, codec.rate, codec.frame_size or None
                 )
@@ -150,7 +150,7 @@ class _Others:
         """All packets, in the order of the source.
 
         Args:
-            end: in seconds; those after it are left out.
+            end: in seconds; packets after it are left out.
         """
         wanted = [self._source.streams[index] for index in self._made if self._source.streams[index].type != "attachment"]
         ends: dict[int, int] = {}
@@ -172,7 +172,7 @@ class _Others:
             yield packet
 
     def _encoded(self, packet: Any, index: int, end: float | None) -> Iterator[Any]:
-        """Sound, decoded and encoded again; what cannot be decoded is passed over."""
+        """Sound, decoded and encoded again; what cannot be decoded is left out."""
         av = pyav()
         try:
             frames = packet.decode()
@@ -201,13 +201,13 @@ def _sound_encoder(output: Any, codec: str, stream: Any) -> Any:
 
 
 def _cover(source: Any, index: int) -> bytes:
-    """The bytes of a cover picture, which come first of all."""
+    """The bytes of a cover picture. They are read separately, because attachments are written before all packets."""
     with open_container(Path(source.name.removeprefix("file:"))) as again:
         return next((bytes(packet) for packet in again.demux(again.streams[index]) if packet.size), b"")
 
 
 def _go_on(packet: Any, ends: dict[int, int], shifts: dict[int, int], index: int) -> None:
-    """Where the times of a stream jump back, as in recordings that were strung together, it goes on after what came before."""
+    """Where the times of a stream jump back, as in recordings that were joined, shift the rest to follow what came before."""
     shift = shifts.setdefault(index, 0)
     if index in ends and packet.dts + shift < ends[index] - (packet.duration or 0):
         shift = shifts[index] = ends[index] - packet.dts
@@ -218,7 +218,7 @@ def _go_on(packet: Any, ends: dict[int, int], shifts: dict[int, int], index: int
 
 
 def _times(paths: Sequence[Path]) -> list[int]:
-    """When the frames of all segments are shown."""
+    """The times of the frames of all segments."""
     times = []
     for path in paths:
         with pyav().open(str(path)) as segment:
@@ -227,7 +227,7 @@ def _times(paths: Sequence[Path]) -> list[int]:
 
 
 def _rate(times: Sequence[int], base: Fraction, said: Fraction | None) -> Fraction:
-    """Frames a second, for the header: what the source says, where some frames do come as fast; else how fast they come."""
+    """Frames per second, for the header: that of the source if it fits the times of the frames, or else the average."""
     gaps = [b - a for a, b in itertools.pairwise(times)]
     if not gaps:
         return said or UNKNOWN_RATE
@@ -237,14 +237,14 @@ def _rate(times: Sequence[int], base: Fraction, said: Fraction | None) -> Fracti
 
 
 def _end(stream: Any) -> Fraction | None:
-    """When the last frame ends, in seconds, where the container says."""
+    """The end of the last frame in seconds, if the container tells."""
     if stream.start_time is None or stream.duration is None:
         return None
     return Fraction((stream.start_time + stream.duration) * stream.time_base)
 
 
 def _video_packets(paths: Sequence[Path], stream: Any, end: Fraction | None) -> Iterator[Any]:
-    """All packets of all segments, each as long as until the next one; the last one until ``end``, or as the one before."""
+    """All packets of all segments. Each lasts until the next one; the last until ``end``, or as long as the one before it."""
     held, length = None, None
     for path in paths:
         with pyav().open(str(path)) as segment:
