@@ -9,12 +9,12 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from fastnst import __version__
 from fastnst.images import MAX_PIXELS, scaled_size
-from fastnst.options import Options
+from fastnst.options import Clip, Options
 from fastnst.stylize import Stylizer
 from fastnst.video import PIPE
 from fastnst.video.checkpoint import Checkpoint
@@ -22,6 +22,7 @@ from fastnst.video.container import ContainerSource, pyav
 from fastnst.video.encoder import choose, encoded_format
 from fastnst.video.frames import Format, Source, Target, VideoError
 from fastnst.video.kinds import is_y4m
+from fastnst.video.part import Cut, Part
 from fastnst.video.pipeline import Pipeline
 from fastnst.video.remux import ContainerTarget
 from fastnst.video.stability import Average, smoothing_of
@@ -72,7 +73,7 @@ def stylize_video(
     """
     start = time.perf_counter()
     fingerprint = _fingerprint(stylizer, options)
-    source = open_source(content)
+    source = open_source(content, options.clip)
     try:
         outcome = Outcome(*_size(content, source, options.size))
         target, video = _open_target(content, output, source, outcome, fingerprint, options.video_quality)
@@ -112,12 +113,17 @@ def _size(content: Path, source: Source, short_side: int) -> tuple[int, int]:
         raise VideoError(f"{content}: with a short side of {short_side}: {error}") from None
 
 
-def open_source(content: Path) -> Source:
-    """Open the video in a file, or on standard input.
+def open_source(content: Path, clip: Clip | None = None) -> Source:
+    """Open the video in a file, or on standard input; the part of it that ``clip`` names.
 
     Raises:
         VideoError: it cannot be read.
     """
+    source = _whole(content, clip)
+    return Part(source, clip, str(content)) if clip and clip.is_part else source
+
+
+def _whole(content: Path, clip: Clip | None) -> Source:
     if content == PIPE:
         return Y4mSource(sys.stdin.buffer, "standard input")
     if is_y4m(content):
@@ -127,14 +133,15 @@ def open_source(content: Path) -> Source:
         except BaseException:
             file.close()
             raise
-    return ContainerSource(content)
+    return ContainerSource(content, clip)
 
 
 def _open_target(
     content: Path, output: Path, source: Source, outcome: Outcome, fingerprint: str, quality: int | None
 ) -> tuple[Target, Format]:
     video = output_format(source.format, outcome.width, outcome.height)
-    container = source if isinstance(source, ContainerSource) else None
+    whole = source.source if isinstance(source, Part) else source
+    container = whole if isinstance(whole, ContainerSource) else None
     beside_the_picture = all_kinds(container) if container else []
     if output == PIPE:
         return Y4mPipe(sys.stdout.buffer, video, beside_the_picture), video
@@ -151,7 +158,8 @@ def _open_target(
     versions = [codec.name, level, pyav().__version__]
     others = companions(container, output) if container else Companions()
     checkpoint = _checkpoint(output, content_digest, [fingerprint, *versions])
-    return ContainerTarget(checkpoint, video, codec, level, container, others), video
+    cut = Cut(source.clip, whole.origin) if isinstance(source, Part) else None
+    return ContainerTarget(checkpoint, video, codec, level, container, others, cut), video
 
 
 def _checkpoint(output: Path, content_digest: str | None, made_with: Sequence[object]) -> Checkpoint:
@@ -167,7 +175,7 @@ def _fingerprint(stylizer: Stylizer, options: Options) -> str:
     for array in options.look.arrays() if options.look is not None else ():
         whole.update(array.tobytes())
     numbers = (options.alpha, options.levels, smoothing_of(stylizer.engine, options), options.palette, options.size)
-    whole.update(json.dumps([options.colors, *numbers]).encode())
+    whole.update(json.dumps([options.colors, *numbers, *asdict(options.clip).values()]).encode())
     return whole.hexdigest()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from fastnst.video.container import ContainerSource, is_cover, open_container, pyav
 from fastnst.video.encoder import CONTAINERS
 from fastnst.video.frames import VideoError
+from fastnst.video.part import Cut
 
 _ABOUT_THE_FILE = frozenset(
     ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id", "rotate", "alpha_mode", "bps",
@@ -117,15 +118,16 @@ def own_tags(metadata: dict[str, str], keep: Sequence[str] = ()) -> dict[str, st
     return {k: v for k, v in metadata.items() if k.lower() not in technical and not k.lower().startswith("_statistics")}
 
 
-def lost(source: Path, kept: Sequence[int], output: Path) -> list[str]:
-    """The tags and chapters of ``source`` that are missing in ``output``, which is finished.
+def lost(source: Path, kept: Sequence[int], output: Path, cut: Cut | None = None) -> list[str]:
+    """The tags and chapters of ``source``, or of a part of it, that are missing in ``output``, which is finished.
 
     Args:
         kept: indices of the streams of ``source`` that are in ``output``, in its order; the video first.
     """
     with open_container(source) as original, open_container(output) as made:
         found = _named(_facts(original, kept) - _facts(made, range(min(len(kept), len(made.streams)))))
-        return found + (["chapters"] if len(made.chapters()) < len(original.chapters()) else [])
+        chapters = cut.chapters(original.chapters()) if cut else original.chapters()
+        return found + (["chapters"] if len(made.chapters()) < len(chapters) else [])
 
 
 def add_cover(output: Any, stream: Any, data: bytes) -> None:

@@ -40,6 +40,7 @@ class Y4mSource:
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
         self.warnings: list[str] = []
+        self.origin = 0.0
         self.transparent = False
         line = file.readline(_LONGEST_LINE)
         if line.split(b" ")[0].strip() != _MAGIC or not line.endswith(b"\n"):

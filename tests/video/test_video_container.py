@@ -165,13 +165,13 @@ def test_refusals(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
         stream.codec_context.color_trc = 16
 
     write_clip(work / "hdr.mp4", moving_square(2), prepare=hdr)
-    assert "hdr.mp4: high dynamic range (PQ) is not supported" in refused("hdr.mp4", "out.mp4", capsys)
+    assert "hdr.mp4: high dynamic range (PQ): --tone-map" in refused("hdr.mp4", "out.mp4", capsys)
 
     def interlaced(stream: Any) -> None:
         stream.options = {"x264-params": "interlaced=1"}
 
     write_clip(work / "fields.mp4", moving_square(2), prepare=interlaced)
-    assert "fields.mp4: interlaced video is not supported" in refused("fields.mp4", "out.mp4", capsys)
+    assert "fields.mp4: interlaced video: --deinterlace" in refused("fields.mp4", "out.mp4", capsys)
 
 
 def test_a_y4m_has_no_sound_and_says_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
