@@ -26,7 +26,7 @@ def add_video_arguments(parser: argparse.ArgumentParser) -> None:
     add("--deinterlace", action="store_true", help="of an interlaced video: make whole frames of its fields")
     tones = "of a video of high dynamic range (HDR: PQ or HLG): bring it to the standard one"
     add("--tone-map", action="store_true", help=tones)
-    qualities = "of a video: the encoder's number, 0 = best; default: 18 for H.264, 24 for WebM's VP9"
+    qualities = "of a video: the encoder's number, 0 = best; default: 18 for H.264, 24 for WebM's VP9, 10 for WebP"
     add("--video-quality", type=at_least(0), metavar="N", help=qualities)
 
 

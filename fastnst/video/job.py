@@ -17,11 +17,12 @@ from fastnst.images import MAX_PIXELS, scaled_size
 from fastnst.options import Clip, Options
 from fastnst.stylize import Stylizer
 from fastnst.video import PIPE
+from fastnst.video.animation import AnimationTarget, checked_quality
 from fastnst.video.checkpoint import Checkpoint
 from fastnst.video.container import ContainerSource, pyav
-from fastnst.video.encoder import choose, encoded_format
+from fastnst.video.encoder import LOSSLESS, choose, encoded_format
 from fastnst.video.frames import Format, Source, Target, VideoError
-from fastnst.video.kinds import is_y4m
+from fastnst.video.kinds import ANIMATIONS, is_y4m
 from fastnst.video.part import Cut, Part
 from fastnst.video.pipeline import Pipeline
 from fastnst.video.remux import ContainerTarget
@@ -148,6 +149,12 @@ def _open_target(
     content_digest = None if content == PIPE else _digest(content)
     if output.suffix.lower() == ".y4m":
         return Y4mTarget(_checkpoint(output, content_digest, [fingerprint]), video, beside_the_picture), video
+    if output.suffix.lower() in ANIMATIONS:
+        level = checked_quality(output, quality)
+        video = encoded_format(source.format, outcome.width, outcome.height, LOSSLESS)
+        outcome.width, outcome.height = video.width, video.height
+        checkpoint = _checkpoint(output, content_digest, [fingerprint, level, pyav().__version__])
+        return AnimationTarget(checkpoint, video, level, beside_the_picture), video
     codec, level = choose(output, quality)
     video = encoded_format(source.format, outcome.width, outcome.height, codec)
     if video.width * video.height > MAX_PIXELS:

@@ -9,7 +9,9 @@ from fastnst.images import VIDEO_SUFFIXES
 from fastnst.pictures.registry import format_of
 from fastnst.system.atomic import PIPE, peeked_input
 
-WRITE_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".y4m")
+ANIMATIONS = (".gif", ".webp", ".apng")
+"""Pictures that move; only what moves becomes one."""
+WRITE_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".y4m", *ANIMATIONS)
 Y4M_MAGIC = b"YUV4MPEG2"
 
 _HEAD = 4096  # bytes that are examined
@@ -58,6 +60,7 @@ def is_video(content: Path, output: Path | None = None) -> bool:
     if kind in (_Kind.PICTURE, _Kind.VIDEO):
         return kind is _Kind.VIDEO
     asked = output is not None and (output == PIPE or output.suffix.lower() in WRITE_SUFFIXES)
+    asked = asked and (kind is _Kind.ANIMATION or (output is not None and output.suffix.lower() not in ANIMATIONS))
     return asked or (kind is _Kind.UNKNOWN and content.suffix.lower() in VIDEO_SUFFIXES)
 
 

@@ -9,29 +9,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastnst.system.atomic import atomic_output
 from fastnst.video.checkpoint import Checkpoint
-from fastnst.video.container import ContainerSource, is_cover, named_errors, open_container, pyav
-from fastnst.video.encoder import CONTAINERS, SEGMENT, Codec, Segment
-from fastnst.video.frames import UNKNOWN_RATE, Format, Frame
+from fastnst.video.container import ContainerSource, is_cover, open_container, pyav
+from fastnst.video.encoder import CONTAINERS, Codec
+from fastnst.video.frames import UNKNOWN_RATE, Format
 from fastnst.video.part import Cut
+from fastnst.video.segments import SegmentedTarget
 from fastnst.video.streams import Companions, add_cover, copy_facts, lost, own_tags
 
 
-class ContainerTarget:
-    """A container to write. Until it is finished, every ``SEGMENT`` frames are a file in ``checkpoint``.
+class ContainerTarget(SegmentedTarget):
+    """A container to write.
 
     Args:
         video: the format of the frames, 4:2:0.
         source: its chapters and tags are copied; ``None`` if the source is no container.
         companions: what happens to its other streams.
         cut: what of them belongs to the part that is taken; ``None``: all.
-
-    Attributes:
-        left_out: what of the source the output cannot hold; complete after :meth:`finish`.
     """
-
-    interval = SEGMENT
 
     def __init__(
         self,
@@ -43,49 +38,19 @@ class ContainerTarget:
         companions: Companions,
         cut: Cut | None = None,
     ) -> None:
-        self._checkpoint, self._video, self._codec, self._quality, self._source = checkpoint, video, codec, quality, source
+        super().__init__(checkpoint, video, codec, quality, source.tags if source else None, companions.left_out)
         self._container = CONTAINERS[checkpoint.output.suffix.lower()][0]
-        self.done, self.state = checkpoint.frames, checkpoint.state
-        self._segment: Segment | None = None
-        self._companions, self._cut = companions, cut
-        self.left_out = list(companions.left_out)
-
-    def write(self, frame: Frame) -> None:
-        """See :class:`fastnst.video.frames.Target`."""
-        if self._segment is None:
-            self._segment = Segment(self._video, self._codec, self._quality, self._source.tags if self._source else None)
-        self._segment.write(frame)
-        self.done += 1
-
-    def checkpoint(self, state: Any) -> None:
-        """See :class:`fastnst.video.frames.Target`."""
-        if self._segment is None:
-            return
-        with atomic_output(self._paths()[-1]) as file:
-            file.write(self._segment.finish())
-        self._segment = None
-        self._checkpoint.record(self.done, state)
+        self._source, self._companions, self._cut = source, companions, cut
 
     def finish(self) -> None:
         """See :class:`fastnst.video.frames.Target`."""
-        with atomic_output(self._checkpoint.output) as file, named_errors(self._checkpoint.output, "cannot be written"):
-            self._join(file)
-        self._checkpoint.remove()
+        super().finish()
         if self._source is not None:
             kept = [self._source.index, *sorted([*self._companions.copied, *self._companions.encoded])]
             self.left_out += lost(self._source.path, kept, self._checkpoint.output, self._cut)
 
-    def close(self) -> None:
-        """See :class:`fastnst.video.frames.Target`."""
-        self._checkpoint.close()
-
-    def _paths(self) -> list[Path]:
-        # Every segment but the last one is full.
-        return [self._checkpoint.folder / f"{index:06}.nut" for index in range(-(-self.done // SEGMENT))]
-
-    def _join(self, file: BinaryIO) -> None:
+    def _join(self, file: BinaryIO, paths: Sequence[Path]) -> None:
         av, source = pyav(), self._source
-        paths = self._paths()
         with av.open(str(paths[0])) as first:
             template = first.streams.video[0]
             times, base = _times(paths), template.time_base

@@ -89,11 +89,11 @@ def test_chapters_of_a_part(work: Path) -> None:
 
 
 def test_a_part_continues_after_an_interruption(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fastnst.video import encoder, remux
+    from fastnst.video import encoder, segments
     from fastnst.video.remux import ContainerTarget
 
     monkeypatch.setattr(encoder, "SEGMENT", 4)
-    monkeypatch.setattr(remux, "SEGMENT", 4)
+    monkeypatch.setattr(segments, "SEGMENT", 4)
     monkeypatch.setattr(ContainerTarget, "interval", 4)
     write_clip(work / "clip.mkv", moving_square(30))
     part = ["--start", "0.3", "--end", "0.8"]
