@@ -86,12 +86,19 @@ class Clip:
     """Make whole frames of fields; without it interlaced video is refused."""
     tone_map: bool = False
     """Bring high dynamic range to the standard one; without it such video is refused."""
+    rate: float | None = None
+    """Pictures a second of a content of pictures with numbers; None = 25."""
+    sound: Path | None = None
+    """A file whose sound the output gets, where the content can have none."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.start < math.inf:
             raise ValueError(f"a part of a video begins at 0 s or later, not at {self.start:g}")
         if self.end is not None and not self.start < self.end < math.inf:
             raise ValueError(f"a part of a video ends after it begins, at {self.start:g} s, and not at {self.end:g}")
+
+        if self.rate is not None and not 0 < self.rate < math.inf:
+            raise ValueError(f"a rate is above 0, not {self.rate:g}")
 
     @property
     def is_part(self) -> bool:

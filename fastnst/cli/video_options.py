@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fastnst.cli.values import at_least, moment, share
+from fastnst.cli.values import at_least, moment, path, positive, share
 
 if TYPE_CHECKING:
     from fastnst.options import Clip
@@ -26,6 +26,9 @@ def add_video_arguments(parser: argparse.ArgumentParser) -> None:
     add("--deinterlace", action="store_true", help="of an interlaced video: make whole frames of its fields")
     tones = "of a video of high dynamic range (HDR: PQ or HLG): bring it to the standard one"
     add("--tone-map", action="store_true", help=tones)
+    rate = "of a content of pictures with numbers, such as frame_%%04d.png: how many a second; default: 25"
+    add("--rate", type=positive, metavar="R", help=rate)
+    add("--audio", type=path, metavar="FILE", help="sound for a video made of pictures with numbers or of y4m")
     qualities = "of a video: the encoder's number, 0 = best; default: 18 for H.264, 24 for WebM's VP9, 10 for WebP"
     add("--video-quality", type=at_least(0), metavar="N", help=qualities)
 
@@ -40,6 +43,13 @@ def clip_of(arguments: argparse.Namespace) -> Clip:
     from fastnst.system.errors import UsageError
 
     try:
-        return Clip(arguments.start, arguments.end, arguments.deinterlace, arguments.tone_map)
+        return Clip(
+            start=arguments.start,
+            end=arguments.end,
+            deinterlace=arguments.deinterlace,
+            tone_map=arguments.tone_map,
+            rate=arguments.rate,
+            sound=arguments.audio,
+        )
     except ValueError as error:
         raise UsageError(str(error)) from None

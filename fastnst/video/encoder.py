@@ -90,7 +90,7 @@ def encoded_format(source: Format, width: int, height: int, codec: Codec) -> For
 
     Where the codec needs square pixels, frames are stretched in width or height.
     """
-    coding = replace(source.coding, subsampling="420", centred=False, top=False)
+    coding = replace(source.coding.in_yuv(height, width), subsampling="420", centred=False, top=False)
     if codec.lossless:
         coding = replace(coding, subsampling="444", full=True)
     video = replace(source, width=width, height=height, coding=coding)

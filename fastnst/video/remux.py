@@ -15,7 +15,7 @@ from fastnst.video.encoder import CONTAINERS, Codec
 from fastnst.video.frames import UNKNOWN_RATE, Format
 from fastnst.video.part import Cut
 from fastnst.video.segments import SegmentedTarget
-from fastnst.video.streams import Companions, add_cover, copy_facts, lost, own_tags
+from fastnst.video.streams import Companions, Sound, add_cover, copy_facts, lost, own_tags
 
 
 class ContainerTarget(SegmentedTarget):
@@ -23,7 +23,7 @@ class ContainerTarget(SegmentedTarget):
 
     Args:
         video: the format of the frames, 4:2:0.
-        source: its chapters and tags are copied; ``None`` if the source is no container.
+        source: its chapters and tags are copied, or its sound alone; ``None`` if there is neither.
         companions: what happens to its other streams.
         cut: what of them belongs to the part that is taken; ``None``: all.
     """
@@ -34,18 +34,19 @@ class ContainerTarget(SegmentedTarget):
         video: Format,
         codec: Codec,
         quality: int,
-        source: ContainerSource | None,
+        source: ContainerSource | Sound | None,
         companions: Companions,
         cut: Cut | None = None,
     ) -> None:
-        super().__init__(checkpoint, video, codec, quality, source.tags if source else None, companions.left_out)
+        tags = source.tags if isinstance(source, ContainerSource) else None
+        super().__init__(checkpoint, video, codec, quality, tags, companions.left_out)
         self._container = CONTAINERS[checkpoint.output.suffix.lower()][0]
         self._source, self._companions, self._cut = source, companions, cut
 
     def finish(self) -> None:
         """See :class:`fastnst.video.frames.Target`."""
         super().finish()
-        if self._source is not None:
+        if isinstance(self._source, ContainerSource):
             kept = [self._source.index, *sorted([*self._companions.copied, *self._companions.encoded])]
             self.left_out += lost(self._source.path, kept, self._checkpoint.output, self._cut)
 
@@ -58,6 +59,13 @@ class ContainerTarget(SegmentedTarget):
             if source is None:
                 with av.open(file, "w", format=self._container) as output:
                     for packet in _video_packets(paths, self._video_stream(output, template, rate), None):
+                        output.mux(packet)
+                return
+            if isinstance(source, Sound):
+                with open_container(source.path) as again, av.open(file, "w", format=self._container) as output:
+                    video = self._video_stream(output, template, rate)
+                    others = _Others(again, output, self._companions, None).packets(float(times[-1] * base))
+                    for packet in heapq.merge(_video_packets(paths, video, None), others, key=_seconds):
                         output.mux(packet)
                 return
             with open_container(source.path) as again, _opened(file, self._container, source) as output:

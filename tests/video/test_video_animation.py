@@ -67,7 +67,8 @@ def test_every_frame_is_there_for_its_time(work: Path, suffix: str, least: float
     )
 
 
-def test_sound_is_named_as_left_out(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("work")
+def test_sound_is_named_as_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["stylize", "clip.mkv", "style.png", "-o", "out.gif", "--model", "model.fnst", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["frames"] == 7
