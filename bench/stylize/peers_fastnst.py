@@ -21,7 +21,7 @@ def prepare_fastnst(folder: Path, _style: str) -> None:
         from fastnst.convert import convert
 
         source, pictures = folder / "source.safetensors", calibration_folder(folder)
-        convert(source, pictures, target, name="benchmark", overwrite=True, keep_dead=True)  # all runtimes have the same network
+        convert(source, pictures, target, name="benchmark", overwrite=True, keep_dead=True)  # as all runtimes
 
     keep(folder / "source.fnst", convert_network)
 
