@@ -1,4 +1,4 @@
-"""Picture files in and out, as the rest of fastnst sees them; the work is done in :mod:`fastnst.pictures`."""
+"""Picture files in and out: what the rest of fastnst uses of :mod:`fastnst.pictures`."""
 
 from fastnst.pictures.color import to_srgb
 from fastnst.pictures.hidden import filled

@@ -1,6 +1,6 @@
-"""Pictures of styles that fastnst draws itself: the looks inside the package are made of them.
+"""Style pictures that fastnst draws itself; the looks in the package are made from them.
 
-``DRAWINGS`` has them by name; each takes a side in pixels and gives an RGB image, always the same one.
+``DRAWINGS`` has them by name. Each function takes a side in pixels and returns an RGB image, always the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from . import pens
 from .more_drawings import batik, blueprint, impasto, ink_wash, scratchboard, terrazzo
 
-FINE = 2  # drawn so many times as large, and shrunk: that smooths edges
+FINE = 2  # pictures are drawn at this multiple of their size and shrunk, which smooths edges
 
 
 def swirl(side: int) -> Image.Image:
@@ -316,4 +316,4 @@ DRAWINGS: dict[str, Callable[[int], Image.Image]] = {
     "weave": weave,
     "woodcut": woodcut,
 }
-"""By the names of their looks."""
+"""The drawings by the names of their looks."""

@@ -1,9 +1,10 @@
-"""Makes the looks that ship: of every drawing, for every shipped model whose looks are small.
+"""Makes the shipped looks: of every drawing, for every shipped model whose looks are small.
 
-    python -m fastnst.train.looks               # writes them into the package, in the place of those that are there
+    python -m fastnst.train.looks               # writes them into the package, replacing the present ones
     python -m fastnst.train.looks --draw FOLDER # writes the drawings themselves, to look at
 
-To be run whenever a shipped model changes, for a look belongs to the very file of its model; a test says so.
+Run it whenever a shipped model changes, because a look works only with the exact model file that it was made for; a test checks
+this.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from fastnst.stylize import Stylizer, models, shipped_look
 
 from .drawings import DRAWINGS
 
-SIDE = 512  # pixels: the size that stylize shrinks styles to
+SIDE = 512  # pixels, the size to which stylize shrinks styles
 
 
 def main() -> None:

@@ -21,13 +21,13 @@ _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is carried.
+    """The metadata of a picture.
 
     Attributes:
-        exif: the first directory of EXIF, and those below it.
-        xmp: a packet of XMP.
-        iptc: records of IPTC-IIM.
-        dpi: pixels for an inch, across and down, where the file says so elsewhere than in EXIF.
+        exif: the first directory of EXIF, with its subdirectories.
+        xmp: an XMP packet.
+        iptc: IPTC-IIM records.
+        dpi: pixels per inch, across and down, if the file has them elsewhere than in EXIF.
     """
 
     exif: Directory | None = None
@@ -37,12 +37,12 @@ class Metadata:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What there is."""
+        """The names of the parts that are present."""
         parts = {"EXIF": self.exif, "XMP": self.xmp, "IPTC": self.iptc, "resolution": self.dpi}
         return tuple(name for name, part in parts.items() if part)
 
     def of_size(self, width: int, height: int) -> Metadata:
-        """The same for an output of this size."""
+        """The same for an output of this size, in pixels."""
         if self.exif is None or EXIF not in self.exif.below:
             return self
         exif = copy.deepcopy(self.exif)
@@ -52,7 +52,7 @@ class Metadata:
         return replace(self, exif=exif)
 
     def in_exif(self) -> Metadata:
-        """The same with the resolution in EXIF, for formats without a place of their own for it."""
+        """The same with the resolution in EXIF, for formats that have no field for it."""
         if self.dpi is None or (self.exif is not None and X_RESOLUTION in self.exif.entries):
             return replace(self, dpi=None)
         exif = copy.deepcopy(self.exif) or Directory()
@@ -62,7 +62,7 @@ class Metadata:
         return replace(self, exif=exif, dpi=None)
 
     def exif_bytes(self) -> bytes:
-        """EXIF as it stands in a file, from its byte order on; nothing if there is none."""
+        """EXIF as in a file, beginning with the byte order; empty if there is none."""
         if self.exif is None:
             return b""
         form = Form(self.exif.order)
@@ -70,7 +70,7 @@ class Metadata:
         return head + written(copy.deepcopy(self.exif), form, len(head), keep_places=True)
 
     def tiff_tags(self) -> Directory:
-        """What a TIFF holds of it, the lowest byte first."""
+        """The metadata as TIFF tags, in little-endian order."""
         found = self.in_exif().exif
         found = Directory() if found is None else found.little()
         if self.xmp:
@@ -81,5 +81,5 @@ class Metadata:
 
 
 def photoshop_resources(iptc: bytes) -> bytes:
-    """IPTC-IIM records as Photoshop keeps them."""
+    """IPTC-IIM records as a Photoshop image resource."""
     return b"8BIM" + struct.pack(">HHI", PHOTOSHOP_IPTC, 0, len(iptc)) + iptc + bytes(len(iptc) % 2)

@@ -40,7 +40,7 @@ _KEPT = frozenset((
     18246, 18249,  # ratings
     *range(40091, 40096),  # titles, comments and so on of Windows
 ))  # fmt: skip
-"""Tags of the first directory that are not about how the pixels are stored."""
+"""Tags of the first directory that are carried over: those that are not about how pixels are stored."""
 _MAX_BYTES = 1 << 22  # of a directory
 _MAX_DPI = 1_000_000
 _CENTIMETRE = 3
@@ -60,13 +60,13 @@ _XMP_FIXES = (
 
 
 def read_metadata(file: BinaryIO) -> Metadata:
-    """What the picture in ``file`` says of itself; what is damaged is left out."""
+    """The metadata of the picture in ``file``, without damaged parts."""
     file.seek(0)
     try:
         found = _from_tiff(file) or _from_info(_info(file))
     except MemoryError:
         raise
-    except Exception:  # every program writes it as it likes; the pixels are good without it
+    except Exception:  # programs write it in many ways, and the pixels are valid without it
         return Metadata()
     return found
 
@@ -92,7 +92,7 @@ def _from_tiff(file: BinaryIO) -> Metadata | None:
         top.entries.pop(tag, None)
     xmp, iptc = (top.entries.pop(tag, None) for tag in (XMP, IPTC))
     for each in top.all():
-        each.entries.pop(MAKER_NOTE, None)  # it names places of the file
+        each.entries.pop(MAKER_NOTE, None)  # they contain offsets of the file
     return Metadata(
         exif=_set_right(top),
         xmp=_xmp_set_right(xmp.data) if xmp else None,
@@ -129,8 +129,8 @@ def _exif(data: bytes) -> Directory | None:
 
 
 def _set_right(top: Directory) -> Directory | None:
-    """EXIF of a picture that is upright and in sRGB; ``None`` where nothing is left."""
-    if (top.numbers(RESOLUTION_UNIT) or [INCH])[0] not in _UNITS:  # nobody knows what the resolution is in
+    """EXIF corrected for an upright picture in sRGB; ``None`` if nothing is left."""
+    if (top.numbers(RESOLUTION_UNIT) or [INCH])[0] not in _UNITS:  # the unit of the resolution is unknown
         for tag in (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT):
             top.entries.pop(tag, None)
     below = top.below.get(EXIF)
@@ -154,7 +154,7 @@ def _xmp_set_right(packet: bytes) -> bytes:
 
 
 def _hexadecimal(text: str | bytes | None) -> bytes:
-    """The content of a raw profile, as ImageMagick writes it: its kind and length in lines of their own, and then digits."""
+    """The content of a raw profile as ImageMagick writes it: a line with its kind, one with its length, then digits."""
     if not text:
         return b""
     lines = (text if isinstance(text, str) else text.decode("latin-1")).strip().split("\n")
@@ -162,11 +162,11 @@ def _hexadecimal(text: str | bytes | None) -> bytes:
 
 
 def _without_photoshop(data: bytes) -> bytes:
-    """The IPTC-IIM records of Photoshop's resources, or of what are such records already."""
+    """The IPTC-IIM records in Photoshop image resources, or ``data`` itself if it is such records."""
     at = 0
     while data[at : at + 4] == b"8BIM":
         kind = int.from_bytes(data[at + 4 : at + 6], "big")
-        at += 6 + (data[at + 6] + 2) // 2 * 2  # a name of one byte for its length
+        at += 6 + (data[at + 6] + 2) // 2 * 2  # a name, which begins with its length
         length = int.from_bytes(data[at : at + 4], "big")
         if kind == PHOTOSHOP_IPTC:
             return data[at + 4 : at + 4 + length]

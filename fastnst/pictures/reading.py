@@ -1,7 +1,7 @@
-"""A picture file, whatever its kind, as an upright 8-bit sRGB picture.
+"""Reads picture files of all formats as upright 8-bit sRGB.
 
-What a file holds beyond 8-bit sRGB is handled here and in the modules around: EXIF orientation, embedded colour profiles,
-transparency, grey, palettes, CMYK and deep pixels. Of an animation and of several pictures only the first is read.
+EXIF orientation, colour profiles, transparency, grey, palettes, CMYK and deep pixels are converted, here and in the modules
+around. Of an animation, or of several pictures in a file, only the first is read.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from fastnst.pictures.registry import FORMATS, VIDEO_SUFFIXES, decoders, format_
 from fastnst.pictures.samples import PictureFile
 from fastnst.pictures.tiff_tags import ORIENTATION
 
-_UNSUPPORTED = ("unsupported", "not supported", "unknown")  # words of Pillow for what is sound, but strange to it
+_UNSUPPORTED = ("unsupported", "not supported", "unknown")  # Pillow's words for valid files that it cannot read
 
-_PIXELS_AT_ONCE = 1 << 18  # of conversions, whose numbers take several times the space of the result
+_PIXELS_AT_ONCE = 1 << 18  # converted at a time, because conversion takes several times the space of the result
 
 
 def open_picture(path: Path) -> Picture:
     """The picture in the file ``path``, upright and in sRGB.
 
     Raises:
-        ImageError: no picture, a broken one, one of a kind that is not read, or one of more than ``MAX_PIXELS``; nothing is
-            decoded in the last case.
+        ImageError: there is no picture, or it is broken, of a kind that is not read, or larger than ``MAX_PIXELS``; in the last
+            case nothing is decoded.
     """
     require_file(path)
     try:
@@ -39,15 +39,15 @@ def open_picture(path: Path) -> Picture:
             return _decoded(own) if own else _by_pillow(file)
     except MemoryError:
         raise
-    except Exception as error:  # Decoders meet hostile bytes; Pillow lets out whatever its parsers stumbled over.
+    except Exception as error:  # Files may be hostile, and Pillow's parsers raise exceptions of any kind.
         raise ImageError(f"{path}: {_reason(path, error)}") from error
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height of the picture in a file, upright; no pixels are decoded.
+    """Width and height of the upright picture in a file, without decoding pixels.
 
     Raises:
-        ImageError: no picture.
+        ImageError: there is no picture.
     """
     require_file(path)
     try:
@@ -104,7 +104,7 @@ def _orientation(image: Image.Image) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # EXIF is a format of its own, often damaged by editors; the pixels are good without it
+    except Exception:  # editors often damage EXIF; the pixels are valid without it
         return 1
 
 
@@ -118,18 +118,18 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by EXIF's orientation."""
+"""The transposition that makes a picture upright, by EXIF's orientation."""
 
 
 def _by_pillow(file: BinaryIO) -> Picture:
     names = decoders(_head(file))
-    # Pillow warns about what is odd but readable, and of bombs below our own limit; whoever asked for a picture gets it.
+    # Pillow warns about odd but readable files, and about sizes below our own limit; neither matters here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with Image.open(file, formats=names) as image:
             check_size(*image.size)
             image.load()
-            # EXIF is a format of its own, often damaged by editors; the pixels are good without it.
+            # Editors often damage EXIF; the pixels are valid without it.
             with suppress(Exception):
                 ImageOps.exif_transpose(image, in_place=True)
             return to_srgb(image)

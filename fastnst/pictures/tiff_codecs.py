@@ -1,7 +1,7 @@
-"""What the strips and tiles of a TIFF are packed with.
+"""Decompresses the strips and tiles of a TIFF.
 
-Deflate and LZMA by Python's own modules, WebP by Pillow; the others by the libtiff inside Pillow, which gets one strip or tile
-at a time, as a small TIFF of its own. It has to unpack and nothing else: what the samples mean is decided in one place, in
+Deflate and LZMA are decompressed by Python's own modules, WebP by Pillow, the others by the libtiff inside Pillow, which gets
+one strip or tile at a time, as a small TIFF. It only decompresses: the meaning of samples is decided in one place, in
 :mod:`fastnst.pictures.tiff_reader`.
 """
 
@@ -41,7 +41,7 @@ _NAMES = {
     52546: "JPEG XL",
 }
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_FILL_ORDER_OF_ITS_OWN = (*_FAX, JPEG, WEBP)  # which reverse what they need to, or nothing
+_FILL_ORDER_OF_ITS_OWN = (*_FAX, JPEG, WEBP)  # their decoders reverse bits themselves, or it does not apply
 _MOST_PIXELS = 150_000_000  # Pillow's own limit is a little above
 
 

@@ -1,4 +1,4 @@
-"""Pictures whose rows libvips decodes one after the other: JPEG, TIFF of one compressed strip. Needs the ``big`` extra."""
+"""Reads pictures in rows by libvips: JPEG, and TIFF of one compressed strip. Needs the extra ``big``."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from fastnst.pictures.picture import ImageError
 from fastnst.pictures.rows import CHUNK_BYTES, SampleRows, Samples
 from fastnst.pictures.samples import MODES
 
-MIN_PIXELS = 16_000_000  # smaller ones Pillow decodes whole, without a second library to load
+MIN_PIXELS = 16_000_000  # Pillow decodes smaller ones whole, without loading a second library
 _COLORS = {"b-w": 1, "srgb": 3}
-_HELD_ROWS = 640  # that libvips keeps of a picture on its way
+_HELD_ROWS = 640  # that libvips keeps in memory
 
 
 class VipsRows(SampleRows):
@@ -25,7 +25,7 @@ class VipsRows(SampleRows):
         self.memory += _HELD_ROWS * image.width * image.bands + 8 * CHUNK_BYTES
         self._file: BinaryIO | None = None
         self._region: Any = None
-        self._source: Any = None  # which nothing else keeps alive
+        self._source: Any = None  # nothing else keeps it alive
         self._next = 0
 
     def samples(self, first: int, count: int) -> Samples:
@@ -52,14 +52,14 @@ class VipsRows(SampleRows):
 
 
 def _opened(file: BinaryIO) -> tuple[Any, Any]:
-    """A source, which has to be kept as long as the picture, and the picture. Read as it is needed: libvips maps files that it
-    opens itself, and all of that counts as memory of the process."""
+    """A source, which must be kept as long as the picture, and the picture. The file is read by callbacks, because libvips maps
+    files that it opens itself, and mapped pages count as memory of the process."""
     import pyvips
 
     def seek(offset: int, whence: int) -> int:
         try:
             return file.seek(offset, whence)
-        except (OSError, ValueError):  # to where a damaged file says; nothing above this could catch it
+        except (OSError, ValueError):  # a damaged file asks for an invalid offset; an exception could not be caught
             return -1
 
     source = pyvips.SourceCustom()
@@ -69,7 +69,7 @@ def _opened(file: BinaryIO) -> tuple[Any, Any]:
 
 
 def _reason(error: Exception) -> str:
-    """The last line of what libvips says."""
+    """The last line of libvips' message."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1].strip() if lines else "unknown"
 
