@@ -17,8 +17,8 @@ const VECTORS = new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 9, 1, 7, 0, 65, 0, 253, 15, 26, 11,
 ]);
 
-/** The file of the module that this browser can run. */
-export const moduleFile = () => (WebAssembly.validate(VECTORS) ? "fastnst.wasm" : "fastnst-scalar.wasm");
+/** Whether this browser has vectors. */
+export const hasVectors = () => WebAssembly.validate(VECTORS);
 
 const OK = 0;
 const STOPPED = 4;

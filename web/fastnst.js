@@ -4,12 +4,20 @@
 //   const fastnst = await Fastnst.load("adain-16x");
 //   const picture = await fastnst.stylize(photo, painting, { alpha: 0.8 });
 
-import { FastnstError } from "./engine.js";
+import { FastnstError, hasVectors } from "./engine.js";
 import { pictureOf, resultOf } from "./pictures.js";
 
 export { FastnstError };
 
-const HERE = new URL("./", import.meta.url);
+// Bundlers look for files by this very form of an address, and take them along: every name is written out.
+const moduleAddress = () =>
+  hasVectors() ? new URL("./fastnst.wasm", import.meta.url) : new URL("./fastnst-scalar.wasm", import.meta.url);
+const MODELS = {
+  "adain-16x": new URL("./models/adain-16x.fnst", import.meta.url),
+  "adain-nano": new URL("./models/adain-nano.fnst", import.meta.url),
+  "adain-pruned": new URL("./models/adain-pruned.fnst", import.meta.url),
+  "wct-16x": new URL("./models/wct-16x.fnst", import.meta.url),
+};
 
 /** A style that was encoded once, for any number of pictures. */
 export class Style {
@@ -98,7 +106,9 @@ const bytesOf = async (model, base, read) => {
   if (typeof Blob !== "undefined" && model instanceof Blob) return new Uint8Array(await model.arrayBuffer());
   if (model instanceof URL) return read(model);
   if (typeof model !== "string") throw new FastnstError("a model is a name, a URL or the bytes of its file");
-  return read(/[/.]/.test(model) ? new URL(model, base) : new URL(`models/${model}.fnst`, HERE));
+  if (/[/.]/.test(model)) return read(new URL(model, base));
+  if (!Object.hasOwn(MODELS, model)) throw new FastnstError(`${model} does not ship; there are ${Object.keys(MODELS).join(", ")}`);
+  return read(MODELS[model]);
 };
 
 export class Fastnst {
@@ -118,11 +128,10 @@ export class Fastnst {
   static async load(model = "adain-16x", options = {}, host = { start: startWorker, read: fetched }) {
     const fastnst = new Fastnst();
     fastnst.#start = host.start;
-    const base = globalThis.document?.baseURI ?? globalThis.location?.href ?? HERE;
+    const base = globalThis.document?.baseURI ?? globalThis.location?.href ?? import.meta.url;
     const wasm = async () => {
       if (options.wasm instanceof Uint8Array) return options.wasm;
-      const { moduleFile } = await import("./engine.js");
-      return host.read(new URL(options.wasm ?? moduleFile(), options.wasm ? base : HERE));
+      return host.read(options.wasm ? new URL(options.wasm, base) : moduleAddress());
     };
     [fastnst.#wasm, fastnst.#bytes] = await Promise.all([wasm(), bytesOf(model, base, host.read)]);
     await fastnst.#running();

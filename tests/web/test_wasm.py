@@ -21,7 +21,7 @@ from fastnst import verify
 
 WEB = Path(__file__).resolve().parents[2] / "web"
 MODULES = ("fastnst.wasm", "fastnst-scalar.wasm")
-MODELS = ("adain-16x", "adain-nano", "adain-pruned", "wct-16x")
+MODELS = tuple(model.name for model in fastnst.models())
 Pixels = NDArray[np.uint8]
 
 if shutil.which("node") is None:
@@ -109,7 +109,7 @@ def test_tiles_mixed_styles_levels_and_transparency_are_those_of_python(tmp_path
         ({"options": {"palette": "much"}}, "palette must be a number in 0..1, not much"),
         ({"options": {"levels": [4]}}, "level"),
         ({"options": {"maxMemory": 1000}}, "pixels takes at least"),
-        ({"model": "no-such-model"}, "no-such-model.fnst"),
+        ({"model": "no-such-model"}, "no-such-model does not ship; there are adain-16x"),
         ({"model": "./jobs.json"}, "not a fastnst model"),
         ({"style": None}, "this model needs a style"),
         ({"content": {"width": 2, "height": 2, "rgba": "AAAA"}}, "a picture of 2 x 2 pixels has 16 bytes, not 3"),
