@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from . import pens
+from .more_drawings import batik, blueprint, impasto, ink_wash, scratchboard, terrazzo
 
 FINE = 2  # pictures are drawn at this multiple of their size and shrunk, which smooths edges
 
@@ -290,6 +291,8 @@ def paper_cut(side: int) -> Image.Image:
 
 
 DRAWINGS: dict[str, Callable[[int], Image.Image]] = {
+    "batik": batik,
+    "blueprint": blueprint,
     "brush-swirl": swirl,
     "charcoal": charcoal,
     "comic-dots": halftone,
@@ -297,13 +300,17 @@ DRAWINGS: dict[str, Callable[[int], Image.Image]] = {
     "cut-paper": paper_cut,
     "embers": embers,
     "facets": facets,
+    "impasto": impasto,
     "ink-hatching": hatching,
+    "ink-wash": ink_wash,
     "marbling": marbling,
     "mosaic": mosaic,
     "neon": neon,
     "pastel": pastel,
     "pointillism": pointillism,
+    "scratchboard": scratchboard,
     "stained-glass": glass,
+    "terrazzo": terrazzo,
     "watercolour": washes,
     "wave-scales": waves,
     "weave": weave,

@@ -22,10 +22,12 @@ from fastnst.ops.embedding import linear_embedding_loss
 from fastnst.ops.memory import empty_cache
 from fastnst.ops.perceptual import gram_matrix, perceptual_loss
 from fastnst.ops.relation import content_relation_loss, pdist, rkd_angle_loss, rkd_distance_loss, rkd_loss
-from fastnst.ops.wct import wct, whiten_and_color
+from fastnst.ops.wct import wct, wct_style, whiten_and_color
+from fastnst.reference.wct import StyleRoot
 
 __all__ = [
     "BackendError",
+    "StyleRoot",
     "adaptive_instance_normalization",
     "backend",
     "calc_mean_std",
@@ -46,5 +48,6 @@ __all__ = [
     "statistics_loss",
     "style_statistics_loss",
     "wct",
+    "wct_style",
     "whiten_and_color",
 ]

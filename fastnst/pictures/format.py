@@ -17,7 +17,8 @@ ALL_METADATA = ("EXIF", "XMP", "IPTC", "resolution")
 
 @dataclass(frozen=True)
 class Writer:
-    """How files of a format are written. Pillow encodes a picture that is in memory, under the name of the format.
+    """How files of a format are written. Pillow encodes a picture that is in memory, under the name of the format, unless it is
+    written in rows too.
 
     Attributes:
         suffixes: of the files, in lower case with their dot, the usual one first.
@@ -29,6 +30,7 @@ class Writer:
         arguments: further arguments of Pillow's encoder, for metadata and the tag that says that the colours are sRGB.
         complete: makes the final file of what Pillow has written, where its encoder cannot hold the metadata.
         rows: the class that writes a picture in rows, if the format can be written so.
+        always_rows: it writes pictures that are in memory too, and Pillow none.
     """
 
     suffixes: tuple[str, ...]
@@ -40,6 +42,7 @@ class Writer:
     arguments: Callable[[Metadata], dict[str, Any]] | None = None
     complete: Callable[[bytes, Metadata], bytes] | None = None
     rows: type[FileWriter] | None = None
+    always_rows: bool = False
 
     @property
     def has_quality(self) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
 from PIL import Image
 
 from fastnst.pictures import registry
@@ -14,6 +15,7 @@ from fastnst.pictures.format import Writer
 from fastnst.pictures.metadata import X_RESOLUTION, Metadata
 from fastnst.pictures.picture import ImageError, Picture
 from fastnst.system.atomic import atomic_output
+from fastnst.system.threads import default_threads
 
 _BY_SUFFIX = {suffix: each for each in registry.FORMATS.values() if each.writer for suffix in each.writer.suffixes}
 WRITE_SUFFIXES = tuple(_BY_SUFFIX)
@@ -118,6 +120,12 @@ class Saving:
         if self.quality is not None:
             options["quality"] = self.quality
         kept = self.fitting().of_size(*image.size)
+        if writer.always_rows:
+            assert writer.rows is not None
+            rows = writer.rows(file, (image.height, image.width), image.mode == "RGBA", kept, default_threads())
+            rows.write(np.asarray(image))
+            rows.finish()
+            return
         if writer.arguments:
             options |= writer.arguments(kept)
         if writer.complete is None:

@@ -18,9 +18,10 @@ from fastnst.reference.color import color_transfer
 from fastnst.reference.embedding import linear_embedding_loss
 from fastnst.reference.perceptual import gram_matrix, perceptual_loss
 from fastnst.reference.relation import content_relation_loss, pdist, rkd_angle_loss, rkd_distance_loss, rkd_loss
-from fastnst.reference.wct import wct, whiten_and_color
+from fastnst.reference.wct import StyleRoot, wct, wct_style, whiten_and_color
 
 __all__ = [
+    "StyleRoot",
     "adaptive_instance_normalization",
     "calc_mean_std",
     "color_transfer",
@@ -38,5 +39,6 @@ __all__ = [
     "statistics_loss",
     "style_statistics_loss",
     "wct",
+    "wct_style",
     "whiten_and_color",
 ]

@@ -13,6 +13,11 @@ _PER_THREAD = 16 << 20  # bytes of address space: a stack of 8 MB, and what a th
 _SECONDS = 0.1
 
 
+def default_threads() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def room_for_threads(count: int) -> None:
     """Check that ``count`` threads can be started. Without this Python can wait for ever: for a thread that got its stack, but
     then no memory to report that it has started.

@@ -66,6 +66,10 @@ class Coding:
         """The planes Y, Cb and Cr of RGB pixels, [H, W, 3]; ``mono`` gives 4:4:4."""
         return _engine.rgb_to_yuv(pixels, self._sampling, self._to_yuv)
 
+    def in_yuv(self, height: int, width: int) -> Coding:  # noqa: ARG002 - what is no Y'CbCr yet depends on the size
+        """A coding of Y'CbCr, for frames of this size that are written to a video."""
+        return self
+
     @cached_property
     def _sampling(self) -> _engine.Subsampling:
         return _engine.Subsampling(*SUBSAMPLING[self.subsampling], self.centred, self.top)
@@ -98,6 +102,29 @@ class Coding:
         blueness = rounded(-chroma * red / (1 - blue) / 2, chroma / 2, Fraction(0))
         redness = rounded(chroma / 2, -chroma * blue / (1 - red) / 2, Fraction(0))
         return _engine.ToYuv(zero, rounded(luma * red, luma * blue, luma), blueness, redness)
+
+
+@dataclass(frozen=True)
+class _Rgb(Coding):
+    """Planes of R, G and B: no arithmetic, and nothing lost."""
+
+    subsampling: str = "444"
+    matrix: str = "rgb"
+    full: bool = True
+
+    def to_rgb(self, planes: tuple[Plane, ...]) -> Pixels:
+        return np.stack(planes, axis=-1)
+
+    def from_rgb(self, pixels: Pixels) -> tuple[Plane, Plane, Plane]:
+        red, green, blue = (np.ascontiguousarray(pixels[..., channel]) for channel in range(3))
+        return red, green, blue
+
+    def in_yuv(self, height: int, width: int) -> Coding:
+        return Coding("444", False, usual_matrix(height, width))
+
+
+RGB = _Rgb()
+"""How the frames are stored that come as pictures."""
 
 
 def usual_matrix(height: int, width: int) -> str:

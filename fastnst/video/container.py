@@ -6,13 +6,16 @@ import itertools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnst.images import MAX_PIXELS
+from fastnst.options import Clip
+from fastnst.video.filters import DEINTERLACE, HLG, PQ, Step, filtered, peak_of, tone_mapping
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame, VideoError
 from fastnst.video.kinds import lacks_index
 from fastnst.video.pixels import Unpacker
@@ -20,7 +23,10 @@ from fastnst.video.pixels import Unpacker
 if TYPE_CHECKING:
     import av
 
-_HDR = {16: "PQ", 18: "HLG"}
+_HDR = {PQ: "PQ", HLG: "HLG"}
+_OWN_CLOCK = frozenset(("mpegts", "mpeg"))
+"""FFmpeg's names of formats whose times do not begin near zero."""
+_BT709 = 1  # primaries and transfer characteristics of ITU-T H.273
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders for streams with transparency, which FFmpeg's default decoders ignore."""
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
@@ -92,6 +98,9 @@ class ContainerSource:
 
     The file is read once, from its beginning and without seeking: recordings that were cut off have no index.
 
+    Args:
+        clip: whether its frames are deinterlaced and tone-mapped.
+
     Attributes:
         path: the file.
         container: PyAV's input container.
@@ -101,11 +110,11 @@ class ContainerSource:
         damaged: something could not be read; known once all frames have been read.
 
     Raises:
-        VideoError: there is no video, or one that is not supported: interlaced, of high dynamic range, or with a matrix other
-            than those of BT.601, BT.709 and BT.2020.
+        VideoError: there is no video, or one that is not supported: with a matrix other than those of BT.601, BT.709 and
+            BT.2020, or, unless ``clip`` says what to do with it, interlaced or of high dynamic range.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clip: Clip | None = None) -> None:
         self.path = path
         self.warnings: list[str] = []
         self.ends_early = False
@@ -121,15 +130,22 @@ class ContainerSource:
             self._decoded = self._decode()
             first = self._first_frame()
             self._decoded = itertools.chain([first], self._decoded)
+            self.tags = Tags(first.color_primaries, first.color_trc, _display_matrix(first))
+            with TemporaryDirectory(prefix="fastnst-") as folder:
+                if steps := self._steps(first, clip or Clip(), Path(folder)):
+                    self._decoded = filtered(self._decoded, steps, self._stream.time_base)
+                    first = self._first_frame()
+                    self._decoded = itertools.chain([first], self._decoded)
             self._shape = (first.width, first.height, first.format.name)
             self.format = self._format(first)
-            self.tags = Tags(first.color_primaries, first.color_trc, _display_matrix(first))
             self._period = max(1, round(1 / ((self.format.rate or UNKNOWN_RATE) * self.format.time_base)))
             self._first_time = 0 if first.pts is not None else self._counted_back()
         except BaseException:
             self.container.close()
             raise
         self.count: int | None = self._stream.frames or self._expected()
+        clock = self.container.start_time if self.container.format.name in _OWN_CLOCK else None
+        self.origin = (clock or 0) / 1e6
 
     @property
     def transparent(self) -> bool:
@@ -241,14 +257,24 @@ class ContainerSource:
         # Packets come in decoding order; the first one that is shown is among the first few.
         return min(known[:16]) - (len(times) - len(known)) * self._period if known else 0
 
+    def _steps(self, first: av.VideoFrame, clip: Clip, folder: Path) -> list[Step]:
+        """What has to be done to the frames, of which the first one tells."""
+        if first.interlaced_frame and not clip.deinterlace:
+            raise VideoError(f"{self.path}: interlaced video: --deinterlace makes whole frames of it")
+        if first.color_trc in _HDR and not clip.tone_map:
+            raise VideoError(
+                f"{self.path}: high dynamic range ({_HDR[first.color_trc]}): --tone-map brings it to the standard one"
+            )
+        steps = [DEINTERLACE] if clip.deinterlace else []
+        if first.color_trc in _HDR:
+            steps += tone_mapping(first.color_trc, peak_of(first), folder)
+            self.tags = replace(self.tags, primaries=_BT709, transfer=_BT709)
+        return steps
+
     def _format(self, frame: av.VideoFrame) -> Format:
         width, height = frame.width, frame.height
         if width * height > MAX_PIXELS:
             raise VideoError(f"{self.path}: {width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
-        if frame.interlaced_frame:
-            raise VideoError(f"{self.path}: interlaced video is not supported: deinterlace it first")
-        if frame.color_trc in _HDR:
-            raise VideoError(f"{self.path}: high dynamic range ({_HDR[frame.color_trc]}) is not supported: tone-map it first")
         try:
             self._unpacker = Unpacker(frame, self._stream.codec_context.name)
         except ValueError as error:

@@ -30,6 +30,7 @@ class Codec:
         usual: the number without ``--video-quality``.
         even: width and height must be even.
         square: cannot store that pixels are not square.
+        lossless: stores 4:4:4 in full range, for what is encoded again; otherwise 4:2:0.
     """
 
     name: str
@@ -37,9 +38,17 @@ class Codec:
     usual: int
     even: bool
     square: bool = False
+    lossless: bool = False
+
+    @property
+    def pixels(self) -> str:
+        """FFmpeg's name of the pixel format."""
+        return "yuv444p" if self.lossless else "yuv420p"
 
     def options(self, quality: int) -> dict[str, str]:
         """FFmpeg's options for constant quality."""
+        if self.lossless:
+            return {}
         if self.name == "libx264":
             return {"crf": str(quality), "preset": "veryfast"}
         if self.name == "libvpx-vp9":
@@ -49,6 +58,7 @@ class Codec:
 
 _H264 = Codec("libx264", 51, 18, even=True)
 _MPEG4 = Codec("mpeg4", 31, 3, even=False)
+LOSSLESS = Codec("ffv1", 0, 0, even=False, square=True, lossless=True)
 _VP9 = Codec("libvpx-vp9", 63, 24, even=False, square=True)
 CONTAINERS = {
     ".mp4": ("mp4", (_H264, _MPEG4)),
@@ -75,11 +85,14 @@ def choose(path: Path, quality: int | None) -> tuple[Codec, int]:
 
 
 def encoded_format(source: Format, width: int, height: int, codec: Codec) -> Format:
-    """The encoded format of frames of ``source`` at another size: 4:2:0 with chroma on the left, which all players can show.
+    """The encoded format of frames of ``source`` at another size: 4:2:0 with chroma on the left, which all players can show; or
+    what a lossless codec stores.
 
     Where the codec needs square pixels, frames are stretched in width or height.
     """
-    coding = replace(source.coding, subsampling="420", centred=False, top=False)
+    coding = replace(source.coding.in_yuv(height, width), subsampling="420", centred=False, top=False)
+    if codec.lossless:
+        coding = replace(coding, subsampling="444", full=True)
     video = replace(source, width=width, height=height, coding=coding)
     if not codec.square or not source.aspect:
         return video
@@ -91,7 +104,7 @@ class Segment:
     """Encodes frames to a NUT file in memory, a format that keeps every time base exactly.
 
     Args:
-        video: the format of the frames, 4:2:0. Where the codec needs even sides, the last row and column are repeated.
+        video: the format of the frames. Where the codec needs even sides, the last row and column are repeated.
         tags: of the source, where it is a container.
     """
 
@@ -105,7 +118,7 @@ class Segment:
         context.width, context.height = video.width, video.height
         if codec.even:
             context.width, context.height = video.width + video.width % 2, video.height + video.height % 2
-        context.pix_fmt = "yuv420p"
+        context.pix_fmt = codec.pixels
         context.time_base = self._stream.time_base = video.time_base
         # Without B-frames packets come in the order in which they are shown, so that segments can be joined.
         context.max_b_frames = 0
@@ -124,7 +137,7 @@ class Segment:
         if self._codec.even and any(side % 2 for side in planes[0].shape):
             height, width = planes[0].shape
             planes = (np.pad(planes[0], ((0, height % 2), (0, width % 2)), "edge"), *planes[1:])
-        picture = self._av.VideoFrame(planes[0].shape[1], planes[0].shape[0], "yuv420p")
+        picture = self._av.VideoFrame(planes[0].shape[1], planes[0].shape[0], self._codec.pixels)
         for to, plane in zip(picture.planes, planes, strict=True):
             to.update(_with_line_size(plane, to.line_size))
         picture.pts, picture.time_base = frame.time, self._base

@@ -49,6 +49,7 @@ class Source(Protocol):
 
     format: Format
     count: int | None  # the number of frames, an estimate; None if unknown
+    origin: float  # when its clock begins, in seconds: 0 but in formats for broadcasting
     warnings: list[str]  # problems that did not stop the reading; each is a line that names the video
 
     @property

@@ -9,23 +9,28 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
 from fastnst import __version__
 from fastnst.images import MAX_PIXELS, scaled_size
-from fastnst.options import Options
+from fastnst.options import Clip, Options
 from fastnst.stylize import Stylizer
 from fastnst.video import PIPE
+from fastnst.video.animation import AnimationTarget, checked_quality
 from fastnst.video.checkpoint import Checkpoint
+from fastnst.video.color import RGB
 from fastnst.video.container import ContainerSource, pyav
-from fastnst.video.encoder import choose, encoded_format
+from fastnst.video.encoder import CONTAINERS, LOSSLESS, choose, encoded_format
 from fastnst.video.frames import Format, Source, Target, VideoError
-from fastnst.video.kinds import is_y4m
+from fastnst.video.kinds import ANIMATIONS, is_sequence, is_y4m
+from fastnst.video.part import Cut, Part
 from fastnst.video.pipeline import Pipeline
 from fastnst.video.remux import ContainerTarget
+from fastnst.video.sequence import USUAL_RATE, SequenceSource, SequenceTarget
 from fastnst.video.stability import Average, smoothing_of
-from fastnst.video.streams import Companions, all_kinds, companions
+from fastnst.video.streams import Companions, Sound, all_kinds, companions
 from fastnst.video.y4m import Y4mPipe, Y4mSource, Y4mTarget, output_format
 
 OnFrame = Callable[[int, int | None], None]
@@ -72,10 +77,10 @@ def stylize_video(
     """
     start = time.perf_counter()
     fingerprint = _fingerprint(stylizer, options)
-    source = open_source(content)
+    source = open_source(content, options.clip)
     try:
         outcome = Outcome(*_size(content, source, options.size))
-        target, video = _open_target(content, output, source, outcome, fingerprint, options.video_quality)
+        target, video = _open_target(content, output, source, outcome, fingerprint, options)
     except BaseException:
         source.close()
         raise
@@ -112,12 +117,22 @@ def _size(content: Path, source: Source, short_side: int) -> tuple[int, int]:
         raise VideoError(f"{content}: with a short side of {short_side}: {error}") from None
 
 
-def open_source(content: Path) -> Source:
-    """Open the video in a file, or on standard input.
+def open_source(content: Path, clip: Clip | None = None) -> Source:
+    """Open the video in a file, or on standard input; the part of it that ``clip`` names.
 
     Raises:
         VideoError: it cannot be read.
     """
+    source = _whole(content, clip)
+    return Part(source, clip, str(content)) if clip and clip.is_part else source
+
+
+def _whole(content: Path, clip: Clip | None) -> Source:
+    if is_sequence(content):
+        rate = Fraction(clip.rate).limit_denominator(1001) if clip and clip.rate else USUAL_RATE
+        return SequenceSource(content, rate)
+    if clip and clip.rate is not None:
+        raise VideoError(f"{content}: has a rate of its own: --rate is for pictures with numbers")
     if content == PIPE:
         return Y4mSource(sys.stdin.buffer, "standard input")
     if is_y4m(content):
@@ -127,20 +142,36 @@ def open_source(content: Path) -> Source:
         except BaseException:
             file.close()
             raise
-    return ContainerSource(content)
+    return ContainerSource(content, clip)
 
 
 def _open_target(
-    content: Path, output: Path, source: Source, outcome: Outcome, fingerprint: str, quality: int | None
+    content: Path, output: Path, source: Source, outcome: Outcome, fingerprint: str, options: Options
 ) -> tuple[Target, Format]:
+    quality = options.video_quality
     video = output_format(source.format, outcome.width, outcome.height)
-    container = source if isinstance(source, ContainerSource) else None
+    whole = source.source if isinstance(source, Part) else source
+    container = whole if isinstance(whole, ContainerSource) else None
     beside_the_picture = all_kinds(container) if container else []
     if output == PIPE:
         return Y4mPipe(sys.stdout.buffer, video, beside_the_picture), video
-    content_digest = None if content == PIPE else _digest(content)
+    sound = options.clip.sound
+    if sound is not None and (container is not None or output.suffix.lower() not in CONTAINERS):
+        why = "the content's own is kept" if container is not None else f"{output} holds none"
+        raise VideoError(f"{sound}: cannot be the sound: {why}")
+    content_digest = None if content == PIPE else _content_digest(content, whole)
+    if is_sequence(output):
+        video = replace(output_format(source.format, outcome.width, outcome.height), coding=RGB)
+        first = whole.first if isinstance(whole, SequenceSource) else 1
+        return SequenceTarget(_checkpoint(output, content_digest, [fingerprint]), video, first, beside_the_picture), video
     if output.suffix.lower() == ".y4m":
         return Y4mTarget(_checkpoint(output, content_digest, [fingerprint]), video, beside_the_picture), video
+    if output.suffix.lower() in ANIMATIONS:
+        level = checked_quality(output, quality)
+        video = encoded_format(source.format, outcome.width, outcome.height, LOSSLESS)
+        outcome.width, outcome.height = video.width, video.height
+        checkpoint = _checkpoint(output, content_digest, [fingerprint, level, pyav().__version__])
+        return AnimationTarget(checkpoint, video, level, beside_the_picture), video
     codec, level = choose(output, quality)
     video = encoded_format(source.format, outcome.width, outcome.height, codec)
     if video.width * video.height > MAX_PIXELS:
@@ -149,9 +180,11 @@ def _open_target(
         )
     outcome.width, outcome.height = video.width, video.height
     versions = [codec.name, level, pyav().__version__]
-    others = companions(container, output) if container else Companions()
+    beside = container or (Sound(sound) if sound is not None else None)
+    others = companions(beside, output) if beside else Companions()
     checkpoint = _checkpoint(output, content_digest, [fingerprint, *versions])
-    return ContainerTarget(checkpoint, video, codec, level, container, others), video
+    cut = Cut(source.clip, whole.origin) if isinstance(source, Part) else None
+    return ContainerTarget(checkpoint, video, codec, level, beside, others, cut), video
 
 
 def _checkpoint(output: Path, content_digest: str | None, made_with: Sequence[object]) -> Checkpoint:
@@ -167,8 +200,14 @@ def _fingerprint(stylizer: Stylizer, options: Options) -> str:
     for array in options.look.arrays() if options.look is not None else ():
         whole.update(array.tobytes())
     numbers = (options.alpha, options.levels, smoothing_of(stylizer.engine, options), options.palette, options.size)
-    whole.update(json.dumps([options.colors, *numbers]).encode())
+    whole.update(json.dumps([options.colors, *numbers, str(options.clip)]).encode())
     return whole.hexdigest()
+
+
+def _content_digest(content: Path, source: Source) -> str:
+    if not isinstance(source, SequenceSource):
+        return _digest(content)
+    return hashlib.sha256("".join(map(_digest, source.paths)).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:

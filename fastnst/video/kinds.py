@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import enum
+import re
 from pathlib import Path
 
 from fastnst.images import VIDEO_SUFFIXES
 from fastnst.pictures.registry import format_of
 from fastnst.system.atomic import PIPE, peeked_input
 
-WRITE_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".y4m")
+ANIMATIONS = (".gif", ".webp", ".apng")
+"""Pictures that move; only what moves becomes one."""
+WRITE_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".y4m", *ANIMATIONS)
 Y4M_MAGIC = b"YUV4MPEG2"
+
+SEQUENCE = re.compile(r"%(0\d+)?d")
+"""In a name, the place of a picture's number."""
 
 _HEAD = 4096  # bytes that are examined
 _OTHER_PICTURES = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"8BPS")
@@ -54,11 +60,19 @@ def is_video(content: Path, output: Path | None = None) -> bool:
     if content == PIPE:
         # No picture begins as a y4m does. Only one byte is compared, because a pipe may have delivered no more so far.
         return peeked_input()[:1] in (Y4M_MAGIC[:1], b"")
+    if is_sequence(content):
+        return True
     kind = _kind(content)
     if kind in (_Kind.PICTURE, _Kind.VIDEO):
         return kind is _Kind.VIDEO
-    asked = output is not None and (output == PIPE or output.suffix.lower() in WRITE_SUFFIXES)
+    asked = output is not None and (output == PIPE or is_sequence(output) or output.suffix.lower() in WRITE_SUFFIXES)
+    asked = asked and (kind is _Kind.ANIMATION or (output is not None and output.suffix.lower() not in ANIMATIONS))
     return asked or (kind is _Kind.UNKNOWN and content.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def is_sequence(path: Path) -> bool:
+    """Whether a path is the pattern of pictures with numbers, such as ``frame_%04d.png``."""
+    return len(SEQUENCE.findall(path.name)) == 1 and not path.exists()
 
 
 def is_y4m(content: Path) -> bool:

@@ -9,30 +9,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastnst.system.atomic import atomic_output
 from fastnst.video.checkpoint import Checkpoint
-from fastnst.video.container import ContainerSource, is_cover, named_errors, open_container, pyav
-from fastnst.video.encoder import CONTAINERS, SEGMENT, Codec, Segment
-from fastnst.video.frames import UNKNOWN_RATE, Format, Frame
-from fastnst.video.streams import Companions, add_cover, copy_facts, lost, own_tags
+from fastnst.video.container import ContainerSource, is_cover, open_container, pyav
+from fastnst.video.encoder import CONTAINERS, Codec
+from fastnst.video.frames import UNKNOWN_RATE, Format
+from fastnst.video.part import Cut
+from fastnst.video.segments import SegmentedTarget
+from fastnst.video.streams import Companions, Sound, add_cover, copy_facts, lost, own_tags
 
-_OWN_CLOCK = frozenset(("mpegts", "mpeg"))
-"""FFmpeg's names of formats whose times do not begin near zero."""
 
-
-class ContainerTarget:
-    """A container to write. Until it is finished, every ``SEGMENT`` frames are a file in ``checkpoint``.
+class ContainerTarget(SegmentedTarget):
+    """A container to write.
 
     Args:
         video: the format of the frames, 4:2:0.
-        source: its chapters and tags are copied; ``None`` if the source is no container.
+        source: its chapters and tags are copied, or its sound alone; ``None`` if there is neither.
         companions: what happens to its other streams.
-
-    Attributes:
-        left_out: what of the source the output cannot hold; complete after :meth:`finish`.
+        cut: what of them belongs to the part that is taken; ``None``: all.
     """
-
-    interval = SEGMENT
 
     def __init__(
         self,
@@ -40,52 +34,24 @@ class ContainerTarget:
         video: Format,
         codec: Codec,
         quality: int,
-        source: ContainerSource | None,
+        source: ContainerSource | Sound | None,
         companions: Companions,
+        cut: Cut | None = None,
     ) -> None:
-        self._checkpoint, self._video, self._codec, self._quality, self._source = checkpoint, video, codec, quality, source
+        tags = source.tags if isinstance(source, ContainerSource) else None
+        super().__init__(checkpoint, video, codec, quality, tags, companions.left_out)
         self._container = CONTAINERS[checkpoint.output.suffix.lower()][0]
-        self.done, self.state = checkpoint.frames, checkpoint.state
-        self._segment: Segment | None = None
-        self._companions = companions
-        self.left_out = list(companions.left_out)
-
-    def write(self, frame: Frame) -> None:
-        """See :class:`fastnst.video.frames.Target`."""
-        if self._segment is None:
-            self._segment = Segment(self._video, self._codec, self._quality, self._source.tags if self._source else None)
-        self._segment.write(frame)
-        self.done += 1
-
-    def checkpoint(self, state: Any) -> None:
-        """See :class:`fastnst.video.frames.Target`."""
-        if self._segment is None:
-            return
-        with atomic_output(self._paths()[-1]) as file:
-            file.write(self._segment.finish())
-        self._segment = None
-        self._checkpoint.record(self.done, state)
+        self._source, self._companions, self._cut = source, companions, cut
 
     def finish(self) -> None:
         """See :class:`fastnst.video.frames.Target`."""
-        with atomic_output(self._checkpoint.output) as file, named_errors(self._checkpoint.output, "cannot be written"):
-            self._join(file)
-        self._checkpoint.remove()
-        if self._source is not None:
+        super().finish()
+        if isinstance(self._source, ContainerSource):
             kept = [self._source.index, *sorted([*self._companions.copied, *self._companions.encoded])]
-            self.left_out += lost(self._source.path, kept, self._checkpoint.output)
+            self.left_out += lost(self._source.path, kept, self._checkpoint.output, self._cut)
 
-    def close(self) -> None:
-        """See :class:`fastnst.video.frames.Target`."""
-        self._checkpoint.close()
-
-    def _paths(self) -> list[Path]:
-        # Every segment but the last one is full.
-        return [self._checkpoint.folder / f"{index:06}.nut" for index in range(-(-self.done // SEGMENT))]
-
-    def _join(self, file: BinaryIO) -> None:
+    def _join(self, file: BinaryIO, paths: Sequence[Path]) -> None:
         av, source = pyav(), self._source
-        paths = self._paths()
         with av.open(str(paths[0])) as first:
             template = first.streams.video[0]
             times, base = _times(paths), template.time_base
@@ -95,17 +61,25 @@ class ContainerTarget:
                     for packet in _video_packets(paths, self._video_stream(output, template, rate), None):
                         output.mux(packet)
                 return
-            with open_container(source.path) as again, _opened(file, self._container, again) as output:
+            if isinstance(source, Sound):
+                with open_container(source.path) as again, av.open(file, "w", format=self._container) as output:
+                    video = self._video_stream(output, template, rate)
+                    others = _Others(again, output, self._companions, None).packets(float(times[-1] * base))
+                    for packet in heapq.merge(_video_packets(paths, video, None), others, key=_seconds):
+                        output.mux(packet)
+                return
+            with open_container(source.path) as again, _opened(file, self._container, source) as output:
                 video, original = self._video_stream(output, template, rate), again.streams[source.index]
                 if source.tags.display_matrix:
                     video.set_display_matrix(source.tags.display_matrix)
                 copy_facts(original, video)
                 output.metadata.update(own_tags(again.metadata))
-                output.set_chapters(again.chapters())
+                chapters = again.chapters()
+                output.set_chapters(self._cut.chapters(chapters) if self._cut else chapters)
                 # Where the video ends early, the other streams end with it.
-                end = None if source.ends_early or source.damaged else _end(original)
+                end = None if source.ends_early or source.damaged or self._cut else _end(original)
                 last = float(times[-1] * base) if source.ends_early else None
-                others = _Others(again, output, self._companions).packets(last)
+                others = _Others(again, output, self._companions, self._cut).packets(last)
                 for packet in heapq.merge(_video_packets(paths, video, end), others, key=_seconds):
                     output.mux(packet)
 
@@ -117,17 +91,17 @@ class ContainerTarget:
         return stream
 
 
-def _opened(file: BinaryIO, container: str, source: Any) -> Any:
+def _opened(file: BinaryIO, container: str, source: ContainerSource) -> Any:
     """Open a container for writing. Times that do not begin near zero in the source are shifted to zero."""
-    start = source.start_time if source.format.name in _OWN_CLOCK else None
-    return pyav().open(file, "w", format=container, options={"output_ts_offset": f"{-start}us"} if start else {})
+    options = {"output_ts_offset": f"{-round(source.origin * 1e6)}us"} if source.origin else {}
+    return pyav().open(file, "w", format=container, options=options)
 
 
 class _Others:
     """The streams of ``output`` beside its video, copied or encoded from those of ``source``."""
 
-    def __init__(self, source: Any, output: Any, companions: Companions) -> None:
-        self._source = source
+    def __init__(self, source: Any, output: Any, companions: Companions, cut: Cut | None) -> None:
+        self._source, self._cut = source, cut
         self._made: dict[int, Any] = {}
         self._resamplers: dict[int, Any] = {}
         self._sounded: dict[int, int] = {}  # the number of samples up to the end of the encoded sound
@@ -166,6 +140,11 @@ class _Others:
                 continue
             if packet.stream.type in ("audio", "video") and packet.dts is not None:
                 _go_on(packet, ends, shifts, index)
+            still = is_cover(packet.stream)
+            if self._cut and not still:
+                if not self._cut.holds(_seconds(packet)):
+                    continue
+                self._cut.move(packet)
             if end is not None and _seconds(packet) > end:
                 continue
             packet.stream = self._made[index]
@@ -181,8 +160,13 @@ class _Others:
         if packet.size == 0:
             frames = [*frames, None]  # the end
         for frame in frames:
-            if frame is not None and end is not None and frame.time is not None and frame.time > end:
-                continue
+            if frame is not None and frame.time is not None:
+                if self._cut:
+                    if not self._cut.holds(frame.time):
+                        continue
+                    self._cut.move(frame)
+                if end is not None and frame.time > end:
+                    continue
             for sound in self._resamplers[index].resample(frame):
                 if sound.pts is None or sound.time_base is None:  # it continues where the sound before it ended
                     sound.pts, sound.time_base = self._sounded.get(index, 0), Fraction(1, sound.sample_rate)

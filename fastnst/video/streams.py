@@ -11,6 +11,7 @@ from typing import Any
 from fastnst.video.container import ContainerSource, is_cover, open_container, pyav
 from fastnst.video.encoder import CONTAINERS
 from fastnst.video.frames import VideoError
+from fastnst.video.part import Cut
 
 _ABOUT_THE_FILE = frozenset(
     ("major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id", "rotate", "alpha_mode", "bps",
@@ -25,6 +26,27 @@ _OLD_LANGUAGES = {
 }  # fmt: skip
 """MOV stores languages as numbers, which FFmpeg knows only by the bibliographic codes of ISO 639-2."""
 _TRIED = 2000  # packets that are read to find the first one of each stream
+
+
+class Sound:
+    """A file of which the sound is taken.
+
+    Attributes:
+        path, container, index, warnings: as of :class:`fastnst.video.container.ContainerSource`; no stream is its video.
+
+    Raises:
+        VideoError: it cannot be read, or has no sound.
+    """
+
+    index = -1
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.warnings: list[str] = []
+        self.container = open_container(path)
+        if not self.container.streams.audio:
+            self.container.close()
+            raise VideoError(f"{path}: has no sound")
 
 
 @dataclass
@@ -44,8 +66,8 @@ class Companions:
     left_out: list[str] = field(default_factory=list)
 
 
-def companions(source: ContainerSource, output: Path) -> Companions:
-    """Decide for each stream of ``source`` what the container ``output`` can do with it.
+def companions(source: ContainerSource | Sound, output: Path) -> Companions:
+    """Decide for each stream of ``source``, or for its sound alone, what the container ``output`` can do with it.
 
     Raises:
         VideoError: it cannot hold the sound, but another container can.
@@ -55,7 +77,7 @@ def companions(source: ContainerSource, output: Path) -> Companions:
     firsts = _first_packets(source)
     for stream in source.container.streams:
         kind = kind_of(stream, source)
-        if kind is None:
+        if kind is None or (isinstance(source, Sound) and stream.type != "audio"):
             continue
         if _holds(CONTAINERS[suffix][0], stream, firsts.get(stream.index)):
             found.copied.append(stream.index)
@@ -89,7 +111,7 @@ def all_kinds(source: ContainerSource) -> list[str]:
     return found + _named(_facts(source.container, [source.index]))
 
 
-def kind_of(stream: Any, source: ContainerSource) -> str | None:
+def kind_of(stream: Any, source: ContainerSource | Sound) -> str | None:
     """The kind of a stream in words; ``None`` for the video, and for streams that stand for chapters and time codes."""
     from av.stream import Discard
 
@@ -117,15 +139,16 @@ def own_tags(metadata: dict[str, str], keep: Sequence[str] = ()) -> dict[str, st
     return {k: v for k, v in metadata.items() if k.lower() not in technical and not k.lower().startswith("_statistics")}
 
 
-def lost(source: Path, kept: Sequence[int], output: Path) -> list[str]:
-    """The tags and chapters of ``source`` that are missing in ``output``, which is finished.
+def lost(source: Path, kept: Sequence[int], output: Path, cut: Cut | None = None) -> list[str]:
+    """The tags and chapters of ``source``, or of a part of it, that are missing in ``output``, which is finished.
 
     Args:
         kept: indices of the streams of ``source`` that are in ``output``, in its order; the video first.
     """
     with open_container(source) as original, open_container(output) as made:
         found = _named(_facts(original, kept) - _facts(made, range(min(len(kept), len(made.streams)))))
-        return found + (["chapters"] if len(made.chapters()) < len(original.chapters()) else [])
+        chapters = cut.chapters(original.chapters()) if cut else original.chapters()
+        return found + (["chapters"] if len(made.chapters()) < len(chapters) else [])
 
 
 def add_cover(output: Any, stream: Any, data: bytes) -> None:
@@ -153,7 +176,7 @@ def _named(tags: Iterable[tuple[str, str]]) -> list[str]:
     return [f"tag {name}{of}" for name, of in sorted(tags, key=lambda tag: (tag[1], tag[0]))]
 
 
-def _first_packets(source: ContainerSource) -> dict[int, Any]:
+def _first_packets(source: ContainerSource | Sound) -> dict[int, Any]:
     found: dict[int, Any] = {}
     with open_container(source.path) as container:
         for number, packet in enumerate(container.demux()):

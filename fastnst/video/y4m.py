@@ -40,6 +40,7 @@ class Y4mSource:
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
         self.warnings: list[str] = []
+        self.origin = 0.0
         self.transparent = False
         line = file.readline(_LONGEST_LINE)
         if line.split(b" ")[0].strip() != _MAGIC or not line.endswith(b"\n"):
@@ -115,7 +116,7 @@ def _ratio(text: str) -> Fraction | None:
 
 def output_format(source: Format, width: int, height: int) -> Format:
     """The format of frames of ``source`` at another size: the same coding, but 4:2:0 where the source is grey."""
-    coding = replace(source.coding, matrix=usual_matrix(height, width))
+    coding = replace(source.coding.in_yuv(height, width), matrix=usual_matrix(height, width))
     if coding.subsampling == "mono":
         coding = replace(coding, subsampling="420", centred=True)
     return replace(source, width=width, height=height, coding=coding)

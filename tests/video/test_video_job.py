@@ -323,8 +323,8 @@ def test_memory_does_not_grow_with_the_video(work: Path, monkeypatch: pytest.Mon
     taken = []
     open_source = job.open_source
 
-    def watched(content: Path) -> Any:
-        source = open_source(content)
+    def watched(content: Path, clip: Any) -> Any:
+        source = open_source(content, clip)
         frames = source.frames
         source.frames = lambda start=0: (taken.append(1) or frame for frame in frames(start))  # type: ignore[method-assign]
         return source

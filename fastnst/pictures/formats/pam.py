@@ -98,7 +98,7 @@ FORMAT = Format(
     recognises=begins(b"P7\n"),
     decoders=(PamFile.format,),
     open_rows=_open_rows,
-    writer=Writer(suffixes=(".pam",), holds_alpha=True, rows=PamWriter),
+    writer=Writer(suffixes=(".pam",), holds_alpha=True, rows=PamWriter, always_rows=True),
 )
 
 Image.register_open(PamFile.format, PamFile, FORMAT.recognises)

@@ -1,23 +1,22 @@
-"""PNG (ISO 15948): read by :mod:`fastnst.pictures.png_reader`, large ones of 8 bits a sample written in rows."""
+"""PNG (ISO 15948): read by :mod:`fastnst.pictures.png_reader`, written in rows of 8 bits a sample."""
 
 from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import PngImagePlugin
 
 from fastnst import _engine
-from fastnst.pictures.format import ALL_METADATA, Format, Writer, begins, resolution_argument
+from fastnst.pictures.format import ALL_METADATA, Format, Writer, begins
 from fastnst.pictures.metadata import Metadata, photoshop_resources
 from fastnst.pictures.png_reader import SIGNATURE, open_png
 from fastnst.pictures.rows import CHUNK_BYTES, FileWriter, Samples
 
 _METRES_PER_INCH = 0.0254
-_LEVEL = 1  # of deflate: higher ones take several times as long, for a few percent of such pictures
 
 
 def _chunks(kept: Metadata) -> list[tuple[bytes, bytes]]:
@@ -38,13 +37,10 @@ def _chunks(kept: Metadata) -> list[tuple[bytes, bytes]]:
     return [*chunks, *([(b"eXIf", exif)] if exif else [])]
 
 
-def _arguments(kept: Metadata) -> dict[str, Any]:
-    info = PngImagePlugin.PngInfo()
-    for kind, data in _chunks(kept):
-        if kind not in (b"eXIf", b"pHYs"):  # which Pillow takes as arguments of their own
-            info.add(kind, data)
-    exif = kept.exif_bytes()
-    return {"pnginfo": info, **({"exif": exif} if exif else {}), **resolution_argument(kept)}
+def _deflate() -> Any:
+    """Huffman codes, and of repetitions only runs of one byte. To search for others takes twelve times as long, and makes
+    filtered paintings and photographs no smaller."""
+    return zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
 
 
 class PngWriter(FileWriter):
@@ -77,18 +73,24 @@ class PngWriter(FileWriter):
         def deflated(start: int) -> tuple[bytes, Samples]:
             before = flat[start - 1] if start else self._previous
             filtered = _engine.png_filter(flat[start : start + step], self._channels, before)
-            deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15)
+            deflate = _deflate()
             return deflate.compress(filtered.data) + deflate.flush(zlib.Z_FULL_FLUSH), filtered
 
-        with ThreadPoolExecutor(self._threads) as pool:
-            for group in range(0, len(starts), self._threads):
-                for data, filtered in pool.map(deflated, starts[group : group + self._threads]):
-                    self._chunk(b"IDAT", data)
-                    self._sum = zlib.adler32(filtered.data, self._sum)
+        def put(parts: Iterable[tuple[bytes, Samples]]) -> None:
+            for data, filtered in parts:
+                self._chunk(b"IDAT", data)
+                self._sum = zlib.adler32(filtered.data, self._sum)
+
+        if self._threads == 1 or len(starts) == 1:
+            put(map(deflated, starts))
+        else:
+            with ThreadPoolExecutor(self._threads) as pool:
+                for group in range(0, len(starts), self._threads):
+                    put(pool.map(deflated, starts[group : group + self._threads]))
         self._previous = flat[-1].copy()
 
     def finish(self) -> None:
-        end = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15).flush()  # an empty last block
+        end = _deflate().flush()  # an empty last block
         self._chunk(b"IDAT", end + struct.pack(">I", self._sum))
         self._chunk(b"IEND", b"")
 
@@ -99,5 +101,5 @@ FORMAT = Format(
     recognises=begins(b"\x89PNG"),
     open=open_png,
     vips_loader="pngload_source",
-    writer=Writer(suffixes=(".png",), holds_alpha=True, metadata=ALL_METADATA, arguments=_arguments, rows=PngWriter),
+    writer=Writer(suffixes=(".png",), holds_alpha=True, metadata=ALL_METADATA, rows=PngWriter, always_rows=True),
 )

@@ -38,5 +38,5 @@ FORMAT = Format(
     recognises=lambda head: head[:1] == b"P" and head[1:2] in b"123456" and (head[2:3].isspace() or head[2:3] == b"#"),
     decoders=("PPM",),
     open_rows=_open_rows,
-    writer=Writer(suffixes=(".ppm",), holds_alpha=False, rows=PpmWriter),
+    writer=Writer(suffixes=(".ppm",), holds_alpha=False, rows=PpmWriter, always_rows=True),
 )
