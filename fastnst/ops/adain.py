@@ -10,6 +10,7 @@ from fastnst import dispatch, reference
 from fastnst.ops.differentiable import differentiable
 from fastnst.ops.documented import documented
 from fastnst.ops.operators import define
+from fastnst.reference.adain import check_statistic
 from fastnst.reference.inputs import check, check_same, result_dtype
 
 EPS = 1e-5
@@ -108,16 +109,14 @@ def adaptive_instance_normalization(content_feat: Tensor, style_feat: Tensor) ->
 @documented(reference.renormalize)
 def renormalize(content_feat: Tensor, style_mean: Tensor, style_std: Tensor) -> Tensor:
     check("content_feat", content_feat, "NCHW", empty_batch=True)
-    batch, channels = content_feat.shape[:2]
     for name, statistic in (("style_mean", style_mean), ("style_std", style_std)):
-        if tuple(statistic.shape) not in {(batch, channels, 1, 1), (1, channels, 1, 1)}:
-            raise ValueError(f"{name}: expected [{batch} or 1, {channels}, 1, 1], got {list(statistic.shape)}")
+        check_statistic(name, statistic, content_feat)
     dtype = result_dtype(content_feat, style_mean, style_std)
     content = content_feat.to(dtype)
     backend = dispatch.choose("adain", content)
     if backend == "reference":
         return reference.renormalize(content, style_mean, style_std)
-    mean, std = (each.float().expand(batch, -1, -1, -1) for each in (style_mean, style_std))
+    mean, std = (each.float().expand(content.shape[0], -1, -1, -1) for each in (style_mean, style_std))
     return _renormalize_to(backend, [content, mean, std])  # type: ignore[no-any-return]
 
 

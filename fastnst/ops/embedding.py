@@ -11,7 +11,8 @@ from fastnst import dispatch, reference
 from fastnst.ops.differentiable import differentiable
 from fastnst.ops.documented import documented
 from fastnst.ops.operators import define
-from fastnst.reference.inputs import check, check_same, result_dtype
+from fastnst.reference.embedding import check_embedding
+from fastnst.reference.inputs import result_dtype
 
 
 def _fake(student: Tensor, _teacher: Tensor, weight: Tensor, bias: Tensor, gradients: bool) -> tuple[Tensor, ...]:
@@ -61,15 +62,8 @@ _linear_embedding_of = differentiable(
 
 @documented(reference.linear_embedding_loss)
 def linear_embedding_loss(student_feat: Tensor, teacher_feat: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    check("student_feat", student_feat, "NCHW")
-    check("teacher_feat", teacher_feat, "NCHW")
+    check_embedding(student_feat, teacher_feat, weight, bias)
     students, teachers = student_feat.shape[1], teacher_feat.shape[1]
-    sizes = [(feat.shape[0], *feat.shape[2:]) for feat in (student_feat, teacher_feat)]
-    check_same("batch, height and width of student and teacher", *sizes)
-    if tuple(weight.shape) not in {(teachers, students), (teachers, students, 1, 1)}:
-        raise ValueError(f"weight: expected [{teachers}, {students}] with or without [1, 1] behind, got {list(weight.shape)}")
-    if bias is not None:
-        check_same("shapes of bias and teacher's channels", tuple(bias.shape), (teachers,))
     offset = weight.new_zeros(teachers) if bias is None else bias
     dtype = result_dtype(student_feat, teacher_feat, weight, offset)
     # Maps may be bfloat16 with float32 weights, as under autocast. But not float16: the gradients of a mean over millions of

@@ -80,7 +80,7 @@ def renormalize(content_feat: Tensor, style_mean: Tensor, style_std: Tensor) -> 
     """
     check("content_feat", content_feat, "NCHW", empty_batch=True)
     for name, statistic in (("style_mean", style_mean), ("style_std", style_std)):
-        _check_statistic(name, statistic, content_feat)
+        check_statistic(name, statistic, content_feat)
     result = _renormalize(*widen(content_feat, style_mean, style_std))
     return result.to(result_dtype(content_feat, style_mean, style_std))
 
@@ -90,7 +90,8 @@ def _renormalize(content: Tensor, style_mean: Tensor, style_std: Tensor) -> Tens
     return (content - mean) / std * style_std + style_mean
 
 
-def _check_statistic(name: str, statistic: Tensor, feat: Tensor) -> None:
+def check_statistic(name: str, statistic: Tensor, feat: Tensor) -> None:
+    """Raise ``ValueError`` unless ``statistic`` has a number for each channel of ``feat``, or of each of its images."""
     batch, channels = feat.shape[:2]
     if tuple(statistic.shape) not in {(batch, channels, 1, 1), (1, channels, 1, 1)}:
         raise ValueError(f"{name}: expected [{batch} or 1, {channels}, 1, 1], got {list(statistic.shape)}")

@@ -27,6 +27,17 @@ def linear_embedding_loss(student_feat: Tensor, teacher_feat: Tensor, weight: Te
     Source: the paper's linear embedding loss; its norm is a mean in the authors' code, where Q has a bias and no
     activation follows it.
     """
+    check_embedding(student_feat, teacher_feat, weight, bias)
+    students, teachers = student_feat.shape[1], teacher_feat.shape[1]
+    offset = weight.new_zeros(teachers) if bias is None else bias
+    student, teacher, kernel, offset = widen(student_feat, teacher_feat, weight, offset)
+    with full_precision(student):
+        lifted = F.conv2d(student, kernel.reshape(teachers, students, 1, 1), offset)
+    return F.mse_loss(lifted, teacher)
+
+
+def check_embedding(student_feat: Tensor, teacher_feat: Tensor, weight: Tensor, bias: Tensor | None) -> None:
+    """Raise ``ValueError`` unless these are arguments of ``linear_embedding_loss``."""
     check("student_feat", student_feat, "NCHW")
     check("teacher_feat", teacher_feat, "NCHW")
     students, teachers = student_feat.shape[1], teacher_feat.shape[1]
@@ -36,8 +47,3 @@ def linear_embedding_loss(student_feat: Tensor, teacher_feat: Tensor, weight: Te
         raise ValueError(f"weight: expected [{teachers}, {students}] with or without [1, 1] behind, got {list(weight.shape)}")
     if bias is not None:
         check_same("shapes of bias and teacher's channels", tuple(bias.shape), (teachers,))
-    offset = weight.new_zeros(teachers) if bias is None else bias
-    student, teacher, kernel, offset = widen(student_feat, teacher_feat, weight, offset)
-    with full_precision(student):
-        lifted = F.conv2d(student, kernel.reshape(teachers, students, 1, 1), offset)
-    return F.mse_loss(lifted, teacher)

@@ -1,5 +1,4 @@
-"""The paper's tables for given data: every variant is trained for the same number of student steps and measured in the same
-way.
+"""The paper's tables for given data: all variants are trained for the same number of student steps and measured alike.
 
 ``fastnst train crd-tables --data DATA --out OUT --pictures FOLDER --seeds 1,2 [settings of recipe crd]`` trains each
 variant in a folder of its own under OUT, continues a run that was stopped from its last checkpoint, and writes ``tables.md``
