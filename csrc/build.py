@@ -50,6 +50,8 @@ OWN = {
     **dict.fromkeys([f"engine/{name}" for name in ("model", "palette", "tiles", "wct")], SMALL),
     # What calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster.
     **dict.fromkeys(("base/png", "engine/convolution", "engine/generator", "engine/network", "engine/packing"), SHORT),
+    "engine/regions": SHORT,
+    "engine/whitening": VECTORS,
     **dict.fromkeys(("ops/embedding", "ops/wct"), SHORT),
     "ops/perceptual": VECTORS,
     "engine/kernels/scalar": [*SHORT, *NOTHING_THROWN],
