@@ -47,10 +47,9 @@ OWN = {
     # Never hot: glue, readers of files, what hands rows on.
     **dict.fromkeys([f"base/{name}" for name in ("hidden", "memory", "temporary_picture", "pnm", "temporary_storage")], SMALL),
     **dict.fromkeys([f"engine/{name}" for name in ("adain", "channel_order", "codec", "engine", "fields", "graph")], SMALL),
-    **dict.fromkeys([f"engine/{name}" for name in ("model", "palette", "tiles", "wct")], SMALL),
+    **dict.fromkeys([f"engine/{name}" for name in ("model", "palette", "regions", "tiles", "wct")], SMALL),
     # What calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster.
     **dict.fromkeys(("base/png", "engine/convolution", "engine/generator", "engine/network", "engine/packing"), SHORT),
-    "engine/regions": SHORT,
     "engine/whitening": VECTORS,
     **dict.fromkeys(("ops/embedding", "ops/wct"), SHORT),
     "ops/perceptual": VECTORS,
@@ -107,6 +106,13 @@ def operations(machine: str = MACHINE) -> list[Unit]:
 
 
 SONAME = "libfastnst.so.0"
+
+
+def module_flags(platform: str = sys.platform) -> list[str]:
+    """What makes the Python module of its objects, of which nothing can be seen but what Python calls: names cost bytes."""
+    if platform == "darwin":
+        return ["-shared", "-undefined", "dynamic_lookup", "-Wl,-exported_symbol,_PyInit__engine"]
+    return ["-shared", f"-Wl,--version-script={CSRC / 'bind' / 'exports.map'}"]
 
 
 def library_flags(platform: str = sys.platform) -> list[str]:

@@ -111,8 +111,10 @@ struct BoundRegions {
 
   // With the interpreter's lock.
   std::shared_ptr<const RegionGrid> pixels(int64_t height, int64_t width) {
-    if (!grid_ || height != height_ || width != width_)
-      grid_ = std::make_shared<RegionGrid>(regions, height_ = height, width_ = width, 1);
+    if (!grid_ || height != height_ || width != width_) {
+      grid_ = std::make_shared<RegionGrid>(regions, height, width, 1);
+      height_ = height, width_ = width;
+    }
     return grid_;
   }
 
@@ -318,8 +320,7 @@ void bind_models(py::module_& module) {
                          const BoundRegions* regions, const py::list& looks) {
     check_threads(threads);
     const Painting painting = as_painting(style, alpha, regions, looks);
-    return new_picture(features.height, features.width,
-                       [&](uint8_t* out) { engine.decode(features, painting, out, threads); });
+    return new_picture(features.height, features.width, [&](uint8_t* out) { engine.decode(features, painting, out, threads); });
   };
   const auto layer_times = [](const Engine& engine, int64_t height, int64_t width, int threads, int repeats) {
     check_threads(threads);
@@ -340,14 +341,14 @@ void bind_models(py::module_& module) {
       .def("translate", translate, py::arg("image"), py::arg("threads"))
       .def("encode", encode, py::arg("image"), py::arg("levels"), py::arg("threads"))
       .def("look", look, py::arg("image"), py::arg("levels"), py::arg("threads"))
-      .def("decode", decode, py::arg("features"), py::arg("look"), py::arg("alpha"), py::arg("threads"),
-           py::arg("regions"), py::arg("looks"))
+      .def("decode", decode, py::arg("features"), py::arg("look"), py::arg("alpha"), py::arg("threads"), py::arg("regions"),
+           py::arg("looks"))
       .def("tiling", &Engine::tiling, py::arg("height"), py::arg("width"), py::arg("levels"), py::arg("threads"),
            py::arg("budget"), py::arg("decodes"))
       .def("look_tiled", look_tiled, py::arg("style"), py::arg("levels"), py::arg("tiling"))
       .def("stylize_tiled", &stylize_tiled, py::arg("content"), py::arg("levels"), py::arg("look"), py::arg("alpha"),
-           py::arg("tiling"), py::arg("folder"), py::arg("palettes"), py::arg("palette_regions"),
-           py::arg("regions"), py::arg("looks"))
+           py::arg("tiling"), py::arg("folder"), py::arg("palettes"), py::arg("palette_regions"), py::arg("regions"),
+           py::arg("looks"))
       .def("working_bytes", &Engine::working_bytes, py::arg("height"), py::arg("width"), py::arg("levels"), py::arg("threads"))
       .def("layer_times", layer_times, py::arg("height"), py::arg("width"), py::arg("threads"), py::arg("repeats"));
   module.def("load", &load, py::arg("data"));

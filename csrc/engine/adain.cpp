@@ -143,8 +143,7 @@ Codec::RowTransform AdainEngine::blend(const ChannelSums& sums, const Painting& 
   std::vector<Codec::RowTransform> parts(grid->parts() + 1);
   for (size_t part = 0; part < grid->parts(); part++)
     if (painting.paints(part, sums.weight(part)))
-      parts[part] =
-          blend(sums.statistics(part, feature_scale_), of_style(painting.of_part(part), wanted), painting.alpha);
+      parts[part] = blend(sums.statistics(part, feature_scale_), of_style(painting.of_part(part), wanted), painting.alpha);
   const std::vector<double> any(size_t(codec_.channels()), 1);
   parts.back() = blend({any, any}, {any, any}, 0);
   return blended(*grid, std::move(parts), map_stride(codec_.channels()));

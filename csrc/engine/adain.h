@@ -45,7 +45,8 @@ class AdainEngine final : public Engine {
   const Statistics& of_style(const Look& look, const char* wanted) const;
   Codec::RowTransform blend(const Statistics& content, const Statistics& style, double alpha) const;
   // The same for a painting, of its sums; `grid`: of its regions, if it has any.
-  Codec::RowTransform blend(const ChannelSums& sums, const Painting& painting, const RegionGrid* grid, const char* wanted) const;
+  Codec::RowTransform blend(const ChannelSums& sums, const Painting& painting, const RegionGrid* grid,
+                            const char* wanted) const;
 
   double feature_scale_, decoder_scale_, decoder_zero_;  // the same for all channels
   Codec codec_;

@@ -100,7 +100,8 @@ class Codec {
   // them by are extended by repeating the last row and column. Throws std::invalid_argument if it is too small or too large.
   Encoded encode(const PictureView& picture, int threads, Workspaces& workspaces) const;
 
-  // Turns some pixels of the encoder's map, side by side, into those of the decoder's input, both of map_stride(channels()) bytes.
+  // Turns some pixels of the encoder's map, side by side, into those of the decoder's input, both of map_stride(channels())
+  // bytes.
   using RowTransform = std::function<void(const uint8_t* features, uint8_t* input, int64_t pixels, Place first)>;
   // The picture, as large as the one encoded, of features transformed row by row; rows in any order, from many threads.
   // `origin`: the place of the first of the features. Throws std::invalid_argument if they are of another model.

@@ -43,9 +43,7 @@ struct Painting {
   // Of each of the regions' parts.
   const Look& of_part(size_t part) const { return part < looks.size() ? looks[part] : style; }
   // Whether a part can be painted at all: `weight` is the sum of its shares.
-  bool paints(size_t part, uint64_t weight) const {
-    return weight > 0 && (part < looks.size() || regions->paints_rest);
-  }
+  bool paints(size_t part, uint64_t weight) const { return weight > 0 && (part < looks.size() || regions->paints_rest); }
 };
 
 // Levels of a WCT model, in any order; without them all that it has. Other models have none to choose.

@@ -183,8 +183,7 @@ void PaletteStep::apply_row(uint8_t* row, int64_t y) const {
     uint8_t* const piece = row + 3 * x;
     grid_->painted(y, x, pixels, weights);
     for_runs(
-        weights, parts, pixels,
-        [&](size_t part, int64_t begin, int64_t end) { map_run(part, piece + 3 * begin, end - begin); },
+        weights, parts, pixels, [&](size_t part, int64_t begin, int64_t end) { map_run(part, piece + 3 * begin, end - begin); },
         [&](int64_t begin, int64_t end) {
           blend.begin(3 * (end - begin));
           for (size_t part = 0; part < parts; part++) {

@@ -12,8 +12,8 @@
 // A pixel becomes clamp((matrix x + offset + 2^12) >> 13, 0, 255), in 32 bits: |T_ij| < 158 because no variance is above
 // 127.5^2, so no sum leaves +-1.2 * 10^9.
 //
-// Of a region, n, S1 and S2 are sums of the shares of its pixels, of these times x and x x^T: see regions.h. A pixel becomes the
-// Blend of what the maps of all regions make of it.
+// Of a region, n, S1 and S2 are sums of the shares of its pixels, of these times x and x x^T: see regions.h. A pixel becomes
+// the Blend of what the maps of all regions make of it.
 #pragma once
 
 #include <array>
@@ -93,8 +93,8 @@ class PaletteStep {
   std::vector<ColorMap> maps_;
 };
 
-// Makes each pixel of rows from `first` on the content's as far as its share is the rest's: (share * content + (kFull - share) *
-// result + 128) >> 8.
+// Makes each pixel of rows from `first` on the content's as far as its share is the rest's: (share * content + (kFull - share)
+// * result + 128) >> 8.
 void keep_rest(const RegionGrid& grid, const uint8_t* content, uint8_t* result, int64_t first, int64_t count, int64_t width,
                int threads);
 

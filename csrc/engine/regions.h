@@ -1,15 +1,15 @@
 // Where in a picture which style holds: masks, scaled by integer arithmetic alone, and the blend of what the styles make there.
 //
-// Masks are scaled to a grid of cells, each `step` x `step` pixels of the picture, by a triangle that grows with the cells. Along
-// a side of S pixels, with a mask of m, in units of 1 / (2 S) of a mask's pixel: pixel j lies at (2j + 1) S, cell i at
+// Masks are scaled to a grid of cells, each `step` x `step` pixels of the picture, by a triangle that grows with the cells.
+// Along a side of S pixels, with a mask of m, in units of 1 / (2 S) of a mask's pixel: pixel j lies at (2j + 1) S, cell i at
 // (2i + 1) step m, and
 //   w_ij = max(0, 2 max(S, step m) - |(2j + 1) S - (2i + 1) step m|)
 // are made integers c_ij whose sum is 2^15 by shared(), in the order of j. Then, first along columns and then along rows,
 //   u = (sum of c * value + 2^6) >> 7,  v = (sum of c * u + 2^14) >> 15,  weight = (v + 127) / 255, rounded down: 0..kFull.
 // Where the weights of a cell sum above kFull, they are shared() to kFull; what is missing to kFull is the rest.
 //
-// What is painted: if the rest is not, the regions of a cell that has any are shared() to kFull. With a mask of strength s, of all
-// these in their order, the sums c_i become (s * c_i + 128) >> 8. What is missing to kFull stays as the content is.
+// What is painted: if the rest is not, the regions of a cell that has any are shared() to kFull. With a mask of strength s, of
+// all these in their order, the sums c_i become (s * c_i + 128) >> 8. What is missing to kFull stays as the content is.
 #pragma once
 
 #include <algorithm>
@@ -21,8 +21,8 @@
 
 namespace fastnst {
 
-constexpr int kFull = 256;           // the weight of a cell that belongs to one region alone
-constexpr int64_t kMaxMask = 4096;   // pixels of a mask's side
+constexpr int kFull = 256;          // the weight of a cell that belongs to one region alone
+constexpr int64_t kMaxMask = 4096;  // pixels of a mask's side
 constexpr size_t kMaxRegions = 64;
 
 // A grey picture: 0 = nothing, 255 = all.
@@ -51,8 +51,8 @@ class RegionGrid {
 
   size_t parts() const { return regions_.parts(); }
   bool paints_rest() const { return regions_.paints_rest; }
-  // Of `count` cells from x on in row y: [parts()][count] whose part they are, or [parts() + 1][count] what is painted there, the
-  // content last. The weights of a cell sum to kFull.
+  // Of `count` cells from x on in row y: [parts()][count] whose part they are, or [parts() + 1][count] what is painted there,
+  // the content last. The weights of a cell sum to kFull.
   void shares(int64_t y, int64_t x, int64_t count, uint16_t* weights) const;
   void painted(int64_t y, int64_t x, int64_t count, uint16_t* weights) const;
   // shares() of each of `height` rows from y on: [height][parts()][width].
@@ -118,8 +118,8 @@ class Blend {
   uint16_t sums_[kMost];  // at most 255 * kFull + kFull / 2
 };
 
-// The blend of what each part becomes, `parts`: those of `grid` and the content, which are called where they have a weight alone.
-// `stride`: bytes of a cell. `grid` lives as long as the result.
+// The blend of what each part becomes, `parts`: those of `grid` and the content, which are called where they have a weight
+// alone. `stride`: bytes of a cell. `grid` lives as long as the result.
 Codec::RowTransform blended(const RegionGrid& grid, std::vector<Codec::RowTransform> parts, int64_t stride);
 
 }  // namespace fastnst

@@ -18,8 +18,8 @@ class WctEngine final : public Engine {
   // S2 = sum q q^T exactly, the statistics are in float64 and in this order:
   //   mean_i = (f_i * S1_i) / n
   //   spread_ij = (f_i * f_j) * ((n * S2_ij - S1_i * S1_j) / (n * max(n - u, u)))
-  // where u = 1. Those of a region: n, S1 and S2 are sums of the shares of its cells, of these times q and q q^T, and u = kFull.
-  // Throws std::invalid_argument if there are no levels, one twice, or one that the model has not.
+  // where u = 1. Those of a region: n, S1 and S2 are sums of the shares of its cells, of these times q and q q^T, and u =
+  // kFull. Throws std::invalid_argument if there are no levels, one twice, or one that the model has not.
   Features encode(const uint8_t* picture, int64_t height, int64_t width, const Levels& levels, int threads) const override;
 
   // What each of `levels` takes from a picture. The root leaves out directions as decode() does.

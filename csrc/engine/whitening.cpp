@@ -90,36 +90,33 @@ MomentSums::MomentSums(int channels, const RegionGrid* grid)
 }
 
 void MomentSums::add(const FeatureView& map, Place first, int threads) {
-  const int64_t grain = 8, ranges = (map.height + grain - 1) / grain;
-  // Of pixels times 2^`bits`: row(products, y) adds those of a row.
-  const auto add_rows = [&](Sums& sums, int bits, const auto& row) {
-    std::vector<Products> products(size_t(std::min<int64_t>(threads, ranges)), Products(map.stride));
-    parallel_for(map.height, grain, threads, [&](int slot, int64_t begin, int64_t end) {
-      for (int64_t y = begin; y < end; y++) row(products[size_t(slot)], y);
-    });
-    for (Products& each : products) each.give(sums.first, sums.products, bits);
-  };
-  if (grid_ == nullptr) {
-    add_rows(parts_.front(), 0, [&](Products& products, int64_t y) { products.add_row(map.row(y), map.width); });
-    parts_.front().count += uint64_t(map.height) * uint64_t(map.width);
-    return;
-  }
-  // A weight is the sum of powers of two, most of them kFull.
-  const std::vector<uint16_t> weights = grid_->shares(first.y, first.x, map.height, map.width, threads);
+  const int64_t grain = 8, ranges = (map.height + grain - 1) / grain, width = map.width;
+  std::vector<uint16_t> weights;
+  if (grid_ != nullptr) weights = grid_->shares(first.y, first.x, map.height, width, threads);
   for (size_t part = 0; part < parts_.size(); part++) {
-    const auto row_of = [&](int64_t y) {
-      return weights.data() + (y * int64_t(parts_.size()) + int64_t(part)) * map.width;
-    };
-    unsigned any = 0;
-    for (int64_t y = 0; y < map.height; y++)
-      for (int64_t x = 0; x < map.width; x++) any |= row_of(y)[x], parts_[part].count += row_of(y)[x];
-    for (int bits = 0; any >> bits != 0; bits++)
-      if (any >> bits & 1)
-        add_rows(parts_[part], bits, [&](Products& products, int64_t y) {
-          for_weights(row_of(y), map.width, [&](unsigned weight, int64_t left, int64_t right) {
-            if (weight >> bits & 1) products.add_row(map.row(y) + left * map.stride, right - left);
+    auto& [count, sums, sums_of_products] = parts_[part];
+    const auto row_of = [&](int64_t y) { return weights.data() + (y * int64_t(parts_.size()) + int64_t(part)) * width; };
+    unsigned any = weights.empty() ? 1 : 0;
+    if (weights.empty()) count += uint64_t(map.height) * uint64_t(width);
+    for (int64_t y = 0; y < map.height && !weights.empty(); y++)
+      for (int64_t x = 0; x < width; x++) any |= row_of(y)[x], count += row_of(y)[x];
+    // A weight is a sum of powers of two, and most are kFull alone.
+    for (int bits = 0; any >> bits != 0; bits++) {
+      if ((any >> bits & 1) == 0) continue;
+      std::vector<Products> products(size_t(std::min<int64_t>(threads, ranges)), Products(map.stride));
+      parallel_for(map.height, grain, threads, [&](int slot, int64_t begin, int64_t end) {
+        for (int64_t y = begin; y < end; y++) {
+          if (weights.empty()) {
+            products[size_t(slot)].add_row(map.row(y), width);
+            continue;
+          }
+          for_weights(row_of(y), width, [&](unsigned weight, int64_t left, int64_t right) {
+            if (weight >> bits & 1) products[size_t(slot)].add_row(map.row(y) + left * map.stride, right - left);
           });
-        });
+        }
+      });
+      for (Products& each : products) each.give(sums, sums_of_products, bits);
+    }
   }
 }
 

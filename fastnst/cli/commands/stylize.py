@@ -44,7 +44,7 @@ _LARGE = 2048  # pixels of a short side: four times that of a style
 HELP = "stylize a picture, a video or a folder of them"
 STYLE_HELP = (
     "a picture, or several to mix; a .look file; or the name of a look that ships, see fastnst styles; none for a model that "
-    "translates pictures by itself"
+    "translates pictures by itself, or where --region says all"
 )
 MANY_HELP = "a style; may be repeated; all names without an option are contents then"
 SCALE_HELP = (
