@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import runpy
 import shutil
-import sys
 import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
