@@ -17,10 +17,10 @@ from PIL import Image
 
 from fastnst.pictures.color import to_srgb
 from fastnst.pictures.picture import ImageError, KindError, Picture, require_file
-from fastnst.pictures.png import open_png
+from fastnst.pictures.png_reader import open_png
 from fastnst.pictures.reading import open_picture
-from fastnst.pictures.streams.base import CHUNK_BYTES, ArrayRows
-from fastnst.pictures.streams.files import open_rows
+from fastnst.pictures.rows import CHUNK_BYTES, ArrayRows
+from fastnst.pictures.streams import open_rows
 
 MAX_SIDE = 4096
 """Pixels of a side; larger masks are shrunk to it."""
