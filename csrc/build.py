@@ -48,10 +48,10 @@ OWN = {
     # Never hot: glue, readers of files, what hands rows on.
     **dict.fromkeys([f"base/{name}" for name in ("hidden", "memory", "temporary_picture", "pnm", "temporary_storage")], SMALL),
     **dict.fromkeys([f"engine/{name}" for name in ("adain", "channel_order", "codec", "engine", "fields", "graph")], SMALL),
-    **dict.fromkeys([f"engine/{name}" for name in ("model", "palette", "regions", "tiles", "wct")], SMALL),
+    **dict.fromkeys([f"engine/{name}" for name in ("model", "palette", "tiles", "wct")], SMALL),
     # What calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster.
     **dict.fromkeys(("engine/convolution", "engine/generator", "engine/network", "engine/packing"), SHORT),
-    "engine/whitening": VECTORS,
+    **dict.fromkeys(("engine/regions", "engine/whitening"), VECTORS),
     **dict.fromkeys(("ops/embedding", "ops/wct"), SHORT),
     **dict.fromkeys(("base/png", "ops/perceptual"), VECTORS),
     "engine/kernels/scalar": [*VECTORS, *NOTHING_THROWN],

@@ -16,6 +16,7 @@ namespace {
 
 constexpr int64_t kGrain = 16384;        // pixels that a thread takes at a time
 constexpr int64_t kPiece = 64;           // pixels whose weights are computed together
+constexpr int64_t kShort = 16;           // pixels that are not worth a call
 constexpr int64_t kBandBytes = 1 << 15;  // of rows that are read back at a time
 constexpr double kMostVariance = 127.5 * 127.5;
 constexpr size_t kPairs[6][2] = {{0, 0}, {0, 1}, {0, 2}, {1, 1}, {1, 2}, {2, 2}};  // as color_sums has them
@@ -34,6 +35,15 @@ template <typename Piece>
 void for_pieces(int64_t rows, int64_t width, Piece&& piece) {
   for (int64_t y = 0; y < rows; y++)
     for (int64_t x = 0; x < width; x += kPiece) piece(y, x, std::min(kPiece, width - x));
+}
+
+// As color_sums, times `weight`.
+void add_pixels(const uint8_t* rgb, int64_t pixels, uint64_t weight, uint64_t* sums) {
+  for (; pixels > 0; pixels--, rgb += 3) {
+    const uint64_t by[3] = {weight * rgb[0], weight * rgb[1], weight * rgb[2]};
+    for (size_t i = 0; i < 3; i++) sums[i] += by[i];
+    for (size_t k = 0; k < 6; k++) sums[3 + k] += by[kPairs[k][0]] * rgb[kPairs[k][1]];
+  }
 }
 
 double root(double value) { return std::sqrt(std::max(value, 0.0)); }
@@ -140,10 +150,12 @@ void PaletteStep::add(const uint8_t* rows, int64_t first, int64_t count, int thr
       grid_->shares(first + begin + y, x, pixels, weights);
       for (size_t part = 0; part < parts; part++)
         for_weights(weights + int64_t(part) * pixels, pixels, [&](uint64_t weight, int64_t left, int64_t right) {
-          uint64_t some[9] = {};
-          kernels().color_sums(rows + 3 * ((begin + y) * width_ + x + left), right - left, some);
-          for (size_t i = 0; i < 9; i++) own[part][i] += weight * some[i];
+          const uint8_t* run = rows + 3 * ((begin + y) * width_ + x + left);
           total[part] += weight * uint64_t(right - left);
+          if (right - left < kShort) return add_pixels(run, right - left, weight, own[part].data());
+          uint64_t some[9] = {};
+          kernels().color_sums(run, right - left, some);
+          for (size_t i = 0; i < 9; i++) own[part][i] += weight * some[i];
         });
     });
     const std::lock_guard<std::mutex> lock(mutex);
@@ -187,9 +199,11 @@ void PaletteStep::apply_row(uint8_t* row, int64_t y) const {
         [&](int64_t begin, int64_t end) {
           blend.begin(3 * (end - begin));
           for (size_t part = 0; part < parts; part++) {
+            const uint16_t* own = weights + int64_t(part) * pixels;
+            if (std::all_of(own + begin, own + end, [](uint16_t weight) { return weight == 0; })) continue;
             std::copy_n(piece + 3 * begin, 3 * (end - begin), made);
             map_run(part, made, end - begin);
-            blend.add(weights + int64_t(part) * pixels + begin, made, 0, end - begin, 3);
+            blend.add(own + begin, made, 0, end - begin, 3);
           }
           blend.take(piece + 3 * begin, 3 * (end - begin));
         });

@@ -62,14 +62,20 @@ RegionGrid::RegionGrid(const Regions& regions, int64_t height, int64_t width, in
   if (regions.masks.size() > kMaxRegions)
     throw std::invalid_argument("there may be at most " + std::to_string(kMaxRegions) + " regions");
   const auto add = [&](const Mask& mask) {
-    scaled_.push_back({&mask, axis(height, step, mask.height), axis(width, step, mask.width)});
+    const bool same = step == 1 && mask.height == height && mask.width == width;
+    scaled_.push_back({&mask, same, axis(height, step, mask.height), axis(width, step, mask.width)});
   };
   for (const Mask& mask : regions.masks) add(mask);
   if (regions.strength) add(*regions.strength);
 }
 
 void RegionGrid::cover(const Scaled& scaled, int64_t y, int64_t x, int64_t count, uint16_t* weights) const {
-  const auto& [mask, rows, columns] = scaled;
+  const auto& [mask, same, rows, columns] = scaled;
+  if (same) {  // what the arithmetic below comes to
+    const uint8_t* from = mask->values.data() + y * mask->width + x;
+    for (int64_t i = 0; i < count; i++) weights[i] = uint16_t(from[i] + (from[i] >> 7));
+    return;
+  }
   const int64_t first = columns.first[size_t(x)], pixels = columns.end(x + count - 1) - first;
   uint32_t sums[kMaxMask];
   std::fill_n(sums, pixels, uint32_t(1 << 6));

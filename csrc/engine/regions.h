@@ -67,6 +67,7 @@ class RegionGrid {
   };
   struct Scaled {
     const Mask* mask;
+    bool same;  // its pixels are the cells
     Axis rows, columns;
   };
   static Axis axis(int64_t side, int64_t step, int64_t pixels);
