@@ -66,6 +66,7 @@ class Features:
 
 # Level, mean [C] and spread: of an AdaIN model, whose level is 0, the standard deviation [C], of a WCT model the root [C, C].
 _Look = Sequence[tuple[int, NDArray[np.float64], NDArray[np.float64]]]
+_Looks = list[list[tuple[int, NDArray[np.float64], NDArray[np.float64]]]]
 # inputs, outputs, kernel, upsample, pool, winograd, height, width, seconds
 _LayerTime = tuple[int, int, int, bool, bool, bool, int, int, float]
 
@@ -87,7 +88,7 @@ class Model:
         alpha: float,
         threads: int,
         regions: Regions | None,
-        looks: list[_Look],
+        looks: _Looks,
     ) -> NDArray[np.uint8]: ...
     def tiling(
         self, height: int, width: int, levels: Sequence[int] | None, threads: int, budget: int, decodes: bool
@@ -106,7 +107,7 @@ class Model:
         palettes: list[_Palette],
         palette_regions: Regions | None,
         regions: Regions | None,
-        looks: list[_Look],
+        looks: _Looks,
     ) -> None: ...
     def working_bytes(self, height: int, width: int, levels: Sequence[int] | None, threads: int) -> int: ...
     def layer_times(self, height: int, width: int, threads: int, repeats: int) -> list[_LayerTime]: ...

@@ -33,7 +33,7 @@ class Colors(NamedTuple):
         return Colors(mean, sum((each.covariance * weight for each, weight in parts), start=np.zeros((3, 3))))
 
 
-Step = tuple[Colors, float]
+Step = tuple[tuple[NDArray[np.float64], NDArray[np.float64]], float]
 
 
 @dataclass(frozen=True)
