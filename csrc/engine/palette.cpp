@@ -218,10 +218,10 @@ void keep_rest(const RegionGrid& grid, const uint8_t* content, uint8_t* result, 
       grid.shares(first + begin + y, x, pixels, weights);
       const uint16_t* rest = weights + int64_t(grid.parts() - 1) * pixels;
       const int64_t at = 3 * ((begin + y) * width + x);
-      for (int64_t i = 0; i < 3 * pixels; i++) {
-        const int share = rest[i / 3];
-        result[at + i] = uint8_t((share * content[at + i] + (kFull - share) * result[at + i] + kFull / 2) >> 8);
-      }
+      for_weights(rest, pixels, [&](int share, int64_t left, int64_t right) {
+        for (int64_t i = at + 3 * left; i < at + 3 * right; i++)
+          result[i] = uint8_t((share * content[i] + (kFull - share) * result[i] + kFull / 2) >> 8);
+      });
     });
   });
 }
