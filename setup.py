@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import runpy
 import shutil
-import sys
 import sysconfig
 from pathlib import Path
 from types import SimpleNamespace
@@ -39,11 +38,10 @@ class BuildEngine(build_ext):
     def build_extension(self, ext: Extension) -> None:
         build, folder = build_file(), Path(self.build_temp).resolve()
         python = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
-        dynamic = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-        module = [*build.units("bind", [*python, *build.SMALL]), *build.engine(), *build.operations()]
+        module = [*build.units("bind", [*python, *build.SMALL, "-DNDEBUG"]), *build.engine(), *build.operations()]
         program = [*build.units(".", build.SMALL), *build.library()]
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
-        build.build(folder, [build.Link(target, module, ["-shared", *dynamic]), build.Link(folder / EXECUTABLE, program, [])])
+        build.build(folder, [build.Link(target, module, build.module_flags()), build.Link(folder / EXECUTABLE, program, [])])
 
 
 class BuildLibrary(Command):

@@ -51,6 +51,7 @@ OWN = {
     **dict.fromkeys([f"engine/{name}" for name in ("model", "palette", "tiles", "wct")], SMALL),
     # What calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster.
     **dict.fromkeys(("engine/convolution", "engine/generator", "engine/network", "engine/packing"), SHORT),
+    **dict.fromkeys(("engine/regions", "engine/whitening"), VECTORS),
     **dict.fromkeys(("ops/embedding", "ops/wct"), SHORT),
     **dict.fromkeys(("base/png", "ops/perceptual"), VECTORS),
     "engine/kernels/scalar": [*VECTORS, *NOTHING_THROWN],
@@ -107,6 +108,13 @@ def operations(machine: str = MACHINE) -> list[Unit]:
 
 
 SONAME = "libfastnst.so.0"
+
+
+def module_flags(platform: str = sys.platform) -> list[str]:
+    """What makes the Python module of its objects, of which nothing can be seen but what Python calls: names cost bytes."""
+    if platform == "darwin":
+        return ["-shared", "-undefined", "dynamic_lookup", "-Wl,-exported_symbol,_PyInit__engine"]
+    return ["-shared", f"-Wl,--version-script={CSRC / 'bind' / 'exports.map'}"]
 
 
 def library_flags(platform: str = sys.platform) -> list[str]:

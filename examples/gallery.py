@@ -1,6 +1,6 @@
 """Make the pictures of the gallery in the documentation, with the models that ship inside the package.
 
-``python examples/gallery.py FOLDER`` writes six JPEG files. Photographs come with scikit-image and scikit-learn, paintings are
+``python examples/gallery.py FOLDER`` writes the JPEG files. Photographs come with scikit-image and scikit-learn, paintings are
 drawn by ``paintings.py``; nothing is downloaded.
 """
 
@@ -45,6 +45,21 @@ def sheet(rows: list[list[Pixels]]) -> Image.Image:
     return page
 
 
+def in_regions(stylizer: fastnst.Stylizer, photo: Pixels, one: Pixels, other: Pixels) -> list[Pixels]:
+    """A photograph; two styles alone; both, parted by a mask; the masked part alone; strength that grows from left to right."""
+    y, x = np.mgrid[-1:1:432j, -1:1:432j]
+    middle = np.clip(400 * (0.75 - np.hypot(x + 0.1, 0.8 * (y + 0.1))), 0, 255).astype(np.uint8)
+    across = np.rint(127.5 * (x + 1)).astype(np.uint8)
+    return [
+        photo,
+        stylizer(photo, one),
+        stylizer(photo, other),
+        stylizer(photo, one, regions=[(middle, other)]),
+        stylizer(photo, regions=[(middle, other)]),
+        stylizer(photo, one, alpha_map=across),
+    ]
+
+
 def sheets() -> dict[str, Image.Image]:
     """Name to sheet."""
     photos = {name: square(pixels) for name, pixels in photographs().items()}
@@ -82,6 +97,7 @@ def sheets() -> dict[str, Image.Image]:
                 for name, style in (("dahlia", swirls), ("coffee", glass))
             ]
         ),
+        "regions": sheet([in_regions(default, photos["astronaut"], glass, meadow)]),
         "looks": sheet([[shipped(photos["cat"], name) for name in names[at : at + 6]] for at in range(0, len(names), 6)]),
         "levels": sheet([[stylizers["wct-16x"](photos["cat"], meadow, levels=range(1, top + 1)) for top in (1, 2, 3, 4, 5)]]),
         "generator": sheet([[photos["temple"], generator(photos["temple"]), photos["coffee"], generator(photos["coffee"])]]),

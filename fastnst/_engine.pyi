@@ -16,6 +16,17 @@ class ColorSums:
 
 def map_colors(picture: NDArray[np.uint8], source: _Statistics, target: _Statistics, strength: float, threads: int) -> None: ...
 
+# What masks cover of a picture, [H, W] of at most 4096 x 4096, and the rest.
+class Regions:
+    def __init__(self, masks: list[NDArray[np.uint8]], strength: NDArray[np.uint8] | None, paints_rest: bool, /) -> None: ...
+    # uint16 [rows, parts, columns] of cells of step x step pixels; with `painted` one part more, the content
+    def weights(self, height: int, width: int, step: int, painted: bool, /) -> NDArray[np.uint16]: ...
+    def recolor(self, picture: NDArray[np.uint8], palettes: list[_Palette], threads: int, /) -> None: ...
+    # rows from `first` on of a picture of `height`
+    def keep_rest(
+        self, height: int, first: int, content: NDArray[np.uint8], result: NDArray[np.uint8], threads: int, /
+    ) -> None: ...
+
 HIDDEN_CELL: int  # pixels along the side of a cell
 
 # rgb: [n, W, 3]; alpha: [n, W]; sums: [cells, 4] of a band, [bands, cells, 4] of a picture
@@ -55,6 +66,7 @@ class Features:
 
 # Level, mean [C] and spread: of an AdaIN model, whose level is 0, the standard deviation [C], of a WCT model the root [C, C].
 _Look = Sequence[tuple[int, NDArray[np.float64], NDArray[np.float64]]]
+_Looks = list[list[tuple[int, NDArray[np.float64], NDArray[np.float64]]]]
 # inputs, outputs, kernel, upsample, pool, winograd, height, width, seconds
 _LayerTime = tuple[int, int, int, bool, bool, bool, int, int, float]
 
@@ -68,7 +80,16 @@ class Model:
     def look(
         self, image: NDArray[np.uint8], levels: Sequence[int] | None, threads: int
     ) -> list[tuple[int, NDArray[np.float64], NDArray[np.float64]]]: ...
-    def decode(self, features: Features, look: _Look, alpha: float, threads: int) -> NDArray[np.uint8]: ...
+    # looks: one for each of the regions
+    def decode(
+        self,
+        features: Features,
+        look: _Look,
+        alpha: float,
+        threads: int,
+        regions: Regions | None,
+        looks: _Looks,
+    ) -> NDArray[np.uint8]: ...
     def tiling(
         self, height: int, width: int, levels: Sequence[int] | None, threads: int, budget: int, decodes: bool
     ) -> Tiling: ...
@@ -83,7 +104,10 @@ class Model:
         alpha: float,
         tiling: Tiling,
         folder: bytes,
-        palette: _Palette | None,
+        palettes: list[_Palette],
+        palette_regions: Regions | None,
+        regions: Regions | None,
+        looks: _Looks,
     ) -> None: ...
     def working_bytes(self, height: int, width: int, levels: Sequence[int] | None, threads: int) -> int: ...
     def layer_times(self, height: int, width: int, threads: int, repeats: int) -> list[_LayerTime]: ...

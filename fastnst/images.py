@@ -2,6 +2,7 @@
 
 from fastnst.pictures.color import to_srgb
 from fastnst.pictures.hidden import filled
+from fastnst.pictures.masks import Mask, as_mask, open_label_masks, open_mask
 from fastnst.pictures.metadata import Metadata
 from fastnst.pictures.metadata_reader import read_metadata
 from fastnst.pictures.picture import MAX_PIXELS, ImageError, Picture, require_file
@@ -18,11 +19,15 @@ __all__ = [
     "VIDEO_SUFFIXES",
     "WRITE_SUFFIXES",
     "ImageError",
+    "Mask",
     "Metadata",
     "Picture",
     "Saving",
+    "as_mask",
     "can_write",
     "filled",
+    "open_label_masks",
+    "open_mask",
     "open_picture",
     "picture_size",
     "read_head",

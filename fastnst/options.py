@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from fastnst.engine import Look
+from fastnst.engine import Look, Regions
+from fastnst.pictures.masks import Mask
 
 MIN_SCALE, MAX_SCALE = 0.25, 4.0
 
@@ -68,6 +70,22 @@ def style_scales(value: float | str | Sequence[StyleScale]) -> tuple[StyleScale,
     if not found or math.fsum(scale.share for scale in found) <= 0:
         raise ValueError("the shares of a style's scales must not all be 0")
     return found
+
+
+@dataclass(frozen=True)
+class Region:
+    """A part of the content that has a style of its own.
+
+    Args:
+        mask: where it is, a file or as it was read; or the number of an object in ``Options.labels``.
+        styles, weights: as those of ``Options``.
+        look: what the model made of the styles; None before that.
+    """
+
+    mask: Path | Mask | int
+    styles: Sequence[Path] = ()
+    weights: Sequence[float] | None = None
+    look: Look | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +157,13 @@ class Options:
     video_quality: int | None = None
     """The encoder's number, 0 = best; None = its usual one."""
 
+    regions: Sequence[Region] = ()
+    """What they cover takes their styles, and what none covers the other styles, or stays as it is if there are none."""
+    alpha_map: Path | Mask | None = None
+    """Strength by place, times ``alpha``."""
+    labels: Path | None = None
+    """A picture whose numbers are objects, which regions may name."""
+
     clip: Clip = Clip()
     """Of videos: which part is taken, and how it is read."""
     strip_metadata: bool = False
@@ -149,12 +174,23 @@ class Options:
             raise ValueError(f"alpha must lie in 0..1, not {self.alpha}")
         if self.palette is not None and not 0 <= self.palette <= 1:
             raise ValueError(f"palette must lie in 0..1, not {self.palette}")
-        for name in ("styles", "weights", "levels", "style_scale"):
+        for name in ("styles", "weights", "levels", "style_scale", "regions"):
             values = getattr(self, name)
             object.__setattr__(self, name, None if values is None else tuple(values))
+
+    @cached_property
+    def parted(self) -> Regions | None:
+        """The regions as the engine takes them, once their masks and looks are there; None if the picture is one."""
+        strength = self.alpha_map if isinstance(self.alpha_map, Mask) else None
+        if not self.regions and strength is None:
+            return None
+        masks = tuple(region.mask for region in self.regions if isinstance(region.mask, Mask))
+        looks = tuple(region.look for region in self.regions if region.look is not None)
+        return Regions(masks, looks, strength, self.look is not None)
 
     @property
     def about_style(self) -> bool:
         """Whether something is asked for that only models with a style have."""
-        given = (self.weights, self.style_size, self.style_scale, self.look, self.levels, self.palette, self.smoothing)
-        return bool(self.styles) or self.alpha != 1 or any(each is not None for each in given)
+        sizes = (self.style_size, self.style_scale)
+        given = (*sizes, self.weights, self.look, self.levels, self.palette, self.smoothing, self.alpha_map)
+        return bool(self.styles or self.regions) or self.alpha != 1 or any(each is not None for each in given)

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnst.color import ColorStep, Whole, color_step
 from fastnst.color.histograms import Histogram, PutAside, mapped
-from fastnst.engine import ColorSums, Engine, Features, Pixels, Plan, Statistics, Tell
+from fastnst.engine import ColorSums, Engine, Features, Pixels, Plan, Regions, Statistics, Tell
 from fastnst.engine.palette import Colors, colors_of
 from fastnst.images import ImageError
 from fastnst.options import Options
@@ -70,18 +70,21 @@ def stylize_pixels(
     memo: Memo | None = None,
 ) -> Pixels:
     """``content``, uint8 [H, W, 3], whole. All that a generator does counts as decoding."""
-    step = color_step(options)
-    if options.look is None:
+    step, regions = color_step(options), options.parted
+    if options.look is None and regions is None:
         decoded = engine.translate(content, threads)
     else:
         features = memo.features(engine, content, threads) if memo else engine.encode(content, threads)
         clock.ends("encode")
         normalised_by = follower.statistics(Statistics(*features.statistics())) if follower else None
-        decoded = engine.decode(features, options.look, options.alpha, threads, normalised_by=normalised_by)
+        look, alpha = options.look, options.alpha
+        decoded = engine.decode(features, look, alpha, threads, normalised_by=normalised_by, regions=regions)
     clock.ends("decode")
     step = step.knowing(Whole(content, threads))
     source = follower.colors(colors_of(decoded, threads)) if follower and step.palette else None
     result = step.apply(content, decoded, threads, source)
+    if regions is not None:
+        regions.keep_rest(len(content), 0, content, result, threads)
     clock.ends("color")
     return result
 
@@ -120,17 +123,20 @@ def stylize_rows(
         target.write_whole(result, alpha)
         clock.ends("write")
         return clock.seconds
-    if options.look is None:
+    regions, size = options.parted, (source.height, source.width)
+    if options.look is None and regions is None:
         raise ValueError("a picture in tiles needs a look")
-    step, size = color_step(options).knowing(_InRows(source, threads)), (source.height, source.width)
+    step = color_step(options).knowing(_InRows(source, threads))
     clock.ends("read")
+    kept = regions if regions is not None and not regions.paints_rest else None
     # Where the rows stay in memory, what has to see all of them need not wait for the last of them in a file.
-    afterwards = target.keeps_rows and step.blend is None
-    rows = _Rows(source, target, step, clock)
+    afterwards = target.keeps_rows and step.blend is None and kept is None
+    rows = _Rows(source, target, step, clock, kept, threads)
     with ExitStack() as stack:
         aside = stack.enter_context(PutAside(folder, source.width)) if step.levels and not afterwards else None
         write, palette = aside.write if aside else rows.write, None if afterwards else step.palette
-        engine.stylize_tiled(size, rows.read, write, options.look, options.alpha, plan.tiling, folder, threads, tell, palette)
+        how = options.look, options.alpha, plan.tiling, folder, threads, tell, palette, regions
+        engine.stylize_tiled(size, rows.read, write, *how)
         if aside and step.levels:
             for part in aside.again():
                 mapped(aside.histogram.tables(step.levels), part)
@@ -169,10 +175,13 @@ class _InRows:
 
 
 class _Rows:
-    """What the engine calls for the rows of a source and with those of the result."""
+    """What the engine calls for the rows of a source and with those of the result; ``kept`` is a rest that stays as it is."""
 
-    def __init__(self, source: Rows, target: RowWriter, step: ColorStep, clock: Clock) -> None:
+    def __init__(
+        self, source: Rows, target: RowWriter, step: ColorStep, clock: Clock, kept: Regions | None, threads: int
+    ) -> None:
         self._source, self._target, self._step, self._clock = source, target, step, clock
+        self._kept, self._threads = kept, threads
         self._done = 0
 
     def read(self, first: int, rows: Pixels) -> None:
@@ -186,7 +195,7 @@ class _Rows:
     def write(self, rows: Pixels) -> None:
         """The colour step of single pixels counts as writing here."""
         self._clock.ends("decode" if self._done else "encode")
-        if self._step.blend is None and not self._source.alpha:
+        if self._step.blend is None and self._kept is None and not self._source.alpha:
             self._target.write(rows)
         else:
             self._write_beside_content(rows)
@@ -196,8 +205,11 @@ class _Rows:
     def _write_beside_content(self, rows: Pixels) -> None:
         top = 0
         for original in self._source.pictures(self._done, len(rows)):  # all have been read: it begins anew
-            part = rows[top : top + original.rgb.height]
-            top += original.rgb.height
+            part, content = rows[top : top + original.rgb.height], np.asarray(original.rgb)
             if self._step.blend is not None:
-                part = self._step.blend(np.asarray(original.rgb), part)
+                part = self._step.blend(content, part)
+            if self._kept is not None:
+                part = np.array(part)
+                self._kept.keep_rest(self._source.height, self._done + top, content, part, self._threads)
+            top += original.rgb.height
             self._target.write_picture(part, original.alpha)

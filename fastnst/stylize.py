@@ -6,85 +6,37 @@ import math
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, overload
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst.color import mode_of
 from fastnst.engine import Engine, Look, LookError, ModelError, Pixels, Plan, Tell, default_threads, load_look
-from fastnst.engine.shipped import DEFAULT_MODEL, MODELS, find_look, looks, shipped_look
-from fastnst.images import Picture, filled, resize_short_side, to_srgb
-from fastnst.options import Options, StyleScale, style_scales
+from fastnst.engine.models import ModelInfo, find_model, models
+from fastnst.engine.shipped import DEFAULT_MODEL, find_look, looks, shipped_look
+from fastnst.images import Mask, Picture, as_mask, filled, resize_short_side, to_srgb
+from fastnst.options import Options, Region, StyleScale, style_scales
 from fastnst.pictures.streams import ArrayRows, ArrayWriter, Rows, RowWriter
 from fastnst.steps import Memo, stylize_rows
 from fastnst.system.errors import UsageError
 from fastnst.system.memory import default_budget, parse_bytes
 
 __all__ = [
-    "DEFAULT_MODEL", "Look", "LookError", "ModelError", "ModelInfo", "Styled", "Stylizer", "find_look", "load_look", "looks",
-    "models", "shipped_look",
+    "DEFAULT_MODEL", "Look", "LookError", "ModelError", "ModelInfo", "Styled", "Stylizer", "find_look", "find_model",
+    "load_look", "looks", "models", "shipped_look",
 ]  # fmt: skip
 
 NO_STYLE = "this model translates pictures by itself: it takes no style, and no alpha, weights or levels"
 
 Scales: TypeAlias = float | str | Sequence[StyleScale]
 Style: TypeAlias = Image.Image | Pixels | Look
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What a shipped model is, from the card inside its file."""
-
-    name: str
-    kind: str
-    parameters: int
-    macs_per_pixel: float  # multiply-accumulates of encoder and decoder for one pixel of the content
-    file_bytes: int
-    distilled_from: str | None
-    path: Path
-
-
-def models() -> list[ModelInfo]:
-    """The models inside the package, by name. Each file is loaded and so checked.
-
-    Raises:
-        ModelError: a file of the package is damaged.
-    """
-    return [_describe(path) for path in sorted(MODELS.glob("*.fnst"))]
-
-
-def _describe(path: Path) -> ModelInfo:
-    card = Engine(path).card
-    try:
-        return ModelInfo(
-            name=path.stem,
-            kind=card["kind"],
-            parameters=card["parameters"],
-            macs_per_pixel=card["macs_per_pixel"],
-            file_bytes=path.stat().st_size,
-            distilled_from=card.get("distilled_from"),
-            path=path,
-        )
-    except KeyError as error:
-        raise ModelError(f"{path}: its card does not say {error}") from None
-
-
-def find_model(model: str | Path) -> Path:
-    """The file of a shipped model's name, or ``model`` itself where it is a file."""
-    shipped = {path.stem: path for path in sorted(MODELS.glob("*.fnst"))}
-    if isinstance(model, str) and model in shipped:
-        return shipped[model]
-    path = Path(model)
-    if path.is_file():
-        return path
-    if path.is_dir():
-        raise ModelError(f"{path}: is a folder, not a model")
-    if isinstance(model, Path) or path.suffix or len(path.parts) > 1:
-        raise FileNotFoundError(f"{model}: no such model file")
-    raise ModelError(f"no model is named {model!r}; the package has {', '.join(shipped) or 'none'}")
+Place: TypeAlias = Image.Image | Pixels | NDArray[np.bool_] | Mask
+"""A mask: an image, whose transparency counts if it has some, and else how light it is; or uint8 or bool [H, W]."""
+Placed: TypeAlias = Sequence[tuple[Place, Style | Sequence[Style]]]
 
 
 @dataclass(frozen=True)
@@ -138,7 +90,7 @@ class Stylizer:
         """
         if not self.engine.takes_style and options.about_style:
             raise UsageError(NO_STYLE)
-        if self.engine.takes_style and not options.styles and options.look is None:
+        if self.engine.takes_style and not options.styles and options.look is None and not options.regions:
             raise UsageError("this model needs a style")
         self.engine.with_levels(options.levels)
 
@@ -167,6 +119,8 @@ class Stylizer:
         levels: Sequence[int] | None = ...,
         palette: float | None = ...,
         style_scale: Scales | None = ...,
+        regions: Placed = ...,
+        alpha_map: Place | None = ...,
     ) -> Image.Image: ...
 
     @overload
@@ -180,6 +134,8 @@ class Stylizer:
         levels: Sequence[int] | None = ...,
         palette: float | None = ...,
         style_scale: Scales | None = ...,
+        regions: Placed = ...,
+        alpha_map: Place | None = ...,
     ) -> Pixels: ...
 
     def __call__(
@@ -192,6 +148,8 @@ class Stylizer:
         levels: Sequence[int] | None = None,
         palette: float | None = None,
         style_scale: Scales | None = None,
+        regions: Placed = (),
+        alpha_map: Place | None = None,
     ) -> Image.Image | Pixels:
         """``content`` in the style of ``style``, or as a generator translates it, of the same size and kind.
 
@@ -214,15 +172,25 @@ class Stylizer:
                 ``preserve_color`` there is no such step.
             style_scale: how large the styles are seen: 0.25 to 4 times, ``"auto"`` for the short side of the content, or
                 several mixed by their shares, such as ``"0.5:0.5,2:0.5"``; without it as they are.
+            regions: masks, and the style of what each covers, or several styles to mix in equal parts. A mask is an image,
+                whose transparency counts if any pixel has some, and else how light it is; or uint8 or bool [H, W]. It has any
+                size and is scaled to the content; where masks overlap, they share. What none covers takes ``style``, or stays
+                as it is without one.
+            alpha_map: a mask likewise: how strong the style is by place, times ``alpha``.
 
         Raises:
             ValueError: wrong dtype, shape, size, ``alpha``, ``weights``, ``preserve_color``, ``levels`` or ``palette``; no
                 style, or one that the model does not take.
         """
-        if not self.engine.takes_style and any(each is not None for each in (style, weights, style_scale)):
+        given = (style, weights, style_scale, alpha_map)
+        if not self.engine.takes_style and (len(regions) or any(each is not None for each in given)):
             raise UsageError(NO_STYLE)
-        look = None if style is None else self.mix(style, weights, levels, style_scale, _short_side(content))
-        return next(self._results(content, [look], alpha, preserve_color, levels, palette))
+        side = _short_side(content)
+        look = None if style is None else self.mix(style, weights, levels, style_scale, side)
+        placed = [Region(as_mask(mask), look=self.mix(own, None, levels, style_scale, side)) for mask, own in regions]
+        strength = None if alpha_map is None else as_mask(alpha_map)
+        options = _options(look, alpha, preserve_color, levels, palette)
+        return next(self._results(content, [replace(options, regions=placed, alpha_map=strength)]))
 
     def each(
         self,
@@ -240,25 +208,17 @@ class Stylizer:
         """
         side = _short_side(content)
         looks = (self.mix(style, None, levels, style_scale, side) for style in styles)
-        yield from self._results(content, looks, alpha, preserve_color, levels, palette)
+        yield from self._results(content, (_options(look, alpha, preserve_color, levels, palette) for look in looks))
 
-    def _results(
-        self,
-        content: Image.Image | Pixels,
-        looks: Iterable[Look | None],
-        alpha: float,
-        preserve_color: bool | str,
-        levels: Sequence[int] | None,
-        palette: float | None,
-    ) -> Iterator[Image.Image | Pixels]:
+    def _results(self, content: Image.Image | Pixels, each: Iterable[Options]) -> Iterator[Image.Image | Pixels]:
         picture, memo = None, Memo()
         if isinstance(content, Image.Image):
             picture = filled(to_srgb(content))
             pixels = np.asarray(picture.rgb)
         else:
             pixels = _checked(content, "content")
-        for look in looks:
-            result = self.run(pixels, look, alpha, preserve_color, levels, palette, memo).pixels
+        for options in each:
+            result = self._styled(pixels, options, memo).pixels
             yield result if picture is None else Picture(Image.fromarray(result), picture.alpha).image()
 
     def encode_style(
@@ -325,7 +285,9 @@ class Stylizer:
         WCT encodes again at every level; what comes after its first encoding counts as decoding, as does all that a generator
         does, for which there is no look.
         """
-        options = Options(look=look, levels=levels, alpha=alpha, colors=mode_of(preserve_color), palette=palette)
+        return self._styled(content, _options(look, alpha, preserve_color, levels, palette), memo)
+
+    def _styled(self, content: Pixels, options: Options, memo: Memo | None) -> Styled:
         self.check(options)
         size = content.shape[0], content.shape[1]
         source, target = ArrayRows(content), ArrayWriter(*size)
@@ -346,7 +308,7 @@ class Stylizer:
         """The picture of ``source`` into ``target``, which the caller finishes: see :func:`fastnst.steps.stylize_rows`.
 
         Args:
-            options: with a look, unless the model is a generator; its sizes are the caller's business.
+            options: with a look or regions, unless the model is a generator; its sizes are the caller's business.
             plan: of :meth:`plan`, for these options.
             folder: where tiles put aside what they come back to; without it the system's for temporary files.
             memo: for a content that other looks are for, too.
@@ -366,6 +328,12 @@ class Stylizer:
         if plan.tiling is None:
             return engine.look(source.whole()[0], self.threads)
         return engine.look_tiled(size, source.read, plan.tiling, self.threads)
+
+
+def _options(
+    look: Look | None, alpha: float, preserve_color: bool | str, levels: Sequence[int] | None, palette: float | None
+) -> Options:
+    return Options(look=look, levels=levels, alpha=alpha, colors=mode_of(preserve_color), palette=palette)
 
 
 def _short_side(content: Image.Image | Pixels) -> int:

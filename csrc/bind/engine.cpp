@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 #include "bind/arrays.h"
 #include "bind/bind.h"
@@ -93,6 +94,96 @@ void bind_colors(py::module_& module) {
       py::arg("picture").noconvert(), py::arg("source"), py::arg("target"), py::arg("strength"), py::arg("threads"));
 }
 
+// --- regions ---
+
+std::vector<Palette> as_palettes(const py::list& tuples) {
+  std::vector<Palette> palettes;
+  for (const py::handle& each : tuples) {
+    const auto [colors, strength] = each.cast<PaletteTuple>();
+    palettes.push_back({as_colors(colors), strength});
+  }
+  return palettes;
+}
+
+// Regions, and the grid of the pixels of the picture that they were last asked about.
+struct BoundRegions {
+  const Regions regions;
+
+  // With the interpreter's lock.
+  std::shared_ptr<const RegionGrid> pixels(int64_t height, int64_t width) {
+    if (!grid_ || height != height_ || width != width_) {
+      grid_ = std::make_shared<RegionGrid>(regions, height, width, 1);
+      height_ = height, width_ = width;
+    }
+    return grid_;
+  }
+
+  explicit BoundRegions(Regions of) : regions(std::move(of)) {}
+
+ private:
+  std::shared_ptr<const RegionGrid> grid_;
+  int64_t height_ = 0, width_ = 0;
+};
+
+Mask as_mask(const py::handle& array) {
+  const auto values = array.cast<Pixels>();
+  if (values.ndim() != 2) throw std::invalid_argument("a mask must be uint8 of shape H x W");
+  return Mask(values.shape(0), values.shape(1), values.data());
+}
+
+std::unique_ptr<BoundRegions> regions_of(const py::list& masks, const py::object& strength, bool paints_rest) {
+  Regions regions{{}, {}, paints_rest};
+  for (const py::handle& mask : masks) regions.masks.push_back(as_mask(mask));
+  if (!strength.is_none()) regions.strength = as_mask(strength);
+  return std::make_unique<BoundRegions>(std::move(regions));
+}
+
+// Of each cell of a grid: uint16 [rows, parts, columns].
+py::array weights_of(const BoundRegions& bound, int64_t height, int64_t width, int64_t step, bool painted) {
+  const RegionGrid grid(bound.regions, height, width, step);
+  const int64_t rows = (height + step - 1) / step, columns = (width + step - 1) / step;
+  const int64_t parts = int64_t(grid.parts()) + painted;
+  py::array_t<uint16_t> weights({rows, parts, columns});
+  uint16_t* row = weights.mutable_data();
+  for (int64_t y = 0; y < rows; y++, row += parts * columns)
+    painted ? grid.painted(y, 0, columns, row) : grid.shares(y, 0, columns, row);
+  return weights;
+}
+
+void recolor(BoundRegions& bound, Pixels& picture, const py::list& palettes, int threads) {
+  check_rows(picture);
+  const int64_t height = picture.shape(0), width = picture.shape(1);
+  const auto grid = bound.pixels(height, width);
+  PaletteStep step(as_palettes(palettes), &*grid, width);
+  uint8_t* rows = picture.mutable_data();
+  without_lock([&] {
+    step.add(rows, 0, height, threads);
+    step.settle();
+    step.apply(rows, 0, height, threads);
+  });
+}
+
+// Of a picture of `height` rows those from `first` on.
+void keep_rest_of(BoundRegions& bound, int64_t height, int64_t first, const Pixels& content, Pixels& result, int threads) {
+  check_rows(content);
+  check_rows(result);
+  const int64_t count = content.shape(0), width = content.shape(1);
+  if (result.shape(0) != count || result.shape(1) != width || first < 0 || first > height - count)
+    throw std::invalid_argument("rows of another size than the picture's");
+  const auto grid = bound.pixels(height, width);
+  const uint8_t* from = content.data();
+  uint8_t* to = result.mutable_data();
+  without_lock([&] { keep_rest(*grid, from, to, first, count, width, threads); });
+}
+
+void bind_regions(py::module_& module) {
+  py::class_<BoundRegions>(module, "Regions")
+      .def(py::init(&regions_of))
+      .def("weights", &weights_of)
+      .def("recolor", &recolor, py::arg().noconvert(), py::arg(), py::arg())
+      .def("keep_rest", &keep_rest_of, py::arg(), py::arg(), py::arg(), py::arg().noconvert(), py::arg());
+}
+
 // --- tiles ---
 
 // Rows of a picture in the engine's memory, for a Python function to read or fill while it is called.
@@ -121,16 +212,29 @@ RowIO row_io(int64_t height, int64_t width, const py::function& read, const py::
           threads};
 }
 
-void stylize_tiled(const Engine& engine, const RowIO& content, const Levels& levels, const std::vector<LevelTuple>& style,
-                   double alpha, const Tiling& tiling, const std::string& folder, const std::optional<PaletteTuple>& palette) {
+using LookTuple = std::vector<LevelTuple>;
+
+// `looks`: of `regions`, if there are any.
+Painting as_painting(const LookTuple& style, double alpha, const BoundRegions* regions, const py::list& looks) {
   check_alpha(alpha);
-  const Look look = as_look(style);
-  const auto run = [&](const RowIO& io) { engine.stylize(io, levels, look, alpha, tiling, folder); };
-  if (!palette) return without_lock([&] { run(content); });
-  const Colors colors = as_colors(std::get<0>(*palette));
-  const double strength = std::get<1>(*palette);
+  Painting painting{as_look(style), alpha, regions == nullptr ? nullptr : &regions->regions, {}};
+  for (const py::handle& look : looks) painting.looks.push_back(as_look(look.cast<LookTuple>()));
+  if (painting.looks.size() != (regions == nullptr ? 0 : regions->regions.masks.size()))
+    throw std::invalid_argument("there must be one look for each region");
+  return painting;
+}
+
+void stylize_tiled(const Engine& engine, const RowIO& content, const Levels& levels, const LookTuple& style, double alpha,
+                   const Tiling& tiling, const std::string& folder, const py::list& tuples, BoundRegions* palette_regions,
+                   const BoundRegions* regions, const py::list& looks) {
+  const Painting painting = as_painting(style, alpha, regions, looks);
+  const auto run = [&](const RowIO& io) { engine.stylize(io, levels, painting, tiling, folder); };
+  if (tuples.empty()) return without_lock([&] { run(content); });
+  std::vector<Palette> palettes = as_palettes(tuples);
+  std::shared_ptr<const RegionGrid> grid;
+  if (palette_regions != nullptr) grid = palette_regions->pixels(content.height, content.width);
   without_lock([&] {
-    Recoloring recoloring(content, colors, strength, folder);
+    Recoloring recoloring(content, std::move(palettes), grid.get(), folder);
     run(recoloring.before());
     recoloring.finish();
   });
@@ -212,13 +316,11 @@ void bind_models(py::module_& module) {
       return engine.look(pixels, height, width, levels, threads);
     }));
   };
-  const auto decode = [](const Engine& engine, const Features& features, const std::vector<LevelTuple>& style, double alpha,
-                         int threads) {
+  const auto decode = [](const Engine& engine, const Features& features, const LookTuple& style, double alpha, int threads,
+                         const BoundRegions* regions, const py::list& looks) {
     check_threads(threads);
-    check_alpha(alpha);
-    const Look look = as_look(style);
-    return new_picture(features.height, features.width,
-                       [&](uint8_t* out) { engine.decode(features, look, alpha, out, threads); });
+    const Painting painting = as_painting(style, alpha, regions, looks);
+    return new_picture(features.height, features.width, [&](uint8_t* out) { engine.decode(features, painting, out, threads); });
   };
   const auto layer_times = [](const Engine& engine, int64_t height, int64_t width, int threads, int repeats) {
     check_threads(threads);
@@ -239,12 +341,14 @@ void bind_models(py::module_& module) {
       .def("translate", translate, py::arg("image"), py::arg("threads"))
       .def("encode", encode, py::arg("image"), py::arg("levels"), py::arg("threads"))
       .def("look", look, py::arg("image"), py::arg("levels"), py::arg("threads"))
-      .def("decode", decode, py::arg("features"), py::arg("look"), py::arg("alpha"), py::arg("threads"))
+      .def("decode", decode, py::arg("features"), py::arg("look"), py::arg("alpha"), py::arg("threads"), py::arg("regions"),
+           py::arg("looks"))
       .def("tiling", &Engine::tiling, py::arg("height"), py::arg("width"), py::arg("levels"), py::arg("threads"),
            py::arg("budget"), py::arg("decodes"))
       .def("look_tiled", look_tiled, py::arg("style"), py::arg("levels"), py::arg("tiling"))
       .def("stylize_tiled", &stylize_tiled, py::arg("content"), py::arg("levels"), py::arg("look"), py::arg("alpha"),
-           py::arg("tiling"), py::arg("folder"), py::arg("palette"))
+           py::arg("tiling"), py::arg("folder"), py::arg("palettes"), py::arg("palette_regions"), py::arg("regions"),
+           py::arg("looks"))
       .def("working_bytes", &Engine::working_bytes, py::arg("height"), py::arg("width"), py::arg("levels"), py::arg("threads"))
       .def("layer_times", layer_times, py::arg("height"), py::arg("width"), py::arg("threads"), py::arg("repeats"));
   module.def("load", &load, py::arg("data"));
@@ -255,6 +359,7 @@ void bind_models(py::module_& module) {
 void bind_engine(py::module_& module) {
   bind_tiles(module);
   bind_colors(module);
+  bind_regions(module);
   bind_models(module);
   module.def("eigen", [](const Doubles& matrix) {
     if (matrix.ndim() != 2 || matrix.shape(0) != matrix.shape(1)) throw std::invalid_argument("the matrix must be square");

@@ -167,12 +167,12 @@ void stylize(const Engine& engine, const Settings& settings, const Style& style,
              int64_t width, uint8_t* out) {
   const int threads = settings.threads;
   const int64_t pixels = height * width;
+  const Painting painting{style.look, settings.alpha, nullptr, {}};
   if (engine.kind() != Kind::generator && needs_tiles(engine, settings, height, width)) {
     const RowIO content = in_memory(rgb, height, width, out, threads);
-    engine.stylize(content, settings.levels, style.look, settings.alpha, tiling(engine, settings, content, true),
-                   settings.folder);
+    engine.stylize(content, settings.levels, painting, tiling(engine, settings, content, true), settings.folder);
   } else {
-    engine.decode(engine.encode(rgb, height, width, settings.levels, threads), style.look, settings.alpha, out, threads);
+    engine.decode(engine.encode(rgb, height, width, settings.levels, threads), painting, out, threads);
   }
   if (settings.preserve_color) keep_color(rgb, out, pixels, threads);
   if (palette_strength(settings) == 0) return;
@@ -184,12 +184,12 @@ void stylize(const Engine& engine, const Settings& settings, const Style& style,
 void stylize(const Engine& engine, const Settings& settings, const Style& style, const RowIO& content) {
   const Tiling tiles = tiling(engine, settings, content, true);
   const auto run = [&](const RowIO& io) {
-    engine.stylize(io, settings.levels, style.look, settings.alpha, tiles, settings.folder);
+    engine.stylize(io, settings.levels, {style.look, settings.alpha, nullptr, {}}, tiles, settings.folder);
   };
   if (settings.preserve_color) {
     run(PreservedColors(content, aside(settings, content)).io());
   } else if (palette_strength(settings) > 0) {
-    Recoloring recoloring(content, style.colors, palette_strength(settings), aside(settings, content));
+    Recoloring recoloring(content, {{style.colors, palette_strength(settings)}}, nullptr, aside(settings, content));
     run(recoloring.before());
     recoloring.finish();
   } else {

@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/parallel.h"
@@ -14,45 +16,83 @@ namespace {
 
 constexpr double kEpsilon = 1e-5;  // added to variances, as in the published networks
 
-// The exact sums behind the statistics of a map that is seen in parts.
+}  // namespace
+
+// The exact sums behind the statistics of a map that is seen in parts: of all of it, or with a grid, of each part of that.
 class ChannelSums {
  public:
-  explicit ChannelSums(int channels) : channels_(channels), sums_(map_stride(channels)), squares_(map_stride(channels)) {}
-
-  void add(const FeatureView& map, int threads) {
-    std::mutex mutex;
-    parallel_for(map.height, 16, threads, [&](int, int64_t begin, int64_t end) {
-      uint64_t own[2][kLanes];
-      for (int64_t first = 0; first < map.stride; first += kLanes) {
-        std::memset(own, 0, sizeof own);
-        for (int64_t y = begin; y < end; y++) kernels().sum_row(map.row(y) + first, map.width, map.stride, own[0], own[1]);
-        const std::lock_guard<std::mutex> lock(mutex);
-        for (int c = 0; c < kLanes; c++) sums_[first + c] += own[0][c], squares_[first + c] += own[1][c];
-      }
-    });
-    count_ += uint64_t(map.height) * uint64_t(map.width);
+  ChannelSums(int channels, const RegionGrid* grid)
+      : grid_(grid), channels_(channels), unit_(grid == nullptr ? 1 : kFull), sums_(grid == nullptr ? 1 : grid->parts()) {
+    for (Sums& sums : sums_) sums.first.resize(size_t(map_stride(channels))), sums.squares.resize(sums.first.size());
   }
 
-  Statistics statistics(double scale) const {
-    using Exact = unsigned __int128;
-    const double count = double(count_), pairs = count * double(std::max<uint64_t>(count_ - 1, 1));
+  // `first`: the place of the map's first pixel.
+  void add(const FeatureView& map, Place first, int threads) {
+    const std::vector<uint16_t> weights =
+        grid_ == nullptr ? std::vector<uint16_t>() : grid_->shares(first.y, first.x, map.height, map.width, threads);
+    const auto row_of = [&](int64_t y, size_t part) {
+      return weights.data() + (y * int64_t(sums_.size()) + int64_t(part)) * map.width;
+    };
+    std::mutex mutex;
+    parallel_for(map.height, 16, threads, [&](int, int64_t begin, int64_t end) {
+      uint64_t own[2][kLanes], some[2][kLanes];
+      for (size_t part = 0; part < sums_.size(); part++)
+        for (int64_t block = 0; block < map.stride; block += kLanes) {
+          std::memset(own, 0, sizeof own);
+          for (int64_t y = begin; y < end; y++) {
+            const uint8_t* row = map.row(y) + block;
+            if (grid_ == nullptr) {
+              kernels().sum_row(row, map.width, map.stride, own[0], own[1]);
+              continue;
+            }
+            for_weights(row_of(y, part), map.width, [&](uint64_t weight, int64_t left, int64_t right) {
+              std::memset(some, 0, sizeof some);
+              kernels().sum_row(row + left * map.stride, right - left, map.stride, some[0], some[1]);
+              for (int i = 0; i < 2; i++)
+                for (int c = 0; c < kLanes; c++) own[i][c] += weight * some[i][c];
+            });
+          }
+          const std::lock_guard<std::mutex> lock(mutex);
+          for (int c = 0; c < kLanes; c++) {
+            sums_[part].first[size_t(block + c)] += own[0][c];
+            sums_[part].squares[size_t(block + c)] += own[1][c];
+          }
+        }
+    });
+    if (grid_ == nullptr) sums_.front().count += uint64_t(map.height) * uint64_t(map.width);
+    for (size_t part = 0; grid_ != nullptr && part < sums_.size(); part++)
+      for (int64_t y = 0; y < map.height; y++)
+        for (int64_t x = 0; x < map.width; x++) sums_[part].count += row_of(y, part)[x];
+  }
+
+  uint64_t weight(size_t part) const { return sums_[part].count; }
+
+  Statistics statistics(size_t part, double scale) const {
+    const Sums& sums = sums_[part];
+    const double count = double(sums.count), pairs = count * double(std::max(sums.count - std::min(sums.count, unit_), unit_));
     Statistics found;
-    for (int c = 0; c < channels_; c++) {
-      const Exact spread = Exact(count_) * squares_[c] - Exact(sums_[c]) * sums_[c];
+    for (size_t c = 0; c < size_t(channels_); c++) {
+      const Exact spread = Exact(sums.count) * sums.squares[c] - Exact(sums.first[c]) * sums.first[c];
       const double variance = (scale * scale) * (double(spread) / pairs);
-      found.mean.push_back((scale * double(sums_[c])) / count);
+      found.mean.push_back((scale * double(sums.first[c])) / count);
       found.spread.push_back(std::sqrt(variance + kEpsilon));
     }
     return found;
   }
 
  private:
-  int channels_;
-  uint64_t count_ = 0;
-  std::vector<uint64_t> sums_, squares_;
-};
+  using Exact = unsigned __int128;
+  struct Sums {
+    uint64_t count = 0;  // at most 2^48 pixels, of kFull each
+    std::vector<uint64_t> first;
+    std::vector<Exact> squares;
+  };
 
-}  // namespace
+  const RegionGrid* grid_;
+  int channels_;
+  uint64_t unit_;  // the weight of a pixel
+  std::vector<Sums> sums_;
+};
 
 AdainEngine::AdainEngine(const Model& model)
     : Engine(model),
@@ -64,9 +104,9 @@ AdainEngine::AdainEngine(const Model& model)
 Features AdainEngine::encode(const uint8_t* picture, int64_t height, int64_t width, const Levels& levels, int threads) const {
   chosen(levels);
   Features features{codec_.encode({picture, height, width}, threads, workspaces_), {}, {}};
-  ChannelSums sums(codec_.channels());
-  sums.add(FeatureView(features.map), threads);
-  features.statistics = sums.statistics(feature_scale_);
+  ChannelSums sums(codec_.channels(), nullptr);
+  sums.add(FeatureView(features.map), {}, threads);
+  features.statistics = sums.statistics(0, feature_scale_);
   return features;
 }
 
@@ -92,15 +132,35 @@ Codec::RowTransform AdainEngine::blend(const Statistics& content, const Statisti
     offset[c] = float(b / decoder_scale_ + decoder_zero_);
     if (!std::isfinite(slope[c]) || !std::isfinite(offset[c])) throw std::invalid_argument("statistics that are not finite");
   }
-  return [slope, offset, stride](const uint8_t* from, uint8_t* to, int64_t pixels) {
+  return [slope, offset, stride](const uint8_t* from, uint8_t* to, int64_t pixels, Place) {
     kernels().affine_row(from, slope.data(), offset.data(), to, pixels, stride);
   };
 }
 
-void AdainEngine::decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const {
+Codec::RowTransform AdainEngine::blend(const ChannelSums& sums, const Painting& painting, const RegionGrid* grid,
+                                       const char* wanted) const {
+  if (grid == nullptr) return blend(sums.statistics(0, feature_scale_), of_style(painting.style, wanted), painting.alpha);
+  std::vector<Codec::RowTransform> parts(grid->parts() + 1);
+  for (size_t part = 0; part < grid->parts(); part++)
+    if (painting.paints(part, sums.weight(part)))
+      parts[part] = blend(sums.statistics(part, feature_scale_), of_style(painting.of_part(part), wanted), painting.alpha);
+  const std::vector<double> any(size_t(codec_.channels()), 1);
+  parts.back() = blend({any, any}, {any, any}, 0);
+  return blended(*grid, std::move(parts), map_stride(codec_.channels()));
+}
+
+void AdainEngine::decode(const Features& features, const Painting& painting, uint8_t* picture, int threads) const {
   constexpr const char* kWanted = "features and looks";
   if (!features.levels.empty()) refuse_others(kWanted);
-  codec_.decode(features, blend(features.statistics, of_style(style, kWanted), alpha), picture, threads, workspaces_);
+  if (painting.regions == nullptr) {
+    codec_.decode(features, blend(features.statistics, of_style(painting.style, kWanted), painting.alpha), picture, threads,
+                  workspaces_);
+    return;
+  }
+  const RegionGrid grid(*painting.regions, features.height, features.width, codec_.stride());
+  ChannelSums sums(codec_.channels(), &grid);
+  sums.add(FeatureView(features.map), {}, threads);
+  codec_.decode(features, blend(sums, painting, &grid, kWanted), picture, threads, workspaces_);
 }
 
 Tiling AdainEngine::tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget,
@@ -111,26 +171,29 @@ Tiling AdainEngine::tiling(int64_t height, int64_t width, const Levels& levels, 
 
 Look AdainEngine::look(const RowIO& style, const Levels& levels, const Tiling& tiling) const {
   chosen(levels);
-  ChannelSums sums(codec_.channels());
+  ChannelSums sums(codec_.channels(), nullptr);
   TiledFeatures features(codec_, workspaces_, style, tiling, "", false,
-                         [&](const FeatureView& tile) { sums.add(tile, style.threads); });
+                         [&](const FeatureView& tile, Place first) { sums.add(tile, first, style.threads); });
   features.read();
-  return {{0, sums.statistics(feature_scale_)}};
+  return {{0, sums.statistics(0, feature_scale_)}};
 }
 
-void AdainEngine::stylize(const RowIO& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
+void AdainEngine::stylize(const RowIO& content, const Levels& levels, const Painting& painting, const Tiling& tiling,
                           const std::string& folder) const {
   chosen(levels);
-  const Statistics& target = of_style(style, "looks");
-  ChannelSums sums(codec_.channels());
+  for (const Look& look : painting.looks) of_style(look, "looks");
+  if (painting.regions == nullptr || painting.regions->paints_rest) of_style(painting.style, "looks");
+  std::optional<RegionGrid> grid;
+  if (painting.regions != nullptr) grid.emplace(*painting.regions, content.height, content.width, codec_.stride());
+  ChannelSums sums(codec_.channels(), grid ? &*grid : nullptr);
   Progress progress(content, 2);
   const int64_t all = codec_.features_along(content.height) * codec_.features_along(content.width);
-  TiledFeatures features(codec_, workspaces_, content, tiling, folder, true, [&](const FeatureView& tile) {
-    sums.add(tile, content.threads);
+  TiledFeatures features(codec_, workspaces_, content, tiling, folder, true, [&](const FeatureView& tile, Place first) {
+    sums.add(tile, first, content.threads);
     progress.add(tile.height * tile.width, all);
   });
   features.read();
-  features.decode(blend(sums.statistics(feature_scale_), target, alpha), [&](const uint8_t* rows, int64_t count) {
+  features.decode(blend(sums, painting, grid ? &*grid : nullptr, "looks"), [&](const uint8_t* rows, int64_t count) {
     content.write(rows, count);
     progress.add(count, content.height);
   });

@@ -93,7 +93,7 @@ Encoded Codec::encode(const PictureView& picture, int threads, Workspaces& works
 }
 
 void Codec::decode(const Encoded& features, const RowTransform& transform, uint8_t* picture, int threads,
-                   Workspaces& workspaces) const {
+                   Workspaces& workspaces, Place origin) const {
   const Map& map = features.map;
   const Network::Plan plan = decoder_.plan(map.height, map.width, threads);
   if (features.channels != channels_ || plan.height < features.height || plan.width < features.width)
@@ -103,7 +103,7 @@ void Codec::decode(const Encoded& features, const RowTransform& transform, uint8
   const Border border = decoder_.first().border();
   parallel_for(map.height, 8, threads, [&](int, int64_t begin, int64_t end) {
     for (int64_t y = begin; y < end; y++) {
-      transform(map.row(y), input.row(y), map.width);
+      transform(map.row(y), input.row(y), map.width, {origin.y + y, origin.x});
       fill_border(input, y, border);
     }
   });

@@ -43,6 +43,11 @@ struct FeatureView {
   const uint8_t* row(int64_t y) const { return origin + y * row_bytes; }
 };
 
+// Where a pixel of features is in those of the whole picture.
+struct Place {
+  int64_t y = 0, x = 0;
+};
+
 // What an encoder makes of a picture.
 struct Encoded {
   int64_t height = 0, width = 0;  // of the picture
@@ -95,12 +100,13 @@ class Codec {
   // them by are extended by repeating the last row and column. Throws std::invalid_argument if it is too small or too large.
   Encoded encode(const PictureView& picture, int threads, Workspaces& workspaces) const;
 
-  // Turns some pixels of the encoder's map into those of the decoder's input, both of map_stride(channels()) bytes.
-  using RowTransform = std::function<void(const uint8_t* features, uint8_t* input, int64_t pixels)>;
+  // Turns some pixels of the encoder's map, side by side, into those of the decoder's input, both of map_stride(channels())
+  // bytes.
+  using RowTransform = std::function<void(const uint8_t* features, uint8_t* input, int64_t pixels, Place first)>;
   // The picture, as large as the one encoded, of features transformed row by row; rows in any order, from many threads.
-  // Throws std::invalid_argument if the features are of another model.
-  void decode(const Encoded& features, const RowTransform& transform, uint8_t* picture, int threads,
-              Workspaces& workspaces) const;
+  // `origin`: the place of the first of the features. Throws std::invalid_argument if they are of another model.
+  void decode(const Encoded& features, const RowTransform& transform, uint8_t* picture, int threads, Workspaces& workspaces,
+              Place origin = {}) const;
 
   // Network::layer_times of the encoder for a picture of this size, followed by those of the decoder.
   std::vector<LayerTime> layer_times(int64_t height, int64_t width, int threads, int repeats) const;

@@ -47,7 +47,7 @@ Features Engine::encode(const uint8_t*, int64_t, int64_t, const Levels&, int) co
 
 Look Engine::look(const uint8_t*, int64_t, int64_t, const Levels&, int) const { refuse_call("it takes no style"); }
 
-void Engine::decode(const Features&, const Look&, double, uint8_t*, int) const { refuse_call("it takes no style"); }
+void Engine::decode(const Features&, const Painting&, uint8_t*, int) const { refuse_call("it takes no style"); }
 
 Tiling Engine::tiling(int64_t, int64_t, const Levels&, int, uint64_t, bool) const {
   throw std::invalid_argument("a generator cannot be run in tiles: its norms need whole maps");
@@ -55,7 +55,7 @@ Tiling Engine::tiling(int64_t, int64_t, const Levels&, int, uint64_t, bool) cons
 
 Look Engine::look(const RowIO&, const Levels&, const Tiling&) const { refuse_call("it takes no style"); }
 
-void Engine::stylize(const RowIO&, const Levels&, const Look&, double, const Tiling&, const std::string&) const {
+void Engine::stylize(const RowIO&, const Levels&, const Painting&, const Tiling&, const std::string&) const {
   refuse_call("it takes no style");
 }
 

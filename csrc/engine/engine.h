@@ -9,6 +9,7 @@
 
 #include "engine/codec.h"
 #include "engine/model.h"
+#include "engine/regions.h"
 #include "engine/tiles.h"
 
 namespace fastnst {
@@ -32,6 +33,19 @@ struct LevelLook {
 };
 using Look = std::vector<LevelLook>;
 
+// What a content becomes: its features are blended `alpha` of the way to the look of a style.
+struct Painting {
+  Look style;  // with regions, of what no mask covers; empty if that is not painted
+  double alpha;
+  const Regions* regions = nullptr;
+  std::vector<Look> looks;  // one for each region
+
+  // Of each of the regions' parts.
+  const Look& of_part(size_t part) const { return part < looks.size() ? looks[part] : style; }
+  // Whether a part can be painted at all: `weight` is the sum of its shares.
+  bool paints(size_t part, uint64_t weight) const { return weight > 0 && (part < looks.size() || regions->paints_rest); }
+};
+
 // Levels of a WCT model, in any order; without them all that it has. Other models have none to choose.
 using Levels = std::optional<std::vector<int>>;
 
@@ -51,18 +65,18 @@ class Engine {
   // What a generator makes of a picture: one of the same size.
   virtual void translate(const uint8_t* picture, int64_t height, int64_t width, uint8_t* out, int threads) const;
 
-  // The others' way: the features of a content, the look of a style, and the picture of both, as large as the content, with the
-  // features blended `alpha` of the way to the style.
+  // The others' way: the features of a content, the look of a style, and the picture of both, as large as the content. Regions
+  // have statistics of their own: every sum that they are made of is one of weights of RegionGrid times bytes.
   virtual Features encode(const uint8_t* picture, int64_t height, int64_t width, const Levels& levels, int threads) const;
   virtual Look look(const uint8_t* picture, int64_t height, int64_t width, const Levels& levels, int threads) const;
-  virtual void decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const;
+  virtual void decode(const Features& features, const Painting& painting, uint8_t* picture, int threads) const;
 
   // The same in tiles, with the same bytes: how a picture is cut within a budget of bytes, the look of a style, and the picture
   // of a content. `decodes`: whether the tiling is for stylize(). `folder`: see TemporaryStorage. A WCT model reads a style
   // once for each level.
   virtual Tiling tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget, bool decodes) const;
   virtual Look look(const RowIO& style, const Levels& levels, const Tiling& tiling) const;
-  virtual void stylize(const RowIO& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
+  virtual void stylize(const RowIO& content, const Levels& levels, const Painting& painting, const Tiling& tiling,
                        const std::string& folder) const;
 
   // Bytes of working memory that a picture of this size takes at once: maps, scratch, and what is kept between two steps.

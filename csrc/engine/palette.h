@@ -11,6 +11,9 @@
 //   mean_2)))
 // A pixel becomes clamp((matrix x + offset + 2^12) >> 13, 0, 255), in 32 bits: |T_ij| < 158 because no variance is above
 // 127.5^2, so no sum leaves +-1.2 * 10^9.
+//
+// Of a region, n, S1 and S2 are sums of the shares of its pixels, of these times x and x x^T: see regions.h. A pixel becomes
+// the Blend of what the maps of all regions make of it.
 #pragma once
 
 #include <array>
@@ -21,6 +24,7 @@
 
 #include "base/temporary_storage.h"
 #include "engine/kernels/kernels.h"
+#include "engine/regions.h"
 #include "engine/tiles.h"
 
 namespace fastnst {
@@ -41,11 +45,15 @@ Colors mixed(const std::vector<const Colors*>& colors, const std::vector<double>
 class ColorSums {
  public:
   void add(const uint8_t* rgb, int64_t pixels, int threads);
+  // Sums of `weight` pixels, as color_sums has them.
+  void add(const std::array<uint64_t, 9>& sums, uint64_t weight);
+  bool empty() const { return count_ == 0; }
   Colors colors() const;
 
  private:
+  using Exact = unsigned __int128;
   uint64_t count_ = 0;
-  std::array<uint64_t, 9> sums_{};
+  std::array<Exact, 9> sums_{};
 };
 
 // The map from the colours of a picture to those of a style. Throws std::invalid_argument if a number is not finite, or none
@@ -55,11 +63,46 @@ ColorMap color_map(const Colors& picture, const Colors& style, double strength);
 // In place.
 void map_colors(const ColorMap& map, uint8_t* rgb, int64_t pixels, int threads);
 
+// Colours that a picture is to have, and how far; with strength 0 its own.
+struct Palette {
+  Colors colors;
+  double strength;
+};
+
+// The palette step of a picture that is seen in rows, once to know its colours and once to change them.
+class PaletteStep {
+ public:
+  // `palettes`: one, or with a grid of pixels, one for each part. `grid` lives as long as this.
+  PaletteStep(std::vector<Palette> palettes, const RegionGrid* grid, int64_t width);
+
+  // Rows, `count` of them from `first` on.
+  void add(const uint8_t* rows, int64_t first, int64_t count, int threads);
+  // All have been added. Throws as color_map() does.
+  void settle();
+  // In place.
+  void apply(uint8_t* rows, int64_t first, int64_t count, int threads) const;
+
+ private:
+  void apply_row(uint8_t* row, int64_t y) const;
+  void map_run(size_t part, uint8_t* rgb, int64_t pixels) const;
+
+  std::vector<Palette> palettes_;
+  const RegionGrid* grid_;
+  int64_t width_;
+  std::vector<ColorSums> sums_;
+  std::vector<ColorMap> maps_;
+};
+
+// Makes each pixel of rows from `first` on the content's as far as its share is the rest's: (share * content + (kFull - share)
+// * result + 128) >> 8.
+void keep_rest(const RegionGrid& grid, const uint8_t* content, uint8_t* result, int64_t first, int64_t count, int64_t width,
+               int threads);
+
 // The palette step where it follows a picture that arrives in rows: they are put aside until all of them have been seen.
 class Recoloring {
  public:
-  // `io`: lives as long as this. `folder`: see TemporaryStorage.
-  Recoloring(const RowIO& io, const Colors& style, double strength, const std::string& folder);
+  // `io` and `grid`: live as long as this. `palettes`, `grid`: as for PaletteStep. `folder`: see TemporaryStorage.
+  Recoloring(const RowIO& io, std::vector<Palette> palettes, const RegionGrid* grid, const std::string& folder);
 
   // What the engine reads from and writes to instead.
   RowIO before() const;

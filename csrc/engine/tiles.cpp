@@ -192,7 +192,7 @@ void TiledFeatures::encode_band() {
     const PictureView window(band, outer.top * stride_ - top_, outer.left * stride_, pixel_rows(outer), pixel_columns(outer));
     const Encoded encoded = codec_.encode(window, io_.threads, workspaces_);
     const FeatureView tile(FeatureView(encoded.map), part.top - outer.top, part.left - outer.left, part.height, part.width);
-    on_tile_(tile);
+    on_tile_(tile, {part.top, part.left});
     if (storage_ && !keeps_pixels_) keep(tile, part);
   }
 }
@@ -243,7 +243,7 @@ void TiledFeatures::decode(const Codec::RowTransform& transform, const Write& wr
       const Part outer = grown(part, codec_.decoder_reach());
       const Encoded features = keeps_pixels_ ? encoded_again(outer) : kept(outer);
       pixels.reserve(size_t(features.height * features.width * 3));
-      codec_.decode(features, transform, pixels.data(), io_.threads, workspaces_);
+      codec_.decode(features, transform, pixels.data(), io_.threads, workspaces_, {outer.top, outer.left});
       const PictureView whole(pixels.data(), features.height, features.width);
       const PictureView tile(whole, (part.top - outer.top) * stride_, (part.left - outer.left) * stride_, pixel_rows(part),
                              pixel_columns(part));

@@ -55,7 +55,7 @@ Tiling plan_tiles(const std::vector<const Codec*>& codecs, int64_t height, int64
 // whose features are larger than the picture, the picture itself, which it then encodes once more.
 class TiledFeatures {
  public:
-  using OnTile = std::function<void(const FeatureView& tile)>;
+  using OnTile = std::function<void(const FeatureView& tile, Place first)>;
 
   // `on_tile` is called once for each tile's features. `folder`: see TemporaryStorage. `keeps`: false if decode() will not be
   // called.

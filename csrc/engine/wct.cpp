@@ -20,10 +20,11 @@ std::string listed(const std::vector<int>& numbers) {
   return text;
 }
 
-// Products of every thread and their sum; later covariance, vectors, root, matrix and its copy, of 8 bytes each.
+// Products of every thread and their sum, which is as large as two; later covariance, vectors, root, matrix and its copy, of 8
+// bytes each.
 uint64_t matrix_bytes(const Codec& codec, int threads) {
   const uint64_t stride = uint64_t(map_stride(codec.channels()));
-  return checked_multiply(stride * stride * 8, std::max<uint64_t>(uint64_t(threads) + 1, 5));
+  return checked_multiply(stride * stride * 8, std::max<uint64_t>(uint64_t(threads) + 2, 5));
 }
 
 }  // namespace
@@ -53,9 +54,9 @@ std::vector<const WctEngine::Level*> WctEngine::choose(const Levels& levels) con
 
 Features WctEngine::encode_at(const Level& level, const uint8_t* picture, int64_t height, int64_t width, int threads) const {
   Features features{level.codec.encode({picture, height, width}, threads, workspaces_), {level.number}, {}};
-  MomentSums sums(level.codec.channels());
-  sums.add(FeatureView(features.map), threads);
-  features.statistics = sums.statistics(level.feature_scale);
+  MomentSums sums(level.codec.channels(), nullptr);
+  sums.add(FeatureView(features.map), {}, threads);
+  features.statistics = sums.statistics(0, level.feature_scale);
   return features;
 }
 
@@ -94,18 +95,55 @@ std::vector<const Statistics*> WctEngine::match(const std::vector<const Level*>&
   return matches;
 }
 
-void WctEngine::decode(const Features& features, const Look& style, double alpha, uint8_t* picture, int threads) const {
+WctEngine::Targets WctEngine::match(const std::vector<const Level*>& levels, const Painting& painting,
+                                    const char* wanted) const {
+  if (painting.regions == nullptr) return {match(levels, painting.style, wanted)};
+  Targets targets(painting.regions->parts());
+  for (size_t part = 0; part < targets.size(); part++)
+    if (painting.paints(part, 1)) targets[part] = match(levels, painting.of_part(part), wanted);
+  return targets;
+}
+
+std::optional<RegionGrid> WctEngine::grid_at(const Level& level, const Painting& painting, int64_t height, int64_t width) {
+  if (painting.regions == nullptr) return std::nullopt;
+  return std::make_optional<RegionGrid>(*painting.regions, height, width, level.codec.stride());
+}
+
+void WctEngine::decode(const Features& features, const Painting& painting, uint8_t* picture, int threads) const {
   constexpr const char* kWanted = "features and looks";
   if (features.levels.empty()) refuse_others(kWanted);
   const std::vector<const Level*> chosen = choose(features.levels);
-  const std::vector<const Statistics*> targets = match(chosen, style, kWanted);
-  const auto decode_at = [&](size_t i, const Features& content) {
-    const Codec::RowTransform transform = mix(*chosen[i], content.statistics, *targets[i], alpha, threads);
-    chosen[i]->codec.decode(content, transform, picture, threads, workspaces_);
+  const Targets targets = match(chosen, painting, kWanted);
+  const auto decode_at = [&](size_t i, const Encoded& content) {
+    const Level& level = *chosen[i];
+    const std::optional<RegionGrid> grid = grid_at(level, painting, content.height, content.width);
+    Codec::RowTransform transform;
+    if (i == 0 && !grid) {
+      transform = mix(level, features.statistics, *targets[0][0], painting.alpha, threads);
+    } else {
+      MomentSums sums(level.codec.channels(), grid ? &*grid : nullptr);
+      sums.add(FeatureView(content.map), {}, threads);
+      transform = mix(level, sums, painting, grid ? &*grid : nullptr, targets, i, threads);
+    }
+    level.codec.decode(content, transform, picture, threads, workspaces_);
   };
   decode_at(0, features);
   for (size_t i = 1; i < chosen.size(); i++)
-    decode_at(i, encode_at(*chosen[i], picture, features.height, features.width, threads));
+    decode_at(i, chosen[i]->codec.encode({picture, features.height, features.width}, threads, workspaces_));
+}
+
+Codec::RowTransform WctEngine::mix(const Level& level, const MomentSums& sums, const Painting& painting, const RegionGrid* grid,
+                                   const Targets& targets, size_t chosen, int threads) const {
+  const auto of_part = [&](size_t part) {
+    return mix(level, sums.statistics(part, level.feature_scale), *targets[part][chosen], painting.alpha, threads);
+  };
+  if (grid == nullptr) return of_part(0);
+  std::vector<Codec::RowTransform> parts(grid->parts() + 1);
+  for (size_t part = 0; part < grid->parts(); part++)
+    if (painting.paints(part, sums.weight(part))) parts[part] = of_part(part);
+  const std::vector<double> none(size_t(level.codec.channels()));
+  parts.back() = mix(level, {none, {}}, {none, {}}, 0, threads);
+  return blended(*grid, std::move(parts), map_stride(level.codec.channels()));
 }
 
 Codec::RowTransform WctEngine::mix(const Level& level, const Statistics& content, const Statistics& style, double alpha,
@@ -122,7 +160,7 @@ Codec::RowTransform WctEngine::mix(const Level& level, const Statistics& content
     target[c] = alpha * style.mean[c] + (1 - alpha) * content.mean[c];
   }
   return [mixer = make_mixer(matrix, content.mean, target, {level.feature_scale, level.decoder_scale, level.decoder_zero})](
-             const uint8_t* from, uint8_t* to, int64_t pixels) { mixer.run(from, to, pixels); };
+             const uint8_t* from, uint8_t* to, int64_t pixels, Place) { mixer.run(from, to, pixels); };
 }
 
 Tiling WctEngine::tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget,
@@ -139,38 +177,40 @@ Tiling WctEngine::tiling(int64_t height, int64_t width, const Levels& levels, in
 Look WctEngine::look(const RowIO& style, const Levels& levels, const Tiling& tiling) const {
   Look look;
   for (const Level* level : choose(levels)) {
-    MomentSums sums(level->codec.channels());
+    MomentSums sums(level->codec.channels(), nullptr);
     TiledFeatures features(level->codec, workspaces_, style, tiling, "", false,
-                           [&](const FeatureView& tile) { sums.add(tile, style.threads); });
+                           [&](const FeatureView& tile, Place first) { sums.add(tile, first, style.threads); });
     features.read();
-    look.push_back(look_of(*level, sums.statistics(level->feature_scale), style.threads));
+    look.push_back(look_of(*level, sums.statistics(0, level->feature_scale), style.threads));
   }
   return look;
 }
 
-void WctEngine::stylize(const RowIO& content, const Levels& levels, const Look& style, double alpha, const Tiling& tiling,
+void WctEngine::stylize(const RowIO& content, const Levels& levels, const Painting& painting, const Tiling& tiling,
                         const std::string& folder) const {
   const std::vector<const Level*> chosen = choose(levels);
-  const std::vector<const Statistics*> targets = match(chosen, style, "looks");
+  const Targets targets = match(chosen, painting, "looks");
+  std::vector<std::optional<RegionGrid>> grids;
+  for (const Level* level : chosen) grids.push_back(grid_at(*level, painting, content.height, content.width));
+  const auto grid_of = [&](size_t i) { return grids[i] ? &*grids[i] : nullptr; };
   Progress progress(content, 2 * chosen.size());
   // The features of level i, given rows by `fill`.
   const auto encode_at = [&](size_t i, const auto& fill) {
     const Level& level = *chosen[i];
     const int64_t all = level.codec.features_along(content.height) * level.codec.features_along(content.width);
-    MomentSums sums(level.codec.channels());
-    auto features =
-        std::make_unique<TiledFeatures>(level.codec, workspaces_, content, tiling, folder, true, [&](const FeatureView& tile) {
-          sums.add(tile, content.threads);
-          progress.add(tile.height * tile.width, all);
-        });
+    MomentSums sums(level.codec.channels(), grid_of(i));
+    auto features = std::make_unique<TiledFeatures>(level.codec, workspaces_, content, tiling, folder, true,
+                                                    [&](const FeatureView& tile, Place first) {
+                                                      sums.add(tile, first, content.threads);
+                                                      progress.add(tile.height * tile.width, all);
+                                                    });
     fill(*features);  // which calls the above for every tile
-    return std::pair{std::move(features), sums.statistics(level.feature_scale)};
+    return std::pair{std::move(features), mix(level, sums, painting, grid_of(i), targets, i, content.threads)};
   };
   std::unique_ptr<TiledFeatures> features;
-  Statistics statistics;
-  std::tie(features, statistics) = encode_at(0, [](TiledFeatures& first) { first.read(); });
+  Codec::RowTransform transform;
+  std::tie(features, transform) = encode_at(0, [](TiledFeatures& first) { first.read(); });
   for (size_t i = 0; i < chosen.size(); i++) {
-    const Codec::RowTransform transform = mix(*chosen[i], statistics, *targets[i], alpha, content.threads);
     const auto decode = [&](const TiledFeatures::Write& write) {
       features->decode(transform, [&](const uint8_t* rows, int64_t count) {
         write(rows, count);
@@ -180,7 +220,7 @@ void WctEngine::stylize(const RowIO& content, const Levels& levels, const Look& 
     if (i + 1 == chosen.size())
       decode(content.write);
     else
-      std::tie(features, statistics) = encode_at(
+      std::tie(features, transform) = encode_at(
           i + 1, [&](TiledFeatures& next) { decode([&](const uint8_t* rows, int64_t count) { next.take(rows, count); }); });
   }
 }

@@ -27,11 +27,12 @@ class Products {
     for (int64_t x = 0; x < pixels; x++, row += channels_) add_pixel(row);
   }
 
-  // Adds what has been gathered to other sums.
-  void give(std::vector<uint64_t>& sums, std::vector<uint64_t>& products) {
+  // Adds what has been gathered, 2^`bits` times, to other sums.
+  template <typename Exact>
+  void give(std::vector<uint64_t>& sums, std::vector<Exact>& products, int bits) {
     flush();
-    for (size_t i = 0; i < sums.size(); i++) sums[i] += sums_[i];
-    for (size_t i = 0; i < products.size(); i++) products[i] += products_[i];
+    for (size_t i = 0; i < sums.size(); i++) sums[i] += sums_[i] << bits;
+    for (size_t i = 0; i < products.size(); i++) products[i] += Exact(products_[i]) << bits;
   }
 
  private:
@@ -82,27 +83,53 @@ std::vector<double> root(const std::vector<double>& covariance, const std::vecto
 
 }  // namespace
 
-MomentSums::MomentSums(int channels) : sums_(size_t(map_stride(channels))), products_(sums_.size() * sums_.size()) {}
-
-void MomentSums::add(const FeatureView& map, int threads) {
-  const int64_t grain = 8, ranges = (map.height + grain - 1) / grain;
-  std::vector<Products> parts(size_t(std::min<int64_t>(threads, ranges)), Products(map.stride));
-  parallel_for(map.height, grain, threads, [&](int slot, int64_t begin, int64_t end) {
-    for (int64_t y = begin; y < end; y++) parts[size_t(slot)].add_row(map.row(y), map.width);
-  });
-  for (Products& part : parts) part.give(sums_, products_);
-  count_ += map.height * map.width;
+MomentSums::MomentSums(int channels, const RegionGrid* grid)
+    : grid_(grid), unit_(grid == nullptr ? 1 : kFull), parts_(grid == nullptr ? 1 : grid->parts()) {
+  const size_t stride = size_t(map_stride(channels));
+  for (Sums& sums : parts_) sums.first.resize(stride), sums.products.resize(stride * stride);
 }
 
-Statistics MomentSums::statistics(const std::vector<double>& scale) const {
-  using Exact = __int128;
-  const size_t stride = sums_.size(), n = scale.size();
-  const double pairs = double(count_) * double(std::max<int64_t>(count_ - 1, 1));
+void MomentSums::add(const FeatureView& map, Place first, int threads) {
+  const int64_t grain = 8, ranges = (map.height + grain - 1) / grain, width = map.width;
+  std::vector<uint16_t> weights;
+  if (grid_ != nullptr) weights = grid_->shares(first.y, first.x, map.height, width, threads);
+  for (size_t part = 0; part < parts_.size(); part++) {
+    auto& [count, sums, sums_of_products] = parts_[part];
+    const auto row_of = [&](int64_t y) { return weights.data() + (y * int64_t(parts_.size()) + int64_t(part)) * width; };
+    unsigned any = weights.empty() ? 1 : 0;
+    if (weights.empty()) count += uint64_t(map.height) * uint64_t(width);
+    for (int64_t y = 0; y < map.height && !weights.empty(); y++)
+      for (int64_t x = 0; x < width; x++) any |= row_of(y)[x], count += row_of(y)[x];
+    // A weight is a sum of powers of two, and most are kFull alone.
+    for (int bits = 0; any >> bits != 0; bits++) {
+      if ((any >> bits & 1) == 0) continue;
+      std::vector<Products> products(size_t(std::min<int64_t>(threads, ranges)), Products(map.stride));
+      parallel_for(map.height, grain, threads, [&](int slot, int64_t begin, int64_t end) {
+        for (int64_t y = begin; y < end; y++) {
+          if (weights.empty()) {
+            products[size_t(slot)].add_row(map.row(y), width);
+            continue;
+          }
+          for_weights(row_of(y), width, [&](unsigned weight, int64_t left, int64_t right) {
+            if (weight >> bits & 1) products[size_t(slot)].add_row(map.row(y) + left * map.stride, right - left);
+          });
+        }
+      });
+      for (Products& each : products) each.give(sums, sums_of_products, bits);
+    }
+  }
+}
+
+Statistics MomentSums::statistics(size_t part, const std::vector<double>& scale) const {
+  const auto& [total, sums, products] = parts_[part];
+  const size_t stride = sums.size(), n = scale.size();
+  const double count = double(total), pairs = count * double(std::max(total - std::min(total, unit_), unit_));
   Statistics found{std::vector<double>(n), std::vector<double>(n * n)};
   for (size_t i = 0; i < n; i++) {
-    found.mean[i] = (scale[i] * double(sums_[i])) / double(count_);
+    found.mean[i] = (scale[i] * double(sums[i])) / count;
     for (size_t j = 0; j <= i; j++) {
-      const Exact spread = Exact(count_) * Exact(products_[j * stride + i]) - Exact(sums_[i]) * Exact(sums_[j]);
+      // The terms may pass 2^127, and their difference does not: it is at most 2^14 times the square of the total.
+      const auto spread = __int128(Exact(total) * products[j * stride + i] - Exact(sums[i]) * sums[j]);
       const double covariance = (scale[i] * scale[j]) * (double(spread) / pairs);
       found.spread[i * n + j] = found.spread[j * n + i] = covariance;
     }

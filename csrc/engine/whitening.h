@@ -10,17 +10,28 @@
 
 namespace fastnst {
 
-// The exact sums behind the statistics of a map that is seen in parts.
+// The exact sums behind the statistics of a map that is seen in parts: of all of it, or with a grid, of each part of that.
 class MomentSums {
  public:
-  explicit MomentSums(int channels);
-  void add(const FeatureView& map, int threads);
+  MomentSums(int channels, const RegionGrid* grid);
+  // `first`: the place of the map's first pixel.
+  void add(const FeatureView& map, Place first, int threads);
+  // The sum of the shares of a part.
+  uint64_t weight(size_t part) const { return parts_[part].count; }
   // See WctEngine::encode for the arithmetic. `scale`: the real value of one step, for each channel.
-  Statistics statistics(const std::vector<double>& scale) const;
+  Statistics statistics(size_t part, const std::vector<double>& scale) const;
 
  private:
-  int64_t count_ = 0;
-  std::vector<uint64_t> sums_, products_;  // [C], [C][C], with C rounded up to 16
+  using Exact = unsigned __int128;
+  struct Sums {
+    uint64_t count = 0;
+    std::vector<uint64_t> first;  // [C], rounded up to 16
+    std::vector<Exact> products;  // [C][C]
+  };
+
+  const RegionGrid* grid_;
+  uint64_t unit_;  // the weight of a pixel
+  std::vector<Sums> parts_;
 };
 
 // C^(1/2) and C^(-1/2), without the directions that WctEngine::decode leaves out. `scale`: the steps that rounded the features.

@@ -11,7 +11,7 @@ from fastnst.color.histograms import Histogram, histogram_of, mapped
 from fastnst.color.lab import keep_lab
 from fastnst.color.luma import keep_color
 from fastnst.engine import Pixels
-from fastnst.engine.palette import Colors, Palette, colors_of
+from fastnst.engine.palette import Colors, Palette, RegionPalette, colors_of
 from fastnst.options import Options
 
 
@@ -44,14 +44,14 @@ class ColorStep:
     """What is done to the colours of a decoded picture. All parts give the same in tiles as at once.
 
     Attributes:
-        palette: one linear map of all pixels, from exact statistics of the whole picture.
+        palette: one linear map of all pixels, from exact statistics of the whole picture; or one of those of each region.
         levels: a table for each channel, from exact histograms of the whole picture: those it is to have.
         blend: after these, and pixel by pixel: makes the result's rows of the content's and the decoded ones, all uint8
             [n, W, 3].
         asks: what is done once the colours of the content are known; the rest is not there then.
     """
 
-    palette: Palette | None = None
+    palette: Palette | RegionPalette | None = None
     levels: Histogram | None = None
     blend: Callable[[Pixels, Pixels], Pixels] | None = None
     asks: Callable[[Content], ColorStep] | None = None
@@ -82,9 +82,14 @@ class ColorStep:
 def style_palette(options: Options) -> ColorStep:
     """The style's mean and covariance (:mod:`fastnst.engine.palette`), ``palette`` times ``alpha`` of the way."""
     strength = options.alpha * (1.0 if options.palette is None else options.palette)
-    if options.look is None or options.look.colors is None or strength == 0:
+    regions = options.parted
+    looks = [*(regions.looks if regions else ()), options.look]
+    palettes = [Palette(look.colors, strength) if look is not None and look.colors is not None else None for look in looks]
+    if strength == 0 or not any(palettes):
         return ColorStep()
-    return ColorStep(palette=Palette(options.look.colors, strength))
+    if regions is None:
+        return ColorStep(palette=palettes[0])
+    return ColorStep(palette=RegionPalette(tuple(palettes), regions.compiled))
 
 
 def as_decoded(_: Options) -> ColorStep:

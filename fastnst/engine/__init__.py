@@ -18,6 +18,7 @@ from fastnst.engine.base import (
     LayerTime,
     Look,
     ModelError,
+    Parts,
     Pixels,
     Plan,
     Read,
@@ -26,7 +27,8 @@ from fastnst.engine.base import (
     Write,
 )
 from fastnst.engine.generator import GeneratorEngine
-from fastnst.engine.palette import Colors, Palette, colors_of
+from fastnst.engine.palette import Colors, Palette, RegionPalette, colors_of
+from fastnst.engine.regions import Regions
 from fastnst.engine.wct import Coloring, WctEngine, WctLook
 from fastnst.format.kinds import described, require_weights
 from fastnst.format.lookfile import LookError, StoredLook, from_bytes
@@ -45,6 +47,7 @@ __all__ = [
     "Pixels",
     "Plan",
     "Read",
+    "Regions",
     "Statistics",
     "Tell",
     "WctLook",
@@ -168,11 +171,12 @@ class Engine:
     def decode(
         self,
         content: Features,
-        look: Look,
+        look: Look | None,
         alpha: float = 1.0,
         threads: int | None = None,
         *,
         normalised_by: Statistics | None = None,
+        regions: Regions | None = None,
     ) -> Pixels:
         """The picture of ``content`` with its features blended ``alpha`` of the way to ``look``: uint8 [H, W, 3].
 
@@ -180,16 +184,30 @@ class Engine:
         WCT goes on through the levels that ``content`` was encoded for, each with the same ``alpha``.
 
         Args:
+            look: of what no region covers; None = it is not painted.
             normalised_by: the statistics that AdaIN normalises the features by, instead of their own.
+            regions: each with a look of its own, to which its own statistics are moved. What is not painted is made of the
+                content's features as they are; :meth:`Regions.kept` puts the content itself there.
 
         Raises:
-            ValueError: the content or the look is another model's, a level is missing, a number is out of range, or
-                ``normalised_by`` is given to a model that is not :attr:`smoothable`.
+            ValueError: the content or a look is another model's, a level is missing, a number is out of range, or
+                ``normalised_by`` is given with regions, or to a model that is not :attr:`smoothable`.
         """
-        self.check_look(look)
+        parts, compiled, looks = self._painting(look, regions)
         if normalised_by is not None:
-            look = self._kind.steadied(look, Statistics(*content.statistics()), normalised_by)
-        return self._model.decode(content, look.parts(), alpha, threads or default_threads())
+            if look is None or regions is not None:
+                raise ValueError("regions are normalised by their own statistics alone")
+            parts = self._kind.steadied(look, Statistics(*content.statistics()), normalised_by).parts()
+        return self._model.decode(content, parts, alpha, threads or default_threads(), compiled, looks)
+
+    def _painting(self, look: Look | None, regions: Regions | None) -> tuple[Parts, _engine.Regions | None, list[Parts]]:
+        """Looks and regions as the compiled engine has them, once they are known to be this model's."""
+        looks = regions.looks if regions is not None else ()
+        for each in (look, *looks):
+            if each is not None:
+                self.check_look(each)
+        compiled = None if regions is None else regions.compiled
+        return [] if look is None else look.parts(), compiled, [each.parts() for each in looks]
 
     def check_look(self, look: Look) -> None:
         """Raise LookError, a ValueError, if the look says that it is of another model."""
@@ -263,19 +281,21 @@ class Engine:
         size: tuple[int, int],
         read: Read,
         write: Write,
-        look: Look,
+        look: Look | None,
         alpha: float,
         tiling: Tiling,
         folder: str,
         threads: int | None = None,
         tell: Tell = lambda _: None,
-        palette: Palette | None = None,
+        palette: Palette | RegionPalette | None = None,
+        regions: Regions | None = None,
     ) -> None:
         """Encode and decode a picture of ``size`` (height, width) tile by tile, with the pixels of the whole at once.
 
         All rows are read, once and in order, before the first is written.
 
         Args:
+            look, regions: as for :meth:`decode`.
             palette: the palette step that follows. It has to see the whole picture first, which is put aside in ``folder``
                 until then: 3 bytes for each pixel.
             folder: where features lie between the two passes, in a file without a name, unless the tiling keeps them in memory.
@@ -284,10 +304,11 @@ class Engine:
             ValueError: as :meth:`decode`.
             RuntimeError: the disk is full or fails; names ``folder``.
         """
-        self.check_look(look)
+        parts, compiled, looks = self._painting(look, regions)
         row_io = RowIO(*size, read, write, tell, threads or default_threads())
-        step = (palette.colors, palette.strength) if palette is not None and palette.strength else None
-        self._model.stylize_tiled(row_io, self._run, look.parts(), alpha, tiling, os.fsencode(folder), step)
+        steps = [] if palette is None else palette.steps()
+        of = palette.regions if isinstance(palette, RegionPalette) else None
+        self._model.stylize_tiled(row_io, self._run, parts, alpha, tiling, os.fsencode(folder), steps, of, compiled, looks)
 
     def look_tiled(self, size: tuple[int, int], read: Read, tiling: Tiling, threads: int | None = None) -> Look:
         """As :meth:`look`, tile by tile; WCT reads the picture once for each level."""

@@ -33,6 +33,9 @@ class Colors(NamedTuple):
         return Colors(mean, sum((each.covariance * weight for each, weight in parts), start=np.zeros((3, 3))))
 
 
+Step = tuple[tuple[NDArray[np.float64], NDArray[np.float64]], float]
+
+
 @dataclass(frozen=True)
 class Palette:
     """Colours to map a picture's to, and how far: 0 = not at all, 1 = all the way."""
@@ -49,6 +52,33 @@ class Palette:
         if self.strength:
             start = colors_of(pixels, threads) if source is None else source
             _engine.map_colors(pixels, start, self.colors, self.strength, threads)
+
+    def steps(self) -> list[Step]:
+        """As the compiled engine has it; empty if nothing is done."""
+        return [(self.colors, self.strength)] if self.strength else []
+
+
+@dataclass(frozen=True)
+class RegionPalette:
+    """A palette for each region and for the rest, None where the colours stay: their maps are blended as the regions are."""
+
+    palettes: tuple[Palette | None, ...]
+    regions: _engine.Regions
+
+    def apply(self, pixels: Pixels, threads: int, source: Colors | None = None) -> None:
+        """Map the colours of ``pixels``, uint8 [H, W, 3], in place.
+
+        Raises:
+            ValueError: ``source`` is given: every region starts from colours of its own.
+        """
+        if source is not None:
+            raise ValueError("the palette step of regions starts from their own colours")
+        self.regions.recolor(pixels, self.steps(), threads)
+
+    def steps(self) -> list[Step]:
+        """As the compiled engine has it."""
+        stays = Colors(np.zeros(3), np.zeros((3, 3))), 0.0
+        return [(each.colors, each.strength) if each else stays for each in self.palettes]
 
 
 def colors_of(pixels: Pixels, threads: int = 1) -> Colors:

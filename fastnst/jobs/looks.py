@@ -38,7 +38,7 @@ class Looks:
         return any(scale.factor is None for scale in self._scales)
 
     def options(self, styles: Sequence[Path], content: Callable[[], int] | None = None) -> Options:
-        """The options with the look of all these styles together.
+        """The options with the look of all these styles together, and with those of the regions.
 
         Args:
             content: tells the short side of the content in pixels.
@@ -49,22 +49,26 @@ class Looks:
             UsageError: a scale for what is a look already, or one that follows contents whose size is not known.
         """
         self.made = False
-        if not styles:
+        if not styles and not self._options.regions:
             return self._options
         side = None
         if self.follows_contents:
             if content is None:
                 raise UsageError("--style-scale auto needs a picture or a video, whose size it follows")
             side = content()
-        weights = self._options.weights or [1.0] * len(styles)
+        look = self._mixed(styles, self._options.weights, side) if styles else None
+        regions = [replace(each, look=self._mixed(each.styles, each.weights, side)) for each in self._options.regions]
+        return replace(self._options, styles=styles, look=look, regions=regions)
+
+    def _mixed(self, styles: Sequence[Path], weights: Sequence[float] | None, side: int | None) -> Look:
         looks, shares = [], []
-        for style, weight in zip(styles, weights, strict=True):
+        for style, weight in zip(styles, weights or [1.0] * len(styles), strict=True):
             for scale in self._scales:
                 looks.append(self._look(style, scale, side))
                 shares.append(weight * scale.share)
         look = self._stylizer.mix(looks, shares)
         self._stylizer.engine.check_look(look)
-        return replace(self._options, styles=styles, look=look)
+        return look
 
     def _look(self, style: Path, scale: StyleScale, side: int | None) -> Look:
         key = style, scale, side if scale.factor is None else None

@@ -36,6 +36,8 @@ from fastnst.system.threads import awaited
 
 DEFAULT_STYLE_SIZE = 512  # About the size of the styles that models are trained on; larger ones only cost time.
 _BLEND_BYTES = 16 << 20  # of colours and transparency, and of Pillow, for one piece
+_REGION_BYTES = 1 << 21  # of sums and of what a region's features are transformed by
+_CELL_BYTES = 64  # of how masks are scaled, for pixels along a side, at every level
 _PALETTE_BYTES = 1 << 15  # of the rows that the palette step reads back at a time
 
 _PlanOf = Callable[[Rows], Plan]
@@ -134,11 +136,15 @@ def beside_engine(source: Rows, saving: Saving, options: Options) -> tuple[int |
     size = (source.height, source.width)
     tiles = source.memory + writing_memory(saving, size, source.alpha)
     step = color_step(options)
-    if step.blend is not None or source.alpha:
+    keeps_rest = bool(options.regions) and not options.styles
+    if step.blend is not None or source.alpha or keeps_rest:
         tiles += _BLEND_BYTES
     if step.of_the_whole or (options.look is None and options.colors == "palette"):  # the look may still be to come
         tiles += max(_PALETTE_BYTES, 3 * source.width)
-    return _beside_whole(size), tiles
+    masks = len(options.regions) + (options.alpha_map is not None)
+    regions = (masks + 1) * (_REGION_BYTES + _CELL_BYTES * max(size)) if masks else 0
+    whole = _beside_whole(size)
+    return None if whole is None else whole + regions, tiles + regions
 
 
 def _saving(task: Task, content: Path, options: Options) -> Saving:

@@ -10,6 +10,7 @@ from fastnst import video
 from fastnst.images import ImageError, Picture, Saving, picture_size, require_file, scaled_size
 from fastnst.jobs.pictures import beside_engine
 from fastnst.jobs.plans import Task
+from fastnst.jobs.regions import check_masks
 from fastnst.options import Options
 from fastnst.pictures.streams import CHUNK_BYTES, Rows, open_rows
 from fastnst.stylize import Stylizer, find_look
@@ -71,7 +72,8 @@ def preview(task: Task, stylizer: Stylizer, options: Options) -> Preview:
         ImageError: a content or style that is not there or no picture, or there is too little memory for it.
         LookError: a look that ships for other models.
     """
-    for style in task.styles:
+    check_masks(options)
+    for style in (*task.styles, *(style for region in options.regions for style in region.styles)):
         if find_look(style, stylizer.engine.identity[1]) is None:
             picture_size(style)
     if task.content == video.PIPE:

@@ -14,6 +14,7 @@ from fastnst.images import ImageError, picture_size
 from fastnst.jobs.looks import Looks
 from fastnst.jobs.pictures import Contents, stylize_picture
 from fastnst.jobs.plans import Failure, Task
+from fastnst.jobs.regions import with_masks
 from fastnst.jobs.reports import Report, VideoReport
 from fastnst.options import Options
 from fastnst.stylize import LookError, Stylizer
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def check(stylizer: Stylizer, options: Options) -> None:
     """Raise UsageError if the model needs a style and has none, or takes none and is told of one."""
-    if stylizer.engine.takes_style and not options.styles:
+    if stylizer.engine.takes_style and not options.styles and not options.regions:
         raise UsageError("this model needs a STYLE")
     stylizer.check(options)
 
@@ -51,7 +52,7 @@ def run(
         on_part: called with how far a large picture is, from 0 to 1; in another thread.
 
     Raises:
-        ImageError: the style of all tasks cannot be read.
+        ImageError: a mask or the style of all tasks cannot be read.
         MemoryError: there is not even memory for a thread.
     """
     for folder in {task.output.parent for task in tasks}:
@@ -62,8 +63,9 @@ def run(
     worker = ThreadPoolExecutor(1, "engine")
     contents = Contents(len({task.content for task in tasks}) < len(tasks))
     try:
-        looks = Looks(stylizer, options, worker)
         start = time.perf_counter()
+        options = with_masks(options)
+        looks = Looks(stylizer, options, worker)
         if len({task.styles for task in tasks}) == 1 and not looks.follows_contents:
             looks.options(tasks[0].styles)  # nothing could be done without it
         style_seconds = time.perf_counter() - start

@@ -203,15 +203,19 @@ class PngFile(PictureFile):
         return self._lines
 
     def rows(self, first: int, count: int) -> Part:
+        return self._meaning(self.numbers(first, count))
+
+    def numbers(self, first: int, count: int) -> Array:
+        """As :meth:`rows`, the samples as they are stored, [n, W, C]: palette indices and depths of any kind included."""
         if self.interlaced:
             if self._whole is None:
                 self._whole = self._deinterlaced()
-            return self._meaning(self._whole[first : first + count])
+            return self._whole[first : first + count]
         lines = self._restart() if self._lines is None or first < self._next else self._lines
         step = max(1, CHUNK_BYTES // (self._previous.size + 1))
         while self._next < first:  # rows nobody asked for
             self._packed(lines, min(step, first - self._next))
-        return self._meaning(self._numbers(self._packed(lines, count), self.width))
+        return self._numbers(self._packed(lines, count), self.width)
 
     def _packed(self, lines: _Scanlines, count: int) -> Bytes:
         self._next += count

@@ -197,8 +197,12 @@ def _checkpoint(output: Path, content_digest: str | None, made_with: Sequence[ob
 def _fingerprint(stylizer: Stylizer, options: Options) -> str:
     """A digest of everything beside the content that determines the pictures. The number of threads does not."""
     whole = hashlib.sha256(_digest(stylizer.path).encode())
-    for array in options.look.arrays() if options.look is not None else ():
-        whole.update(array.tobytes())
+    regions = options.parted
+    for look in (options.look, *(regions.looks if regions else ())):
+        for array in look.arrays() if look is not None else ():
+            whole.update(array.tobytes())
+    for mask in (*regions.masks, regions.strength) if regions else ():
+        whole.update(repr(mask.values.shape).encode() + mask.values.tobytes() if mask is not None else b"-")
     numbers = (options.alpha, options.levels, smoothing_of(stylizer.engine, options), options.palette, options.size)
     whole.update(json.dumps([options.colors, *numbers, str(options.clip)]).encode())
     return whole.hexdigest()

@@ -72,11 +72,14 @@ def picture(seed: int, size: tuple[int, int] = (80, 64)) -> Image.Image:
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the pages speak of."""
     folder = tmp_path_factory.mktemp("prepared")
-    for seed, name in enumerate(("photo.jpg", "painting.jpg", "one.jpg", "two.jpg", "photo.ppm", "painting.ppm", "scan.tif")):
+    for seed, name in enumerate(
+        ("photo.jpg", "painting.jpg", "one.jpg", "two.jpg", "photo.ppm", "painting.ppm", "scan.tif", "sky.png", "mask.png")
+    ):
         picture(seed).save(folder / name)
     for seed, name in enumerate(("photos/a.jpg", "photos/more/b.png", "paintings/c.jpg", "paintings/d.jpg", "mixed/e.png")):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         picture(seed).save(folder / name)
+    Image.fromarray(np.arange(12, dtype=np.uint8).reshape(3, 4)).save(folder / "labels.png")
     frames = b"".join(b"FRAME\n" + bytes([80 + 20 * i]) * (64 * 48) + bytes([128]) * (2 * 32 * 24) for i in range(3))
     (folder / "clip.y4m").write_bytes(b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420jpeg\n" + frames)
     shutil.copy(folder / "clip.y4m", folder / "mixed" / "f.y4m")

@@ -6,13 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+Colors = tuple[NDArray[np.float64], NDArray[np.float64]]
 EPSILON = 1e-5 * 255 * 255
 
 
-def colors(picture: Pixels) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def colors(picture: Pixels) -> Colors:
     """Mean [3] and covariance [3, 3]: each a quotient of exact integers."""
-    flat = picture.reshape(-1, 3).astype(np.int64)
-    n, sums, products = len(flat), flat.sum(0), flat.T @ flat
+    return weighted_colors(picture, np.ones(picture.shape[:-1], np.int64))
+
+
+def weighted_colors(picture: Pixels, weights: NDArray[np.int64]) -> Colors:
+    """The same of pixels that count as much as their weights, [H, W]."""
+    flat, by = picture.reshape(-1, 3).astype(np.int64), weights.reshape(-1, 1)
+    n, sums, products = int(by.sum()), (by * flat).sum(0), (by * flat).T @ flat
     spread = [[n * int(products[i, j]) - int(sums[i]) * int(sums[j]) for j in range(3)] for i in range(3)]
     return sums / n, np.array([[float(each) / (float(n) * float(n)) for each in row] for row in spread])
 

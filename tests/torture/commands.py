@@ -35,6 +35,8 @@ OPTIONS = (
     "--style-scale auto",
     "--style-scale 0.5:0.5,2:0.5",
     "--seed 3",
+    "--region style.png=content.png:2,style.png",
+    "--alpha-map content.png",
     "--lossless",
     "--size 17",
     "--style-size 9",
@@ -56,6 +58,8 @@ look missing.png -o a.look --model model.fnst | look text.png -o a.look --model 
 styles --sheet missing.png -o a.png | models more | {ONE} --dry-run --model missing.fnst
 stylize missing.png style.png -o out.png | stylize content.png missing.png -o out.png | stylize empty.png style.png -o out.png
 stylize text.png style.png -o out.png | stylize content.png text.png -o out.png | stylize cut.png style.png -o out.png
+{ONE} --region missing.png=style.png | {ONE} --region content.png=text.png | {ONE} --alpha-map text.png
+{ONE} --labels content.png --region 99999999=style.png
 stylize content.png in -o out.png | stylize clip.y4m clip.y4m -o out.y4m | stylize text.y4m style.png -o out.y4m
 stylize content.png style.png -o taken.png | stylize content.png style.png -o missing/out.png
 stylize content.png style.png -o text.png/out.png | stylize nothing style.png -o out | stylize clip.y4m style.png -o taken.y4m
@@ -79,6 +83,8 @@ stylize clip.y4m style.png -o clip.y4m --overwrite --model model.fnst | {ONE} --
 {ONE} --smooth -1 | {ONE} --video-quality -1 | {ONE} --video-quality x | {ONE} --camera x | {ONE} --camera -1 | {ONE} --over
 {ONE} --quality 50 | {ONE} --quality 0 | {ONE} --quality x | {ONE} --format jpg | {ONE} --format xcf
 {ONE} --preserve-color=sepia | {ONE} --palette 1 --preserve-color lab | {ONE} --lossless --quality 3
+{ONE} --region x | {ONE} --region =style.png | {ONE} --region content.png=style.png:-1 | {ONE} --labels content.png
+{ONE} --model generator.fnst --region content.png=style.png
 {ONE} --style-scale 9 | {ONE} --style-scale x | {ONE} --sample 0 | {ONE} --sample x | {ONE} --seed -1 | {ONE} --sheet a.png
 {ONE} --name x.png | {ONE} --name {{x}} | {ONE} --each --weights 1 | stylize content.png in -o - --each --model model.fnst
 look style.png | look style.png -o a.png | look | styles --sheet content.png | styles -o a.png | completion | completion csh

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from fastnst.cli.errors import DONE, FAILED, USAGE, fail, hint, quiet_libraries, warn
 from fastnst.cli.progress import Progress
+from fastnst.cli.regions import add_arguments as add_region_arguments
+from fastnst.cli.regions import regions_of
 from fastnst.cli.values import (
     COLORS,
     FORMATS,
@@ -43,7 +45,7 @@ _LARGE = 2048  # pixels of a short side: four times that of a style
 HELP = "stylize a picture, a video or a folder of them"
 STYLE_HELP = (
     "a picture, or several to mix; a .look file; or the name of a look that ships, see fastnst styles; none for a model that "
-    "translates pictures by itself"
+    "translates pictures by itself, or where --region says all"
 )
 MANY_HELP = "a style; may be repeated; all names without an option are contents then"
 SCALE_HELP = (
@@ -78,6 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--alpha", type=share, default=1.0, metavar="A", help="0 = content, 1 = full style (default)")
     add("--weights", type=weight_list, metavar="W,W...", help="parts of the styles, such as 0.7,0.3; default: equal parts")
     add("--levels", type=level_list, metavar="L,L...", help="levels of a WCT model, such as 5,4,3,2,1; default: all it has")
+    add_region_arguments(add)
     colors = parser.add_mutually_exclusive_group()
     colors.add_argument(
         KEEPS_COLOR,
@@ -308,6 +311,9 @@ def _options(arguments: argparse.Namespace, styles: Sequence[Path]) -> Options:
         levels=arguments.levels,
         smoothing=arguments.smooth,
         video_quality=arguments.video_quality,
+        regions=regions_of(arguments),
+        alpha_map=arguments.alpha_map,
+        labels=arguments.labels,
         clip=clip_of(arguments),
         strip_metadata=arguments.strip_metadata,
     )
@@ -361,9 +367,11 @@ def _camera(arguments: argparse.Namespace) -> int:
     from fastnst.system.errors import UsageError
     from fastnst.video.camera import show
 
-    for name in ("each", "sample", "sheet", "name", "dry_run", "format", "quality", "lossless", "strip_metadata"):
-        if getattr(arguments, name) not in (None, False):
-            return fail(f"--camera shows pictures and writes none: --{name.replace('_', '-')} is for files", USAGE)
+    only_files = ("each", "sample", "sheet", "name", "dry_run", "format", "quality", "lossless", "strip_metadata")
+    for name in (*only_files, "regions", "labels", "alpha_map"):
+        if getattr(arguments, name) not in (None, False, []):
+            option = name.removesuffix("s") if name == "regions" else name.replace("_", "-")
+            return fail(f"--camera shows pictures and writes none: --{option} is for files", USAGE)
     if arguments.output is not None:
         return fail("--camera shows pictures and writes none: omit -o", USAGE)
     stylizer = Stylizer(arguments.model, arguments.threads)

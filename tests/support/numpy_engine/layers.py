@@ -122,23 +122,39 @@ def encode(model: AdainFile | Stage, picture: Map) -> Map:
     return q
 
 
-def statistics(model: AdainFile, features: Map) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each feature channel in real units: two float64 [C]."""
+Shares = NDArray[np.int64]
+"""How much of each feature belongs to a region, [h, w], in 256ths."""
+
+
+def statistics(
+    model: AdainFile, features: Map, shares: Shares | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each feature channel in real units, of a region or of all: two float64 [C]."""
     scale = float(np.float32(model.feature_scale))
-    count = features.shape[0] * features.shape[1]
-    values = features.reshape(count, -1).astype(np.uint64)
+    weights, unit = (np.ones(features.shape[:2], np.uint64), 1) if shares is None else (shares.astype(np.uint64), 256)
+    weights = weights.reshape(-1, 1)
+    count = int(weights.sum())
+    values = features.reshape(len(weights), -1).astype(np.uint64)
+    sums = (weights * values).sum(0).tolist(), (weights * values * values).sum(0).tolist()  # Python integers
     means, stds = [], []
-    for total, squares in zip(values.sum(0).tolist(), (values * values).sum(0).tolist(), strict=True):  # Python integers
-        spread = float(count * squares - total * total) / (float(count) * float(max(count - 1, 1)))
+    for total, squares in zip(*sums, strict=True):
+        spread = float(count * squares - total * total) / (float(count) * float(max(count - unit, unit)))
         means.append((scale * float(total)) / float(count))
         stds.append(np.sqrt((scale * scale) * spread + 1e-5))
     return np.array(means), np.array(stds)
 
 
-def renormalise(model: AdainFile, features: Map, mean: NDArray[np.float64], std: NDArray[np.float64], alpha: float) -> Map:
-    """AdaIN: the decoder's input for ``features`` blended ``alpha`` of the way to the given statistics."""
+def renormalise(
+    model: AdainFile,
+    features: Map,
+    mean: NDArray[np.float64],
+    std: NDArray[np.float64],
+    alpha: float,
+    shares: Shares | None = None,
+) -> Map:
+    """AdaIN: the decoder's input for ``features`` blended ``alpha`` of the way from their statistics, or those of a region."""
     scale, step = float(np.float32(model.feature_scale)), float(np.float32(model.decoder_scale))
-    own_mean, own_std = statistics(model, features)
+    own_mean, own_std = statistics(model, features, shares)
     slope = alpha * (std / own_std) + (1 - alpha)
     offset = alpha * (mean - own_mean * (std / own_std))
     a = (slope * scale / step).astype(np.float32)

@@ -11,19 +11,21 @@ from numpy.typing import NDArray
 from fastnst import _engine
 from fastnst.format.modelfile import Stage, WctFile
 
-from .layers import Map, encode, run_layer
+from .layers import Map, Shares, encode, run_layer
 
 Real = NDArray[np.float64]
 
 
-def moments(stage: Stage, features: Map) -> tuple[Real, Real]:
-    """Mean [C] and covariance [C, C] of features in real units, sums in Python's integers."""
+def moments(stage: Stage, features: Map, shares: Shares | None = None) -> tuple[Real, Real]:
+    """Mean [C] and covariance [C, C] of features in real units, of a region or of all, sums in Python's integers."""
     scale = stage.feature_scale.astype(np.float64)
-    count = features.shape[0] * features.shape[1]
-    values = features.reshape(count, -1).astype(np.uint64)
-    sums, products = values.sum(0).astype(object), (values.T @ values).astype(object)
+    weights, unit = (np.ones(features.shape[:2], np.uint64), 1) if shares is None else (shares.astype(np.uint64), 256)
+    weights = weights.reshape(-1, 1)
+    count = int(weights.sum())
+    values = features.reshape(len(weights), -1).astype(np.uint64)
+    sums, products = (weights * values).sum(0).astype(object), ((weights * values).T @ values).astype(object)
     spread = (count * products - np.outer(sums, sums)).astype(np.float64)
-    covariance = np.outer(scale, scale) * (spread / (float(count) * float(max(count - 1, 1))))
+    covariance = np.outer(scale, scale) * (spread / (float(count) * float(max(count - unit, unit))))
     return (scale * sums.astype(np.float64)) / float(count), covariance
 
 
@@ -48,10 +50,10 @@ def root(stage: Stage, covariance: Real, inverse: bool = False) -> Real:
     return _sum([np.zeros_like(covariance), *terms])
 
 
-def recolour(stage: Stage, features: Map, mean: Real, style_root: Real, alpha: float) -> Map:
+def recolour(stage: Stage, features: Map, mean: Real, style_root: Real, alpha: float, shares: Shares | None = None) -> Map:
     """WCT: the decoder's input for ``features`` blended ``alpha`` of the way to a style's mean and root."""
     given, taken, zero = (x.astype(np.float64) for x in (stage.feature_scale, stage.decoder_scale, stage.decoder_zero))
-    own_mean, covariance = moments(stage, features)
+    own_mean, covariance = moments(stage, features, shares)
     whitening = root(stage, covariance, inverse=True)
     matrix = alpha * _sum(style_root[:, k, None] * whitening[k] for k in range(len(mean))) + (1 - alpha) * np.eye(len(mean))
     target = alpha * mean + (1 - alpha) * own_mean

@@ -74,7 +74,7 @@ inline std::vector<uint8_t> stylize(const Engine& engine, const Picture& content
     return out.rgb;
   }
   engine.decode(engine.encode(from, content.height, content.width, {}, threads),
-                engine.look(look, style.height, style.width, {}, threads), alpha, out.rgb.data(), threads);
+                {engine.look(look, style.height, style.width, {}, threads), alpha, nullptr, {}}, out.rgb.data(), threads);
   map_colors(color_map(colors_of(out, threads), colors_of(style, threads), alpha), out.rgb.data(),
              content.height * content.width, threads);
   return out.rgb;
@@ -99,7 +99,7 @@ inline std::vector<uint8_t> in_tiles(const Engine& engine, const Picture& conten
         threads};
   };
   const RowIO to = row_io(content), look = row_io(style);
-  Recoloring recoloring(to, colors_of(style, threads), alpha, ".");
+  Recoloring recoloring(to, {{colors_of(style, threads), alpha}}, nullptr, ".");
   const RowIO from = recoloring.before();
   const auto tiling = [&](const RowIO& each, bool decodes) {  // with the least budget that there is one for
     for (uint64_t budget = 1 << 12;; budget *= 2) try {
@@ -108,7 +108,7 @@ inline std::vector<uint8_t> in_tiles(const Engine& engine, const Picture& conten
         if (budget >> 40) throw;
       }
   };
-  engine.stylize(from, {}, engine.look(look, {}, tiling(look, false)), alpha, tiling(from, true), ".");
+  engine.stylize(from, {}, {engine.look(look, {}, tiling(look, false)), alpha, nullptr, {}}, tiling(from, true), ".");
   recoloring.finish();
   return out;
 }
