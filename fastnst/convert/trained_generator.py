@@ -1,4 +1,4 @@
-"""A trained generator as recipe `crd` leaves it, and what its file says about its making."""
+"""A trained generator, and the pictures that its conversion is fitted to and judged by."""
 
 from __future__ import annotations
 
@@ -10,13 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode, graph_of
-from fastnst.convert.pair import read_tensors
+from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode
 from fastnst.convert.pictures import PICTURES, SHORT_SIDE, evenly, find_pictures, read_picture
-from fastnst.networks.gan import generator_like
-from fastnst.networks.state import fill, part_of
-
-PREFIX = "generator."
 
 
 @dataclass(frozen=True)
@@ -24,7 +19,7 @@ class TrainedGenerator:
     """A generator's graph.
 
     Attributes:
-        kind: one of :data:`fastnst.networks.gan.KINDS`.
+        kind: one of :data:`fastnst.networks.gan.KINDS`, or ``transformer``.
         width: of its first layer.
     """
 
@@ -61,32 +56,6 @@ class TrainedGenerator:
                 outputs, inputs, *taps = node.weight.shape
                 total += outputs * (inputs - node.gap) * taps[0] * taps[1] * 0.25 ** halvings[places]
         return total
-
-
-def is_generator(names: Sequence[str]) -> bool:
-    """Whether tensors of these names are those of a generator."""
-    return bool(names) and all(name.startswith(PREFIX) for name in names)
-
-
-def load_generator(source: Path) -> TrainedGenerator:
-    """Read a generator: tensors ``generator.*``, named as in :mod:`fastnst.networks.gan`. Their shapes say which it is.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: one line about what is wrong with it.
-    """
-    tensors, facts = read_tensors(source)
-    own = part_of(tensors, PREFIX.removesuffix("."))
-    try:
-        kind, network = generator_like(own)
-        fill(network, own, "generator")
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
-    network.eval()
-    first = network.stem if kind != "unet" else network.down[0]
-    width: int = first.out_channels  # type: ignore[union-attr, assignment]
-    nodes = graph_of(network)
-    return TrainedGenerator(nodes, kind, width, sum(p.numel() for p in network.parameters()), facts)
 
 
 def source_pictures(folder: Path, step: int) -> list[Tensor]:
