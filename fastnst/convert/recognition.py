@@ -4,8 +4,8 @@ A layout is one module there, found by its name. It has
 
 * ``TITLE``: what networks of this layout are called;
 * ``NAMES``: a regular expression that the names of its tensors match, and those of no other layout;
-* ``read(sources)``: the network in one or several files (:class:`~fastnst.convert.tensors.Source`), and in words what it is. A tensor
-  that is missing, left over or of another shape is a :class:`~fastnst.convert.tensors.LayoutError`.
+* ``read(sources)``: the network in one or several files (:class:`~fastnst.convert.tensors.Source`), and in words what it is. A
+  tensor that is missing, left over or of another shape is a :class:`~fastnst.convert.tensors.LayoutError`.
 
 The layout whose names most tensors have is asked, and only that: so what is said to be wrong is wrong with the nearest one.
 """

@@ -1,4 +1,4 @@
-"""AdaIN pairs: those of our recipes, and pytorch-AdaIN's ``decoder.pth`` with the normalised VGG-19 that it was trained behind."""
+"""AdaIN pairs: those of our recipes, and pytorch-AdaIN's ``decoder.pth`` with the normalised VGG-19 that it follows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastnst.convert.tensors import LayoutError, Source, Tensors, only
 from fastnst.networks.adain import LAYERS
 from fastnst.networks.vgg_files import load_normalised_vgg19
 
-TITLE = "an AdaIN pair of recipe adain (encoder, decoder), or pytorch-AdaIN's decoder.pth (1, 5 ..) and vgg_normalised.pth (0, 2 ..)"
+TITLE = "an AdaIN pair of recipe adain (encoder, decoder), or pytorch-AdaIN's decoder.pth (1, 5 ..) with vgg_normalised.pth"
 NAMES = r"(?:encoder|decoder)\.conv|\d+\.(?:weight|bias)$"
 PLACES = (1, 5, 8, 11, 14, 18, 21, 25, 28)
 """Of the decoder's convolutions among its padding, ReLU and upsampling, as they run."""

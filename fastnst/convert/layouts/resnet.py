@@ -1,5 +1,5 @@
-"""Two halvings, residual blocks and two doublings: the generator of CycleGAN, and that of GAN Compression, OMGD and our recipe `crd`,
-whose blocks may have separable convolutions ("mobile") and a width each ("sub-mobile").
+"""Two halvings, residual blocks and two doublings: the generator of CycleGAN, and that of GAN Compression, OMGD and our recipe
+`crd`, whose blocks may have separable convolutions ("mobile") and a width each ("sub-mobile").
 
 Published names are places in ``nn.Sequential``: those within a block shift where there is dropout, or no padding of its own.
 """
@@ -74,10 +74,8 @@ def read(sources: Sequence[Source]) -> tuple[TrainedGenerator, str]:
     tensors.finish()
     mobile = len(names.blocks[0][0].convs) > 1
     trained = TrainedGenerator(nodes, "mobile_resnet" if mobile else "resnet", filters, tensors.parameters, source.facts)
-    return (
-        trained,
-        f"{_title(mobile, set(inner), stream.channels)}, {len(names.blocks)} blocks, {_widths(filters, inner, stream.channels)}",
-    )
+    title, widths = _title(mobile, set(inner), stream.channels), _widths(filters, inner, stream.channels)
+    return trained, f"{title}, {len(names.blocks)} blocks, {widths}"
 
 
 def _title(mobile: bool, inner: set[int], stream: int) -> str:

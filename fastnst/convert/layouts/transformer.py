@@ -1,7 +1,7 @@
 """Fast neural style (Johnson et al., ECCV 2016) as pytorch/examples has it (``TransformerNet``) and as rrmina's code does.
 
-Pictures are 0..255, clamped at the end; rrmina's have blue first. Convolutions reflect. The first kind doubles by nearest upsampling
-and a convolution, the second by a transposed one.
+Pictures are 0..255, clamped at the end; rrmina's have blue first. Convolutions reflect. The first kind doubles by nearest
+upsampling and a convolution, the second by a transposed one.
 """
 
 from __future__ import annotations
