@@ -24,6 +24,7 @@ from typing import Any
 from fastnst.convert.cascade import quantise_cascade
 from fastnst.convert.choosing import Chooser
 from fastnst.convert.dead import without_dead
+from fastnst.convert.fidelity import digest_of, generator_psnr, pair_psnr
 from fastnst.convert.forms import LayerReport, choices
 from fastnst.convert.generator import quantise_graph
 from fastnst.convert.pair import Conv, Pair
@@ -31,7 +32,7 @@ from fastnst.convert.pictures import calibration_pairs
 from fastnst.convert.quantisation import Ranges, quantise
 from fastnst.convert.recognition import Recognised, recognise
 from fastnst.convert.stages import Stages
-from fastnst.convert.trained_generator import TrainedGenerator, psnr, source_pictures
+from fastnst.convert.trained_generator import TrainedGenerator, source_pictures
 from fastnst.format.graphfile import GeneratorFile
 from fastnst.format.modelfile import AdainFile, WctFile, to_bytes
 from fastnst.system.atomic import atomic_output
@@ -214,7 +215,8 @@ def convert_generator(trained: TrainedGenerator, where: str, calibration: Path, 
         nodes, made, wanted = quantise_graph(trained.nodes, pictures, ranges)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-    return GeneratorFile(generator_card_of(trained, name, len(pictures), psnr(made, wanted)), nodes)
+    card = generator_card_of(trained, name, len(pictures), generator_psnr(made, wanted))
+    return GeneratorFile(card | {"calibration_sha256": digest_of(pictures)}, nodes)
 
 
 def convert_pairs(
@@ -230,16 +232,19 @@ def convert_pairs(
     """The model of an AdaIN pair or of stages of WCT; ``dead_share`` is that of dead channels to remove, None for none of them,
     the other arguments and the errors are as of :func:`convert`."""
     contents, styles = calibration_pairs(calibration, stride_of(trained))
-    count = len(contents) + len(styles)
+    count, seen = len(contents) + len(styles), {"calibration_sha256": digest_of([*contents, *styles])}
     try:
         if isinstance(trained, Stages):
-            return replace(quantise_cascade(trained, contents, styles, ranges), card=wct_card_of(trained, name, count))
+            card = wct_card_of(trained, name, count) | seen
+            return replace(quantise_cascade(trained, contents, styles, ranges), card=card)
         dead = 0
         if dead_share is not None:
             trained, dead = without_dead(trained, contents, styles, dead_share)
         reports: list[LayerReport] | None = [] if report else None
         chooser = Chooser(iter(choices(trained, winograd, timed=report is not None)), reports)
-        model = replace(quantise(trained, contents, styles, ranges, chooser), card=card_of(trained, name, count, dead))
+        model = quantise(trained, contents, styles, ranges, chooser)
+        fidelity = {"psnr": round(pair_psnr(trained, model, contents, styles), 2)}
+        model = replace(model, card=card_of(trained, name, count, dead) | seen | fidelity)
         if report and reports is not None:
             report(reports)
         return model

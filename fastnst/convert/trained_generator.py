@@ -1,13 +1,11 @@
-"""A trained generator, and the pictures that its conversion is fitted to and judged by."""
+"""A trained generator, and the pictures that its conversion is fitted to."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode
@@ -69,9 +67,3 @@ def source_pictures(folder: Path, step: int) -> list[Tensor]:
     if step > SHORT_SIDE:
         raise ValueError(f"a network that takes pictures of {step} pixels at least; {SHORT_SIDE} are the most for calibration")
     return [read_picture(path, step) for path in evenly(find_pictures(folder), PICTURES)]
-
-
-def psnr(made: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
-    """Of 8-bit pictures beside float ones -1..1, in dB, mean over pictures."""
-    errors = [(q.float() / 127.5 - 1 - real).square().mean() for q, real in zip(made, wanted, strict=True)]
-    return float((10 * torch.log10(4 / torch.stack(errors).clamp(min=1e-12))).mean())

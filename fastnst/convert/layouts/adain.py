@@ -22,8 +22,9 @@ def read(sources: Sequence[Source]) -> tuple[Pair, str]:
         source = only(sources)
         pair = pair_of({name: x.double() for name, x in source.tensors.items()}, source.facts)
         return pair, f"AdaIN pair, widths {', '.join(map(str, pair.widths))}"
-    decoders = [source for source in sources if "1.weight" in source.tensors and "0.weight" not in source.tensors]
-    others = [source for source in sources if source not in decoders]
+    encodes = ["0.weight" in source.tensors for source in sources]
+    decoders = [source for source, is_vgg in zip(sources, encodes, strict=True) if not is_vgg]
+    others = [source for source, is_vgg in zip(sources, encodes, strict=True) if is_vgg]
     if len(decoders) != 1:
         raise LayoutError(f"one decoder is expected, {len(decoders)} are given")
     if len(others) != 1:
