@@ -24,8 +24,8 @@ form                weights                                                kerne
 Windows reach (kernel - 1) // 2 pixels beyond the edges, where the map holds ``outside`` in all channels (the byte that stands
 for 0) if ``border`` is 0, is reflected if it is 1 (not with form 2), and repeats its edge if it is 2. All nodes that reach
 beyond the edges of a map agree on this. Stride 2 halves the sides. Form 2 doubles them: tap k of the kernel adds what row i of
-the source holds to row 2 i - 1 + k of the target, columns likewise (PyTorch's transposed convolution with padding 1, for kernel 3
-output padding 1). The bias is that of the target's phase, 2 x row parity + column parity: phases meet different taps, and so
+the source holds to row 2 i - 1 + k of the target, columns likewise (PyTorch's transposed convolution with padding 1, for kernel
+3 output padding 1). The bias is that of the target's phase, 2 x row parity + column parity: phases meet different taps, and so
 different sums of what stands for 0. (Nearest upsampling by 2, reflection and a 3x3 convolution: form 2 of kernel 4, border 2.)
 
 **2, affine**, of a map of 16 bits: seven u32 -- source, target, addend, channels, normalises, wide, zero -- then negative, an

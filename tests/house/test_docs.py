@@ -23,7 +23,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from published import Resnet
 
 import fastnst
 from fastnst.cli.commands.train import RECIPES
@@ -85,6 +87,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run, weights in (("adain-16x", "adain-nano"), ("crd", "photo2painting")):
         (folder / "runs" / run).mkdir(parents=True)
         shutil.copy(ROOT / "train" / "weights" / f"{weights}.safetensors", folder / "runs" / run / "final.safetensors")
+    torch.manual_seed(0)
+    torch.save(Resnet(4, 1).state_dict(), folder / "latest_net_G.pth")
     (folder / "train").symlink_to(ROOT / "train")
     return folder
 
