@@ -10,11 +10,13 @@ from torch import Tensor
 
 from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode
 from fastnst.convert.pictures import PICTURES, SHORT_SIDE, evenly, find_pictures, read_picture
+from fastnst.convert.tensors import LayoutError
+from fastnst.format.graphfile import MAX_NODES
 
 
 @dataclass(frozen=True)
 class TrainedGenerator:
-    """A generator's graph.
+    """A generator's graph; LayoutError if it has more nodes than a file may.
 
     Attributes:
         kind: one of :data:`fastnst.networks.gan.KINDS`, or ``transformer``.
@@ -26,6 +28,10 @@ class TrainedGenerator:
     width: int
     parameters: int
     facts: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if len(self.nodes) > MAX_NODES:
+            raise LayoutError(f"it would take {len(self.nodes)} nodes of the engine's, {MAX_NODES} are the most")
 
     @property
     def halvings(self) -> dict[int, int]:

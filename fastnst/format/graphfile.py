@@ -75,6 +75,7 @@ from fastnst.format.fields import array_field, weights_field
 
 CONVOLUTION, AFFINE, PAINT = 1, 2, 3
 FORMS = ("full", "depthwise", "transposed")
+MAX_NODES = 1024
 BORDERS = ("constant", "reflected", "repeated")
 STEP = 16
 """Where a further writer's channels may begin in a map of bytes."""

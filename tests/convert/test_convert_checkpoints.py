@@ -212,6 +212,11 @@ def test_files_that_are_refused_run_nothing_and_leave_nothing(
     assert not out.exists() and not (tmp_path / "mark").exists()
 
 
+def test_a_network_deeper_than_a_file_holds(tmp_path: Path) -> None:
+    torch.save(Resnet(1, 150).state_dict(), tmp_path / "net.pth")
+    assert "it would take 1072 nodes of the engine's, 1024 are the most" in refused(tmp_path / "net.pth")
+
+
 def test_unet_of_too_few_halvings(tmp_path: Path) -> None:
     tensors = {name: value for name, value in Unet(4, 3).state_dict().items() if ".1.model.3" not in name}
     torch.save(tensors, tmp_path / "net.pth")

@@ -122,6 +122,16 @@ def test_reserved_fields(at: int) -> None:
     assert "reserved" in refused(resealed(sound[:at] + b"\1\0\0\0" + sound[at + 4 :]))
 
 
+def test_versions_before_4_have_neither_kernel_9_nor_repeated_borders() -> None:
+    graph = Builder(Lcg(3))
+    wide = graph.paint(graph.convolution(0, 3, 9))
+    repeats = changed(TRANSPOSED, border="repeated")
+    for model, words in ((wide, "a kernel outside 0..7"), (repeats, "a kind of border outside 0..1")):
+        Engine(to_bytes(model))
+        assert words in refused(replace(model, version=2))
+    assert "format version 5" in refused(replace(wide, version=5))
+
+
 def test_bytes_after_the_last_node() -> None:
     sound = to_bytes(small())
     assert "after the last" in refused(resealed(sound[:-DIGEST] + bytes(4) + sound[-DIGEST:]))
