@@ -91,7 +91,8 @@ CASES = {
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")
-    for name, picture in {"cat": data.chelsea(), "coffee": data.coffee()[150:, 340:]}.items():
+    photographs = {"astronaut": data.astronaut()[256:], "cat": data.chelsea(), "rocket": data.rocket(), "page": data.page()}
+    for name, picture in photographs.items():
         Image.fromarray(picture).save(folder / f"{name}.png")
     return folder
 

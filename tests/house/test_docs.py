@@ -2,8 +2,8 @@
 
 Shell lines run in a folder with small pictures. A comment at the end of a line says why it cannot run here, in these words
 and no others: ``needs the network``, ``needs a camera``, ``needs a browser``, ``needs a GPU``, ``needs emscripten``,
-``needs ffmpeg``, ``needs DATA``, ``needs '.[bench]'``, ``needs '.[onnx]'``, ``takes minutes``, ``takes hours``. Of such a line the commands,
-options, targets and extras are checked.
+``needs ffmpeg``, ``needs DATA``, ``needs '.[bench]'``, ``needs '.[onnx]'``, ``takes minutes``, ``takes hours``. Of such a
+line the commands, options, targets and extras are checked.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ PAGES = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")]
 )
 UNRUN = re.compile(
-    r"#.*\b(needs (the network|a camera|a browser|a GPU|emscripten|ffmpeg|DATA)|needs '\.\[(bench|onnx)\]'|takes (minutes|hours))\s*$"
+    r"#.*\b(needs (the network|a camera|a browser|a GPU|emscripten|ffmpeg|DATA)"
+    r"|needs '\.\[(bench|onnx)\]'|takes (minutes|hours))\s*$"
 )
 LANGUAGES = {"c", "js", "python", "sh", "text"}
 
