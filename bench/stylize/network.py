@@ -1,7 +1,7 @@
-"""The network every runtime is given: float weights as NumPy arrays, whatever file they come from.
+"""The network that every runtime gets: float weights as NumPy arrays, from any kind of file.
 
-``conv0``, the fixed 1x1 colour layer, is folded into the layer behind it for everybody. The engine's converter does that, and a
-rival should not lose a percent to a layer that a careful exporter would not have left in.
+``conv0``, the fixed 1x1 colour layer, is folded into the next layer for all runtimes. The engine's converter does that, and a
+careful export for another runtime would do it too.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def from_file(path: Path) -> Network:
 
 
 def from_safetensors(path: Path) -> Network:
-    """A pair as training leaves it: tensors ``encoder.conv1_1.weight`` and so on."""
+    """Read a pair as training writes it: tensors ``encoder.conv1_1.weight`` and so on."""
     from safetensors.numpy import load_file
 
     tensors = {name: tensor.astype(np.float32) for name, tensor in load_file(path).items()}
@@ -66,13 +66,13 @@ def from_safetensors(path: Path) -> Network:
 
 
 def _behind_colour_layer(conv: Conv, matrix: Array, offset: Array) -> Conv:
-    """``conv`` of (matrix @ x + offset) as one layer; exact, because reflection repeats pixels and adds none."""
+    """``conv`` of (matrix @ x + offset) as one layer. This is exact, because reflection padding only repeats pixels."""
     weights = np.einsum("oikl,ij->ojkl", conv.weights, matrix)
     return Conv(weights, conv.bias + np.einsum("oikl,i->o", conv.weights, offset), conv.relu, conv.upsample, conv.pool)
 
 
 def save_random(path: Path, widths: Sequence[int] = WIDTHS_16X, seed: int = 7) -> None:
-    """A ``.safetensors`` pair of these widths with He-initialised weights, scaled so that it paints between 0 and 1."""
+    """Write a ``.safetensors`` pair of these widths with He-initialised weights, scaled to give pictures of 0..1."""
     from safetensors.numpy import save_file
 
     rng = np.random.default_rng(seed)

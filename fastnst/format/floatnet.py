@@ -17,7 +17,7 @@ LAYERS = ("conv1_1", "conv1_2", "conv2_1", "conv2_2", "conv3_1", "conv3_2", "con
 """Of the encoder; the decoder has them backwards."""
 EPS = 1e-5
 MAP_STEP = 1 / 32
-"""Any positive number: the step given to the 8-bit maps between two layers. See :func:`float_network`."""
+"""The step of the 8-bit maps between two layers; any positive number works, see :func:`float_network`."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def float_network(model: AdainFile) -> Network:
 
     A layer computes ``q = (bias + sum(w * p)) * multiplier + zero``. With map steps s_in, s_out and input zero z that is
     the real convolution ``W = w * multiplier * s_out / s_in``, ``B = (bias + z * sum(w)) * multiplier * s_out``. The file does
-    not say the steps between two layers, and need not: under ReLU any choice gives the same function.
+    not have the steps between two layers: with ReLU any choice gives the same function.
     """
     pixel = 1 / 255
     encoder_steps = [pixel, *[MAP_STEP] * (len(model.encoder) - 1), model.feature_scale]
