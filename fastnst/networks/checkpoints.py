@@ -96,9 +96,9 @@ def _require_plain_archive(path: Path) -> None:
 
 def _refused(error: str) -> str:
     """Words for what PyTorch would not load."""
-    found = re.search(r"GLOBAL ([\w.]+)|Unsupported (?:global|class|operand)[^\w]*([\w.]+)", error)
+    found = re.search(r"GLOBAL ([\w.]+)", error) or re.search(r"Unsupported (?:class|operand)\W*([\w.]+)", error)
     if found:
-        name = found[1] or found[2]
+        name = found[1]
         return f"holds more than tensors ({name}), and to load that runs code: where it was made, {SAVES} saves its tensors"
     return "not a PyTorch file of plain tensors, or a damaged one"
 
