@@ -39,8 +39,9 @@ FLOOR = 33.0
 
 @dataclass
 class Case:
-    """``step``: what its own code needs sides to be multiples of. Pictures in bytes are 0..255, ``bgr`` blue first. ``side`` of
-    calibration pictures: what batch norms leave has no bounds of its own, and so is learnt from pictures as they are used."""
+    """``step``: what its own code needs sides to be multiples of. ``bytes``: pictures are 0..255, ``bgr``: blue first.
+    ``side`` of calibration pictures; 256 is what users have, 128 is faster and does where ranges do not depend on it.
+    """
 
     make: Callable[[], nn.Module]
     words: str
@@ -69,7 +70,7 @@ class Case:
 
 CASES = {
     "cyclegan": Case(lambda: Resnet(8, 6), "CycleGAN ResNet generator, 6 blocks, 8 filters"),
-    "cyclegan affine": Case(lambda: Resnet(6, 3, AFFINE), "CycleGAN ResNet generator, 3 blocks, 6 filters"),
+    "cyclegan affine": Case(lambda: Resnet(6, 3, AFFINE), "CycleGAN ResNet generator, 3 blocks, 6 filters", side=256),
     "cyclegan batch": Case(
         lambda: Resnet(8, 3, BATCH, dropout=True), "CycleGAN ResNet generator, 3 blocks, 8 filters", side=256
     ),
