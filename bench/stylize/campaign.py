@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import fastnst
+from fastnst.format import floatnet
 
 from .. import interleave
 from ..machine import system
@@ -22,7 +23,7 @@ ROOT = interleave.ROOT
 SHIPPED = Path(fastnst.__file__).with_name("models") / "adain-16x.fnst"
 SIZES, THREADS = (256, 512, 1024), (1, 2)
 ROUNDS = 7
-DERIVING = ("stylize/jobs.py", "stylize/network.py", "stylize/onnx_graph.py", "stylize/peers*.py", "pictures.py")
+DERIVING = ("stylize/jobs.py", "stylize/network.py", "stylize/peers*.py", "pictures.py")
 """Patterns of modules on which converted models depend; if one changes, the models are made again."""
 QUICK_SIZES, QUICK_THREADS, QUICK_ROUNDS = (512,), (2,), 3
 
@@ -141,7 +142,8 @@ def source_description(settings: Settings) -> str:
 def _folder(source: Path | None, root: Path | None) -> Path:
     """The folder of everything derived from one network by one version of this benchmark and of the runtimes."""
     digest = hashlib.sha256(source.read_bytes() if source else b"random")
-    for module in sorted(path for pattern in DERIVING for path in Path(__file__).parents[1].glob(pattern)):
+    graphs = [Path(floatnet.__file__).with_name(name) for name in ("floatnet.py", "onnxgraph.py")]
+    for module in [*sorted(path for pattern in DERIVING for path in Path(__file__).parents[1].glob(pattern)), *graphs]:
         digest.update(module.read_bytes())
     for name in peers.RUNTIMES:
         digest.update(repr(versions(name)).encode())
@@ -155,7 +157,7 @@ def _folder(source: Path | None, root: Path | None) -> Path:
         network.save_random(given)
     else:
         given.write_bytes(source.read_bytes())
-    network.from_file(given).save(folder / "network.npz")
+    network.save(network.from_file(given), folder / "network.npz")
     return folder
 
 

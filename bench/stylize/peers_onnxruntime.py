@@ -14,7 +14,7 @@ def prepare_onnx(folder: Path, style: str, twin: bool = False) -> Path:
     """The float graph's file."""
     import onnx
 
-    from .onnx_graph import build
+    from fastnst.format.onnxgraph import build
 
     target = folder / f"{'twin' if twin else 'float'}-{style}.onnx"
     keep(target, lambda path: onnx.save(build(network.load(folder / "network.npz"), style, twin), path))

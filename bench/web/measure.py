@@ -92,7 +92,7 @@ def prepare(folder: Path, sizes: list[int]) -> None:
     (folder / "web").symlink_to(WEB, target_is_directory=True)
     for file in Path(__file__).parent.glob("page.*"):
         shutil.copy(file, folder)
-    network.from_file(campaign.SHIPPED).save(folder / "network.npz")
+    network.save(network.from_file(campaign.SHIPPED), folder / "network.npz")
     peers_onnxruntime.prepare_onnx(folder, "given")
     peers_onnxruntime.prepare_onnxruntime_int8(folder, "given")
     for size in sizes:

@@ -38,27 +38,30 @@ void GraphMap::place(uint8_t* memory) { origin = memory + (wide ? 0 : round_up(b
 
 void GraphMap::fill_border(int64_t y, const MapKind& kind) const {
   if (border == 0) return;
+  const bool constant = kind.kind == Edges::constant;
+  // How far within the edge lies what is `b` pixels beyond it.
+  const auto inside = [&](int64_t b) { return kind.kind == Edges::reflected ? b : 0; };
   uint8_t* const first = row(y) - border * pixel;
   for (int64_t b = 1; b <= border; b++) {
     uint8_t *const left = row(y) - b * pixel, *const right = row(y) + (width - 1 + b) * pixel;
-    if (kind.reflects) {
-      std::memcpy(left, row(y) + b * pixel, size_t(pixel));
-      std::memcpy(right, row(y) + (width - 1 - b) * pixel, size_t(pixel));
-    } else {
+    if (constant) {
       std::memset(left, kind.outside, size_t(pixel));
       std::memset(right, kind.outside, size_t(pixel));
+    } else {
+      std::memcpy(left, row(y) + inside(b) * pixel, size_t(pixel));
+      std::memcpy(right, row(y) + (width - 1 - inside(b)) * pixel, size_t(pixel));
     }
   }
   for (int64_t b = 1; b <= border; b++) {
     const auto fill = [&](int64_t target) {
       uint8_t* to = row(target) - border * pixel;
-      if (kind.reflects)
-        std::memcpy(to, first, size_t(row_bytes));
-      else
+      if (constant)
         std::memset(to, kind.outside, size_t(row_bytes));
+      else
+        std::memcpy(to, first, size_t(row_bytes));
     };
-    if (y == (kind.reflects ? b : 0)) fill(-b);
-    if (y == height - 1 - (kind.reflects ? b : 0)) fill(height - 1 + b);
+    if (y == inside(b)) fill(-b);
+    if (y == height - 1 - inside(b)) fill(height - 1 + b);
   }
 }
 

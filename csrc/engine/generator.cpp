@@ -100,11 +100,11 @@ void GeneratorEngine::plan_passes() {
   for (size_t i = 0; i < graph_.nodes.size(); i++) {
     const Node& node = graph_.nodes[i];
     const auto target = target_of(node);
-    const int halvings = target ? graph_.maps[*target].halvings : 0;
-    if (!passes_.empty() && passes_.back().halvings == halvings && joins(passes_.back(), node))
+    const Sides sides = target ? graph_.maps[*target].sides : passes_.back().sides;  // the picture is its source's
+    if (!passes_.empty() && passes_.back().sides == sides && joins(passes_.back(), node))
       passes_.back().last++;
     else
-      passes_.push_back({i, i + 1, halvings});
+      passes_.push_back({i, i + 1, sides});
   }
 }
 
@@ -129,7 +129,7 @@ uint64_t GeneratorEngine::lay_out(int64_t height, int64_t width, std::vector<Gra
   uint64_t total = 0;
   for (size_t m = 0; m < graph_.maps.size(); m++) {
     const MapKind& kind = graph_.maps[m];
-    maps.emplace_back(kind, height >> kind.halvings, width >> kind.halvings);
+    maps.emplace_back(kind, kind.sides.of(height), kind.sides.of(width));
     const Life& life = lives_[m];
     uint64_t begin = 0;
     const uint64_t bytes = maps.back().bytes();
@@ -219,7 +219,7 @@ void GeneratorEngine::run_affine(const Run& run, size_t index, int64_t y) const 
 
 void GeneratorEngine::run_pass(Run& run, const Pass& pass) const {
   normalise(run, pass);
-  const int64_t rows = run.height >> pass.halvings;
+  const int64_t rows = pass.sides.of(run.height);
   const auto paint = [&](const GraphMap& map, int64_t y) {
     if (y >= run.out_height) return;
     uint8_t* to = run.out + y * run.out_width * 3;

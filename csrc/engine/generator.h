@@ -15,7 +15,7 @@ class GeneratorEngine final : public Engine {
   explicit GeneratorEngine(const Model& model);
 
   // The picture that the generator makes of another one, height x width x 3 both, of any size from 1 x 1. Sides that are not a
-  // multiple of what the graph halves them by, or shorter than its borders need, are extended to the right and below by
+  // multiple of Graph::step, or shorter than its borders need, are extended to the right and below by
   // reflection, as often as it takes, and what came of the extension is cut off. Throws std::invalid_argument if a side is
   // too small or too large.
   void translate(const uint8_t* picture, int64_t height, int64_t width, uint8_t* out, int threads) const override;
@@ -26,7 +26,7 @@ class GeneratorEngine final : public Engine {
   // Nodes that are computed together, row by row, and when the maps have to be there.
   struct Pass {
     size_t first, last;  // nodes, the last one not included
-    int halvings;        // of the rows
+    Sides sides;
   };
   // An affine node with numbers for every lane of its source.
   struct Lanes {

@@ -7,12 +7,14 @@ namespace fastnst {
 namespace {
 
 constexpr uint32_t kMaxNodes = 1024, kMaxChannels = 65536;
-constexpr int kMaxHalvings = 16, kThresholds = 255, kBlock = 16;
+constexpr int kMaxHalvings = 16, kThresholds = 255, kBlock = 16, kLargestKernel = 9;
 constexpr uint32_t kConvolution = 1, kAffine = 2, kPaint = 3;
 
 class GraphReader {
  public:
-  explicit GraphReader(Cursor& cursor) : cursor_(cursor) { graph_.maps.push_back({.channels = 3, .tight = true}); }
+  GraphReader(Cursor& cursor, bool own_sides) : cursor_(cursor), own_sides_(own_sides) {
+    graph_.maps.push_back({.channels = 3, .tight = true});
+  }
 
   Graph read(uint32_t nodes) {
     if (nodes == 0 || nodes > kMaxNodes) refuse("a number of nodes outside 1.." + std::to_string(kMaxNodes));
@@ -62,6 +64,12 @@ class GraphReader {
       refuse(where_ + ": takes " + std::to_string(count) + " channels where " + std::to_string(map.channels) + " arrive");
   }
 
+  // Maps that must be of one size.
+  void meet(const MapKind& a, const MapKind& b, const char* otherwise) {
+    if (a.sides.halvings() != b.sides.halvings()) refuse(where_ + ": " + otherwise);
+    if (a.sides != b.sides) whole_ = true;
+  }
+
   // The target is a new map.
   void write(uint32_t number, const MapKind& map) {
     if (number != graph_.maps.size()) refuse(where_ + ": writes a map that is not the next one");
@@ -83,6 +91,8 @@ class GraphReader {
   void find_sizes();
 
   Cursor& cursor_;
+  bool own_sides_;      // and what came with it: kernels of 9, repeated borders
+  bool whole_ = false;  // a node needs sides that can be halved without rounding
   Graph graph_;
   std::string where_;
 };
@@ -90,16 +100,16 @@ class GraphReader {
 bool is_known(const Convolution& node) {
   const int k = node.kernel;
   if (node.form == Form::depthwise) return k == 3 && node.stride == 1 && node.inputs == node.outputs;
-  if (node.form == Form::transposed) return (k == 3 || k == 4) && node.stride == 2 && !node.reflects;
-  return node.stride == 1 ? k == 1 || k == 3 || k == 7 : (k == 3 || k == 4) && node.stride == 2;
+  if (node.form == Form::transposed) return (k == 3 || k == 4) && node.stride == 2 && node.border != Edges::reflected;
+  return node.stride == 1 ? k == 1 || k == 3 || k == 7 || k == kLargestKernel : (k == 3 || k == 4) && node.stride == 2;
 }
 
 void GraphReader::read_convolution() {
   Convolution node;
   node.source = cursor_.number<uint32_t>(), node.target = cursor_.number<uint32_t>();
   node.inputs = channels(), node.outputs = channels();
-  node.kernel = int(below(8, "a kernel")), node.stride = int(below(3, "a stride"));
-  node.form = Form(below(3, "a form")), node.reflects = below(2, "a kind of border") == 1;
+  node.kernel = int(below(own_sides_ ? kLargestKernel + 1 : 8, "a kernel")), node.stride = int(below(3, "a stride"));
+  node.form = Form(below(3, "a form")), node.border = Edges(below(own_sides_ ? 3 : 2, "a kind of border"));
   node.outside = int(below(256, "a value beyond the edges"));
   const auto coded = cursor_.number<uint32_t>();
   if (!is_known(node)) refuse(where_ + ": a convolution of an unknown shape");
@@ -112,10 +122,11 @@ void GraphReader::read_convolution() {
   node.multiplier = cursor_.array<float>(uint64_t(node.outputs));
   for (auto bias = node.bias.begin(); bias != node.bias.end(); bias += node.outputs)
     prove_safe(node.weights, {bias, bias + node.outputs}, node.multiplier, where_);
-  const int halvings = map.halvings + (node.form == Form::transposed ? -1 : node.stride - 1);
-  if (halvings < 0 || halvings > kMaxHalvings)
+  if (node.kernel == 4 && node.form == Form::full && map.sides.ups == 0) whole_ = true;  // it would round down
+  const Sides sides = node.form == Form::transposed ? map.sides.doubled() : node.stride == 2 ? map.sides.halved() : map.sides;
+  if (sides.halvings() < 0 || sides.halvings() > kMaxHalvings)
     refuse(where_ + ": a map larger than the picture, or halved more than " + std::to_string(kMaxHalvings) + " times");
-  write(node.target, {.channels = node.outputs, .wide = true, .halvings = halvings});
+  write(node.target, {.channels = node.outputs, .wide = true, .sides = sides});
   graph_.nodes.emplace_back(std::move(node));
 }
 
@@ -123,10 +134,10 @@ void GraphReader::read_convolution() {
 void GraphReader::surround(MapKind& map, const Convolution& node) {
   const int reach = node.form == Form::transposed ? 1 : node.reach();
   if (reach == 0) return;
-  if (map.border > 0 && (map.reflects != node.reflects || map.outside != node.outside))
+  if (map.border > 0 && (map.kind != node.border || map.outside != node.outside))
     refuse(where_ + ": reads a map whose border another node wants otherwise");
   map.border = std::max(map.border, reach);
-  map.reflects = node.reflects, map.outside = node.outside;
+  map.kind = node.border, map.outside = node.outside;
 }
 
 void GraphReader::read_affine() {
@@ -153,18 +164,18 @@ void GraphReader::read_affine() {
     for (const float value : node.epsilon)
       if (!is_scale(value)) refuse(where_ + ": an epsilon that is not a positive, ordinary number");
   }
-  MapKind target{.channels = node.channels, .wide = node.wide, .halvings = map.halvings};
+  MapKind target{.channels = node.channels, .wide = node.wide, .sides = map.sides};
   if (addend != 0) {  // 0 is the picture, which nothing can be added to
     if (!node.wide) refuse(where_ + ": adds to bytes");
     node.addend = addend;
     const MapKind& added = source(addend, true);
     expect_channels(added, node.channels);
-    if (added.halvings != target.halvings) refuse(where_ + ": adds a map of another size");
+    meet(added, target, "adds a map of another size");
   }
   if (node.target < graph_.maps.size() && node.target != 0 && !node.wide) {
     MapKind& whole = graph_.maps[node.target];
     if (whole.wide || whole.read) refuse(where_ + ": writes a map that is written already");
-    if (whole.halvings != target.halvings) refuse(where_ + ": writes beside a map of another size");
+    meet(whole, target, "writes beside a map of another size");
     node.first = int(round_up(whole.channels, kBlock));
     whole.channels = node.first + node.channels;
     if (uint32_t(whole.channels) > kMaxChannels) refuse(where_ + ": more channels than any map may have");
@@ -183,7 +194,7 @@ void GraphReader::read_paint() {
   MapKind& map = source(node.source, true);
   expect_channels(map, 3);
   if (shared) refuse(where_ + ": paints a map that another node reads as well");
-  if (map.halvings != 0) refuse(where_ + ": paints a map smaller than the picture");
+  if (map.sides.halvings() != 0) refuse(where_ + ": paints a map smaller than the picture");
   const auto* last = graph_.nodes.empty() ? nullptr : std::get_if<Convolution>(&graph_.nodes.back());
   if (last == nullptr || last->target != node.source) refuse(where_ + ": paints what is not the sums of the node before it");
   map.tight = last->form == Form::full && last->stride == 1;
@@ -192,14 +203,14 @@ void GraphReader::read_paint() {
 
 void GraphReader::find_sizes() {
   for (const MapKind& map : graph_.maps) {
-    graph_.step = std::max(graph_.step, int64_t(1) << map.halvings);
-    if (map.reflects) graph_.least = std::max(graph_.least, int64_t(map.border + 1) << map.halvings);
+    if (whole_ || !own_sides_) graph_.step = std::max(graph_.step, int64_t(1) << map.sides.halvings());
+    if (map.kind == Edges::reflected) graph_.least = std::max(graph_.least, map.sides.needed(map.border + 1));
   }
   graph_.least = round_up(graph_.least, graph_.step);
 }
 
 }  // namespace
 
-Graph read_graph(Cursor& cursor, uint32_t nodes) { return GraphReader(cursor).read(nodes); }
+Graph read_graph(Cursor& cursor, uint32_t nodes, bool own_sides) { return GraphReader(cursor, own_sides).read(nodes); }
 
 }  // namespace fastnst

@@ -13,13 +13,27 @@
 namespace fastnst {
 
 enum class Form : uint32_t { full = 0, depthwise = 1, transposed = 2 };
+enum class Edges : uint32_t { constant = 0, reflected = 1, repeated = 2 };
+
+// The sides of a map beside those of the picture: halved `downs` times, rounded up each time, and then doubled `ups` times.
+struct Sides {
+  int downs = 0, ups = 0;
+
+  bool operator==(const Sides&) const = default;
+  int halvings() const { return downs - ups; }
+  Sides halved() const { return ups > 0 ? Sides{downs, ups - 1} : Sides{downs + 1, 0}; }
+  Sides doubled() const { return {downs, ups + 1}; }
+  int64_t of(int64_t side) const { return (side + (int64_t(1) << downs) - 1) >> downs << ups; }
+  // The shortest side of a picture with which the map's has `least` pixels.
+  int64_t needed(int64_t least) const { return ((((least + (int64_t(1) << ups) - 1) >> ups) - 1) << downs) + 1; }
+};
 
 // From a map of bytes to one of 16 bits.
 struct Convolution {
   uint32_t source = 0, target = 0;
   int inputs = 0, outputs = 0, kernel = 0, stride = 1;
   Form form = Form::full;
-  bool reflects = false;  // beyond its edges the source is reflected, or else `outside` everywhere
+  Edges border = Edges::constant;  // what the source is beyond its edges; if constant, `outside` everywhere
   int outside = 0;
   std::vector<int8_t> weights;    // [outputs][kernel][kernel][inputs], depthwise: [outputs][kernel][kernel]
   std::vector<int32_t> bias;      // [outputs], transposed: [4][outputs]
@@ -53,9 +67,9 @@ using Node = std::variant<Convolution, Affine, Paint>;
 struct MapKind {
   int channels = 0;  // with what lies unused between the parts of several writers
   bool wide = false;
-  int halvings = 0;  // how often its sides are half those of the picture
-  int border = 0;    // pixels around it that readers see
-  bool reflects = false;
+  Sides sides{};
+  int border = 0;                // pixels around it that readers see, and
+  Edges kind = Edges::constant;  // what they are
   int outside = 0;
   bool summed = false;  // a node normalises it
   bool tight = false;   // three numbers a pixel, not the channels rounded up to 16
@@ -70,6 +84,7 @@ struct Graph {
 };
 
 // Throws ModelError. Nodes of an accepted graph read what earlier ones have written, in sizes that fit, and overflow nothing.
-Graph read_graph(Cursor& cursor, uint32_t nodes);
+// `own_sides`: pictures keep their sides wherever halvings can round up, as files from version 4 on want it.
+Graph read_graph(Cursor& cursor, uint32_t nodes, bool own_sides);
 
 }  // namespace fastnst

@@ -13,7 +13,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "model files are read as they lie in memory");
 
-constexpr uint32_t kVersion = 2, kVersionWithForms = 3, kStages = 5;
+constexpr uint32_t kVersion = 2, kVersionWithForms = 3, kVersionWithOwnSides = 4, kStages = 5;
 constexpr uint64_t kHeader = 48, kDigest = 32;
 constexpr uint64_t kMaxFile = 256u << 20, kMaxCard = 1u << 20;
 constexpr uint32_t kMaxLayers = 256, kMaxChannels = 65536;
@@ -142,14 +142,16 @@ Model parse(const uint8_t* data, uint64_t size) {
   if (size > kMaxFile) refuse("larger than any model may be");
   Cursor cursor(data + 4, size - kDigest - 4);
   const auto version = cursor.number<uint32_t>();
-  const bool forms = version == kVersionWithForms;
-  if (version != kVersion && !forms) refuse("format version " + std::to_string(version) + " is not one this fastnst knows");
+  const bool forms = version == kVersionWithForms, own_sides = version == kVersionWithOwnSides;
+  if (version != kVersion && !forms && !own_sides)
+    refuse("format version " + std::to_string(version) + " is not one this fastnst knows");
   if (cursor.number<uint64_t>() != size) refuse("the file is not as long as it says: cut short or appended to");
   const auto digest = sha256(data, size - kDigest);
   if (std::memcmp(digest.data(), data + size - kDigest, kDigest) != 0) refuse("the checksum does not match: damaged");
   Model model;
   model.kind = Kind(cursor.number<uint32_t>());
   if (model.kind < Kind::adain || model.kind > Kind::generator) refuse("an unknown kind of model");
+  if (own_sides && model.kind != Kind::generator) refuse("a version that only generators have");
   const auto card = cursor.number<uint32_t>();
   if (card > kMaxCard) refuse("a model card larger than any may be");
   if (model.kind == Kind::adain) {
@@ -165,7 +167,7 @@ Model parse(const uint8_t* data, uint64_t size) {
     const auto nodes = cursor.number<uint32_t>();
     read_reserved(cursor, 5);
     model.card = cursor.text(card);
-    model.graph = read_graph(cursor, nodes);
+    model.graph = read_graph(cursor, nodes, own_sides);
   } else {
     const auto stages = cursor.number<uint32_t>();
     if (stages < 1 || stages > kStages) refuse("a number of stages outside 1..5");

@@ -1,7 +1,8 @@
 """Converts trained networks to engine models: 8-bit quantisation, calibrated on a folder of pictures.
 
-What is read is an AdaIN pair, stages of WCT (:mod:`~fastnst.convert.cascade`), or an image-to-image generator
-(:mod:`~fastnst.convert.generator`), whose graph is rewritten as :mod:`~fastnst.convert.graph` says. For the others:
+:mod:`~fastnst.convert.recognition` says which published layout the tensors of a file have: that of an AdaIN pair, of stages of
+WCT (:mod:`~fastnst.convert.cascade`), or of an image-to-image generator (:mod:`~fastnst.convert.generator`), which is a graph
+(:mod:`~fastnst.convert.graph`). Of the others:
 
 The float network is first rewritten without changing what it computes: ``conv0`` is folded into ``conv1_1``, each convolution
 that follows an upsampling becomes the four phase convolutions of :mod:`fastnst.format.modelfile`, and channels are rescaled
@@ -23,13 +24,15 @@ from typing import Any
 from fastnst.convert.cascade import quantise_cascade
 from fastnst.convert.choosing import Chooser
 from fastnst.convert.dead import without_dead
+from fastnst.convert.fidelity import digest_of, generator_psnr, pair_psnr
 from fastnst.convert.forms import LayerReport, choices
 from fastnst.convert.generator import quantise_graph
-from fastnst.convert.pair import Conv, Pair, load_pair, tensor_names
+from fastnst.convert.pair import Conv, Pair
 from fastnst.convert.pictures import calibration_pairs
 from fastnst.convert.quantisation import Ranges, quantise
-from fastnst.convert.stages import Stages, is_stages, load_stages
-from fastnst.convert.trained_generator import TrainedGenerator, is_generator, load_generator, psnr, source_pictures
+from fastnst.convert.recognition import Recognised, recognise
+from fastnst.convert.stages import Stages
+from fastnst.convert.trained_generator import TrainedGenerator, source_pictures
 from fastnst.format.graphfile import GeneratorFile
 from fastnst.format.modelfile import AdainFile, WctFile, to_bytes
 from fastnst.system.atomic import atomic_output
@@ -130,14 +133,6 @@ def without_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: Path(value).name if key in absolute else value for key, value in settings.items()}
 
 
-def load(source: Path) -> Pair | Stages | TrainedGenerator:
-    """The trained networks of a file, of whichever kind its tensors are; ValueError, one line, if of none."""
-    names = tensor_names(source)
-    if is_generator(names):
-        return load_generator(source)
-    return load_stages(source) if is_stages(names) else load_pair(source)
-
-
 def stride_of(trained: Pair | Stages) -> int:
     """What the deepest encoder divides the sides of pictures by."""
     pairs = trained.pairs.values() if isinstance(trained, Stages) else [trained]
@@ -145,7 +140,7 @@ def stride_of(trained: Pair | Stages) -> int:
 
 
 def convert(
-    source: Path,
+    source: Path | Sequence[Path],
     calibration: Path,
     output: Path,
     *,
@@ -158,13 +153,13 @@ def convert(
     keep_dead: bool = False,
     nearly_dead: float = 0.0,
     report: Callable[[list[LayerReport]], None] | None = None,
+    recognised: Callable[[Recognised], None] | None = None,
 ) -> dict[str, Any]:
     """Quantise the networks in ``source`` on the pictures of ``calibration`` and write the engine's model to ``output``.
 
     Args:
-        source: safetensors file with an AdaIN pair (:func:`~fastnst.convert.pair.load_pair`), as ``fastnst train adain`` leaves
-            it, with stages of WCT (:func:`~fastnst.convert.stages.load_stages`), or with a generator as ``fastnst train crd``
-            leaves it (:func:`~fastnst.convert.trained_generator.load_generator`).
+        source: file of a trained network, ``.safetensors`` or PyTorch's, in a layout that :mod:`~fastnst.convert.recognition`
+            knows; or the files, of one that is published in several.
         calibration: folder of pictures, or of two folders ``content`` and ``style``; for a generator of what it translates.
         output: complete or absent, whatever happens.
         name: for the card; without it the file's.
@@ -177,6 +172,7 @@ def convert(
         nearly_dead: remove those too that never exceed this share of their layer's largest value
             (:func:`~fastnst.convert.dead.without_dead`).
         report: is told what became of every layer of an AdaIN pair, with its times on this machine.
+        recognised: is told which network it is, before the work begins.
 
     Returns:
         The card.
@@ -190,36 +186,42 @@ def convert(
         raise FileExistsError(f"{output} exists")
     if not 0 <= nearly_dead < 1:
         raise ValueError(f"nearly_dead: expected a share from 0 to below 1, got {nearly_dead:g}")
-    trained = load(source)
+    paths = [source] if isinstance(source, Path) else list(source)
+    found, where = recognise(paths), ", ".join(map(str, paths))
+    if recognised:
+        recognised(found)
+    trained = found.trained
     if not isinstance(trained, Pair) and (report or winograd != "never"):
-        raise ValueError(f"{source}: forms of layers are chosen and reported only for AdaIN pairs")
+        raise ValueError(f"{where}: forms of layers are chosen and reported only for AdaIN pairs")
     named = name or output.stem
     model: AdainFile | WctFile | GeneratorFile
     if isinstance(trained, TrainedGenerator):
-        model = convert_generator(trained, source, calibration, named, ranges)
+        model = convert_generator(trained, where, calibration, named, ranges)
     else:
         dead_share = None if keep_dead else nearly_dead
-        model = convert_pairs(trained, source, calibration, named, ranges, winograd, dead_share, report)
+        model = convert_pairs(trained, where, calibration, named, ranges, winograd, dead_share, report)
+    made_of = {"network": found.what, "converted_from": [each.sha256 for each in found.sources]}
     given = {"source": origin, "licence": licence}
-    model = replace(model, card=model.card | {key: value for key, value in given.items() if value is not None})
+    model = replace(model, card=model.card | made_of | {key: value for key, value in given.items() if value is not None})
     with atomic_output(output) as file:
         file.write(to_bytes(model))
     return model.card
 
 
-def convert_generator(trained: TrainedGenerator, source: Path, calibration: Path, name: str, ranges: Ranges) -> GeneratorFile:
-    """The model of a generator; arguments and errors as of :func:`convert`."""
+def convert_generator(trained: TrainedGenerator, where: str, calibration: Path, name: str, ranges: Ranges) -> GeneratorFile:
+    """The model of a generator; arguments and errors as of :func:`convert`, ``where`` the files' names."""
     pictures = source_pictures(calibration, trained.step)
     try:
         nodes, made, wanted = quantise_graph(trained.nodes, pictures, ranges)
     except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
-    return GeneratorFile(generator_card_of(trained, name, len(pictures), psnr(made, wanted)), nodes)
+        raise ValueError(f"{where}: {error}") from None
+    card = generator_card_of(trained, name, len(pictures), generator_psnr(made, wanted))
+    return GeneratorFile(card | {"calibration_sha256": digest_of(pictures)}, nodes)
 
 
 def convert_pairs(
     trained: Pair | Stages,
-    source: Path,
+    where: str,
     calibration: Path,
     name: str,
     ranges: Ranges,
@@ -230,18 +232,21 @@ def convert_pairs(
     """The model of an AdaIN pair or of stages of WCT; ``dead_share`` is that of dead channels to remove, None for none of them,
     the other arguments and the errors are as of :func:`convert`."""
     contents, styles = calibration_pairs(calibration, stride_of(trained))
-    count = len(contents) + len(styles)
+    count, seen = len(contents) + len(styles), {"calibration_sha256": digest_of([*contents, *styles])}
     try:
         if isinstance(trained, Stages):
-            return replace(quantise_cascade(trained, contents, styles, ranges), card=wct_card_of(trained, name, count))
+            card = wct_card_of(trained, name, count) | seen
+            return replace(quantise_cascade(trained, contents, styles, ranges), card=card)
         dead = 0
         if dead_share is not None:
             trained, dead = without_dead(trained, contents, styles, dead_share)
         reports: list[LayerReport] | None = [] if report else None
         chooser = Chooser(iter(choices(trained, winograd, timed=report is not None)), reports)
-        model = replace(quantise(trained, contents, styles, ranges, chooser), card=card_of(trained, name, count, dead))
+        model = quantise(trained, contents, styles, ranges, chooser)
+        fidelity = {"psnr": round(pair_psnr(trained, model, contents, styles), 2)}
+        model = replace(model, card=card_of(trained, name, count, dead) | seen | fidelity)
         if report and reports is not None:
             report(reports)
         return model
     except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
+        raise ValueError(f"{where}: {error}") from None

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fastnst.convert.graph import (
+    CURVES,
     EPSILON,
     FloatAffine,
     FloatConv,
@@ -35,8 +36,6 @@ PEAK = 12000.0
 """What the largest sum of a channel over the calibration becomes in 16 bits: others may be 2.7 times as large."""
 STREAM_PEAK = 16000.0
 """The same of the stream that residual blocks add to."""
-TANH_REACH = 4.0
-"""What 16 bits hold of tanh's argument: beyond 3.2 its byte no longer changes."""
 POSITIONS = 2000
 """Positions per picture and phase from which weights and biases are fitted."""
 MIDDLE = 127.5
@@ -100,8 +99,8 @@ class Quantiser:
             return self._convolution(node, made)
         if isinstance(node, FloatAffine):
             return self._affine(node, made)
-        # tanh's byte is k from (k - 1/2) / 127.5 - 1 on.
-        edges = np.arctanh((np.arange(1, 256) - 0.5) / MIDDLE - 1) / self.grids[node.source].scale[0].item()
+        # The byte is k from (k - 1/2) / 127.5 - 1 on.
+        edges = CURVES[node.curve].inverse((np.arange(1.0, 256.0) - 0.5) / MIDDLE - 1) / self.grids[node.source].scale[0].item()
         return Paint(node.source, np.ceil(edges).astype(np.int16))
 
     def _convolution(self, node: FloatConv, sums: Sequence[Tensor]) -> Convolution:
@@ -111,8 +110,9 @@ class Quantiser:
         q, scale = self._weights(node, inputs, moments)
         values = sampled(sums).double()
         centre = values.mean(1) if node.target in self.normalised else torch.zeros(len(scale), dtype=torch.float64)
-        if isinstance(self.readers[node.target], FloatPaint):
-            step = torch.full_like(scale, TANH_REACH / 32767)
+        reader = self.readers[node.target]
+        if isinstance(reader, FloatPaint):
+            step = torch.full_like(scale, CURVES[reader.curve].reach / 32767)
         else:
             step = torch.stack([(x[0] - centre[:, None, None]).abs().amax((1, 2)) for x in sums]).amax(0).double() / PEAK
             step = step.clamp(min=max(step.max().item() * 1e-4, 1e-12))  # a channel that is all but dead
@@ -209,8 +209,8 @@ class Quantiser:
             (scale / step).numpy().astype(np.float32),
             node.stride,
             node.form,
-            node.reflects,
-            0 if node.reflects or not node.reach else outside,
+            node.border,
+            outside if node.border == "constant" and node.reach else 0,
         )
         if bound_of(made).max() >= 2**31:
             raise ValueError("weights that could overflow the 32-bit accumulator")
@@ -228,6 +228,8 @@ class Quantiser:
         slope, offset, epsilon, zero = own.scale / grids.scale, torch.zeros(count, dtype=torch.float64), None, 0
         if node.normalises:
             slope, epsilon = 1 / grids.scale, (EPSILON / own.scale**2).numpy().astype(np.float32)
+            slope = slope if node.gain is None else slope * node.gain
+            offset = offset if node.shift is None else node.shift / grids.scale
         elif bool((own.zero != 0).any()):
             offset = -own.zero * slope
         if node.negative < 1:

@@ -1,17 +1,21 @@
-"""Trained generators as graphs of the engine's nodes, in floating point: what they are, and what they make of a picture."""
+"""Trained generators as graphs of the engine's nodes, in floating point: what they are, and what they make of a picture.
+
+:class:`~fastnst.convert.builder.Builder` makes them of named tensors.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from numpy.typing import NDArray
+from torch import Tensor
 
 from fastnst.format.graphfile import STEP
-from fastnst.networks.gan import Generator, Residual, ResnetGenerator, Separable
 
 EPSILON = 1e-5
 """Added to variances by instance norms."""
@@ -24,6 +28,7 @@ class FloatConv:
     Attributes:
         weight: float64 [O, I, k, k], of form ``depthwise`` [C, 1, k, k]; ``transposed`` by PyTorch's rule, but [O, I, k, k].
         bias: float64 [O].
+        border: what is beyond the edges: ``constant`` zeros, or as in :data:`~fastnst.format.graphfile.BORDERS`.
         gap: how many of the I channels are no one's; see :func:`joined`.
     """
 
@@ -33,7 +38,7 @@ class FloatConv:
     bias: Tensor
     stride: int = 1
     form: str = "full"
-    reflects: bool = False
+    border: str = "constant"
     gap: int = 0
 
     @property
@@ -49,6 +54,7 @@ class FloatAffine:
     Attributes:
         wide: whether the engine keeps the result in 16 bits.
         addend: number of the map that is added; 0 for none.
+        gain, shift: of the instance norm, float64 [C]; None for 1 and 0.
     """
 
     source: int
@@ -57,13 +63,36 @@ class FloatAffine:
     negative: float = 1.0
     wide: bool = False
     addend: int = 0
+    gain: Tensor | None = None
+    shift: Tensor | None = None
 
 
 @dataclass(frozen=True)
 class FloatPaint:
-    """tanh, and the picture."""
+    """The picture, -1..1.
+
+    Attributes:
+        curve: from numbers to it, a name in :data:`CURVES`.
+    """
 
     source: int
+    curve: str = "tanh"
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A rising function to pictures, what it takes to reach ``y`` between -1 and 1, and how far 16 bits have to hold its
+    argument: somewhat beyond where its byte no longer changes."""
+
+    of: Callable[[Tensor], Tensor]
+    inverse: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    reach: float
+
+
+CURVES = {
+    "tanh": Curve(torch.tanh, np.arctanh, 4.0),
+    "clamp": Curve(lambda x: x.clamp(-1, 1), lambda y: y, 1.25),
+}
 
 
 FloatNode: TypeAlias = FloatConv | FloatAffine | FloatPaint
@@ -72,7 +101,9 @@ FloatNode: TypeAlias = FloatConv | FloatAffine | FloatPaint
 def bordered(x: Tensor, conv: FloatConv, outside: float) -> Tensor:
     """``x`` with what windows see beyond its edges."""
     pad = (conv.reach,) * 4
-    return F.pad(x, pad, mode="reflect") if conv.reflects and conv.reach else F.pad(x, pad, value=outside)
+    if conv.border == "constant" or not conv.reach:
+        return F.pad(x, pad, value=outside)
+    return F.pad(x, pad, mode="reflect" if conv.border == "reflected" else "replicate")
 
 
 def convolve(frame: Tensor, conv: FloatConv, weight: Tensor) -> Tensor:
@@ -94,6 +125,10 @@ def joined(parts: Sequence[Tensor]) -> Tensor:
     return result
 
 
+def _like(values: Tensor | None, x: Tensor) -> Tensor | None:
+    return None if values is None else values.to(x.dtype)
+
+
 def float_node(node: FloatNode, maps: dict[int, Tensor]) -> Tensor:
     """What a node makes of float maps [N, C, H, W], the picture -1..1 as map 0."""
     x = maps[node.source]
@@ -101,9 +136,9 @@ def float_node(node: FloatNode, maps: dict[int, Tensor]) -> Tensor:
         sums = convolve(bordered(x, node, 0.0), node, node.weight.to(x.dtype))
         return sums + node.bias.to(x.dtype)[:, None, None]
     if isinstance(node, FloatPaint):
-        return torch.tanh(x)
+        return CURVES[node.curve].of(x)
     if node.normalises:
-        x = F.instance_norm(x, eps=EPSILON)
+        x = F.instance_norm(x, weight=_like(node.gain, x), bias=_like(node.shift, x), eps=EPSILON)
     if node.negative < 1:
         x = F.leaky_relu(x, node.negative)
     return x + maps[node.addend] if node.addend else x
@@ -122,102 +157,6 @@ def last_reads(nodes: Sequence[FloatNode]) -> dict[int, int]:
         if isinstance(node, FloatAffine) and node.addend:
             last[node.addend] = place
     return last
-
-
-class _Builder:
-    def __init__(self) -> None:
-        self.nodes: list[FloatNode] = []
-        self.maps = 1
-
-    def new(self) -> int:
-        self.maps += 1
-        return self.maps - 1
-
-    def conv(self, source: int, module: object, *, reflects: bool = False, norm: object = None) -> int:
-        assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-        transposed = isinstance(module, nn.ConvTranspose2d)
-        weight = module.weight.detach().double()
-        weight = weight.transpose(0, 1) if transposed else weight
-        bias = weight.new_zeros(len(weight)) if module.bias is None else module.bias.detach().double()
-        if isinstance(norm, nn.BatchNorm2d):
-            weight, bias = folded(weight, bias, norm)
-        form = "transposed" if transposed else "depthwise" if module.groups > 1 else "full"
-        self.nodes.append(FloatConv(source, self.new(), weight, bias, module.stride[0], form, reflects))
-        return self.maps - 1
-
-    def affine(self, source: int, target: int | None = None, **kinds: float | bool) -> int:
-        number = self.new() if target is None else target
-        self.nodes.append(FloatAffine(source, number, **kinds))  # type: ignore[arg-type]
-        return number
-
-
-def folded(weight: Tensor, bias: Tensor, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution with the batch norm after it, as running statistics make it."""
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    gain = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
-    return weight * gain[:, None, None, None], (bias - norm.running_mean.double()) * gain + norm.bias.detach().double()
-
-
-def _resnet_graph(network: ResnetGenerator) -> list[FloatNode]:
-    graph = _Builder()
-    x = graph.conv(0, network.stem, reflects=True)
-    for down in network.down:
-        x = graph.conv(graph.affine(x, normalises=True, negative=0.0), down)
-    stream = graph.affine(x, normalises=True, negative=0.0, wide=True)
-
-    def half(source: int, module: nn.Module) -> int:
-        if not isinstance(module, Separable):
-            return graph.conv(source, module, reflects=True)
-        raw = graph.conv(source, module.depthwise, reflects=True)
-        return graph.conv(graph.affine(raw, normalises=True), module.pointwise)
-
-    for block in network.blocks:
-        assert isinstance(block, Residual)
-        raw = half(graph.affine(stream), block.first)
-        raw = half(graph.affine(raw, normalises=True, negative=0.0), block.second)
-        stream = graph.affine(raw, normalises=True, wide=True, addend=stream)
-    x = graph.affine(stream)
-    for up in network.up:
-        x = graph.affine(graph.conv(x, up), normalises=True, negative=0.0)
-    graph.nodes.append(FloatPaint(graph.conv(x, network.head, reflects=True)))
-    return graph.nodes
-
-
-def _with_gap(conv: FloatConv, first: int) -> FloatConv:
-    """``conv`` for a map in which the channels after the first ``first`` ones begin at a multiple of 16."""
-    before, after = conv.weight[:, :first], conv.weight[:, first:]
-    gap = conv.weight.new_zeros(len(before), -first % STEP, *before.shape[2:])
-    return replace(conv, weight=torch.cat([before, gap, after], 1), gap=gap.shape[1])
-
-
-def _unet_graph(network: Generator) -> list[FloatNode]:
-    graph = _Builder()
-    norms = [None, *network.down_norms, None]  # type: ignore[misc]
-
-    def activated(raw: int, norm: object, negative: float, target: int | None = None) -> int:
-        return graph.affine(raw, target, normalises=isinstance(norm, nn.InstanceNorm2d), negative=negative)
-
-    raws: list[int] = []
-    for level, conv in enumerate(network.down):
-        source = activated(raws[-1], norms[level - 1], 0.2) if level else 0
-        raws.append(graph.conv(source, conv, norm=norms[level]))
-    x = activated(raws[-1], None, 0.0)
-    for level in range(len(network.up) - 1, 0, -1):
-        raw = graph.conv(x, network.up[level], norm=network.up_norms[level - 1])  # type: ignore[index]
-        if level + 1 < len(network.up):
-            graph.nodes[-1] = _with_gap(graph.nodes[-1], network.down[level].out_channels)  # type: ignore[arg-type]
-        x = activated(raws[level - 1], norms[level - 1], 0.0)
-        activated(raw, network.up_norms[level - 1], 0.0, x)  # type: ignore[index]
-    raw = graph.conv(x, network.up[0])
-    graph.nodes[-1] = _with_gap(graph.nodes[-1], network.down[0].out_channels)  # type: ignore[arg-type]
-    graph.nodes.append(FloatPaint(raw))
-    return graph.nodes
-
-
-def graph_of(network: Generator) -> list[FloatNode]:
-    """The engine's nodes for a generator, as it is used: batch norms with running statistics, folded into convolutions."""
-    return _resnet_graph(network) if isinstance(network, ResnetGenerator) else _unet_graph(network)
 
 
 def run_float(nodes: Sequence[FloatNode], picture: Tensor) -> Tensor:

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fastnst.convert.tensors import LayoutError, read_source
 from fastnst.networks.adain import LAYERS
 from fastnst.networks.vgg import POOL_AFTER
-from fastnst.networks.weights import metadata, opened
 
 
 @dataclass(frozen=True)
@@ -65,47 +65,38 @@ def expected_shapes(layers: Sequence[str], tensors: Mapping[str, Tensor]) -> dic
     return shapes
 
 
-def tensor_names(source: Path) -> list[str]:
-    """The names of a safetensors file's tensors; errors as for :func:`read_tensors`."""
-    with opened(source) as file:
-        return list(file.keys())
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a file in float64, and what it says of itself; errors of :func:`~fastnst.convert.tensors.read_source`."""
+    source = read_source(path)
+    return {name: x.double() for name, x in source.tensors.items()}, source.facts
 
 
-def read_tensors(source: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a safetensors file in float64, and what it says of itself.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a safetensors file, or a number in it is not finite.
-    """
-    with opened(source) as file:
-        tensors = {name: file.get_tensor(name).double() for name in file.keys()}  # noqa: SIM118 - not a dict
-        facts = metadata(file)
-    for name in sorted(tensors):
-        if not tensors[name].isfinite().all():
-            raise ValueError(f"{source}: {name} holds NaN or infinity")
-    return tensors, facts
-
-
-def check_shapes(source: Path | str, tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise ValueError, one line, unless ``tensors`` are those of ``shapes``, all and no others."""
+def check_shapes(tensors: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str = "") -> None:
+    """Raise LayoutError, whose words begin with ``where``, unless ``tensors`` are those of ``shapes``, all and no others."""
     for name in sorted(shapes.keys() | tensors.keys()):
         if name not in shapes:
-            raise ValueError(f"{source}: unexpected tensor {name}")
+            raise LayoutError(f"{where}unexpected tensor {name}")
         if name not in tensors:
-            raise ValueError(f"{source}: tensor {name} is missing")
+            raise LayoutError(f"{where}tensor {name} is missing")
         if tuple(tensors[name].shape) != shapes[name]:
-            raise ValueError(f"{source}: {name} has shape {list(tensors[name].shape)}, expected {list(shapes[name])}")
+            raise LayoutError(f"{where}{name} has shape {list(tensors[name].shape)}, expected {list(shapes[name])}")
 
 
 def load_pair(source: Path) -> Pair:
     """Read a pair as ``fastnst train adain`` leaves it in ``final.safetensors``; ValueError, one line, if it is none."""
     tensors, facts = read_tensors(source)
-    firsts = [f"encoder.{name}.weight" for name in LAYERS]
-    for name in firsts:
-        if name not in tensors or tensors[name].ndim != 4:
-            raise ValueError(f"{source}: not a trained AdaIN pair: no 4-dimensional tensor {name}")
-    check_shapes(source, tensors, expected_shapes(LAYERS, tensors))
+    try:
+        return pair_of(tensors, facts)
+    except LayoutError as error:
+        raise ValueError(f"{source}: not a trained AdaIN pair: {error}") from None
+
+
+def pair_of(tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> Pair:
+    """The pair of tensors ``encoder.conv1_1.weight`` and so on; LayoutError if they are none."""
+    for name in LAYERS:
+        if tensors.get(f"encoder.{name}.weight", torch.zeros(())).ndim != 4:
+            raise LayoutError(f"no 4-dimensional tensor encoder.{name}.weight")
+    check_shapes(tensors, expected_shapes(LAYERS, tensors))
     return engine_form(tensors, LAYERS, facts)
 
 

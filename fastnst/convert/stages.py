@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from fastnst.convert.pair import Pair, check_shapes, engine_form, expected_shapes, read_tensors
+from fastnst.convert.pair import Pair, check_shapes, engine_form, expected_shapes
+from fastnst.convert.tensors import LayoutError
 from fastnst.networks.vgg import layers_of
 from fastnst.networks.wct import STAGES
 
@@ -26,19 +26,9 @@ class Stages:
         return sum(pair.parameters for pair in self.pairs.values())
 
 
-def is_stages(names: Sequence[str]) -> bool:
-    """Whether tensors of these names are stages of WCT rather than an AdaIN pair."""
-    return any(name.split(".")[0].isdecimal() for name in names)
-
-
-def load_stages(source: Path) -> Stages:
-    """Read the stages that a file holds: tensors ``{stage}.encoder.{layer}.weight``, ``{stage}.decoder.{layer}.bias``, etc.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: one line about what is wrong with it.
-    """
-    tensors, facts = read_tensors(source)
+def stages_of(tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> Stages:
+    """The stages of tensors ``{stage}.encoder.{layer}.weight``, ``{stage}.decoder.{layer}.bias`` and so on; LayoutError if they
+    are none."""
     by_stage: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         text, _, rest = name.partition(".")
@@ -47,9 +37,9 @@ def load_stages(source: Path) -> Stages:
     pairs: dict[int, Pair] = {}
     for text, mine in sorted(by_stage.items()):
         if text not in numbers:
-            raise ValueError(f"{source}: unexpected tensor {text}.{next(iter(mine))}: no stage of WCT")
+            raise LayoutError(f"unexpected tensor {text}.{next(iter(mine))}: no stage of WCT")
         number = numbers[text]
         layers = layers_of(number)
-        check_shapes(f"{source}: stage {number}", mine, expected_shapes(layers, mine))
+        check_shapes(mine, expected_shapes(layers, mine), f"stage {number}: ")
         pairs[number] = engine_form(mine, layers, facts, last_relu=True)
     return Stages(pairs, facts)

@@ -1,30 +1,25 @@
-"""A trained generator as recipe `crd` leaves it, and what its file says about its making."""
+"""A trained generator, and the pictures that its conversion is fitted to."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode, graph_of
-from fastnst.convert.pair import read_tensors
+from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode
 from fastnst.convert.pictures import PICTURES, SHORT_SIDE, evenly, find_pictures, read_picture
-from fastnst.networks.gan import generator_like
-from fastnst.networks.state import fill, part_of
-
-PREFIX = "generator."
+from fastnst.convert.tensors import LayoutError
+from fastnst.format.graphfile import MAX_NODES
 
 
 @dataclass(frozen=True)
 class TrainedGenerator:
-    """A generator's graph.
+    """A generator's graph; LayoutError if it has more nodes than a file may.
 
     Attributes:
-        kind: one of :data:`fastnst.networks.gan.KINDS`.
+        kind: one of :data:`fastnst.networks.gan.KINDS`, or ``transformer``.
         width: of its first layer.
     """
 
@@ -33,6 +28,10 @@ class TrainedGenerator:
     width: int
     parameters: int
     facts: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if len(self.nodes) > MAX_NODES:
+            raise LayoutError(f"it would take {len(self.nodes)} nodes of the engine's, {MAX_NODES} are the most")
 
     @property
     def halvings(self) -> dict[int, int]:
@@ -63,32 +62,6 @@ class TrainedGenerator:
         return total
 
 
-def is_generator(names: Sequence[str]) -> bool:
-    """Whether tensors of these names are those of a generator."""
-    return bool(names) and all(name.startswith(PREFIX) for name in names)
-
-
-def load_generator(source: Path) -> TrainedGenerator:
-    """Read a generator: tensors ``generator.*``, named as in :mod:`fastnst.networks.gan`. Their shapes say which it is.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: one line about what is wrong with it.
-    """
-    tensors, facts = read_tensors(source)
-    own = part_of(tensors, PREFIX.removesuffix("."))
-    try:
-        kind, network = generator_like(own)
-        fill(network, own, "generator")
-    except ValueError as error:
-        raise ValueError(f"{source}: {error}") from None
-    network.eval()
-    first = network.stem if kind != "unet" else network.down[0]
-    width: int = first.out_channels  # type: ignore[union-attr, assignment]
-    nodes = graph_of(network)
-    return TrainedGenerator(nodes, kind, width, sum(p.numel() for p in network.parameters()), facts)
-
-
 def source_pictures(folder: Path, step: int) -> list[Tensor]:
     """At most 32 of a folder's pictures to be translated, uint8 [1, 3, H, W] with sides that are multiples of ``step``.
 
@@ -100,9 +73,3 @@ def source_pictures(folder: Path, step: int) -> list[Tensor]:
     if step > SHORT_SIDE:
         raise ValueError(f"a network that takes pictures of {step} pixels at least; {SHORT_SIDE} are the most for calibration")
     return [read_picture(path, step) for path in evenly(find_pictures(folder), PICTURES)]
-
-
-def psnr(made: Sequence[Tensor], wanted: Sequence[Tensor]) -> float:
-    """Of 8-bit pictures beside float ones -1..1, in dB, mean over pictures."""
-    errors = [(q.float() / 127.5 - 1 - real).square().mean() for q, real in zip(made, wanted, strict=True)]
-    return float((10 * torch.log10(4 / torch.stack(errors).clamp(min=1e-12))).mean())

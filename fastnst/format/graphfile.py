@@ -16,17 +16,17 @@ border, outside, coded -- then weights, s8, as in :mod:`fastnst.format.modelfile
 ======  ==========  =====================================================  =====================================
 form                weights                                                kernel and stride
 ======  ==========  =====================================================  =====================================
-0       full        ``[outputs][kernel][kernel][inputs]``                  1, 3 or 7 with 1; 3 or 4 with 2
+0       full        ``[outputs][kernel][kernel][inputs]``                  1, 3, 7 or 9 with 1; 3 or 4 with 2
 1       depthwise   ``[outputs][kernel][kernel]``, outputs = inputs        3 with 1
 2       transposed  ``[outputs][kernel][kernel][inputs]``                  3 or 4 with 2
 ======  ==========  =====================================================  =====================================
 
-Windows reach (kernel - 1) // 2 pixels beyond the edges, where the map is reflected if ``border`` is 1, and otherwise, always so
-with form 2, holds ``outside`` in all channels (the byte that stands for 0). All nodes that reach beyond the edges of a map
-agree on this. Stride 2 halves the sides. Form 2 doubles them: tap k of the kernel adds what row i of the source holds to row
-2 i - 1 + k of the target, columns likewise (PyTorch's transposed convolution with padding 1, for kernel 3 output padding 1).
-The bias is that of the target's phase, 2 x row parity + column parity: phases meet different taps, and so different sums of
-what stands for 0.
+Windows reach (kernel - 1) // 2 pixels beyond the edges, where the map holds ``outside`` in all channels (the byte that stands
+for 0) if ``border`` is 0, is reflected if it is 1 (not with form 2), and repeats its edge if it is 2. All nodes that reach
+beyond the edges of a map agree on this. Stride 2 halves the sides. Form 2 doubles them: tap k of the kernel adds what row i of
+the source holds to row 2 i - 1 + k of the target, columns likewise (PyTorch's transposed convolution with padding 1, for kernel
+3 output padding 1). The bias is that of the target's phase, 2 x row parity + column parity: phases meet different taps, and so
+different sums of what stands for 0. (Nearest upsampling by 2, reflection and a 3x3 convolution: form 2 of kernel 4, border 2.)
 
 **2, affine**, of a map of 16 bits: seven u32 -- source, target, addend, channels, normalises, wide, zero -- then negative, an
 f32 in 0..1, slope and offset, f32 [channels], and if ``normalises`` is 1, epsilon, f32 [channels]. With a = slope, b = offset::
@@ -50,8 +50,15 @@ This is instance normalisation (Ulyanov et al., 2016). A convolution's scale and
 picture, and that no other reads; then 255 thresholds, s16, none below the one before it, padded. A number becomes the count of
 thresholds that it reaches. So tanh, like any other rising function, is the same on every machine.
 
-Sides that are not a multiple of what the graph halves them by, or too short to be reflected, are extended to the right and
-below by reflection (of period 2 (side - 1)) before, and cut off at the end.
+Stride 2 rounds odd sides up, and what form 2 makes larger than the picture is cut off at the end, as where networks are
+trained. The picture is extended first, to the right and below by reflection (of period 2 (side - 1)), and cut at the end:
+
+* to multiples of 2^(the most halvings of any map), if some full convolution of kernel 4 and stride 2 reads a map that no form 2
+  has made larger, for it would round down; or if maps that meet in a node were halved and doubled in different orders;
+* where a side is too short for some map to be reflected, to the shortest that is not.
+
+A file of version 2 always extends the picture to such multiples, and has neither kernel 9 nor border 2. Files are written as
+version 4, which only generators have.
 """
 
 from __future__ import annotations
@@ -68,6 +75,8 @@ from fastnst.format.fields import array_field, weights_field
 
 CONVOLUTION, AFFINE, PAINT = 1, 2, 3
 FORMS = ("full", "depthwise", "transposed")
+MAX_NODES = 1024
+BORDERS = ("constant", "reflected", "repeated")
 STEP = 16
 """Where a further writer's channels may begin in a map of bytes."""
 
@@ -87,7 +96,7 @@ class Convolution:
     multiplier: NDArray[np.float32]
     stride: int = 1
     form: str = "full"
-    reflects: bool = False
+    border: str = "constant"
     outside: int = 0
 
     @property
@@ -136,6 +145,7 @@ class GeneratorFile:
 
     card: dict[str, Any]
     nodes: Sequence[Node]
+    version: int = 4
 
 
 def node_bytes(node: Node) -> bytes:
@@ -143,7 +153,8 @@ def node_bytes(node: Node) -> bytes:
     if isinstance(node, Convolution):
         coded, weights = weights_field(node.weights)
         shape = (node.inputs, node.outputs, node.kernel, node.stride, FORMS.index(node.form))
-        head = _CONVOLUTION.pack(CONVOLUTION, node.source, node.target, *shape, node.reflects, node.outside, coded)
+        around = (BORDERS.index(node.border), node.outside)
+        head = _CONVOLUTION.pack(CONVOLUTION, node.source, node.target, *shape, *around, coded)
         return head + weights + array_field(node.bias, "<i4") + array_field(node.multiplier, "<f4")
     if isinstance(node, Affine):
         kinds = (node.epsilon is not None, node.wide, node.zero, node.negative)

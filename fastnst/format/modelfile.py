@@ -179,6 +179,7 @@ def to_bytes(model: AdainFile | WctFile | GeneratorFile) -> bytes:
         content = [_stage_bytes(number, stage, version) for number, stage in sorted(model.stages.items(), reverse=True)]
     elif isinstance(model, GeneratorFile):
         fields = (KIND_GENERATOR, len(model.nodes), 0, 0.0, 0.0, 0)
+        version = model.version
         content = list(map(node_bytes, model.nodes))
     else:
         scales = (model.feature_scale, model.decoder_scale, model.decoder_zero)

@@ -43,7 +43,7 @@ def from_bytes(data: bytes) -> AnyModel:
     if kind == modelfile.KIND_WCT:
         return WctFile(card, dict(reader.stage() for _ in range(first)))
     if kind == modelfile.KIND_GENERATOR:
-        return GeneratorFile(card, [reader.node() for _ in range(first)])
+        return GeneratorFile(card, [reader.node() for _ in range(first)], version)
     layers = [reader.layer() for _ in range(first + second)]
     return AdainFile(card, layers[:first], layers[first:], feature_scale, decoder_scale, decoder_zero)
 
@@ -100,12 +100,12 @@ class _Reader:
             slope, offset = (self.array("<f4", channels) for _ in range(2))
             epsilon = self.array("<f4", channels) if normalises else None
             return Affine(source, target, slope, offset, epsilon, negative, zero, bool(wide), addend)
-        _, source, target, inputs, outputs, kernel, stride, form, reflects, outside, coded = self.fields(graphfile._CONVOLUTION)
+        _, source, target, inputs, outputs, kernel, stride, form, border, outside, coded = self.fields(graphfile._CONVOLUTION)
         name = graphfile.FORMS[form]
         weights = self.weights(coded, outputs, kernel, kernel, *(() if name == "depthwise" else (inputs,)))
         phases = (4, outputs) if name == "transposed" else (outputs,)
         bias, multiplier = self.array("<i4", *phases), self.array("<f4", outputs)
-        return Convolution(source, target, weights, bias, multiplier, stride, name, bool(reflects), outside)
+        return Convolution(source, target, weights, bias, multiplier, stride, name, graphfile.BORDERS[border], outside)
 
 
 def layers(model: AnyModel) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,6 @@ Pictures are RGB, -1..1. Convolutions have a bias unless a batch norm, which has
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -222,21 +221,3 @@ def generator(kind: str, width: int, size: int = 256) -> Generator:
     if kind == "unet":
         return UnetGenerator(width, min(LEVELS, halvings))
     return ResnetGenerator(width, separable=kind == "mobile_resnet")
-
-
-def generator_like(state: Mapping[str, Tensor]) -> tuple[str, Generator]:
-    """The kind of generator that has tensors of these names and shapes, and one of that kind, of random weights.
-
-    Raises:
-        ValueError: none has.
-    """
-    stem, down = (state.get(f"{name}.weight") for name in ("stem", "down.0"))
-    if stem is not None and stem.ndim == 4:
-        blocks = len({name.split(".")[1] for name in state if name.startswith("blocks.")})
-        separable = "blocks.0.first.depthwise.weight" in state
-        return "mobile_resnet" if separable else "resnet", ResnetGenerator(len(stem), separable, blocks)
-    if down is not None and down.ndim == 4:
-        levels = len({name.split(".")[1] for name in state if name.startswith("down.")})
-        norm = "batch" if any(name.startswith("up_norms.") for name in state) else "instance"
-        return "unet", UnetGenerator(len(down), levels, norm)
-    raise ValueError("not a generator: expected those of a ResNet (stem.*, blocks.*) or of a U-Net (down.*, up.*)")

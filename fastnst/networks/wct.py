@@ -85,7 +85,7 @@ def load_published(path: str | Path) -> dict[int, Stage]:
     for number in STAGES:
         stage = Stage(widths_of(number, small=True), heads=True)
         stage.load_state_dict(
-            {_renamed(name): value for name, value in tensors.items() if name.startswith((f"SE{number}.", f"SD{number}."))}
+            {renamed(name): value for name, value in tensors.items() if name.startswith((f"SE{number}.", f"SD{number}."))}
         )
         stages[number] = stage.eval().requires_grad_(False)
     return stages
@@ -115,7 +115,7 @@ def load_published_decoder(path: str | Path, stage: int) -> Decoder:
     return decoder.eval().requires_grad_(False)
 
 
-def _renamed(name: str) -> str:
+def renamed(name: str) -> str:
     """``SE3.conv31_aux.weight`` to ``heads.conv3_1.weight``."""
     part, layer, kind = name.split(".")
     side = "heads" if layer.endswith("_aux") else "encoder" if part.startswith("SE") else "decoder"

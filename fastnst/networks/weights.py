@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from fastnst.format.kinds import described, is_pytorch, is_safetensors, require_weights
+from fastnst.networks.checkpoints import read_checkpoint, without_prefixes
 
 
 @contextmanager
@@ -61,25 +61,20 @@ ALIASES = {
 
 
 def read_any(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file or of one of PyTorch's, in float32; of a training checkpoint, those of its ``model`` or
-    ``state_dict``.
+    """The tensors of a safetensors file or of one of PyTorch's (:mod:`.checkpoints`), in float32.
 
     Raises:
         OSError: it cannot be read.
         ValueError: it holds something else; one line.
     """
-    path = Path(path)
+    return {name: value.float() for name, value in read_with_facts(Path(path))[0].items()}
+
+
+def read_with_facts(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """As :func:`read_any`, tensors in their own types, and what a safetensors file says of itself."""
     require_weights(path)
-    if not is_pytorch(path):
-        return {name: value.float() for name, value in read(path).items()}
-    with path.open("rb") as file:
-        try:
-            content = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception:  # PyTorch's readers have no error in common, and say more than a line
-            raise ValueError(f"{path}: not a PyTorch file of plain tensors") from None
-    for key in ("model", "state_dict"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ValueError(f"{path}: not a PyTorch file of named tensors")
-    return {str(name): value.float() for name, value in content.items()}
+    if is_pytorch(path):
+        return read_checkpoint(path), {}
+    with opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        return without_prefixes(tensors, path), metadata(file)

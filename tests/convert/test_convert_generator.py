@@ -15,9 +15,11 @@ from safetensors.torch import save_file
 
 from fastnst import Stylizer, cli
 from fastnst.convert import convert
-from fastnst.convert.graph import FloatConv, graph_of, run_float
+from fastnst.convert.graph import FloatConv, FloatNode, run_float
 from fastnst.convert.graph_arithmetic import simulate_node
-from fastnst.convert.trained_generator import load_generator
+from fastnst.convert.layouts import resnet, unet
+from fastnst.convert.recognition import recognise
+from fastnst.convert.tensors import Source
 from fastnst.engine import AdainLook, Engine
 from fastnst.format.graphfile import GeneratorFile
 from fastnst.metrics.cost import macs
@@ -56,6 +58,11 @@ def saved(network: Generator, path: Path) -> Path:
     facts = {"recipe": "crd", "training_data": "noise", "step": 7, "settings": {"student_width": 6}}
     save_file(tensors, path, {"facts": json.dumps(facts)})
     return path
+
+
+def graph_of(network: Generator) -> list[FloatNode]:
+    layout = unet if isinstance(network, UnetGenerator) else resnet
+    return layout.read([Source(Path("net"), dict(network.state_dict()), {}, "")])[0].nodes
 
 
 def smooth_picture(seed: int, side: int) -> np.ndarray:
@@ -172,7 +179,7 @@ def test_tensors_that_are_no_generator(tmp_path: Path, how: str) -> None:
         tensors = {"generator.weight": torch.zeros(3)}
     save_file(tensors, tmp_path / "broken.safetensors")
     with pytest.raises(ValueError, match=r"broken\.safetensors") as caught:
-        load_generator(tmp_path / "broken.safetensors")
+        recognise([tmp_path / "broken.safetensors"])
     assert "\n" not in str(caught.value)
 
 

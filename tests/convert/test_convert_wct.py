@@ -15,13 +15,14 @@ from skimage import data
 from torch import Tensor
 from trained_pair import Trained, as_picture, as_tensor
 
-from fastnst.convert import convert, load
+from fastnst.convert import convert
 from fastnst.convert.arithmetic import simulate_cascade
 from fastnst.convert.cascade import quantise_cascade
 from fastnst.convert.equalisation import float_layer
 from fastnst.convert.pair import Pair
 from fastnst.convert.pictures import calibration_pairs
-from fastnst.convert.stages import Stages, load_stages
+from fastnst.convert.recognition import recognise
+from fastnst.convert.stages import Stages
 from fastnst.engine import Engine
 from fastnst.format.modelfile import to_bytes
 from fastnst.networks.vgg import POOL_AFTER, layers_of
@@ -110,7 +111,7 @@ def float_picture(stage: Stage, alpha: float) -> np.ndarray:
 @torch.no_grad()
 @pytest.mark.parametrize("number", WIDTHS)
 def test_the_engines_form_of_a_stage_computes_the_same(stages: dict[int, Stage], source: Path, number: int) -> None:
-    loaded = load(source)
+    loaded = recognise([source]).trained
     assert isinstance(loaded, Stages)
     pair: Pair = loaded.pairs[number]
     x = as_tensor(content()).double() / 255
@@ -133,10 +134,16 @@ def test_each_level_is_close_to_its_float_network(
     assert psnr(out, float_picture(stages[number], alpha)) > least
 
 
+def stages_in(path: Path) -> Stages:
+    trained = recognise([path]).trained
+    assert isinstance(trained, Stages)
+    return trained
+
+
 @pytest.mark.parametrize("alpha", [1.0, 0.5])
 def test_the_simulation_is_the_engine(source: Path, pictures: Path, alpha: float) -> None:
     """All bytes, but for values that the last bits of two eigendecompositions round to other sides."""
-    model = quantise_cascade(load_stages(source), *calibration_pairs(pictures), "percentile")
+    model = quantise_cascade(stages_in(source), *calibration_pairs(pictures), "percentile")
     engine = Engine(to_bytes(model))
     mine = as_picture(simulate_cascade(model, as_tensor(content()), as_tensor(style()), alpha))
     out = engine.decode(engine.encode(content(), 1), engine.look(style(), 1), alpha, 1)
@@ -171,7 +178,7 @@ def test_dead_channels_may_be_gone_on_one_side(tensors: dict[str, Tensor], sourc
     results = []
     for path in (source, tmp_path / "wide.safetensors"):
         y = x
-        for conv in load_stages(path).pairs[3].decoder:
+        for conv in stages_in(path).pairs[3].decoder:
             y = float_layer(y, conv)
         results.append(y)
     torch.testing.assert_close(*results)
@@ -213,7 +220,7 @@ def test_tensors_that_are_no_stages(tensors: dict[str, Tensor], tmp_path: Path, 
     path = tmp_path / "bad.safetensors"
     save_file(spoil(tensors, how), path)
     with pytest.raises(ValueError, match=r"bad\.safetensors") as caught:
-        load(path)
+        recognise([path])
     assert "\n" not in str(caught.value)
 
 

@@ -29,13 +29,13 @@ def small() -> GeneratorFile:
     raw = graph.convolution(0, 5, 3, stride=2)
     x = graph.affine(raw, normalises=True, negative=0.0)
     stream = graph.affine(raw, wide=True)
-    raw = graph.convolution(x, 5, 3, form="depthwise", reflects=False)
+    raw = graph.convolution(x, 5, 3, form="depthwise", border="constant")
     stream = graph.affine(raw, wide=True, addend=stream, normalises=True)
     x = graph.affine(stream)
     up = graph.convolution(x, 4, 4, stride=2, form="transposed")
     x = graph.affine(up, negative=0.2)
     graph.affine(graph.convolution(0, 3, 1), target=x)
-    return reference.skipped_lanes_cleared(graph.paint(graph.convolution(x, 3, 7, reflects=True)))
+    return reference.skipped_lanes_cleared(graph.paint(graph.convolution(x, 3, 7, border="reflected")))
 
 
 def refused(model: GeneratorFile | bytes) -> str:
@@ -122,6 +122,16 @@ def test_reserved_fields(at: int) -> None:
     assert "reserved" in refused(resealed(sound[:at] + b"\1\0\0\0" + sound[at + 4 :]))
 
 
+def test_versions_before_4_have_neither_kernel_9_nor_repeated_borders() -> None:
+    graph = Builder(Lcg(3))
+    wide = graph.paint(graph.convolution(0, 3, 9))
+    repeats = changed(TRANSPOSED, border="repeated")
+    for model, words in ((wide, "a kernel outside 0..7"), (repeats, "a kind of border outside 0..1")):
+        Engine(to_bytes(model))
+        assert words in refused(replace(model, version=2))
+    assert "format version 5" in refused(replace(wide, version=5))
+
+
 def test_bytes_after_the_last_node() -> None:
     sound = to_bytes(small())
     assert "after the last" in refused(resealed(sound[:-DIGEST] + bytes(4) + sound[-DIGEST:]))
@@ -140,11 +150,11 @@ NORM, STREAM, SUM, NARROW, FIRST_PART, SECOND_PART = places(Affine)
         (CONV, {"target": 0}, "not the next"),
         (CONV, {"stride": 1, "weights": np.ones((5, 4, 4, 3), np.int8)}, "unknown shape"),
         (CONV, {"outside": 98}, None),
-        (DEPTHWISE, {"reflects": True}, None),
+        (DEPTHWISE, {"border": "reflected"}, None),
         (DEPTHWISE, {"source": 1}, "bytes belong"),
         (DEPTHWISE, {"source": 0}, "channels"),
-        (TRANSPOSED, {"reflects": True}, "unknown shape"),
-        (LAST, {"reflects": False}, None),
+        (TRANSPOSED, {"border": "reflected"}, "unknown shape"),
+        (LAST, {"border": "constant"}, None),
         (NORM, {"source": 0}, "16 bits belong"),
         (NORM, {"negative": -0.5}, "0..1"),
         (NORM, {"negative": 1.5}, "0..1"),
@@ -202,7 +212,7 @@ def test_a_transposed_convolution_is_safe_in_every_phase() -> None:
 
 def test_borders_of_one_map_that_differ() -> None:
     graph = Builder(Lcg(1))
-    first = graph.affine(graph.convolution(0, 3, 3, reflects=True))
+    first = graph.affine(graph.convolution(0, 3, 3, border="reflected"))
     graph.affine(graph.convolution(0, 3, 3), target=first)
     model = graph.paint(graph.convolution(first, 3, 1))
     assert "border" in refused(model)

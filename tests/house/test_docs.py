@@ -2,8 +2,8 @@
 
 Shell lines run in a folder with small pictures. A comment at the end of a line says why it cannot run here, in these words
 and no others: ``needs the network``, ``needs a camera``, ``needs a browser``, ``needs a GPU``, ``needs emscripten``,
-``needs ffmpeg``, ``needs DATA``, ``needs '.[bench]'``, ``takes minutes``, ``takes hours``. Of such a line the commands,
-options, targets and extras are checked.
+``needs ffmpeg``, ``needs DATA``, ``needs '.[bench]'``, ``needs '.[onnx]'``, ``takes minutes``, ``takes hours``. Of such a
+line the commands, options, targets and extras are checked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from published import Resnet
 
 import fastnst
 from fastnst.cli.commands.train import RECIPES
@@ -34,7 +36,8 @@ PAGES = sorted(
     [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", ROOT / "CHANGELOG.md", *ROOT.glob("docs/*.md")]
 )
 UNRUN = re.compile(
-    r"#.*\b(needs (the network|a camera|a browser|a GPU|emscripten|ffmpeg|DATA)|needs '\.\[bench\]'|takes (minutes|hours))\s*$"
+    r"#.*\b(needs (the network|a camera|a browser|a GPU|emscripten|ffmpeg|DATA)"
+    r"|needs '\.\[(bench|onnx)\]'|takes (minutes|hours))\s*$"
 )
 LANGUAGES = {"c", "js", "python", "sh", "text"}
 
@@ -88,6 +91,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for run, weights in (("adain-16x", "adain-nano"), ("crd", "photo2painting")):
         (folder / "runs" / run).mkdir(parents=True)
         shutil.copy(ROOT / "train" / "weights" / f"{weights}.safetensors", folder / "runs" / run / "final.safetensors")
+    torch.manual_seed(0)
+    torch.save(Resnet(4, 1).state_dict(), folder / "latest_net_G.pth")
     (folder / "train").symlink_to(ROOT / "train")
     return folder
 

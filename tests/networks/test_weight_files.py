@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save, save_file
 from trained_pair import Trained
 
 from fastnst.cli import main
-from fastnst.convert import UNKNOWN, load
+from fastnst.convert import UNKNOWN
+from fastnst.convert.recognition import recognise
 from fastnst.engine import Engine, ModelError
 from fastnst.evaluate.loading import load_model
 from fastnst.format.kinds import is_pytorch, is_safetensors, require_weights
@@ -61,7 +62,13 @@ def test_whatever_reads_weights_says_what_the_file_is(
 ) -> None:
     path = tmp_path / f"model.{suffix}"
     make(path)
-    for read in (load, load_vgg19, load_checkpoint, weights.read, lambda path: load_model("m", path, 1, no_vgg)):  # type: ignore[arg-type]
+    for read in (
+        lambda path: recognise([path]),
+        load_vgg19,
+        load_checkpoint,
+        weights.read,
+        lambda path: load_model("m", path, 1, no_vgg),
+    ):  # type: ignore[arg-type]
         with pytest.raises((ValueError, CheckpointError)) as refused:
             read(path)
         assert str(refused.value).startswith(f"{path}: {words}")
@@ -75,7 +82,7 @@ def test_a_pytorch_file_is_named_and_how_to_convert_it(
 ) -> None:
     path = tmp_path / f"model.{suffix}"
     make(path)
-    for read in (load, load_checkpoint, weights.read):
+    for read in (load_checkpoint, weights.read):
         with pytest.raises(ValueError, match=words) as refused:
             read(path)
         assert str(refused.value).startswith(f"{path}: ") and "safetensors.torch.save_file" in str(refused.value)
@@ -84,7 +91,7 @@ def test_a_pytorch_file_is_named_and_how_to_convert_it(
 def test_a_folder_of_a_run_names_the_file_in_it(tmp_path: Path) -> None:
     (tmp_path / "final.safetensors").touch()
     with pytest.raises(ValueError, match=f"is a folder, not a file of weights; {tmp_path / 'final.safetensors'} is one"):
-        load(tmp_path)
+        recognise([tmp_path])
 
 
 @pytest.mark.parametrize("name", ["vgg.pt", "vgg.ckpt", "vgg.bin", "vgg.safetensors", "vgg"])
@@ -113,7 +120,7 @@ def test_trained_networks_and_engine_models_are_not_mistaken_for_one_another(mod
     with pytest.raises(ModelError, match="is a safetensors file, not a fastnst model: `fastnst convert` makes one"):
         Engine(tmp_path / "trained.safetensors")
     with pytest.raises(ValueError, match="is a fastnst model for the engine, not a safetensors file"):
-        load(model_path)
+        recognise([model_path])
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from numpy_engine import Cursor, Lcg, Map, parse_weights
 
-from fastnst.format.graphfile import FORMS, STEP, Affine, Convolution, GeneratorFile, Node, Paint
+from fastnst.format.graphfile import BORDERS, FORMS, STEP, Affine, Convolution, GeneratorFile, Node, Paint
 
 Words = NDArray[np.int64]
 AnyMap = NDArray[Any]
@@ -28,7 +28,7 @@ def parse_node(cursor: Cursor) -> Node:
         weights = parse_weights(cursor, shape, coded)
         bias = cursor.array("<i4", (4, outputs) if form == 2 else (outputs,))
         multiplier = cursor.array("<f4", (outputs,))
-        return Convolution(source, target, weights, bias, multiplier, stride, FORMS[form], bool(border), outside)
+        return Convolution(source, target, weights, bias, multiplier, stride, FORMS[form], BORDERS[border], outside)
     if kind == 2:
         source, target, addend, channels, normalises, wide, zero, negative = struct.unpack("<7If", cursor.take(32))
         slope, offset = cursor.array("<f4", (channels,)), cursor.array("<f4", (channels,))
@@ -48,8 +48,8 @@ def reflected(count: int, side: int) -> list[int]:
 
 def framed(q: Map, reach: tuple[int, int], node: Convolution) -> Map:
     """``q`` with so many pixels before and after it in both directions."""
-    if node.reflects:
-        return np.pad(q, (reach, reach, (0, 0)), mode="reflect")
+    if node.border != "constant":
+        return np.pad(q, (reach, reach, (0, 0)), mode="reflect" if node.border == "reflected" else "edge")
     return np.pad(q, (reach, reach, (0, 0)), constant_values=node.outside)
 
 
@@ -64,7 +64,7 @@ def convolution_sums(q: Map, node: Convolution) -> Words:
     weights, kernel, height, width = node.weights, node.kernel, *q.shape[:2]
     reach = (kernel - 1) // 2
     if node.form == "full":
-        return slide(framed(q, (reach, reach), node), weights, node.stride)[: height // node.stride, : width // node.stride]
+        return slide(framed(q, (reach, reach), node), weights, node.stride)
     if node.form == "depthwise":
         frame = framed(q, (reach, reach), node)
         parts = [slide(frame[..., c : c + 1], weights[c : c + 1, ..., None], 1) for c in range(node.outputs)]
@@ -120,31 +120,54 @@ def run_affine(r: Words, addend: Words | None, node: Affine) -> AnyMap:
     return np.clip(rounded + (0 if addend is None else addend), -32768, 32767)
 
 
-def sizes(nodes: Sequence[Node]) -> tuple[int, int]:
-    """What the sides of pictures must be multiples of, and at least."""
-    halvings, least = {0: 0}, 1
-    for node in nodes:
+def runs(model: GeneratorFile, side: int) -> bool:
+    """Whether a picture of this side goes through: found by trying, map by map."""
+    sides = {0: side}
+    for node in model.nodes:
         if isinstance(node, Paint):
-            continue
-        level = halvings[node.source]
+            break
+        own = sides[node.source]
+        made = own
         if isinstance(node, Convolution):
-            if node.reflects and node.kernel > 1:
-                least = max(least, ((node.kernel - 1) // 2 + 1) << level)
-            level += -1 if node.form == "transposed" else node.stride - 1
-        halvings[node.target] = level
-    return 1 << max(halvings.values()), least
+            if node.border == "reflected" and own <= (node.kernel - 1) // 2:
+                return False
+            if node.stride == 2:
+                if node.form == "full" and own % 2 and (node.kernel == 4 or model.version < 4):
+                    return False
+                made = 2 * own if node.form == "transposed" else (own + 1) // 2
+        elif node.addend and sides[node.addend] != own:
+            return False
+        if sides.setdefault(node.target, made) != made:
+            return False
+    return True
 
 
-def extended(picture: Map, nodes: Sequence[Node]) -> Map:
-    """A picture with sides that the graph takes."""
-    step, least = sizes(nodes)
-    rows, columns = (reflected(-(-max(side, least) // step) * step, side) for side in picture.shape[:2])
+def deepest(nodes: Sequence[Node]) -> int:
+    """How often the smallest map's sides are half those of the picture."""
+    halvings = {0: 0}
+    for node in nodes:
+        if not isinstance(node, Paint):
+            step = 0 if isinstance(node, Affine) else -1 if node.form == "transposed" else node.stride - 1
+            halvings[node.target] = halvings[node.source] + step
+    return max(halvings.values())
+
+
+def extended(picture: Map, model: GeneratorFile) -> Map:
+    """A picture with sides that the graph takes: its own, or the next multiples if there is a side that does not go through
+    but for its being short."""
+    most = deepest(model.nodes)
+    step = 1 if all(runs(model, side) for side in range(64 << most, 65 << most)) else 1 << most
+
+    def long_enough(side: int) -> int:
+        return next(each for each in range(-(-side // step) * step, side + (64 << most), step) if runs(model, each))
+
+    rows, columns = (reflected(long_enough(side), side) for side in picture.shape[:2])
     return picture[rows][:, columns]
 
 
 def translate(model: GeneratorFile, picture: Map) -> Map:
     """The picture [H, W, 3] that the generator makes of another."""
-    maps: dict[int, AnyMap] = {0: extended(picture, model.nodes)}
+    maps: dict[int, AnyMap] = {0: extended(picture, model)}
     for node in model.nodes:
         if isinstance(node, Paint):
             counts = np.searchsorted(node.thresholds, maps[node.source], side="right")
@@ -170,13 +193,13 @@ class Builder:
         self.maps: list[AnyMap] = [lcg.integers(0, 256, (side, side, 3)).astype(np.uint8)]
 
     def convolution(
-        self, source: int, outputs: int, kernel: int, *, stride: int = 1, form: str = "full", reflects: bool = False
+        self, source: int, outputs: int, kernel: int, *, stride: int = 1, form: str = "full", border: str = "constant"
     ) -> int:
         """The number of the map written."""
         q, lcg = self.maps[source], self.lcg
         shape = (outputs, kernel, kernel) if form == "depthwise" else (outputs, kernel, kernel, q.shape[2])
         weights = lcg.integers(-127, 128, shape).astype(np.int8)
-        outside = 0 if reflects else 97
+        outside = 97 if border == "constant" else 0
         node = Convolution(
             source,
             len(self.maps),
@@ -185,7 +208,7 @@ class Builder:
             np.ones(outputs, np.float32),
             stride,
             form,
-            reflects,
+            border,
             outside,
         )
         sums = convolution_sums(q, node).reshape(-1, outputs)
@@ -194,7 +217,7 @@ class Builder:
             bias = bias + lcg.integers(-500, 501, (4, outputs))
         reach = np.abs(sums - sums.mean(0)).max(0) + 1
         multiplier = (lcg.integers(8000, 40000, (outputs,)) / reach).astype(np.float32)  # now and then it saturates
-        node = Convolution(source, len(self.maps), weights, bias.astype(np.int32), multiplier, stride, form, reflects, outside)
+        node = Convolution(source, len(self.maps), weights, bias.astype(np.int32), multiplier, stride, form, border, outside)
         self.nodes.append(node)
         self.maps.append(run_convolution(q, node))
         return node.target
@@ -249,14 +272,14 @@ def skipped_lanes_cleared(model: GeneratorFile) -> GeneratorFile:
             for (_, end), (begin, _) in zip(widths[node.source], widths[node.source][1:], strict=False):
                 node.weights[..., end:begin] = 0
         nodes.append(node)
-    return GeneratorFile(model.card, nodes)
+    return GeneratorFile(model.card, nodes, model.version)
 
 
 def resnet_like(lcg: Lcg, width: int, blocks: int = 2, separable: bool = True) -> GeneratorFile:
     """A graph of a ResNet generator's shape."""
     graph = Builder(lcg)
     normal = {"normalises": True}
-    x = graph.affine(graph.convolution(0, width, 7, reflects=True), negative=0.0, **normal)
+    x = graph.affine(graph.convolution(0, width, 7, border="reflected"), negative=0.0, **normal)
     x = graph.affine(graph.convolution(x, 2 * width, 3, stride=2), negative=0.0, **normal)
     raw = graph.convolution(x, 4 * width, 3, stride=2)
     stream = graph.affine(raw, negative=0.0, wide=True, **normal)
@@ -264,17 +287,34 @@ def resnet_like(lcg: Lcg, width: int, blocks: int = 2, separable: bool = True) -
         x = graph.affine(stream)
         for half in range(2):
             if separable:
-                raw = graph.convolution(x, 4 * width, 3, form="depthwise", reflects=True)
+                raw = graph.convolution(x, 4 * width, 3, form="depthwise", border="reflected")
                 raw = graph.convolution(graph.affine(raw, **normal), 4 * width, 1)
             else:
-                raw = graph.convolution(x, 4 * width, 3, reflects=True)
+                raw = graph.convolution(x, 4 * width, 3, border="reflected")
             if half == 0:
                 x = graph.affine(raw, negative=0.0, **normal)
         stream = graph.affine(raw, wide=True, addend=stream, **normal)
     x = graph.affine(stream)
     for outputs in (2 * width, width):
         x = graph.affine(graph.convolution(x, outputs, 3, stride=2, form="transposed"), negative=0.0, **normal)
-    return graph.paint(graph.convolution(x, 3, 7, reflects=True))
+    return graph.paint(graph.convolution(x, 3, 7, border="reflected"))
+
+
+def transformer_like(lcg: Lcg, width: int, blocks: int = 1) -> GeneratorFile:
+    """A graph of the shape of fast neural style's: 9x9, halvings that reflect, and form 2 that repeats its edge."""
+    graph = Builder(lcg)
+    normal = {"normalises": True, "negative": 0.0}
+    x = graph.affine(graph.convolution(0, width, 9, border="reflected"), **normal)
+    x = graph.affine(graph.convolution(x, 2 * width, 3, stride=2, border="reflected"), **normal)
+    stream = graph.affine(graph.convolution(x, 4 * width, 3, stride=2, border="reflected"), wide=True, **normal)
+    for _ in range(blocks):
+        x = graph.affine(graph.convolution(graph.affine(stream), 4 * width, 3, border="reflected"), **normal)
+        raw = graph.convolution(x, 4 * width, 3, border="reflected")
+        stream = graph.affine(raw, wide=True, addend=stream, normalises=True)
+    x = graph.affine(stream)
+    for outputs in (2 * width, width):
+        x = graph.affine(graph.convolution(x, outputs, 4, stride=2, form="transposed", border="repeated"), **normal)
+    return graph.paint(graph.convolution(x, 3, 9, border="reflected"))
 
 
 def unet_like(lcg: Lcg, width: int, levels: int = 3) -> GeneratorFile:

@@ -70,7 +70,7 @@ def generator() -> GeneratorFile:
     x = graph.affine(graph.affine(raw, wide=True, addend=stream))
     x = graph.affine(graph.convolution(x, 2, 4, stride=2, form="transposed"), negative=0.2)
     graph.affine(graph.convolution(0, 2, 1), target=x)
-    return skipped_lanes_cleared(graph.paint(graph.convolution(x, 3, 3, reflects=True)))
+    return skipped_lanes_cleared(graph.paint(graph.convolution(x, 3, 3, border="reflected")))
 
 
 def sound_models() -> dict[str, bytes]:
@@ -279,7 +279,7 @@ def _graph_seeds() -> Iterator[tuple[str, GeneratorFile]]:
     graph = Builder(Lcg(8), side=8)
     x = graph.affine(graph.convolution(0, 3, 1))
     graph.convolution(x, 3, 3)
-    yield "a map with two kinds of border", graph.paint(graph.convolution(x, 3, 3, reflects=True))
+    yield "a map with two kinds of border", graph.paint(graph.convolution(x, 3, 3, border="reflected"))
     graph = Builder(Lcg(8), side=8)
     x = graph.affine(graph.convolution(0, 3, 1), wide=True)
     x = graph.affine(graph.affine(x, wide=True, normalises=True))

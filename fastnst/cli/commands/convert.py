@@ -12,13 +12,15 @@ from fastnst.cli.values import path, text
 
 if TYPE_CHECKING:
     from fastnst.convert.forms import LayerReport
+    from fastnst.convert.recognition import Recognised
 
-HELP = "quantise a trained model for the engine (needs torch)"
+HELP = "quantise a trained network for the engine (needs torch)"
 ON_CARD = "for the model's card; default: what the file says of itself, or unknown"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("source", type=path, metavar="IN", help="trained model, .safetensors")
+    trained = "trained network, .safetensors, .pth or .pt; several files of one that is published so"
+    parser.add_argument("sources", nargs="+", type=path, metavar="IN", help=trained)
     parser.add_argument("-o", "--output", type=path, metavar="OUT", required=True, help="engine model, .fnst")
     parser.add_argument(
         "--calibrate", type=path, metavar="FOLDER", required=True, help="pictures on which value ranges are measured"
@@ -48,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         return missing("convert", "torch", error)
     card = convert(
-        arguments.source,
+        arguments.sources,
         arguments.calibrate,
         arguments.output,
         name=arguments.name,
@@ -59,10 +61,15 @@ def run(arguments: argparse.Namespace) -> int:
         keep_dead=arguments.keep_dead,
         nearly_dead=arguments.nearly_dead,
         report=_print_layers if arguments.report else None,
+        recognised=_print_network,
     )
     fidelity = f"  {card['psnr']} dB beside float" if "psnr" in card else ""
     print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes{fidelity}")
     return DONE
+
+
+def _print_network(found: Recognised) -> None:
+    print(f"{', '.join(str(source.path) for source in found.sources)}: {found.what}", flush=True)
 
 
 def _print_layers(reports: Sequence[LayerReport]) -> None:

@@ -1,4 +1,4 @@
-"""The network as ONNX graphs (opset 17, free height and width), built by hand: every rival gets the cleanest form of it."""
+"""AdaIN networks as ONNX graphs (opset 17, free height and width), built by hand in the cleanest form for runtimes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, checker, helper, numpy_helper
 
-from .network import EPS, Conv, Network
+from fastnst.format.floatnet import EPS, Conv, Network
 
 ADAIN_PREFIX = "adain."
 """Names of the nodes between encoder and decoder begin so; quantisers are told to leave them alone."""

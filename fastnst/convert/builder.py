@@ -1,0 +1,187 @@
+"""Graphs of generators built from named tensors, as layouts do it: :class:`Builder`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fastnst.convert.graph import EPSILON, FloatAffine, FloatConv, FloatNode, FloatPaint
+from fastnst.convert.tensors import LayoutError, Tensors
+from fastnst.format.graphfile import STEP
+
+MIDDLE = 127.5
+"""Of 0..255."""
+UPSAMPLED = torch.tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], dtype=torch.float64)
+"""From the taps of a 3x3 convolution behind nearest upsampling by 2 to those of a transposed one of kernel 4; one dimension."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How a network writes pictures, -1..1 and RGB unless stated.
+
+    Attributes:
+        bytes: 0..255 go in and come out.
+        bgr: blue comes first.
+    """
+
+    bytes: bool = False
+    bgr: bool = False
+
+
+@dataclass(frozen=True)
+class Raw:
+    """What a convolution made: the number of its map, its channels, and the instance norm that is to follow."""
+
+    number: int
+    channels: int
+    norm: bool = False
+    gain: Tensor | None = None
+    shift: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Level:
+    """A map that convolutions read: its number, and the parts that its channels were written in."""
+
+    number: int
+    parts: tuple[int, ...]
+
+    @property
+    def channels(self) -> int:
+        return sum(self.parts)
+
+
+class Builder:
+    """Nodes of a graph on their way; every method takes the tensors of one layer.
+
+    Args:
+        tensors: of the network.
+        numbers: how pictures are written in it.
+    """
+
+    def __init__(self, tensors: Tensors, numbers: Numbers | None = None) -> None:
+        self.tensors, self.numbers = tensors, numbers or Numbers()
+        self.nodes: list[FloatNode] = []
+        self.maps = 1
+
+    picture = Level(0, (3,))
+
+    def conv(
+        self,
+        source: Level,
+        name: str,
+        kernel: int,
+        *,
+        stride: int = 1,
+        form: str = "full",
+        border: str = "constant",
+        norm: str | None = None,
+        outputs: int | None = None,
+    ) -> Raw:
+        """A convolution of ``source``, and the norm behind it.
+
+        Args:
+            name: of its ``weight`` and ``bias``.
+            form: as in the file, or ``upsampled``: kernel 3 behind nearest upsampling by 2 and reflection.
+            border: what is beyond the edges of the source: ``constant`` zeros, or ``reflected``.
+            norm: the name of the norm's tensors. A batch norm, known by its running statistics, is folded. An instance norm may
+                have a weight and a bias; running statistics that old programs saved with it are not used.
+            outputs: how many there must be; any number without it.
+
+        Raises:
+            LayoutError: a tensor is missing or of another shape.
+        """
+        weight, bias = self._weights(source, name, kernel, form, outputs)
+        raw = Raw(self.maps, len(weight))
+        if norm is not None:
+            weight, bias, raw = self._normalised(raw, weight, bias, norm)
+        bias = weight.new_zeros(len(weight)) if bias is None else bias
+        if source.number == 0 and self.numbers.bytes:
+            assert border == "reflected"  # beyond which nothing stands for 0
+            weight, bias = weight * MIDDLE, bias + MIDDLE * weight.sum((1, 2, 3))
+        if source.number == 0 and self.numbers.bgr:
+            weight = weight.flip(1)
+        gap = 0
+        if len(source.parts) > 1:
+            weight, gap = _with_gap(weight, source.parts)
+        if form == "upsampled":
+            weight = torch.einsum("ka,lb,oiab->oikl", UPSAMPLED, UPSAMPLED, weight)
+            form, border, stride = "transposed", "repeated", 2
+        self.nodes.append(FloatConv(source.number, self.maps, weight, bias, stride, form, border, gap))
+        self.maps += 1
+        return raw
+
+    def affine(
+        self,
+        raw: Raw | Level,
+        negative: float = 1.0,
+        *,
+        wide: bool = False,
+        addend: Level | None = None,
+        behind: Level | None = None,
+    ) -> Level:
+        """The norm of ``raw``, if it has one, and a (leaky) ReLU; then the sum with ``addend``, or a place ``behind`` a map."""
+        number = self.maps if behind is None else behind.number
+        norm = (raw.norm, raw.gain, raw.shift) if isinstance(raw, Raw) else (False, None, None)
+        added = addend.number if addend else 0
+        self.nodes.append(FloatAffine(raw.number, number, norm[0], negative, wide, added, norm[1], norm[2]))
+        self.maps += behind is None
+        return Level(number, (*(behind.parts if behind else ()), raw.channels))
+
+    def paint(self, raw: Raw, curve: str) -> list[FloatNode]:
+        """The picture, by a curve of :class:`~fastnst.convert.graph.FloatPaint`, and so the whole graph."""
+        conv = self.nodes[-1]
+        assert isinstance(conv, FloatConv)
+        if self.numbers.bytes:
+            conv = replace(conv, weight=conv.weight / MIDDLE, bias=conv.bias / MIDDLE - 1)
+        if self.numbers.bgr:
+            conv = replace(conv, weight=conv.weight.flip(0), bias=conv.bias.flip(0))
+        self.nodes[-1] = conv
+        self.nodes.append(FloatPaint(raw.number, curve))
+        return self.nodes
+
+    def _weights(self, source: Level, name: str, kernel: int, form: str, outputs: int | None) -> tuple[Tensor, Tensor | None]:
+        """[O, I, k, k], and the bias if there is one."""
+        sides = kernel, kernel
+        if form == "transposed":
+            weight = self.tensors.take(f"{name}.weight", source.channels, outputs, *sides).transpose(0, 1)
+        elif form == "depthwise":
+            weight = self.tensors.take(f"{name}.weight", source.channels, 1, *sides)
+        else:
+            weight = self.tensors.take(f"{name}.weight", outputs, source.channels, *sides)
+        given = f"{name}.bias" in self.tensors
+        return weight, self.tensors.take(f"{name}.bias", len(weight)) if given else None
+
+    def _normalised(self, raw: Raw, weight: Tensor, bias: Tensor | None, norm: str) -> tuple[Tensor, Tensor | None, Raw]:
+        """What becomes of a convolution and its raw map by the norm behind it.
+
+        A convolution before a batch norm has no bias in published networks; those with both count their batches.
+        """
+        own, channels = self.tensors, raw.channels
+        counted = f"{norm}.num_batches_tracked" in own
+        own.drop([f"{norm}.num_batches_tracked"])
+        if f"{norm}.weight" not in own:
+            own.drop([f"{norm}.running_mean", f"{norm}.running_var"])
+            return weight, bias, replace(raw, norm=True)
+        gain, shift = (own.take(f"{norm}.{kind}", channels) for kind in ("weight", "bias"))
+        if f"{norm}.running_mean" in own and (counted or bias is None):
+            mean, variance = (own.take(f"{norm}.running_{kind}", channels) for kind in ("mean", "var"))
+            if (variance < 0).any():
+                raise LayoutError(f"{norm}.running_var holds negative numbers")
+            own.parameters -= 2 * channels
+            gain = gain / (variance + EPSILON).sqrt()
+            begin = -mean if bias is None else bias - mean
+            return weight * gain[:, None, None, None], begin * gain + shift, raw
+        own.drop([f"{norm}.running_mean", f"{norm}.running_var"])
+        return weight, bias, replace(raw, norm=True, gain=gain, shift=shift)
+
+
+def _with_gap(weight: Tensor, parts: Sequence[int]) -> tuple[Tensor, int]:
+    """Weights [O, I, k, k] of a map whose second part begins at a multiple of 16 channels, and how many are skipped."""
+    first, _ = parts
+    gap = -first % STEP
+    between = weight.new_zeros(len(weight), gap, *weight.shape[2:])
+    return torch.cat([weight[:, :first], between, weight[:, first:]], 1), gap

@@ -1,0 +1,91 @@
+"""Models as ONNX graphs: another runtime makes of them what the engine makes, but for bytes that round otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy_generator as reference
+import pytest
+from numpy_engine import Lcg, random_picture
+from PIL import Image
+from trained_pair import content_photograph, psnr, style_photograph
+
+from fastnst import cli
+from fastnst.engine import Engine
+from fastnst.format.graphfile import GeneratorFile
+from fastnst.format.modelfile import to_bytes
+
+ROOT = Path(__file__).parents[2]
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install onnx onnxruntime")
+pytest.importorskip("onnx", reason="needs onnx: pip install onnx onnxruntime")
+
+
+def exported(model: str, out: Path, *more: str) -> object:
+    assert cli.main(["export", model, "-o", str(out), *more]) == 0
+    return onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+
+
+def floats(picture: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32) / 255
+
+
+def picture_of(session: object, **inputs: np.ndarray) -> np.ndarray:
+    (made,) = session.run(None, inputs)  # type: ignore[attr-defined]
+    return np.clip(made[0].transpose(1, 2, 0), 0, 1) * 255
+
+
+def test_an_adain_model_with_the_style_given_or_cached(tmp_path: Path) -> None:
+    engine, content, style = Engine(ROOT / "fastnst" / "models" / "adain-nano.fnst"), content_photograph(), style_photograph()
+    look = engine.look(style)
+    wanted = engine.decode(engine.encode(content), look)
+    made = picture_of(exported("adain-nano", tmp_path / "given.onnx"), content=floats(content), style=floats(style))
+    assert psnr(made, wanted) > 30
+    session = exported("adain-nano", tmp_path / "cached.onnx", "--cached")
+    statistics = {name: np.float32(getattr(look, name)).reshape(1, -1, 1, 1) for name in ("mean", "std")}
+    assert psnr(picture_of(session, content=floats(content), **statistics), wanted) > 30
+
+
+@pytest.mark.parametrize("size", [(64, 80), (37, 50)])
+def test_a_generator_at_whole_and_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
+    picture = content_photograph()[: size[0], : size[1]]
+    engine = Engine(ROOT / "examples" / "photo2painting.fnst")
+    model = reference_of(ROOT / "examples" / "photo2painting.fnst")
+    (tmp_path / "own.fnst").write_bytes(to_bytes(model))
+    made = picture_of(exported(str(tmp_path / "own.fnst"), tmp_path / "own.onnx"), content=floats(picture))
+    assert made.shape == picture.shape
+    assert psnr(made, Engine(tmp_path / "own.fnst").translate(np.ascontiguousarray(picture))) > 30
+    assert engine.card["name"]
+
+
+def reference_of(path: Path) -> GeneratorFile:
+    from fastnst.format.reading import read
+
+    model = read(path)
+    assert isinstance(model, GeneratorFile)
+    return GeneratorFile({"name": "own", "kind": "generator"}, model.nodes)
+
+
+@pytest.mark.parametrize("make", [reference.transformer_like, reference.unet_like, reference.resnet_like])
+def test_every_kind_of_node(tmp_path: Path, make: object) -> None:
+    """Random networks, whose bytes round by a step here and there but never far: a wrong tap or phase is far."""
+    model = make(Lcg(3), 5)  # type: ignore[operator]
+    (tmp_path / "own.fnst").write_bytes(to_bytes(model))
+    noise = Image.fromarray(random_picture(Lcg(2), 6, 6)).resize((48, 40), Image.Resampling.BICUBIC)
+    picture = np.asarray(noise)
+    made = picture_of(exported(str(tmp_path / "own.fnst"), tmp_path / "own.onnx"), content=floats(picture))
+    wanted = Engine(tmp_path / "own.fnst").translate(picture).astype(np.float64)
+    assert np.corrcoef(made.ravel(), wanted.ravel())[0, 1] > 0.98
+
+
+def test_what_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out.onnx"
+    for arguments, code, words in (
+        (["wct-16x", "-o", str(out)], 1, "ONNX has no operator"),
+        ([str(ROOT / "examples" / "photo2painting.fnst"), "-o", str(out), "--cached"], 1, "takes no style"),
+        (["adain-nano", "-o", str(tmp_path / "out.pb")], 2, "suffix of a graph"),
+    ):
+        assert cli.main(["export", *arguments]) == code
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
