@@ -15,7 +15,7 @@ import pytest
 from command_line import Run, failed
 
 import fastnst
-from fastnst import stylize, verify
+from fastnst import verify
 from fastnst.images import open_picture
 
 
@@ -41,7 +41,7 @@ def test_python_m_fastnst() -> None:
 
 
 def test_models_prints_what_ships(run: Run, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stylize, "MODELS", work)
+    monkeypatch.setattr("fastnst.engine.models.MODELS", work)
     lines = run("models").out.splitlines()
     assert lines[0].startswith("name ")
     assert lines[1].split() == ["model", "adain", "12,345", f"{Path('model.fnst').stat().st_size:,}", "679", "-"]

@@ -32,7 +32,7 @@ def shipped(tmp_path: Path, model_bytes: bytes, monkeypatch: pytest.MonkeyPatch)
     """A package with two models, one of them the default."""
     for name in (stylize.DEFAULT_MODEL, "other"):
         (tmp_path / f"{name}.fnst").write_bytes(model_bytes)
-    monkeypatch.setattr(stylize, "MODELS", tmp_path)
+    monkeypatch.setattr("fastnst.engine.models.MODELS", tmp_path)
     return tmp_path
 
 
