@@ -6,7 +6,7 @@ from fastnst.pictures.hidden import filled
 from fastnst.pictures.metadata import Metadata, read_metadata
 from fastnst.pictures.picture import MAX_PIXELS, ImageError, Picture, require_file
 from fastnst.pictures.reading import open_picture, picture_size
-from fastnst.pictures.resize import resize_short_side, scaled_size
+from fastnst.pictures.resize import crop_middle, resize_short_side, scaled_size
 from fastnst.pictures.writing import FORMATS, WRITE_SUFFIXES, Saving, can_write, save_picture
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Picture",
     "Saving",
     "can_write",
+    "crop_middle",
     "filled",
     "open_picture",
     "picture_size",

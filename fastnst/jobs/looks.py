@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -22,7 +23,7 @@ __all__ = ["DEFAULT_STYLE_SIZE", "Looks"]
 
 
 class Looks:
-    """Makes looks, and keeps them.
+    """Makes looks, and keeps them. Several threads may use it at once.
 
     Args:
         options: with sizes, scales and levels, and the weights of several styles; the styles are told with each call.
@@ -35,10 +36,15 @@ class Looks:
     ) -> None:
         self._stylizer, self._options, self._worker, self._store = stylizer, options, worker, store
         self._scales = options.style_scale or (StyleScale(),)
-        self.made = False  # a look, by the last call
         self._kept: dict[tuple[Path, StyleScale, int | None], Look] = {}
         self._bytes = 0  # of these
         self._digests: dict[Path, str] = {}
+        self._lock, self._last = threading.Lock(), threading.local()
+
+    @property
+    def made(self) -> bool:
+        """Whether the last call of this thread made a look."""
+        return bool(getattr(self._last, "made", False))
 
     @property
     def follows_contents(self) -> bool:
@@ -56,7 +62,7 @@ class Looks:
             LookError: a look of another model, or a damaged one.
             UsageError: a scale for what is a look already, or one that follows contents whose size is not known.
         """
-        self.made = False
+        self._last.made = False
         if not styles:
             return self._options
         side = None
@@ -82,15 +88,20 @@ class Looks:
 
     def _look(self, style: Path, scale: StyleScale, side: int | None) -> Look:
         key = style, scale, side if scale.factor is None else None
-        if key not in self._kept:
-            self.made = True
-            make = partial(self._stored, style, scale, side)
-            look = awaited(self._worker.submit(make)) if self._worker else make()
+        with self._lock:
+            kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        self._last.made = True
+        make = partial(self._stored, style, scale, side)
+        look = awaited(self._worker.submit(make)) if self._worker else make()
+        with self._lock:
             while self._kept and self._bytes + look.bytes > _KEPT:
                 self._bytes -= self._kept.pop(next(iter(self._kept))).bytes
-            self._kept[key] = look
-            self._bytes += look.bytes
-        return self._kept[key]
+            if key not in self._kept:  # another thread may have been faster
+                self._kept[key] = look
+                self._bytes += look.bytes
+        return look
 
     def _stored(self, style: Path, scale: StyleScale, side: int | None) -> Look:
         if self._store is None or find_look(style, self._stylizer.engine.identity[1]) is not None or not style.is_file():

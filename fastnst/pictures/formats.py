@@ -35,7 +35,7 @@ VIDEO_SUFFIXES = frozenset(
 )  # fmt: skip
 
 FORMAT_NAMES = "JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, PPM or PAM"
-_HEAD_BYTES = 64
+HEAD_BYTES = 64
 _SIGNATURES = (
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
@@ -78,7 +78,7 @@ _BRANDS = {
 def read_head(path: Path) -> bytes:
     """The first bytes of a file."""
     with path.open("rb") as file:
-        return file.read(_HEAD_BYTES)
+        return file.read(HEAD_BYTES)
 
 
 def kind_of(head: bytes) -> str | None:
@@ -117,7 +117,7 @@ def opened(file: BinaryIO) -> Image.Image:
         UnidentifiedImageError: it is of no kind that is read by Pillow.
     """
     file.seek(0)
-    head = file.read(_HEAD_BYTES)
+    head = file.read(HEAD_BYTES)
     Image.init()
     for name in pillow_formats(kind_of(head)):
         opener, accept = Image.OPEN.get(name, (None, None))

@@ -6,6 +6,7 @@ transparency, grey, palettes, CMYK and deep pixels. Of an animation and of sever
 
 from __future__ import annotations
 
+import io
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -27,22 +28,28 @@ _UNSUPPORTED = ("unsupported", "not supported", "unknown")  # words of Pillow fo
 _PIXELS_AT_ONCE = 1 << 18  # of conversions, whose numbers take several times the space of the result
 
 
-def open_picture(path: Path) -> Picture:
+def open_picture(path: Path, data: bytes | None = None) -> Picture:
     """The picture in the file ``path``, upright and in sRGB.
+
+    Args:
+        data: what is in the file, where it lies in no folder; the path only names it then.
 
     Raises:
         ImageError: no picture, a broken one, one of a kind that is not read, or one of more than ``MAX_PIXELS``; nothing is
             decoded in the last case.
     """
-    require_file(path)
+    if data is None:
+        require_file(path)
+    elif not data:
+        raise ImageError(f"{path}: is empty")
     try:
-        with path.open("rb") as file:
+        with path.open("rb") if data is None else io.BytesIO(data) as file:
             own = open_file(file)
             return _decoded(own) if own else _by_pillow(file)
     except MemoryError:
         raise
     except Exception as error:  # Decoders meet hostile bytes; Pillow lets out whatever its parsers stumbled over.
-        raise ImageError(f"{path}: {_reason(path, error)}") from error
+        raise ImageError(f"{path}: {_reason(path, error, data)}") from error
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -135,9 +142,9 @@ def _by_pillow(file: BinaryIO) -> Picture:
             return to_srgb(image)
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(path: Path, error: Exception, data: bytes | None = None) -> str:
     """Why the picture cannot be read."""
-    kind = formats.kind_of(formats.read_head(path))
+    kind = formats.kind_of(formats.read_head(path) if data is None else data[: formats.HEAD_BYTES])
     text = f"broken picture: {error}"
     if isinstance(error, Image.DecompressionBombError):
         text = f"more than {MAX_PIXELS // 10**6} megapixels"

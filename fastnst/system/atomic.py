@@ -48,12 +48,16 @@ def _standard_output() -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def atomic_output(path: Path) -> Iterator[BinaryIO]:
+def atomic_output(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
     """A file to write that becomes ``path`` when the block ends, and vanishes if it ends by any exception; ``-`` is standard
     output, which gets all of it at the end.
 
     It is a hidden file of the same folder until then. Its name holds the machine and process, not ``path``, whose own
     name may already be as long as the file system allows.
+
+    Args:
+        durable: wait until it is on the disk, which takes longer than to make a small picture. Otherwise the end of the
+            machine, though not that of the process, may leave an empty file.
     """
     if path == PIPE:
         with _standard_output() as file:
@@ -64,12 +68,14 @@ def atomic_output(path: Path) -> Iterator[BinaryIO]:
         with partial.open("xb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:
