@@ -27,6 +27,7 @@ from fastnst.transforms.structure import images_in, replaced
 
 __all__ = ["RandomStyle"]
 
+Key: TypeAlias = int | str
 OneStyle: TypeAlias = str | Path | Image.Image | Pixels | Look
 
 
@@ -112,7 +113,7 @@ class RandomStyle:
         """
         self.epoch = epoch
 
-    def __call__(self, *inputs: Any, index: int | Sequence[int] | None = None, epoch: int | None = None) -> Any:
+    def __call__(self, *inputs: Any, index: Key | Sequence[Key] | None = None, epoch: int | None = None) -> Any:
         """The same with its picture stylized, or not, as it is drawn; of the same kind, size and type.
 
         Args:
@@ -121,7 +122,7 @@ class RandomStyle:
                 [N, C, H, W] are batches, in which every picture is drawn for. Or a sample: dictionaries, lists and tuples of
                 which the PIL images and ``tv_tensors`` (of a ``Video`` all frames) are stylized alike, or, if there are none,
                 the first tensor or array; the rest is handed through, as ``torchvision.transforms.v2`` does.
-            index: of the sample in its data set; of a batch, one for each picture.
+            index: of the sample in its data set, or its name; of a batch, one for each picture.
             epoch: without it that of :meth:`set_epoch`.
 
         PIL images of other modes than L, LA, RGB and RGBA, and with a colour profile, become RGB or RGBA in sRGB whether they
@@ -152,13 +153,13 @@ class RandomStyle:
         pairs = zip(pictures.samples, drawn, strict=True)
         return pictures.restored([self._styled(each, draw) if draw else None for each, draw in pairs])
 
-    def _draws(self, pictures: Opened, index: int | Sequence[int] | None, epoch: int) -> list[_Draw | None]:
+    def _draws(self, pictures: Opened, index: Key | Sequence[Key] | None, epoch: int) -> list[_Draw | None]:
         if not pictures.apart:
             keys = [_digest(pictures.samples) if index is None else index]
         elif index is None:
             keys = [_digest([each]) for each in pictures.samples]
         else:
-            keys = list(index) if isinstance(index, Sequence | np.ndarray) else [index]
+            keys = [index] if isinstance(index, int | str | np.integer) else list(index)
             if len(keys) != len(pictures.samples):
                 raise ValueError(f"a batch of {len(pictures.samples)} needs as many indices, not {len(keys)}")
         return [self._draw(f"{self.seed}:{epoch}:{key}") for key in keys]
