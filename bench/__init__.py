@@ -1,1 +1,1 @@
-"""Speed and memory of the engine beside its rivals, on the same network, in turns. See :mod:`bench.bench_stylize`."""
+"""Speed and memory of the engine beside other runtimes on the same network. See :mod:`bench.bench_stylize`."""

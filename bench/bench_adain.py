@@ -1,4 +1,4 @@
-"""AdaIN, its statistics and the losses on them: all of them bound by memory. See :mod:`bench.ops`."""
+"""AdaIN, its statistics and losses of statistics, all bound by memory. See :mod:`bench.ops`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def two(*shape: int) -> Callable[[], Sequence[Tensor]]:
 
 
 def adain(*shape: int, main: bool = False, devices: tuple[str, ...] = ("cpu", "cuda")) -> Workload:
-    """Forward it reads two maps and writes one; backward it reads three and writes two."""
+    """The forward pass reads two maps and writes one; the backward pass reads three and writes two."""
     return Workload(
         "adain",
         "adaptive_instance_normalization",
@@ -68,7 +68,7 @@ def calc_mean_std(*shape: int) -> Workload:
 
 
 def style_statistics_loss(*shape: int) -> Workload:
-    """The target is fixed."""
+    """A workload with a fixed target."""
     return Workload(
         "adain",
         "style_statistics_loss",

@@ -13,7 +13,7 @@ pytestmark = suite.MARKS
 
 
 def color_transfer(batch: int, side: int, *, main: bool = False, devices: tuple[str, ...] = ("cpu", "cuda")) -> Workload:
-    """As in training, where the target is fixed: forward it reads two pictures and writes one, and so it does backward."""
+    """As in training, with a fixed target: forward and backward pass each read two pictures and write one."""
     shape = batch, 3, side, side
     return Workload(
         "color",

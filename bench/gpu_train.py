@@ -1,13 +1,13 @@
-"""What ``bench/gpu-train.sh`` runs: training packs in, a campaign on the CUDA device, weights out, within a limit of time.
+"""Trains a campaign on a CUDA device from training packs, within a limit of time; called by ``bench/gpu-train.sh``.
 
     python bench/gpu_train.py --packs FOLDER --out FOLDER [--limit SECONDS] [--table FILE] [--device cpu]
 
 The packs are ``pack-1-of-N.tar`` and so on, as ``python -m fastnst.train.packs pack`` makes them; the runs are those of
 ``train/recipes/gpu.toml``: ``original``, ``adain-16x``, ``adain-pruned`` and ``adain-nano``, in bfloat16 and channels-last,
-with the operations of ``fastnst.kernels`` in Triton. A run for which no time is left is not begun; one that is under way leaves
-the weights of its last checkpoint. In ``--out``, written as they come: ``gpu.txt`` and ``gpu.json`` (what stages print, and how
-each ended), then ``report.md`` and each run's weights in float16, in files of at most 16 MiB. Another call in the same source
-tree goes on where the last one ended. Exit status as of ``bench/gpu.py``.
+with the operations of ``fastnst.kernels`` in Triton. A run for which no time is left is not begun; the weights of an
+unfinished run are those of its last checkpoint. The folder ``--out`` gets, as soon as they are known, ``gpu.txt`` and
+``gpu.json`` (the output of all stages, and how each ended), then ``report.md`` and each run's weights in float16, in files of
+at most 16 MiB. Another call in the same source tree resumes where the last one ended. Exit status as of ``bench/gpu.py``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from stages import Stage
 
 LIMIT = 540.0
 GIVING = 30.0
-"""Seconds that are kept for writing the weights."""
+"""Seconds that are reserved for writing the weights."""
 TRAINED = 0.75
-"""Share of the time that goes into training steps; reading pictures, compiling and validation take the rest."""
+"""The share of the time for training steps; reading pictures, compiling and validation take the rest."""
 TABLE = ROOT / "train" / "recipes" / "gpu.toml"
 GIVE = """
 import pathlib, shutil, sys
@@ -38,14 +38,14 @@ for run in sorted(path.parent for path in runs.glob("*/last.safetensors")):
 
 
 def engine() -> str | None:
-    """Why the engine need not or cannot be built, or nothing."""
+    """Why the engine need not or cannot be built; None if it shall be."""
     if list((ROOT / "fastnst").glob(f"_engine*{sysconfig.get_config_var('EXT_SUFFIX')}")):
         return "built already"
     return lacking("pybind11", "setuptools")
 
 
 def stages(packs: Path, out: Path, table: Path, device: str, limit: float) -> list[Stage]:
-    """Everything, in order."""
+    """All stages, in order."""
     data, runs = WORK / "data", WORK / "campaign"
     module = [sys.executable, "-m"]
     build = f"import os, runpy, sys; os.chdir({str(ROOT)!r}); sys.argv = ['setup.py', '-q', 'build_ext', '--inplace']"
@@ -71,7 +71,7 @@ def stages(packs: Path, out: Path, table: Path, device: str, limit: float) -> li
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="bench/gpu-train.sh", description="Trains models on a CUDA device, within a time.")
     parser.add_argument("--packs", type=Path, required=True, help="folder with pack-1-of-N.tar and so on")
     parser.add_argument("--out", type=Path, required=True, help="folder for weights, report and logs")

@@ -1,9 +1,9 @@
-"""Steers the worker processes of one case so that every runtime is measured under the same conditions.
+"""Controls the worker processes of a case so that every runtime is measured under the same conditions.
 
-All runtimes are loaded first, one after the other; then they are measured in turn, A B C ... A B C ..., so that a slow
-minute of the machine hits all of them and not one. Before a sample the driver waits until nothing else uses the cores, and a
-sample during which another process did is repeated. Two things this cannot see, because other guests of a host do not show
-up here: clock changes and a shared cache or memory bus that others use. The spread between samples shows them.
+All runtimes are loaded first, one after the other; then they are measured in turn, A B C ... A B C ..., so that a slow minute
+of the machine affects all of them. Before each sample this waits until nothing else uses the cores, and it repeats samples
+during which another process did. Two things cannot be detected, because other guests of a host are not visible: changes of the
+clock rate, and use of a shared cache or memory bus. They show in the spread between samples.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ ROOT = Path(__file__).resolve().parents[PACKAGE.count(".") + 1]
 STAT = Path("/proc/stat")
 REPEATS = 4
 ANSWER_SECONDS = 1800.0
-"""A worker that says nothing for so long is given up. Compiling and quantising take minutes on a small machine."""
+"""The time after which a silent worker counts as failed. Compiling and quantising take minutes on a small machine."""
 
 Log = Callable[[str], None]
 
 
 class WorkerError(RuntimeError):
-    """A worker that died, hung or could not be started; the message ends with what it wrote last."""
+    """A worker died, hung or could not be started; the message ends with its last output."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What the runtimes of one comparison have in common."""
+    """The properties that all runtimes of one comparison share."""
 
     size: int
     threads: int
@@ -63,12 +63,12 @@ class Case:
 
 @dataclass
 class Result:
-    """One runtime in one case."""
+    """The result of one runtime in one case."""
 
     runtime: str
     seconds: list[float] = field(default_factory=list)  # one median per sample
-    repeated: int = 0  # samples done again because something else was running
-    disturbed: int = 0  # samples kept although something else was running
+    repeated: int = 0  # samples that were repeated because another process was running
+    disturbed: int = 0  # samples that count although another process was running
     build_seconds: float = 0.0
     memory: dict[str, int | None] = field(default_factory=dict)
     details: dict[str, str] = field(default_factory=dict)
@@ -80,9 +80,9 @@ class Result:
 
 
 def environment(threads: int) -> dict[str, str]:
-    """The environment of a worker: its thread limit for every library, and no telemetry from those that have any."""
+    """The environment of a worker: a limit of threads for every library, and no telemetry."""
     limits = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(threads))
-    return os.environ | limits | {"CI": "true"}  # openvino-telemetry declines for itself where CI is true
+    return os.environ | limits | {"CI": "true"}  # which turns off openvino-telemetry
 
 
 def command(*arguments: object) -> list[str]:
@@ -94,7 +94,7 @@ def tail(log: Path, lines: int = 12) -> str:
 
 
 def run_once(log: Path, *arguments: object) -> None:
-    """A worker that does one thing and ends.
+    """Run a worker that does one thing and ends.
 
     Raises:
         WorkerError: it failed.
@@ -149,7 +149,7 @@ class Worker:
         guard.cancel()
         if not line:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(5)  # for its own exit status, before it is killed in case it hangs
+                self.process.wait(5)  # for its exit status; it is killed later if it hangs
             self.close()
             raise WorkerError(f"ended with {self.process.returncode}: {tail(self.log)}")
         answer: dict[str, Any] = json.loads(line)
@@ -177,12 +177,12 @@ class Worker:
 
 
 def busy_seconds() -> float:
-    """Processor time that everything on this machine has used; 0 where there is no /proc."""
+    """Processor time that all processes of this machine have used; 0 where there is no /proc."""
     if not STAT.exists():
         return 0.0
     with STAT.open() as file:
         times = [int(value) for value in file.readline().split()[1:9]]
-    return (sum(times) - times[3] - times[4]) / os.sysconf("SC_CLK_TCK")  # without idle and waiting for disks
+    return (sum(times) - times[3] - times[4]) / os.sysconf("SC_CLK_TCK")  # without idle time and waiting for disks
 
 
 def wait_until_quiet(patience: float) -> None:
@@ -191,12 +191,12 @@ def wait_until_quiet(patience: float) -> None:
     while time.monotonic() < end:
         before = busy_seconds()
         time.sleep(0.06)
-        if busy_seconds() - before < 0.021:  # two ticks of the clock
+        if busy_seconds() - before < 0.021:  # about two clock ticks
             return
 
 
 def sample(worker: Worker, result: Result, patience: float, message: str = "run") -> float:
-    """Takes a sample, in seconds, again while other processes use the cores; counts in ``result`` how that went."""
+    """Take a sample, in seconds, and repeat it while other processes use the cores; ``result`` counts repetitions."""
     for attempt in range(REPEATS):
         wait_until_quiet(patience)
         own = worker.cpu_seconds() + sum(os.times()[:2])
@@ -234,7 +234,7 @@ def run_case(
     reference: str = peers.REFERENCE,
     message: str = "run",
 ) -> dict[str, Result]:
-    """Measure the runtimes in turn, ``rounds`` samples each after one that is thrown away; failures become ``Result.error``.
+    """Measure the runtimes in turn, ``rounds`` samples each after one that does not count; failures become ``Result.error``.
 
     Pictures are compared with that of the runtime ``reference``; ``message``, which asks for a sample, is ``run`` or ``cold``.
     """
@@ -263,7 +263,7 @@ def run_case(
 
 
 def guarded(result: Result, step: Callable[[], None]) -> None:
-    """Do one step of a runtime that has not failed yet; if it fails now, note that and let the others go on."""
+    """Do one step of a runtime that has not failed yet; if it fails now, note that and continue with the others."""
     if result.error:
         return
     try:
@@ -273,13 +273,13 @@ def guarded(result: Result, step: Callable[[], None]) -> None:
 
 
 def finish(worker: Worker, result: Result, folder: Path) -> Any:
-    """Fill in what is left of ``result``, and return the worker's picture, or None if it failed."""
+    """Complete ``result``, and return the worker's picture, or None if it failed."""
     result.seconds = result.seconds[1:]  # the first round only warms up
     result.build_seconds, result.details = worker.ready["build_seconds"], worker.ready["details"]
     target = folder / "picture.npy"
 
     def collect() -> None:
-        result.memory = worker.ask("memory")  # before saving, which takes memory of its own
+        result.memory = worker.ask("memory")  # before saving, which takes memory too
         worker.ask(f"save {target}")
 
     guarded(result, collect)

@@ -1,4 +1,4 @@
-"""What is said about the machine: not its name."""
+"""The description of the machine in reports. Its name is not part of it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def system() -> dict[str, Any]:
-    """What pytest-benchmark does not record."""
+    """Facts about the machine that pytest-benchmark does not record."""
     return {
         "cores": cores(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
@@ -24,7 +24,7 @@ def system() -> dict[str, Any]:
 
 
 def machine_of(info: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
-    """From pytest-benchmark's ``machine_info`` and a dictionary with :func:`system`'s facts."""
+    """A description from pytest-benchmark's ``machine_info`` and the facts of :func:`system`."""
     return {
         "cpu": info["cpu"].get("brand_raw") or info["processor"] or info["machine"],
         "family": info["cpu"].get("family"),

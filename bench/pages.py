@@ -1,4 +1,4 @@
-"""From pytest-benchmark's JSON to a page of Markdown and a smaller JSON: what the reports of one stem have in common."""
+"""Common parts of reports: from pytest-benchmark's JSON to a page of Markdown and a smaller JSON."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Summary = dict[str, Any]
 
 
 def write(source: Path, folder: Path, stem: str, key: str, page_of: Callable[[Summary], str]) -> Path:
-    """Write ``<stem>-<machine>.md`` and ``.json`` into ``folder``; the Markdown file's path.
+    """Write ``<stem>-<machine>.md`` and ``.json`` to ``folder``, and return the path of the Markdown file.
 
     Args:
-        key: what the extra information of this stem's tests has.
-        page_of: the page of a summary.
+        key: a key that the extra information of this stem's tests has.
+        page_of: makes the page of a summary.
 
     Raises:
-        ValueError: ``source`` holds nothing of this stem.
+        ValueError: ``source`` has no results of this stem.
     """
     data = json.loads(source.read_text())
     rows = [
@@ -62,5 +62,5 @@ def page(
 
 
 def case(row: dict[str, Any]) -> str:
-    """What was measured, and whether undisturbed."""
+    """The name of the case, marked if it was disturbed."""
     return str(row["case"]) + (" (disturbed)" if row["foreign_share"] > DISTURBED else "")

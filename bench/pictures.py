@@ -21,7 +21,7 @@ def _source(name: str) -> Image.Image:
 
 
 def square(image: Image.Image, side: int) -> Pixels:
-    """The middle of ``image`` at ``side`` x ``side``."""
+    """The central square of ``image``, resized to ``side`` x ``side``."""
     edge = min(image.size)
     left, top = (image.width - edge) // 2, (image.height - edge) // 2
     box = (left, top, left + edge, top + edge)
@@ -34,7 +34,7 @@ def pair(side: int) -> tuple[Pixels, Pixels]:
 
 
 def calibration() -> list[tuple[Pixels, Pixels]]:
-    """Content and style pairs: the timed pair itself, which suits a rival's ranges best, then crops of three photos."""
+    """Pairs of content and style: the timed pair itself, which fits a rival's ranges best, then crops of three photographs."""
     photos = [_source(name) for name in ("astronaut", "coffee", "chelsea")]
     rng = np.random.default_rng(3)
 
@@ -48,5 +48,5 @@ def calibration() -> list[tuple[Pixels, Pixels]]:
 
 
 def to_floats(pixels: Pixels) -> NDArray[Any]:
-    """[H, W, 3] of 0..255 as float32 [1, 3, H, W] of 0..1, which is what the rivals take."""
+    """[H, W, 3] of 0..255 as float32 [1, 3, H, W] of 0..1, the input of the rivals."""
     return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None], np.float32) / np.float32(255)

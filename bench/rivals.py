@@ -1,4 +1,4 @@
-"""Other software's pictures of a test set, a folder each, for ``fastnst evaluate NAME=FOLDER`` to score.
+"""Makes pictures of a test set with other software, one folder for each, to be scored by ``fastnst evaluate NAME=FOLDER``.
 
     python -m fastnst.bench.rivals --testset FILE --published FILE -o FOLDER [--size N] [--pairs N]
 
@@ -7,8 +7,8 @@ dependency of fastnst); ``published-adain``, the published small encoder and dec
 with AdaIN between them; ``published-wct``, all five stages with WCT. The published networks are a file like
 ``collab_distill_16x_f16.safetensors``, run in eager PyTorch in float32.
 
-Nothing of fastnst's own is applied: no palette step. Pictures that are there already are left alone, so that a run that was
-stopped goes on. Prints versions and seconds.
+fastnst's own steps, such as the palette step, are not applied. Existing pictures are kept, so that a run that was stopped can
+be resumed. Prints versions and seconds.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ ADAIN_STAGE = 4
 
 
 def magenta() -> tuple[str, Stylize]:
-    """Magenta's networks: what runs them, and a call.
+    """Magenta's networks: the name of their runtime, and a function that stylizes.
 
-    They work at 384 pixels on the longer side, and see the middle square of the style at 256; the package enlarges the result.
+    They work at 384 pixels on the longer side, with the central square of the style at 256; the package enlarges the result.
 
     Raises:
         ModuleNotFoundError: the package is not installed.
@@ -56,7 +56,7 @@ def magenta() -> tuple[str, Stylize]:
 
 
 def published(path: Path, kind: str) -> tuple[str, Stylize]:
-    """The published networks by AdaIN at stage 4, or by WCT at all stages: what runs them, and a call."""
+    """The published networks with AdaIN at stage 4, or with WCT at all stages: their runtime, and a function that stylizes."""
     stages: dict[int, Stage] = load_published(path)
     if kind == ADAIN:
         stages = {ADAIN_STAGE: stages[ADAIN_STAGE]}
@@ -64,7 +64,7 @@ def published(path: Path, kind: str) -> tuple[str, Stylize]:
 
 
 def make(pairs: Sequence[Pair], size: int, stylize: Stylize, folder: Path) -> int:
-    """Write the pictures of all pairs that ``folder`` lacks; how many these were."""
+    """Write the pictures of all pairs that ``folder`` lacks, and return their number."""
     folder.mkdir(parents=True, exist_ok=True)
     missing = [(pair, file) for pair in pairs if not (file := folder / f"{pair.stem}.png").exists()]
     for pair, file in missing:
@@ -76,7 +76,7 @@ def make(pairs: Sequence[Pair], size: int, stylize: Stylize, folder: Path) -> in
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m fastnst.bench.rivals", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--testset", type=Path, required=True, help="JSON, as fastnst evaluate takes it")
     parser.add_argument("--published", type=Path, help="Collaborative Distillation's networks; without it they are left out")

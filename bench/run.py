@@ -1,4 +1,4 @@
-"""Benchmarks and their reports in one: what ``fastnst bench`` and ``make bench`` call."""
+"""Runs benchmarks and writes their reports, for ``fastnst bench`` and ``make bench``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .stems import OPERATIONS, REPORTS
 
 NEEDS = ("torch", "pytest", "pytest_benchmark", "matplotlib")
 FAILED, INTERRUPTED = 1, 2
-"""Statuses, pytest's numbers."""
+"""Exit statuses of pytest."""
 
 BENCH = Path(__file__).parent
 
 
 def results_folder() -> Path:
-    """Where reports go unless told otherwise: beside these files in a source tree, or else below the current folder."""
+    """The default folder of reports: beside these files in a source tree, or else below the current folder."""
     beside = BENCH / "results"
     return beside if beside.exists() else Path("bench") / "results"
 
@@ -40,10 +40,10 @@ def run(
         compare: print fastnst's times beside those of the last committed report of this machine.
         device: ``cpu`` or ``cuda``; default: cuda where there is one.
         limit: seconds after which no further operation is begun.
-        folder: for the reports.
+        folder: the folder of the reports.
 
     Returns:
-        0, or the exit status of the pytest that went wrong.
+        0, or the exit status of the pytest run that failed.
 
     Raises:
         ModuleNotFoundError: a package of the extra ``bench`` is not installed.
@@ -104,11 +104,11 @@ def pytest_status(stems: Sequence[str], options: Sequence[str], target: Path) ->
 
     files = [str(BENCH / f"bench_{stem}.py") for stem in stems]
     quiet = ["-q", "--benchmark-quiet", "--tb=short", "-p", "no:cacheprovider", "-p", "no:logging"]
-    # pytest's own warnings, as that nothing was measured, would break it off where its configuration makes errors of all.
+    # pytest's own warnings, such as that nothing was measured, would end the run if its configuration makes them errors.
     kind = ["-W", "default::pytest.PytestWarning"]
     return int(pytest.main([*files, f"--benchmark-json={target}", *quiet, *kind, *options]))
 
 
 def measured(target: Path) -> bool:
-    """Whether pytest got as far as writing results."""
+    """Whether pytest has written results."""
     return target.exists() and target.stat().st_size > 0

@@ -1,9 +1,8 @@
-"""Runs commands one after the other within a limit, so that what has been found out survives whatever comes next.
+"""Runs commands one after the other within a limit of time, so that results survive whatever happens later.
 
-Every stage has seconds of its own: one that is slow is stopped, with all its children, and takes nothing from the others. What
-a stage prints goes straight to a file, which nobody has to close, and a summary is replaced as a whole when a stage begins and
-when it ends: killed at any time, this leaves everything behind that was printed before. Nothing but the standard library, so
-that a machine that lacks a package can say so.
+Every stage has its own limit: a slow one is stopped, with all its child processes, and takes no time from the others. The
+output of a stage goes directly to a file, and a summary is replaced atomically when a stage begins and when it ends. So if
+this is killed, everything printed before is kept. It uses only the standard library, so that it can report missing packages.
 """
 
 from __future__ import annotations
@@ -19,27 +18,27 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 GRACE = 5.0
-"""Seconds that an interrupted stage has to say what it knows."""
+"""Seconds that an interrupted stage has to print its results."""
 LEAST = 3.0
-"""Seconds below which no stage begins, beside the grace."""
+"""The least time in seconds, beside the grace, with which a stage begins."""
 SHOWN = 40
-"""Last lines of a stage that did not pass, on the terminal."""
+"""The number of last lines of a stage that did not pass, shown on the terminal."""
 
 PASSED, FAILED, STOPPED, LEFT_OUT, RUNNING = "passed", "failed", "stopped", "left out", "running"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A command and what it may take.
+    """A command and its limits.
 
     Attributes:
-        name: for the summary.
+        name: the name in the summary.
         command: the program and its arguments.
-        seconds: from its start until it is gone; None for all that is left.
-        environment: variables beside those of every stage.
-        missing: what it needs and this machine lacks, or nothing.
-        margin: in the command ``{seconds}`` becomes the seconds that the stage has, less this.
-        leaves: seconds that it may not take from those after it.
+        seconds: the limit from its start to its end; None for all the time that is left.
+        environment: environment variables beside those of every stage.
+        missing: what it needs and this machine lacks; None if nothing is missing.
+        margin: ``{seconds}`` in the command is replaced by the seconds that the stage has, less this.
+        leaves: seconds that are reserved for the stages after it.
     """
 
     name: str
@@ -57,8 +56,8 @@ class Outcome:
 
     Attributes:
         status: ``passed``, ``failed``, ``stopped``, ``left out`` or ``running``.
-        seconds: that it took.
-        said: its last line, or why it was left out.
+        seconds: the time that it took.
+        said: its last line of output, or why it was left out.
     """
 
     name: str
@@ -89,7 +88,7 @@ class Run:
         self.log.write_bytes(b"")
 
     def __call__(self, stages: Sequence[Stage]) -> int:
-        """Run all ``stages``; 0 if each passed or had to be left out, else 1."""
+        """Run all ``stages``; returns 0 if each passed or had to be left out, else 1."""
         signal.signal(signal.SIGTERM, _interrupt)
         for stage in stages:
             outcome = Outcome(stage.name, RUNNING)
@@ -109,7 +108,7 @@ class Run:
 
     @property
     def left(self) -> float:
-        """Seconds."""
+        """The seconds that are left."""
         return self.limit - (time.monotonic() - self.started)
 
     def _run(self, stage: Stage, outcome: Outcome) -> None:
@@ -159,7 +158,7 @@ class Run:
             return [line.rstrip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
 
     def _write(self) -> None:
-        """The summary, whole at any time."""
+        """Write the summary, atomically."""
         scratch = self.summary.with_suffix(".part")
         stages = [asdict(outcome) for outcome in self.outcomes]
         scratch.write_text(json.dumps(self.facts | {"limit": self.limit, "stages": stages}, indent=1) + "\n")
@@ -179,7 +178,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """The end of a stage and of all its children, which get time to speak if it has not ended yet."""
+    """End a stage and all its child processes; if it is still running, it gets time to print its results."""
     if process.poll() is None:
         _signal(process, signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):

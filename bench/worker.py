@@ -1,9 +1,9 @@
 """One runtime in one process: ``python -m bench.worker prepare|inputs|serve ...``, started by :mod:`bench.interleave`.
 
-``serve`` answers commands on standard input with one line of JSON each, after a first line that says it is ready:
+``serve`` prints a line when it is ready, and then answers each command on standard input with one line of JSON:
 
-* ``run``: one sample. A run that is thrown away (it brings the caches back), then runs for at least 0.2 s; the median.
-* ``cold``: one sample. Load anew what has been loaded before, and run once; the shortest of three.
+* ``run``: one sample: a run that does not count (it fills the caches), then runs for at least 0.2 s; their median.
+* ``cold``: one sample: load the network again and run once; the shortest of three.
 * ``memory``: peak resident memory since it was ready, over the life of the process, and before the runtime was loaded.
 * ``save PATH``: run once more and save the picture.
 * ``quit``.
@@ -33,7 +33,7 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 
 
 def peak_memory() -> int | None:
-    """Peak resident set in bytes since the start or the last :func:`reset_peak_memory`; None where Linux is not."""
+    """Peak resident set in bytes since the start or the last :func:`reset_peak_memory`; None on other systems than Linux."""
     if not STATUS.exists():
         return None
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
@@ -41,7 +41,7 @@ def peak_memory() -> int | None:
 
 
 def reset_peak_memory() -> bool:
-    """Let the peak begin anew; False where the kernel does not allow it."""
+    """Reset the peak; returns False if the kernel does not allow it."""
     try:
         CLEAR_REFS.write_text("5")
     except OSError:
@@ -62,7 +62,7 @@ def sample(run: jobs.Run) -> dict[str, Any]:
 
 
 def cold_sample(load: Callable[[], jobs.Run]) -> dict[str, Any]:
-    """Time until a process that has everything imported but no network loaded has its first picture."""
+    """The time from loading the network to the first picture, with everything imported."""
     times: list[float] = []
     for _ in range(COLD_RUNS):
         before = time.perf_counter()
@@ -72,9 +72,9 @@ def cold_sample(load: Callable[[], jobs.Run]) -> dict[str, Any]:
 
 
 def serve(folder: Path, name: str, size: int, threads: int, style: str) -> None:
-    """Load, warm up, then answer commands until told to quit."""
+    """Load and warm up, then answer commands until ``quit``."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # runtimes chat on standard output
+    os.dup2(2, 1)  # some runtimes print to standard output
 
     def answer(**values: Any) -> None:
         print(json.dumps(values), file=answers, flush=True)
@@ -103,7 +103,7 @@ def serve(folder: Path, name: str, size: int, threads: int, style: str) -> None:
             answer()
         elif command == "quit":
             break
-    os._exit(0)  # some runtimes take seconds to unload, or crash at it
+    os._exit(0)  # some runtimes take seconds to unload, or crash then
 
 
 def main(arguments: list[str]) -> None:

@@ -28,8 +28,9 @@ SETS: dict[str, dict[str, list[str]]] = {
         "avx512": [*AVX512, "-mprefer-vector-width=512"],
         "avxvnni": ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"],
         "avx2": ["-mavx2", "-mfma", "-mf16c"],
+        "ssse3": ["-mssse3"],
     },
-    "aarch64": {"neondot": ["-march=armv8.2-a+dotprod"]},
+    "aarch64": {"neondot": ["-march=armv8.2-a+dotprod"], "neon": []},
     "wasm32": {"simd128": ["-msimd128"]},
 }
 """Compiler flags of each instruction set, by processor family; ``csrc/engine/kernels/table.cpp`` says when they may run. The
@@ -40,7 +41,7 @@ VARIANTS = {"x86_64": ["avx512", "avx2"]}
 SMALL = ["-Os"]
 SHORT = ["-O2"]
 # As -O3 vectorises, without the copies of loops that it makes for every case.
-VECTORS = ["-O2", "-ftree-vectorize", "-fvect-cost-model=dynamic"]
+VECTORS = ["-O2", "-ftree-vectorize"]
 # Kernels: exceptions begin and end outside of them.
 NOTHING_THROWN = ["-fno-exceptions", "-fno-asynchronous-unwind-tables"]
 OWN = {
@@ -49,10 +50,11 @@ OWN = {
     **dict.fromkeys([f"engine/{name}" for name in ("adain", "channel_order", "codec", "engine", "fields", "graph")], SMALL),
     **dict.fromkeys([f"engine/{name}" for name in ("model", "palette", "tiles", "wct")], SMALL),
     # What calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster.
-    **dict.fromkeys(("base/png", "engine/convolution", "engine/generator", "engine/network", "engine/packing"), SHORT),
+    **dict.fromkeys(("engine/convolution", "engine/generator", "engine/network", "engine/packing"), SHORT),
     **dict.fromkeys(("ops/embedding", "ops/wct"), SHORT),
-    "ops/perceptual": VECTORS,
-    "engine/kernels/scalar": [*SHORT, *NOTHING_THROWN],
+    **dict.fromkeys(("base/png", "ops/perceptual"), VECTORS),
+    "engine/kernels/scalar": [*VECTORS, *NOTHING_THROWN],
+    "engine/kernels/ssse3": VECTORS,
 }
 """Flags of single files, beside ``FLAGS``."""
 
@@ -76,7 +78,7 @@ def engine(machine: str = MACHINE) -> list[Unit]:
     mine = SETS.get(machine, {})
     others = {name for sets in SETS.values() for name in sets} - set(mine)
     kernels = [
-        unit._replace(flags=[*mine[unit.path.stem], *NOTHING_THROWN]) if unit.path.stem in mine else unit
+        unit._replace(flags=[*unit.flags, *mine[unit.path.stem], *NOTHING_THROWN]) if unit.path.stem in mine else unit
         for unit in units("engine/kernels")
         if unit.path.stem not in others
     ]

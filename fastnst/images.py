@@ -1,11 +1,12 @@
-"""Picture files in and out, as the rest of fastnst sees them; the work is done in :mod:`fastnst.pictures`."""
+"""Picture files in and out: what the rest of fastnst uses of :mod:`fastnst.pictures`."""
 
 from fastnst.pictures.color import to_srgb
-from fastnst.pictures.formats import OTHER_SUFFIXES, READ_SUFFIXES, VIDEO_SUFFIXES, read_head, usual_suffix
 from fastnst.pictures.hidden import filled
-from fastnst.pictures.metadata import Metadata, read_metadata
+from fastnst.pictures.metadata import Metadata
+from fastnst.pictures.metadata_reader import read_metadata
 from fastnst.pictures.picture import MAX_PIXELS, ImageError, Picture, require_file
 from fastnst.pictures.reading import open_picture, picture_size
+from fastnst.pictures.registry import OTHER_SUFFIXES, READ_SUFFIXES, VIDEO_SUFFIXES, read_head, usual_suffix
 from fastnst.pictures.resize import crop_middle, resize_short_side, scaled_size
 from fastnst.pictures.writing import FORMATS, WRITE_SUFFIXES, Saving, can_write, save_picture
 

@@ -64,8 +64,8 @@ class WCT(_Configured):
         self.alpha, self.preset = alpha, preset
         self.content_ridge, self.style_ridge, self.cutoff = content_ridge, style_ridge, cutoff
 
-    def forward(self, content_feat: Tensor, style_feat: Tensor) -> Tensor:
-        """[N, C, H, W] and [N, C, h, w] to [N, C, H, W]."""
+    def forward(self, content_feat: Tensor, style_feat: Tensor | ops.StyleRoot) -> Tensor:
+        """[N, C, H, W] and [N, C, h, w], or what ``wct_style`` has made of that, to [N, C, H, W]."""
         return ops.wct(content_feat, style_feat, self.alpha, self.preset, self.content_ridge, self.style_ridge, self.cutoff)
 
 

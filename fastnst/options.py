@@ -71,6 +71,42 @@ def style_scales(value: float | str | Sequence[StyleScale]) -> tuple[StyleScale,
 
 
 @dataclass(frozen=True)
+class Clip:
+    """What of a video is taken, and what it may need before.
+
+    Raises:
+        ValueError: the part has no length, or begins before the video does.
+    """
+
+    start: float = 0.0
+    """Seconds from the video's beginning."""
+    end: float | None = None
+    """The same, of the first moment left out; None = to the end."""
+    deinterlace: bool = False
+    """Make whole frames of fields; without it interlaced video is refused."""
+    tone_map: bool = False
+    """Bring high dynamic range to the standard one; without it such video is refused."""
+    rate: float | None = None
+    """Pictures a second of a content of pictures with numbers; None = 25."""
+    sound: Path | None = None
+    """A file whose sound the output gets, where the content can have none."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < math.inf:
+            raise ValueError(f"a part of a video begins at 0 s or later, not at {self.start:g}")
+        if self.end is not None and not self.start < self.end < math.inf:
+            raise ValueError(f"a part of a video ends after it begins, at {self.start:g} s, and not at {self.end:g}")
+
+        if self.rate is not None and not 0 < self.rate < math.inf:
+            raise ValueError(f"a rate is above 0, not {self.rate:g}")
+
+    @property
+    def is_part(self) -> bool:
+        """Whether not all of the video is taken."""
+        return self.start > 0 or self.end is not None
+
+
+@dataclass(frozen=True)
 class Options:
     """Arguments of :class:`fastnst.Stylizer` and options of ``fastnst stylize``.
 
@@ -105,6 +141,8 @@ class Options:
     video_quality: int | None = None
     """The encoder's number, 0 = best; None = its usual one."""
 
+    clip: Clip = Clip()
+    """Of videos: which part is taken, and how it is read."""
     strip_metadata: bool = False
     """Pictures say nothing of what the content says beside its pixels."""
 

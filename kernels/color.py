@@ -1,4 +1,4 @@
-r"""Colour transfer by passes over pictures, which each backend has, and by 3 x 3 matrices between them, which are for all.
+r"""Colour transfer: each backend provides passes over pictures, and this module the 3 x 3 matrices between them.
 
 With A and B the two covariances plus eps times the identity, W the inverse square root of A, and
 
@@ -10,7 +10,7 @@ the map is T = E diag(s) E^T. It is the positive solution of T A T = B, so that 
 
 whose adjoint takes a gradient G of T to F (E^T G E / (s_i + s_j)) F^T, that of B, and to this between -T and T, that of A.
 
-Matrices, means and sums are float64: [N, 3, 3], [N, 3]. Plain PyTorch on any device; nothing waits for it.
+Matrices, means and sums are float64: [N, 3, 3], [N, 3]. This is plain PyTorch on any device, and never waits for the device.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Moments = tuple[Tensor, Tensor]
 
 
 class Term(NamedTuple):
-    """matrix (x - shift) of the colours of a picture; the matrix and the shift are float32."""
+    """A map of the colours of a picture, matrix (x - shift); matrix and shift are float32."""
 
     x: Tensor
     matrix: Tensor
@@ -35,13 +35,13 @@ class Term(NamedTuple):
 
 
 class Passes(NamedTuple):
-    """What a backend does.
+    """The passes that a backend provides.
 
     Attributes:
-        moments: of a picture x [N, 3, H, W], the means and covariances (divided by H W) of its channels.
-        products: of a gradient, a picture and its means, sum(grad) and sum(grad (x - mean)^T).
-        sweep: of one or two terms and an offset, float32 [N, 3], their sum: a map like the first term's.
-        eigenvalues: of symmetric matrices [N, 3, 3], in any order, and the vectors as columns.
+        moments: takes a picture x [N, 3, H, W]; returns the means and covariances (divided by H W) of its channels.
+        products: takes a gradient, a picture and its means; returns sum(grad) and sum(grad (x - mean)^T).
+        sweep: takes one or two terms and an offset, float32 [N, 3]; returns their sum, a map like the first term's.
+        eigenvalues: takes symmetric matrices [N, 3, 3]; returns the eigenvalues in any order, and the vectors as columns.
     """
 
     moments: Callable[[Tensor], Moments]
@@ -60,7 +60,7 @@ def moments_backward(passes: Passes, grad_mean: Tensor, grad_covariance: Tensor,
 def apply(
     passes: Passes, source: Tensor, target_mean: Tensor, target_covariance: Tensor, strength: float, eps: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """``source`` [N, 3, H, W] with other moments, as far as ``strength`` says; then its means, E, F and s."""
+    """``source`` [N, 3, H, W] with other moments, by ``strength``; then its means, E, F and s."""
     mean, covariance = passes.moments(source)
     basis, dual, values = _transport(passes, covariance, target_covariance, eps)
     moved = torch.lerp(mean, target_mean, strength)
@@ -73,8 +73,8 @@ def apply_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of ``apply``'s picture: of the source, and of the target's means and covariances.
 
-    A colour's own part, the blended map of its gradient, and what comes back through the source's mean almost cancel where
-    gradients are alike; so the mean of the gradient is taken out before anything is multiplied.
+    The direct part of a colour's gradient and the part that comes through the source's mean almost cancel where gradients are
+    alike; so the mean of the gradient is subtracted before anything is multiplied.
     """
     grad = laid_out_like(source, grad)
     positions = source.shape[2] * source.shape[3]
@@ -89,7 +89,7 @@ def apply_backward(
 
 
 def _transport(passes: Passes, covariance: Tensor, target_covariance: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """E, F and s. What rounding alone makes of an eigenvalue counts as 0, and so does its inverse."""
+    """E, F and s. Eigenvalues that are rounding errors count as 0, and so do their inverses."""
     ridge = eps * torch.eye(3, dtype=covariance.dtype, device=covariance.device)
     spectrum, vectors = passes.eigenvalues(covariance + ridge)
     roots = _roots(spectrum)
@@ -123,7 +123,7 @@ def _blended(matrix: Tensor, strength: float) -> Tensor:
 def _affine(x: Tensor, matrix: Tensor, centre: Tensor, value: Tensor) -> tuple[Term, Tensor]:
     """matrix (x - centre) + value as a term and an offset in float32.
 
-    Where the centre is large its rounding would show in all colours: the offset makes up for it.
+    If the centre is large, its rounding error would show in all colours: the offset corrects it.
     """
     shift = centre.float()
     offset = value + (matrix @ (shift.double() - centre).unsqueeze(-1)).squeeze(-1)

@@ -1,4 +1,4 @@
-"""How feature maps lie in memory, as the kernels distinguish it."""
+"""The memory layouts of feature maps that the kernels distinguish."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ def dense(x: Tensor) -> Tensor:
 
 
 def laid_out_like(x: Tensor, y: Tensor) -> Tensor:
-    """``y``, dense as ``x`` is, with its numbers in the order of ``x``'s."""
+    """``y`` as a dense tensor with the memory layout of ``x``."""
     return y.contiguous(memory_format=torch.channels_last if channels_last(x) else torch.contiguous_format)
 
 
 def channels_last(x: Tensor) -> bool:
-    """Whether a dense [N, C, H, W] lies in memory as [N, H, W, C] and not as [N, C, H, W] too."""
+    """Whether a dense [N, C, H, W] has the layout [N, H, W, C], and not also [N, C, H, W]."""
     return x.dim() == 4 and not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)

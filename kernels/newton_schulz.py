@@ -1,15 +1,15 @@
-r"""Roots of symmetric matrices by products alone: no eigenvectors, no decision that depends on the numbers, no waiting.
+r"""Roots of symmetric matrices by products alone: without eigenvectors or branches on the values, so nothing waits for the GPU.
 
 Coupled iteration (Higham, 1997) with the minimax quintics of Polar Express (Amsel et al., 2025): from Y = A / c, Z = I
 
 .. math:: M = Z Y, \quad P = a I + b M + c M^2, \quad Y \gets Y P, \quad Z \gets P Z
 
-Y tends to sqrt(A / c) and Z to its inverse. c is the Frobenius norm, which is the largest eigenvalue at least and in practice a
-few times that at most. ``SCHEDULE`` is for eigenvalues from 1e-8 c to c, whose roots then have errors of rounding alone: a few
-1e-16 times the condition. Roots of smaller ones are too small, those of 1e-9 c by 5 % and of 1e-10 c by half, down to 0 of 0,
-and so are their inverse roots. So a matrix without full rank has finite roots, and its square root is right.
+Y tends to sqrt(A / c) and Z to its inverse. c is the Frobenius norm, which is at least the largest eigenvalue and in practice
+at most a few times that. ``SCHEDULE`` is for eigenvalues from 1e-8 c to c, whose roots then have rounding errors only: a few
+1e-16 times the condition number. Roots of smaller eigenvalues are too small, 5 % at 1e-9 c, half at 1e-10 c, 0 at 0;
+so are their inverse roots. So a matrix without full rank has finite roots, and its square root is correct.
 
-Plain PyTorch on any device, batched, in float64: ``torch.bmm`` is what GPUs do best.
+This is plain PyTorch on any device, batched, in float64; almost all of it is ``torch.bmm``, which suits GPUs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SCHEDULE = (
 )
 """Coefficients of x, x^3 and x^5, step by step.
 
-Each is the polynomial closest to 1 on what the steps before make of [1e-4, 1], by Remez' exchange
+Each is the polynomial closest to 1 on the image of [1e-4, 1] under the steps before, by Remez' exchange algorithm
 (``tests/operations/test_newton_schulz.py`` computes them). After eight steps the error is 1.5e-5, and the ninth, the series of
 x (x^2)^(-1/2) around 1, takes it to 2e-15.
 """
@@ -39,7 +39,7 @@ x (x^2)^(-1/2) around 1, takes it to 2e-15.
 def root(matrix: Tensor, inverse: bool) -> Tensor:
     """The square root of positive semidefinite matrices [B, C, C], or its inverse; a matrix of zeros gives zeros.
 
-    What is not finite makes the whole root of its matrix NaN.
+    A value that is not finite makes the whole root of its matrix NaN.
     """
     norm = _norm(matrix)
     y, z = matrix / norm, matrix
@@ -91,7 +91,7 @@ def lyapunov(s: Tensor, right: Tensor) -> Tensor:
 
 
 def symmetric(matrix: Tensor) -> Tensor:
-    """The symmetric part."""
+    """The symmetric part of ``matrix``."""
     return (matrix + matrix.mT) / 2
 
 

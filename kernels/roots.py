@@ -1,8 +1,8 @@
 """Roots of covariance matrices from eigenvalues, and gradients through them: plain PyTorch, on any device.
 
 A spectrum is what ``covariance_root`` returns where it has eigenvalues: ``values``, float64 [B, k], of the covariance without
-the ridge, and ``vectors``, float64 [B, C, k]. With fewer positions than channels k is n < C, and what the vectors do not span
-has the eigenvalue 0. So has a column of zeros, which stands for a vector that was nothing but rounding noise.
+the ridge, and ``vectors``, float64 [B, C, k]. With fewer positions than channels k is n < C, and directions outside the span
+of the vectors have the eigenvalue 0. A column of zeros replaces a vector that was only rounding noise; its eigenvalue is 0 too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def factor(values: Tensor, vectors: Tensor, ridge: float, cutoff: float, inverse
     images, rest = _images(values, vectors.shape[-2], ridge, cutoff, inverse)
     if vectors.shape[-1] == vectors.shape[-2]:
         rest = torch.zeros_like(rest)
-    # What the vectors span has rest as well. The difference has one sign: the root is a monotonous function of eigenvalues.
+    # Rest counts for the vectors' span too. The difference has one sign, because the root is a monotonic function of
+    # eigenvalues.
     weights = images - rest
     sign = torch.where((weights < 0).any(-1, keepdim=True), -1.0, 1.0).to(weights)
     return vectors.mT * weights.abs().sqrt().unsqueeze(-1), sign.unsqueeze(-1), rest.unsqueeze(-1)
@@ -57,7 +58,7 @@ def slope(grad: Tensor, values: Tensor, vectors: Tensor, ridge: float, cutoff: f
 
 
 def _images(values: Tensor, channels: int, ridge: float, cutoff: float, inverse: bool) -> tuple[Tensor, Tensor]:
-    """The root of each eigenvalue plus ``ridge``, 0 for those that are left out, and the same for the eigenvalue 0: [B, 1]."""
+    """The root of each eigenvalue plus ``ridge``, 0 for those below the cutoff, and the same for the eigenvalue 0, [B, 1]."""
     spectrum = torch.nn.functional.pad(values, (0, 1)) + ridge
     kept = (spectrum >= cutoff) & (spectrum > _noise(spectrum, channels))
     roots = torch.where(kept, spectrum, 1).sqrt()
@@ -66,7 +67,7 @@ def _images(values: Tensor, channels: int, ridge: float, cutoff: float, inverse:
 
 
 def _noise(spectrum: Tensor, channels: int) -> Tensor:
-    """Up to where eigenvalues [B, k] of a matrix with so many rows, the largest among them, are rounding noise: [B, 1]."""
+    """The bound [B, 1] up to which eigenvalues are rounding noise, from those [B, k] of a matrix with ``channels`` rows."""
     return spectrum.amax(-1, keepdim=True).clamp(min=0) * channels * torch.finfo(spectrum.dtype).eps
 
 
@@ -74,7 +75,7 @@ def _differences(rows: Tensor, row_images: Tensor, columns: Tensor, column_image
     """(f(a) - f(b)) / (a - b), its limit for equal arguments, for all a in ``rows`` and b in ``columns``."""
     a, b, of_a, of_b = rows.unsqueeze(-1), columns.unsqueeze(-2), row_images.unsqueeze(-1), column_images.unsqueeze(-2)
     both, one = (of_a > 0) & (of_b > 0), (of_a > 0) ^ (of_b > 0)
-    # f is 1 / sqrt or sqrt. The values chosen where they do not count keep the quotients finite.
+    # f is 1 / sqrt or sqrt. Where quotients are not used, the chosen values keep them finite.
     total = torch.where(both, of_a + of_b, 1)
     smooth = -(of_a * of_b).square() / total if inverse else 1 / total
     across = (of_a - of_b) / torch.where(one, a - b, 1)

@@ -2,4 +2,4 @@
 
 from fastnst.system.threads import sleep_while_waiting
 
-sleep_while_waiting()  # here, because a recipe that `torchrun` starts by its name imports torch first of all
+sleep_while_waiting()  # here, because a recipe that `torchrun` starts imports this package before torch

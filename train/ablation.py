@@ -1,10 +1,10 @@
 """Ablation of Collaborative Distillation for one stage: each loss alone, no distillation, the decoder distilled too.
 
-Figures 6 and 9 of Wang et al., CVPR 2020, in numbers: every variant is a run of recipe ``collab`` with the same data, seeds and
-steps, in a folder of its own, and one that was stopped continues from its last checkpoint. Measured on photographs and
-paintings that no run has seen (DATA/test/content and DATA/test/style): how well the small pair rebuilds photographs (SD(SE(x)),
-PSNR in dB), and how far the pictures that it stylizes by whitening and colouring at this stage alone are from the painting
-(distances of Gram matrices at relu1_1 .. relu{stage}_1 of VGG-19). VGG-19 with the big decoder stands beside them.
+Figures 6 and 9 of Wang et al., CVPR 2020, in numbers. Every variant is a run of recipe ``collab`` with the same data, seeds and
+steps, in a folder of its own; a run that was stopped continues from its last checkpoint. Two things are measured on photographs
+and paintings that no run has seen (DATA/test/content and DATA/test/style): how well the small pair reconstructs photographs
+(SD(SE(x)), PSNR in dB), and how far pictures that it stylizes at this stage alone are from the painting (distances of Gram
+matrices at relu1_1 .. relu{stage}_1 of VGG-19). VGG-19 with the big decoder is measured too, for comparison.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "embedding": {"pixel_weight": 0.0, "perceptual_weight": 0.0},
     "collaboration": {"embedding_weight": 0.0},
     "pruned": {"encoder_steps": 0},
-    "decoder": {"decoder_embedding_weight": 0.01},  # as much as VGG-19's features weigh there
+    "decoder": {"decoder_embedding_weight": 0.01},  # the weight of VGG-19's features there
 }
-"""What each changes of the settings."""
+"""The settings that each variant changes."""
 MEANINGS = {
     "both": "embedding and collaboration loss",
     "embedding": "embedding loss alone",
@@ -60,7 +60,7 @@ Network = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class AblationSettings(CollabSettings):
-    """What decides the result: ``collab``'s settings serve every variant, but for what it changes."""
+    """The settings that determine the result. Those of ``collab`` apply to every variant, except for what it changes."""
 
     variants: str = setting(",".join(VARIANTS), "some of these, separated by commas")
     seeds: int = setting(1, "runs of each variant, from --seed on", AT_LEAST_1)
@@ -70,7 +70,7 @@ class AblationSettings(CollabSettings):
     decoder_steps: int = 1000
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Check the values and their combinations.
 
         Raises:
             ValueError: one line.
@@ -98,11 +98,11 @@ class AblationSettings(CollabSettings):
 
 @dataclass(frozen=True)
 class Score:
-    """One pair of networks on the test pictures.
+    """The scores of a pair of networks on the test pictures.
 
     Attributes:
-        psnr: of rebuilt photographs in dB, mean over them.
-        style: distance of Gram matrices at each level of the scoring network, mean over the pairs.
+        psnr: of reconstructed photographs in dB, the mean over them.
+        style: the distance of Gram matrices at each level of the scoring network, the mean over the pairs.
     """
 
     psnr: float
@@ -110,7 +110,7 @@ class Score:
 
 
 def held_out(folder: Path, count: int, side: int) -> list[Tensor]:
-    """The centres of a folder's first pictures, [1, 3, side, side] in 0..1.
+    """The central squares of the first ``count`` pictures of a folder, each [1, 3, side, side] in 0..1.
 
     Raises:
         OSError: no such folder, or a picture cannot be read.
@@ -125,7 +125,7 @@ def held_out(folder: Path, count: int, side: int) -> list[Tensor]:
 
 @torch.no_grad()
 def score(vgg: Encoder, encoder: Network, decoder: Network, contents: Sequence[Tensor], styles: Sequence[Tensor]) -> Score:
-    """A pair of networks at one stage: photographs rebuilt, and each in the style of the painting at its place."""
+    """Score a pair of networks at one stage, by photographs that it reconstructs and stylizes with the paintings."""
     ratios, distances = [], []
     for content, style in zip(contents, styles, strict=True):
         feature = encoder(content)
@@ -137,10 +137,10 @@ def score(vgg: Encoder, encoder: Network, decoder: Network, contents: Sequence[T
 
 
 def run(settings: AblationSettings, options: RunOptions, processes: ProcessGroup) -> None:
-    """Every variant with every seed, then ``ablation.json`` and ``ablation.md``.
+    """Train and score every variant with every seed, then write ``ablation.json`` and ``ablation.md``.
 
     Raises:
-        OSError, ValueError: a file is missing or is not what it should be.
+        OSError, ValueError: a file is missing, or has other content than expected.
     """
     settings.require()
     folders = options.data / "test" / "content", options.data / "test" / "style"
@@ -175,7 +175,7 @@ def report(scores: dict[str, list[Score]], settings: AblationSettings, out: Path
 
 
 def table(scores: dict[str, list[Score]], settings: AblationSettings) -> str:
-    """The Markdown table, means over seeds; with several, their standard deviation behind them."""
+    """The Markdown table: means over the seeds, with the standard deviation if there are several."""
     levels = [f"relu{level}_1" for level in range(1, settings.stage + 1)]
     lines = [
         f"# Ablation, stage {settings.stage}",
@@ -194,7 +194,7 @@ def table(scores: dict[str, list[Score]], settings: AblationSettings) -> str:
 
 
 def shown(values: Sequence[float]) -> str:
-    """Mean, and deviation of several values."""
+    """The mean, and for several values their standard deviation."""
     return f"{fmean(values):.4g}" + (f" ± {stdev(values):.2g}" if len(values) > 1 else "")
 
 

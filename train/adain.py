@@ -8,11 +8,11 @@ Three phases, one after the other, on random crops:
 ``finish``  the same on larger crops, while the learning rate falls to zero.
 
 With ``--widths original`` the encoder is VGG-19 itself, frozen, and only the decoder learns, as published. With ``--encoder
-mobilenet`` it is one of inverted residuals, which has three levels to embed; such a pair is not one that ``fastnst convert``
-knows. A ``--start`` that is narrower than ``--widths`` is widened (:mod:`.widen`).
+mobilenet`` the encoder consists of inverted residuals and has three levels to embed; ``fastnst convert`` cannot convert such a
+pair. A ``--start`` that is narrower than ``--widths`` is widened (:mod:`.widen`).
 
-The targets of photographs and paintings need no gradient: they are computed once per crop, kept in a pool that is
-renewed slowly, and paired anew at every step, which halves the cost of a step.
+The targets of photographs and paintings need no gradient. They are computed once per crop and kept in a pool that is renewed
+slowly; every step draws new pairs from it. This halves the cost of a step.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ from .validation import Validation
 from .widen import widen
 
 WIDEN_CROPS = 32
-"""Crops of photographs that the mean activations of new channels are measured on."""
+"""The number of crops of photographs on which the mean activations of new channels are measured."""
 WCT_DECODERS_FILE = "wct_decoders_relu1_3_f16.safetensors"
 ENCODERS = ("vgg", "mobilenet")
 
 
 @dataclass(frozen=True)
 class AdainSettings(ScoredSettings):
-    """What decides the result."""
+    """The settings that determine the result."""
 
     widths: str = setting("16x", " or ".join(WIDTHS) + ", or start: those of that file", Words((*WIDTHS, "start")))
     encoder: str = setting("vgg", " or ".join(ENCODERS) + ": its shape; the decoder is VGG's mirror", Words(ENCODERS))
@@ -84,7 +84,7 @@ class AdainSettings(ScoredSettings):
     held_out: int = setting(24, "pictures of each kind that are kept for validation, at most a tenth", AT_LEAST_0)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Check the values and their combinations.
 
         Raises:
             ValueError: one line.
@@ -125,11 +125,11 @@ class Pair(nn.Module):
 
 
 Transform: TypeAlias = Callable[[Tensor], Tensor]
-"""AdaIN of features of photographs by given paintings."""
+"""Applies AdaIN with given paintings to features of photographs."""
 
 
 def part_widths(path: str) -> tuple[int, ...]:
-    """Of the encoder in a file."""
+    """The widths of the encoder in a file."""
     try:
         return encoder_widths(load_part(path, "encoder"))
     except ValueError as error:
@@ -137,11 +137,12 @@ def part_widths(path: str) -> tuple[int, ...]:
 
 
 def new_pair(settings: AdainSettings) -> Pair:
-    """With random weights; its widths are those of ``settings.start`` where they are to come from there: each side's own, for
-    what has lost its dead channels. An encoder of another kind is as wide as the decoder.
+    """A pair with random weights. Where the settings ask for it, its widths are those of ``settings.start``, separately for
+    encoder and decoder, because removing dead channels can make them differ. An encoder of another kind is as wide as the
+    decoder.
 
     Raises:
-        ValueError: the file has a decoder of another depth, or lacks the part that is needed.
+        ValueError: the file has a decoder of another depth, or lacks a part that is needed.
     """
     chosen, of_vgg = settings.widths, settings.encoder == "vgg"
     widths = decoder_widths(load_part(settings.start, "decoder")) if chosen == "start" else WIDTHS[chosen]
@@ -158,12 +159,12 @@ def new_pair(settings: AdainSettings) -> Pair:
 
 
 def out_of_range(image: Tensor) -> Tensor:
-    """Mean squared excess beyond 0..1: keeps the decoder where clamping hides nothing."""
+    """Mean squared excess beyond 0..1, which keeps the decoder in the range that clamping does not change."""
     return (image - image.clamp(0, 1)).square().mean()
 
 
 class AdainRecipe:
-    """See the module."""
+    """The recipe; see the module."""
 
     name = "adain"
 
@@ -199,7 +200,7 @@ class AdainRecipe:
         self.pool: FeaturePool | None = None
 
     def begin(self, path: str) -> None:
-        """Take over the weights of a file, widened where its encoder is narrower; ``ValueError`` if they do not fit."""
+        """Begin with the weights of a file, widened if its encoder is narrower; ``ValueError`` if they do not fit."""
         parts = ("decoder",) if self.pair.encoder is self.vgg else ("encoder", "decoder")
         states = {part: load_part(path, part) for part in parts}
         encoder, decoder = self.pair.encoder, self.pair.decoder
@@ -235,7 +236,7 @@ class AdainRecipe:
         settings, pair = self.settings, self.pair
         zero, on_vgg = image.new_zeros(()), pair.encoder is self.vgg
         embeds = len(pair.embeddings) > 0 and settings.embedding_weight > 0
-        asked = on_vgg or embeds or settings.perceptual_weight > 0  # VGG-19 costs most of a step
+        asked = on_vgg or embeds or settings.perceptual_weight > 0  # VGG-19 takes most of the time of a step
         with torch.no_grad():
             wanted = self.vgg.features(image) if asked else []
         terms: dict[str, Tensor] = {"embedding": zero, "perceptual": zero}
@@ -257,7 +258,7 @@ class AdainRecipe:
     def style_losses(
         self, content: Tensor, style: Tensor, content_features: Tensor, statistics: Statistics, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """AdaIN's content and style loss of the stylised picture as it will be seen: with its palette, clamped to 0..1."""
+        """AdaIN's content and style loss of the stylised picture as users see it: after the palette step, clamped to 0..1."""
         settings, on_vgg = self.settings, self.pair.encoder is self.vgg
         transform = self.transform(style, statistics)
         features = content_features if on_vgg else self.pair.encoder(content)
@@ -284,30 +285,30 @@ class AdainRecipe:
         return terms | {"loss": torch.stack([w * x for w, x in zip(weights, terms.values(), strict=True)]).sum()}
 
     def with_palette(self, image: Tensor, style: Tensor) -> Tensor:
-        """A decoded ``image`` as users see it: clamped to 0..1, in the style's palette, clamped again."""
+        """A decoded ``image`` as users see it: clamped to 0..1, after the palette step, and clamped again."""
         image = image.clamp(0, 1)
         return ops.color_transfer(image, style, self.settings.palette).clamp(0, 1) if self.settings.palette else image
 
     def transform(self, style: Tensor, statistics: Statistics) -> Transform:
-        """AdaIN by ``style``, encoded once for whatever is to look like it; by VGG-19 it was, for the pool."""
+        """AdaIN with ``style``, encoded once for several contents; with VGG-19 as encoder, ``statistics`` are used instead."""
         if self.pair.encoder is self.vgg:
             return lambda feature: ops.renormalize(feature, *statistics[-1])
         encoded = self.pair.encoder(style)
         return lambda feature: ops.adaptive_instance_normalization(feature, encoded)
 
     def flicker(self, content: Tensor, style: Tensor, transform: Transform, seen: Tensor, generator: torch.Generator) -> Tensor:
-        """What another frame of ``content`` adds to its own motion; ``seen`` is the picture of ``content``."""
+        """The flicker between the results of ``content`` and of a next frame of it; ``seen`` is the result of ``content``."""
         motion = Motion(len(content), (content.shape[2], content.shape[3]), generator, content.device)
         feature = self.pair.encoder(next_frame(content, motion, generator))
         after = self.with_palette(self.pair.decoder(transform(feature)).float(), style)
         return flicker(seen, after, motion)
 
     def stylized(self, content: Tensor, style: Tensor) -> Tensor:
-        """Pictures of ``content`` as users see them, RGB 0..1."""
+        """Stylized pictures of ``content`` as users see them, RGB 0..1."""
         return self.with_palette(self.pair(content, style).float(), style)
 
     def validate(self) -> dict[str, float]:
-        """AdaIN's loss on pairs of pictures that are held out."""
+        """AdaIN's loss on pairs of held-out pictures."""
         with torch.autocast(self.processes.device.type, torch.bfloat16, self.settings.autocast):
             return self.validation(self.stylized)
 
@@ -323,7 +324,7 @@ class AdainRecipe:
 
 
 def run(settings: AdainSettings, options: RunOptions, processes: ProcessGroup) -> None:
-    """Train, or go on."""
+    """Train, or resume an earlier run."""
     recipe = AdainRecipe(settings, options, processes)
     train(recipe, settings, options, processes, recipe.validate)
 

@@ -1,12 +1,12 @@
-"""Train every model that ships from VGG-19 alone, one run after the other, within a budget of time.
+"""Train all shipped models, from VGG-19 alone, one run after the other within a given time.
 
-A TOML file (``recipes/campaign.toml``) names the runs in order. Each has a recipe, a share of the budget, the settings that
-differ from the recipe's own, the parts of its steps, and the earlier runs that its files come from. How many steps a share pays
-for is measured on this machine with a few of them, once, and written down (``plan.json``), so that a campaign that was stopped
-goes on with the same numbers: finished runs are left alone, the one under way continues from its last checkpoint.
+A TOML file (``recipes/campaign.toml``) lists the runs in order. Each has a recipe, a share of the time, the settings that
+differ from the recipe's defaults, the proportions of its steps, and the earlier runs whose results it uses. The number of steps
+that fit a share is computed once, from the time of a few steps on this machine, and recorded in ``plan.json``. So a campaign
+that was stopped resumes with the same numbers: finished runs are kept, and the current one continues from its last checkpoint.
 
-At every checkpoint ``report.md`` is written anew: the figures of all runs, their curves (``NAME/curve.svg``) and their last
-pictures. The models of finished runs are converted into ``models/NAME.fnst``.
+At every checkpoint ``report.md`` is written again: the figures of all runs, their curves (``NAME/curve.svg``) and their last
+pictures. Finished runs are converted to models in ``models/NAME.fnst``.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ from .settings import Parser, RunOptions, Settings, filled, read
 
 TABLE = Path(__file__).parent / "recipes" / "campaign.toml"
 TRIAL_STEPS = 4
-"""Of each phase that are timed; the fastest counts, for the first ones fill pools and caches."""
+"""The number of steps of each phase that are timed. The fastest counts, because the first ones fill pools and caches."""
 UNITS = {"s": 1, "m": 60, "h": 3600}
 Log: TypeAlias = dict[str, list[tuple[int, float]]]
 """The steps and values of each term of a run."""
 CURVES = {VALIDATION_LOSS: "loss on held-out pairs", "loss": "loss of the training batches"}
-"""Terms whose curves are shown, the best first: of a recipe that validates nothing, what it trains by."""
+"""Terms whose curves can be shown, in order of preference: a recipe that does not validate has only its training loss."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Kind:
     defaults: Settings
     make: Callable[[Any, RunOptions, ProcessGroup], Recipe]
     steps: tuple[str, ...]
-    """The settings that hold the steps of its phases, in their order."""
+    """The settings for the numbers of steps of its phases, in order."""
 
 
 KINDS = {
@@ -68,12 +68,12 @@ class Entry:
     name: str
     recipe: str
     share: float
-    """Of the budget, relative to the other runs'."""
+    """Its share of the time, relative to those of the other runs."""
     parts: dict[str, float]
-    """Of the run's steps, by the setting that holds them; what is not named gets none."""
+    """The proportions of the phases' steps, by the setting of their number; phases that are not named get none."""
     settings: dict[str, Any] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
-    """Settings that are the result of an earlier run: its name."""
+    """By setting, the name of the earlier run whose result is its value."""
 
     @property
     def kind(self) -> Kind:
@@ -82,15 +82,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    """A whole campaign."""
+    """All runs and models of a campaign."""
 
     runs: list[Entry]
     models: dict[str, list[str]]
-    """The runs whose networks make a model, by its name."""
+    """By model, the names of the runs whose networks it consists of."""
 
 
 def table_from(path: Path) -> Table:
-    """A table of runs.
+    """Read a table of runs.
 
     Raises:
         ValueError: one line about what is wrong with it.
@@ -125,14 +125,14 @@ def table_from(path: Path) -> Table:
 
 
 def seconds_of(text: str) -> float:
-    """``90m``, ``6h``, ``45s``; ValueError for anything else."""
+    """Seconds in a text such as ``90m``, ``6h`` or ``45s``; ValueError for anything else."""
     if not (match := re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text)) or not float(match[1]):
         raise ValueError(f"expected a time like 6h, 90m or 45s, got {text!r}")
     return float(match[1]) * UNITS[match[2]]
 
 
 def pace(entry: Entry, settings: Settings, options: RunOptions, processes: ProcessGroup) -> dict[str, float]:
-    """Seconds that a step of each phase of ``entry`` takes here, by the setting that holds its steps."""
+    """The seconds that a step of each phase of ``entry`` takes on this machine, by the setting for its number of steps."""
     counts: dict[str, Any] = {name: TRIAL_STEPS * (name in entry.parts) for name in entry.kind.steps}
     trial = replace(settings, **counts)
     recipe = entry.kind.make(trial, options, processes)
@@ -150,13 +150,13 @@ def pace(entry: Entry, settings: Settings, options: RunOptions, processes: Proce
 
 
 def steps_for(budget: float, parts: Mapping[str, float], seconds: Mapping[str, float]) -> dict[str, int]:
-    """How many steps of each part ``budget`` seconds pay for, in the proportion of ``parts``, one at least."""
+    """The numbers of steps, in the proportions of ``parts`` and at least 1, that take ``budget`` seconds."""
     unit = budget / sum(share * seconds[name] for name, share in parts.items())
     return {name: max(1, round(share * unit)) for name, share in parts.items()}
 
 
 class Campaign:
-    """A table under way in a folder."""
+    """A campaign that is run in a folder."""
 
     def __init__(self, table: Table, options: RunOptions, processes: ProcessGroup, budget: float) -> None:
         self.table, self.options, self.processes, self.budget = table, options, processes, budget
@@ -167,12 +167,12 @@ class Campaign:
         return self.options.out / name / "final.safetensors"
 
     def newest(self, name: str) -> Path:
-        """What a run has left, or its last checkpoint."""
+        """The result of a run, or its last checkpoint."""
         final = self.final(name)
         return final if final.exists() else final.with_name("last.safetensors")
 
     def settings_of(self, entry: Entry) -> Settings:
-        """Of a run, with the steps that it was given when it was planned."""
+        """The settings of a run, with the planned numbers of steps."""
         given = {"precision": fastest(self.options.device), **entry.settings}
         given |= {setting: str(self.final(run)) for setting, run in entry.files.items()}
         settings = filled(entry.kind.defaults, given, entry.name)
@@ -180,7 +180,7 @@ class Campaign:
         return replace(settings, **steps | self.plan.get(entry.name, {}).get("steps", {}))
 
     def planned(self, entry: Entry) -> Settings:
-        """Settings of a run, its steps measured and written down unless that was done before."""
+        """The settings of a run. If it is not planned yet, its steps are timed and the plan is recorded."""
         if entry.name not in self.plan:
             seconds = pace(entry, self.settings_of(entry), self.options_of(entry), self.processes)
             share = self.budget * entry.share / sum(each.share for each in self.table.runs)
@@ -192,7 +192,7 @@ class Campaign:
         return replace(self.options, out=self.options.out / entry.name)
 
     def run(self) -> None:
-        """Everything that is not done yet."""
+        """Do everything that is not done yet."""
         for entry in self.table.runs:
             if not self.final(entry.name).exists():
                 settings, options = self.planned(entry), self.options_of(entry)
@@ -203,7 +203,7 @@ class Campaign:
             self.make_models()
 
     def write_report(self) -> None:
-        """``report.md``, and the curve of each run that has begun."""
+        """Write ``report.md``, and the curve of each run that has begun."""
         if not self.processes.leads:
             return
         logs = {entry.name: self.log(entry.name) for entry in self.table.runs}
@@ -213,7 +213,7 @@ class Campaign:
         self.write(self.options.out / "report.md", self.report(logs))
 
     def log(self, name: str) -> Log:
-        """What the steps of a run have logged so far."""
+        """The log of a run so far."""
         file = self.options.out / name / "log.csv"
         log: Log = {}
         for line in file.read_text().splitlines()[1:] if file.exists() else ():
@@ -228,7 +228,7 @@ class Campaign:
                 file.write(text.encode())
 
     def make_models(self) -> None:
-        """Convert the models whose runs are done, calibrated on the training pictures."""
+        """Convert the models whose runs are finished, calibrated on the training pictures."""
         for name, runs in self.table.models.items():
             output = self.options.out / "models" / f"{name}.fnst"
             if self.processes.leads and not output.exists() and all(self.final(run).exists() for run in runs):
@@ -242,7 +242,7 @@ class Campaign:
                 convert(source, calibration_of(self.options), output, name=name)
 
     def report(self, logs: Mapping[str, Log]) -> str:
-        """What has been trained so far, as Markdown."""
+        """A report of what has been trained so far, in Markdown."""
         titles = "| run | recipe | steps | of | hours | precision | loss on held-out pairs, along the run |"
         head = f"{titles}\n| --- | --- | --: | --: | --: | --- | --- |"
         begun = [entry for entry in self.table.runs if self.newest(entry.name).exists()]
@@ -259,7 +259,7 @@ class Campaign:
         return f"| {entry.name} | {entry.recipe} | {told} | {losses} |"
 
     def shown(self, name: str) -> str:
-        """The curve of a run and its last pictures."""
+        """The part of the report with the curve of a run and its last pictures."""
         pictures = sorted((self.options.out / name).glob("step-*.jpg"), key=lambda path: int(path.stem.partition("-")[2]))
         files = [self.options.out / name / "curve.svg", *pictures[-1:]]
         shown = [f"![{name}: {file.stem}]({name}/{file.name})\n" for file in files if file.exists()]
@@ -267,12 +267,12 @@ class Campaign:
 
 
 def curve_of(log: Log) -> str | None:
-    """Which term shows best how a run goes."""
+    """The term that shows the progress of a run best; ``None`` if there is none."""
     return next((term for term in CURVES if any(0 < value < math.inf for _, value in log.get(term, ()))), None)
 
 
 def joined_stages(files: Mapping[int, Path], output: Path) -> Path:
-    """Stages of WCT, a file each, in one file as ``fastnst convert`` takes it."""
+    """Join WCT stages, one file each, in the one file that ``fastnst convert`` reads."""
     tensors = {
         f"{stage}.{name}": value
         for stage, file in files.items()
@@ -285,7 +285,7 @@ def joined_stages(files: Mapping[int, Path], output: Path) -> Path:
 
 
 def calibration_of(options: RunOptions) -> Path:
-    """A folder with ``content`` and ``style``, the training pictures."""
+    """A folder with links ``content`` and ``style`` to the training pictures."""
     folder = options.out / "calibration"
     folder.mkdir(exist_ok=True)
     for link, pictures in (("content", "content-train"), ("style", "style-train")):

@@ -1,4 +1,4 @@
-"""Checkpoints as one safetensors file: complete or absent, with a checksum, and never code."""
+"""Checkpoints in one safetensors file: complete or absent, with a checksum, and without code."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fastnst.system.atomic import atomic_output, remove_stale_partials
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that is not what was written; the message is one line that names the file."""
+    """A checkpoint that is damaged, or no checkpoint; the message is one line that names the file."""
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write ``tensors`` and the JSON-able ``facts`` to ``path``, replacing it only once everything is on the disk."""
+    """Write ``tensors`` and ``facts``, which JSON can hold, to ``path``. A file there is replaced once all is on the disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_stale_partials(path.parent)
     whole, text = {name: value.contiguous() for name, value in tensors.items()}, json.dumps(facts)
@@ -31,10 +31,10 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What :func:`save_checkpoint` wrote.
+    """The tensors and facts that :func:`save_checkpoint` wrote.
 
     Raises:
-        CheckpointError: it is something else, or a single bit of it has changed.
+        CheckpointError: the file is no checkpoint, or a single bit of it has changed.
     """
     try:
         with opened(path) as file:
@@ -61,7 +61,7 @@ def _digest(tensors: dict[str, Tensor], text: str) -> str:
 
 
 def link_over(source: Path, target: Path) -> None:
-    """Let ``target`` be what ``source`` is now, without a moment in which there is neither."""
+    """Make ``target`` a link to the content of ``source``, atomically."""
     link = target.with_name(f"{target.name}.{os.getpid()}.link")
     link.unlink(missing_ok=True)
     link.hardlink_to(source)
@@ -69,13 +69,13 @@ def link_over(source: Path, target: Path) -> None:
 
 
 def flatten_adam(optimizer: torch.optim.Adam, names: list[str]) -> dict[str, Tensor]:
-    """Adam's moments and step counts as named tensors, parameters in the order of ``names``."""
+    """Adam's moments and step counts as named tensors; ``names`` are those of the parameters, in their order."""
     state = optimizer.state_dict()["state"]
     return {f"adam.{name}.{key}": value for i, name in enumerate(names) for key, value in state.get(i, {}).items()}
 
 
 def restore_adam(optimizer: torch.optim.Adam, names: list[str], tensors: dict[str, Tensor]) -> None:
-    """Put back what :func:`flatten_adam` took."""
+    """Restore the state that :func:`flatten_adam` returned."""
     state = optimizer.state_dict()
     keys = ("step", "exp_avg", "exp_avg_sq")
     state["state"] = {

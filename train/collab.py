@@ -1,11 +1,12 @@
-"""Collaborative Distillation: a small encoder whose features, lifted, a big decoder understands; then its own small decoder.
+"""Collaborative Distillation: a small encoder whose embedded features a big decoder can decode, then its own small decoder.
 
 Wang et al., CVPR 2020, step 2. The encoder's loss (eq. 6) has three terms: the linear embedding of every level in VGG-19's
-features; the pixels that the frozen big decoder rebuilds from the lifted last level; and VGG-19's features of those. The small
-decoder then learns to undo the frozen small encoder (eq. 1), which sees the raw features, not the lifted ones.
+features, the error of the pixels that the frozen big decoder reconstructs from the embedded last level, and that of their
+VGG-19 features. The small decoder then learns to invert the frozen small encoder (eq. 1); it reads the features without
+embedding.
 
-What the paper compares it with are settings: one loss alone (the other's weights 0), a pruned encoder that is not distilled
-(``--encoder-steps 0``), and a decoder that is distilled too (``--decoder-embedding-weight``).
+The variants that the paper compares are settings: one loss alone (the weights of the other 0), a pruned encoder that is not
+distilled (``--encoder-steps 0``), and a decoder that is distilled too (``--decoder-embedding-weight``).
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from .student import Student, new_student, start_pruned, student_from, teacher_f
 
 INITIAL = ("pruned", "random")
 NORMALISED_ON = 32
-"""Crops whose mean activations normalise a pruned encoder."""
+"""The number of crops whose mean activations normalise a pruned encoder."""
 
 
 @dataclass(frozen=True)
 class CollabSettings(ScoredSettings):
-    """What decides the result."""
+    """The settings that determine the result."""
 
     stage: int = setting(4, "1 to 5: the encoder ends with relu{stage}_1", STAGE)
     teacher: str = setting("", "file with this stage's big decoder: of recipe decoder, or WCT's own")
@@ -64,7 +65,7 @@ class CollabSettings(ScoredSettings):
     )
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Check the values and their combinations.
 
         Raises:
             ValueError: one line.
@@ -82,7 +83,7 @@ class CollabSettings(ScoredSettings):
 
     @property
     def collaborates(self) -> bool:
-        """Whether the encoder learns from what the big decoder makes of its features."""
+        """Whether the encoder learns from the pictures that the big decoder makes of its features."""
         return self.encoder_steps > 0 and (self.pixel_weight > 0 or self.perceptual_weight > 0)
 
     @property
@@ -97,7 +98,7 @@ class CollabSettings(ScoredSettings):
 
 
 class CollabRecipe:
-    """See the module."""
+    """The recipe; see the module."""
 
     name = "collab"
 
@@ -121,7 +122,7 @@ class CollabRecipe:
         ]
 
     def started(self) -> Student:
-        """The networks as training finds them."""
+        """The networks before training."""
         settings = self.settings
         extras = settings.relu_heads, settings.decoder_embedding_weight > 0
         if settings.start:
@@ -148,11 +149,11 @@ class CollabRecipe:
 
     @torch.no_grad()
     def levels(self, image: Tensor) -> list[Tensor]:
-        """What VGG-19 makes of ``image``."""
+        """VGG-19's features of ``image``."""
         return self.vgg.features(image)
 
     def encoder_losses(self, image: Tensor, wanted: list[Tensor]) -> dict[str, Tensor]:
-        """Eq. 6."""
+        """The terms of eq. 6."""
         settings, student = self.settings, self.student
         features = student.encoder.features(image)
         terms: dict[str, Tensor] = {}
@@ -168,13 +169,13 @@ class CollabRecipe:
         return terms | {"loss": total}
 
     def embedding(self, features: list[Tensor], wanted: list[Tensor]) -> Tensor:
-        """Mean squared error of all levels, lifted, summed."""
+        """The sum over levels of the mean squared error of the embedded features."""
         if self.settings.relu_heads:
             return ops.perceptual_loss(self.student.lifted(features), wanted)
         return linear_embeddings(features, wanted, self.student.heads)
 
     def decoder_losses(self, image: Tensor, wanted: list[Tensor]) -> dict[str, Tensor]:
-        """Eq. 1 for the small pair; its blocks may learn those of the big decoder too, which reads VGG-19's features."""
+        """The terms of eq. 1 for the small pair, and those of its decoder's blocks beside the big decoder's."""
         settings, student = self.settings, self.student
         with torch.no_grad():
             feature = student.encoder(image)
@@ -190,9 +191,10 @@ class CollabRecipe:
         return terms
 
     def style_loss(self, image: Tensor, style: Tensor) -> Tensor:
-        """How far whitened and coloured features are from the painting once decoded: what a cascade feeds the decoder.
+        """The style loss of decoded features after whitening and colouring, such as the decoder gets in a cascade of stages.
 
-        Squared error of Gram matrices, relative to those of the painting, mean over pictures, sum over VGG-19's levels.
+        It is the squared error of Gram matrices relative to those of the painting: mean over pictures, sum over VGG-19's
+            levels.
         """
         with torch.no_grad():
             feature = ops.wct(self.student.encoder(image).float(), self.student.encoder(style).float())
@@ -217,7 +219,7 @@ class CollabRecipe:
 
 
 def linear_embeddings(maps: Sequence[Tensor], aims: Sequence[Tensor], heads: nn.ModuleDict) -> Tensor:
-    """Sum over maps of the mean squared error of their embedding by ``heads`` (1x1 convolutions) in ``aims``."""
+    """The mean squared errors between ``aims`` and the maps embedded by ``heads`` (1x1 convolutions), summed over the maps."""
     losses = [
         ops.linear_embedding_loss(own, aim, *head.parameters())
         for own, aim, head in zip(maps, aims, heads.values(), strict=True)
@@ -226,7 +228,7 @@ def linear_embeddings(maps: Sequence[Tensor], aims: Sequence[Tensor], heads: nn.
 
 
 def run(settings: CollabSettings, options: RunOptions, processes: ProcessGroup) -> None:
-    """Train, or go on."""
+    """Train, or resume an earlier run."""
     train(CollabRecipe(settings, options, processes), settings, options, processes)
 
 

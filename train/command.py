@@ -21,10 +21,10 @@ def start(
     """Parse ``argv``, ``sys.argv`` by default, join the other processes, and ``run``.
 
     Args:
-        recipe: its name.
-        description: a module's text, whose first line is shown.
-        defaults: of the settings.
-        epilog: what ``--help`` says below them.
+        recipe: the name of the recipe.
+        description: the docstring of its module, whose first line is shown.
+        defaults: the default settings.
+        epilog: text that ``--help`` shows below the settings.
     """
     settings, options = parse(recipe, (description or "").splitlines()[0], defaults, argv, epilog)
     if options.threads:

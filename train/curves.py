@@ -1,4 +1,4 @@
-"""The curve of a run as a picture, an SVG that any browser shows."""
+"""The curve of a run as an SVG."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from collections.abc import Sequence
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 28, 28
 POINTS = 200
-"""At most; of longer curves each point is the mean of several steps."""
+"""The largest number of points; in longer curves each point is the mean of several steps."""
 
 Points = Sequence[tuple[int, float]]
 """Steps and values."""
 
 
 def thinned(points: Points) -> list[tuple[int, float]]:
-    """At most :data:`POINTS`: means of neighbours, at the last of their steps."""
+    """At most :data:`POINTS` points, each the mean of neighbours at the last of their steps."""
     size = math.ceil(len(points) / POINTS)
     groups = [points[i : i + size] for i in range(0, len(points), size or 1)]
     return [(group[-1][0], math.fsum(value for _, value in group) / len(group)) for group in groups]
 
 
 def curve(points: Points, title: str) -> str:
-    """A curve on a logarithmic scale, with its least and its greatest value and its last step written at the axes.
+    """A curve on a logarithmic scale as SVG text, with its smallest and largest value and its last step at the axes.
 
     Args:
-        points: steps, which rise, and values; those that are not above 0 and finite are left out. At least one is left.
-        title: above the curve.
+        points: steps, in ascending order, and values. Those that are not finite and above 0 are left out; one must remain.
+        title: text above the curve.
     """
     shown = thinned([(step, value) for step, value in points if 0 < value < math.inf])
     first, last = shown[0][0], shown[-1][0]
@@ -59,5 +59,5 @@ def curve(points: Points, title: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """For XML."""
+    """``text`` escaped for XML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,4 +1,4 @@
-"""Pictures held in memory, and random crops of them that depend on nothing but a seed and a counter."""
+"""Pictures in memory, and random crops of them that depend only on a seed and a counter."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ T = TypeVar("T")
 
 
 def warn(text: str) -> None:
-    """One line on standard error, from the leading process alone, above a progress bar."""
+    """Print a line on standard error, above a progress bar, in the leading process only."""
     if os.environ.get("RANK", "0") == "0":
         tqdm.write(f"warning: {text}", file=sys.stderr)
 
 
 def picture_files(folder: Path) -> list[Path]:
-    """The pictures in a folder, not in folders within it, by name.
+    """The picture files in a folder, without subfolders, sorted by name.
 
     Raises:
-        FileNotFoundError: none, or no such folder.
+        FileNotFoundError: there are none, or no such folder.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder; pictures to train on are expected there")
@@ -41,7 +41,7 @@ def picture_files(folder: Path) -> list[Path]:
 
 
 def opened(path: Path) -> Image.Image:
-    """A picture as stylizing sees it: mode RGB, upright, in sRGB, what is transparent on white.
+    """A picture in mode RGB: upright, in sRGB, transparent pixels blended with white.
 
     Raises:
         ImageError: it cannot be read.
@@ -50,7 +50,7 @@ def opened(path: Path) -> Image.Image:
 
 
 def read_all(paths: Sequence[Path], prepare: Callable[[Image.Image], T]) -> list[T]:
-    """What ``prepare`` makes of each picture that can be read. The others are named in warnings, and counted.
+    """The results of ``prepare`` for all pictures that can be read. Warnings name the others.
 
     Raises:
         ImageError: none of them can be read.
@@ -61,7 +61,7 @@ def read_all(paths: Sequence[Path], prepare: Callable[[Image.Image], T]) -> list
             return prepare(opened(path))
         except ImageError as error:
             return error
-        except ValueError as error:  # of a kind that cannot be prepared
+        except ValueError as error:  # the picture cannot be prepared
             return ImageError(f"{path}: {error}")
 
     with ThreadPoolExecutor() as pool:
@@ -77,18 +77,18 @@ def read_all(paths: Sequence[Path], prepare: Callable[[Image.Image], T]) -> list
 
 
 class CropSource:
-    """All pictures of a folder that can be read, decoded once to RGB, 8 bits.
+    """Random crops of all pictures of a folder that can be read, decoded once to 8-bit RGB.
 
     Args:
-        folder: not searched in depth.
+        folder: its subfolders are not searched.
         size: side of the square crops in pixels.
-        zoom: range of the magnification; a crop covers ``size / zoom`` pixels of the picture. Drawn log-uniformly. Well
-            above 1 crops are blurred, and a network trained on them lays too little fine texture.
-        seed: with the counter passed to :meth:`crop`, decides every draw.
-        held_out: pictures that no crop is taken of, evenly spread over the sorted names; at most a tenth of all.
+        zoom: range of the magnification, drawn log-uniformly; a crop covers ``size / zoom`` pixels of the picture. Magnified
+            well above 1, crops are blurred, and a network that is trained on them adds too little fine texture.
+        seed: determines, with the counter passed to :meth:`crop`, every random choice.
+        held_out: the number of pictures without crops, evenly spread over the sorted names; at most a tenth of all.
 
     Attributes:
-        pictures: those that crops are taken of.
+        pictures: the pictures that crops are taken from.
         held_out: the others.
 
     Raises:
@@ -105,7 +105,7 @@ class CropSource:
         self.size, self.zoom, self.seed = size, zoom, seed
 
     def crop(self, counter: int) -> Tensor:
-        """The ``counter``-th random crop: picture, zoom, place and mirroring. uint8 [3, size, size]."""
+        """Random crop number ``counter``, uint8 [3, size, size]: picture, zoom, place and mirroring are random."""
         rng = np.random.default_rng((self.seed, counter))
         picture = self.pictures[int(rng.integers(len(self.pictures)))]
         zoom = float(np.exp(rng.uniform(*np.log(self.zoom))))
@@ -115,7 +115,7 @@ class CropSource:
         return as_tensor(crop).flip(2) if rng.integers(2) else as_tensor(crop)
 
     def batch(self, counters: range) -> Tensor:
-        """Several crops, uint8 [N, 3, size, size]."""
+        """The crops of several counters, uint8 [N, 3, size, size]."""
         return torch.stack([self.crop(counter) for counter in counters])
 
 
@@ -125,5 +125,5 @@ def as_tensor(picture: Image.Image) -> Tensor:
 
 
 def to_float(pixels: Tensor) -> Tensor:
-    """uint8 0..255 to float32 0..1, in the channels-last layout the convolutions like."""
+    """uint8 0..255 to float32 0..1, in the channels-last layout, which is fastest for convolutions."""
     return pixels.float().div_(255).to(memory_format=torch.channels_last)

@@ -1,7 +1,7 @@
 """Train a decoder to undo an encoder: step 1 of Collaborative Distillation (Wang et al., CVPR 2020, eq. 1).
 
-Pixel error plus the error of VGG-19's features of what was rebuilt. The encoder is the normalised VGG-19 up to a stage, or a
-small one that ``collab`` made; it is frozen.
+The loss is the error of the reconstructed pixels plus that of their VGG-19 features. The encoder is frozen: the normalised
+VGG-19 up to a stage, or a small one from ``collab``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .settings import Phase, RunOptions
 
 @dataclass(frozen=True)
 class DecoderSettings(ScoredSettings):
-    """What decides the result."""
+    """The settings that determine the result."""
 
     stage: int = setting(4, "1 to 5: the encoder ends with relu{stage}_1", STAGE)
     steps: int = setting(4000, "how long the decoder is trained", AT_LEAST_0, may_change=True)
@@ -43,7 +43,7 @@ class DecoderSettings(ScoredSettings):
 
 
 def load_part(path: str | Path, part: str) -> dict[str, Tensor]:
-    """The tensors of a checkpoint whose names begin with ``part.``, without that.
+    """The tensors of a checkpoint whose names begin with ``part.``, named without that prefix.
 
     Raises:
         OSError: the file cannot be read.
@@ -72,14 +72,14 @@ def decoder_from(path: str | Path, last_relu: bool) -> Decoder:
 
 
 def channels_last(network: nn.Module, processes: ProcessGroup) -> nn.Module:
-    """On the process's device, in the layout that convolutions like."""
+    """Move ``network`` to the process's device, in the channels-last layout, which is fastest for convolutions."""
     return network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def reconstruction(
     vgg: Encoder, rebuilt: Tensor, image: Tensor, wanted: Sequence[Tensor], pixel_weight: float, perceptual_weight: float
 ) -> dict[str, Tensor]:
-    """Eq. 1: pixels, and the levels ``wanted`` of ``image`` in VGG-19, which is not asked where it weighs nothing."""
+    """Eq. 1: the error of pixels, and of VGG-19's features beside ``wanted``; these are not computed if their weight is 0."""
     pixel = F.mse_loss(rebuilt.float(), image)
     terms = {"loss": pixel_weight * pixel, "pixel": pixel}
     if perceptual_weight:
@@ -89,7 +89,7 @@ def reconstruction(
 
 
 class DecoderRecipe:
-    """See the module."""
+    """The recipe; see the module."""
 
     name = "decoder"
 
@@ -127,9 +127,9 @@ class DecoderRecipe:
 
 
 def initialise(network: nn.Module) -> None:
-    """He's random weights for every 3x3 convolution that is trained, zero biases.
+    """He's random weights for every 3x3 convolution that is trained, and zero biases.
 
-    A decoder with a ReLU behind its last layer starts near mid grey: a picture that starts below 0 would stay black.
+    A decoder with a ReLU after its last layer starts near mid grey: an output below 0 would have no gradient and stay black.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) and module.weight.requires_grad:
@@ -144,7 +144,7 @@ def initialise(network: nn.Module) -> None:
 
 
 def run(settings: DecoderSettings, options: RunOptions, processes: ProcessGroup) -> None:
-    """Train, or go on."""
+    """Train, or resume an earlier run."""
     train(DecoderRecipe(settings, options, processes), settings, options, processes)
 
 

@@ -1,6 +1,6 @@
-"""Pictures of styles that fastnst draws itself: the looks inside the package are made of them.
+"""Style pictures that fastnst draws itself; the looks in the package are made from them.
 
-``DRAWINGS`` has them by name; each takes a side in pixels and gives an RGB image, always the same one.
+``DRAWINGS`` has them by name. Each function takes a side in pixels and returns an RGB image, always the same.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from . import pens
+from .more_drawings import batik, blueprint, impasto, ink_wash, scratchboard, terrazzo
 
-FINE = 2  # drawn so many times as large, and shrunk: that smooths edges
+FINE = 2  # pictures are drawn at this multiple of their size and shrunk, which smooths edges
 
 
 def swirl(side: int) -> Image.Image:
@@ -290,6 +291,8 @@ def paper_cut(side: int) -> Image.Image:
 
 
 DRAWINGS: dict[str, Callable[[int], Image.Image]] = {
+    "batik": batik,
+    "blueprint": blueprint,
     "brush-swirl": swirl,
     "charcoal": charcoal,
     "comic-dots": halftone,
@@ -297,16 +300,20 @@ DRAWINGS: dict[str, Callable[[int], Image.Image]] = {
     "cut-paper": paper_cut,
     "embers": embers,
     "facets": facets,
+    "impasto": impasto,
     "ink-hatching": hatching,
+    "ink-wash": ink_wash,
     "marbling": marbling,
     "mosaic": mosaic,
     "neon": neon,
     "pastel": pastel,
     "pointillism": pointillism,
+    "scratchboard": scratchboard,
     "stained-glass": glass,
+    "terrazzo": terrazzo,
     "watercolour": washes,
     "wave-scales": waves,
     "weave": weave,
     "woodcut": woodcut,
 }
-"""By the names of their looks."""
+"""The drawings by the names of their looks."""

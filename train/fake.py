@@ -1,7 +1,7 @@
-"""The engine's model as a network that can be trained: whole numbers forward, as the engine computes them, real ones backward.
+"""The engine's model as a network that can be trained: the forward pass computes the engine's integers.
 
-Maps and weights have 8 bits, sums 32; each layer rounds once, and so does AdaIN, from whole-number statistics. Gradients pass
-through each rounding as if it were not there (Jacob et al., CVPR 2018).
+Maps and weights have 8 bits, sums 32. Each layer rounds once, and so does AdaIN, whose statistics are sums of integers.
+Gradients ignore the roundings (straight-through estimators; Jacob et al., CVPR 2018).
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from fastnst.format.modelfile import AdainFile, Layer
 from fastnst.format.winograd import KERNEL, UNIT, centre, halves
 
 STRETCH = 0.05
-"""What makes one learning rate do for multipliers, whose logarithm is of the order of 1, and for weights, which go to 127."""
+"""Scales the logarithms of multipliers, which are about 1, so that one learning rate fits them and weights of up to 127."""
 
 
 def whole(x: Tensor) -> Tensor:
-    """``x`` rounded as the engine rounds; gradients pass as if it were not."""
+    """``x`` rounded as the engine rounds; the gradient is that of ``x``."""
     return x + (x.round() - x).detach()
 
 
 def straight(real: Tensor, exact: Tensor) -> Tensor:
-    """``exact``, whole numbers made of ``real`` ones in some way of rounding; gradients pass to those."""
+    """``exact``, which are rounded values of ``real``; gradients go to ``real``."""
     return real + (exact.to(real) - real).detach()
 
 
@@ -70,7 +70,7 @@ class FakeLayer(nn.Module):
         return whole(self.weight.clamp(-127, 127)), whole(self.bias + self.shift / multiplier.detach()), multiplier
 
     def forward(self, q: Tensor) -> Tensor:
-        """uint8 values [N, I, H, W] in, uint8 values out, both as float32. Sums are exact below 2^24, and seldom above."""
+        """Maps [N, I, H, W] to maps, uint8 values as float32. Sums are exact below 2^24, and seldom exceed that."""
         weight, bias, multiplier = self.numbers()
         sums = convolve(q, weight, bias, self.layer.upsample)
         scaled = phases(sums, self.layer.upsample) * per_phase(multiplier, self.layer.upsample)
@@ -78,7 +78,7 @@ class FakeLayer(nn.Module):
         return pooled(out.clamp(0, 255), self.layer.pool)
 
     def exported(self) -> Layer:
-        """The layer as the file holds it.
+        """The layer for a model file.
 
         Raises:
             ValueError: it could overflow the engine's arithmetic.
@@ -92,7 +92,7 @@ class FakeLayer(nn.Module):
 
 
 class Squeeze(torch.autograd.Function):
-    """Positions of windows in 8 bits; gradients reach windows and scales through what was not clamped."""
+    """Positions of windows in 8 bits. Gradients reach windows and scales where values were not clamped."""
 
     @staticmethod
     def forward(ctx: Any, windows: Tensor, scales: Tensor, upsample: bool) -> Tensor:
@@ -105,7 +105,7 @@ class Squeeze(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
         u, scales = ctx.saved_tensors
         low, high = (limit.to(u).view(-1, 1, 1, 1, 1) for limit in limits(ctx.upsample))
-        # What the centre takes is never negative: its 0 is nothing that was clamped.
+        # Values of the centre are never negative, so its 0 was not clamped.
         passed = gradients[0] * ((u < high) & ((u > low) | (low == 0)))
         to_scales = (passed * u).sum((1, 2, 3, 4)) / scales
         return passed * (scales / UNIT).view(-1, 1, 1, 1, 1), to_scales, None
@@ -136,7 +136,7 @@ class FakeWinograd(nn.Module):
         return whole(self.weight.clamp(-127, 127)), whole(self.bias + self.shift / multiplier.detach()), scales, multiplier
 
     def forward(self, q: Tensor) -> Tensor:
-        """uint8 values [N, I, H, W] in, uint8 values out, both as float32."""
+        """Maps [N, I, H, W] to maps, uint8 values as float32."""
         upsample, (kernel, bias, scales, multiplier) = self.layer.upsample, self.numbers()
         take = torch.tensor(KERNEL[upsample], dtype=torch.float32, device=q.device)
         taken = torch.einsum("yi,xj,oijc->yxoc", take, take, kernel).flatten(0, 1)
@@ -159,7 +159,7 @@ class FakeWinograd(nn.Module):
         return pooled((whole(out) + self.layer.zero).clamp(0, 255), self.layer.pool)
 
     def exported(self) -> Layer:
-        """The layer as the file holds it; errors as of :class:`FakeLayer`."""
+        """The layer for a model file; raises as :class:`FakeLayer`."""
         weight, bias, scales, multiplier = (each.detach().cpu().numpy() for each in self.numbers())
         assert self.layer.scales is not None
         result = replace(
@@ -174,7 +174,7 @@ class FakeWinograd(nn.Module):
 
 
 def fake_layer(layer: Layer) -> FakeLayer | FakeWinograd:
-    """The layer as a network of the form that it has."""
+    """The layer as a network, direct or in Winograd form."""
     return FakeLayer(layer) if layer.scales is None else FakeWinograd(layer)
 
 
@@ -188,7 +188,7 @@ class FakePair(nn.Module):
         self.decoder = nn.Sequential(*map(fake_layer, model.decoder))
 
     def forward(self, content: Tensor, style: Tensor) -> Tensor:
-        """Pictures of uint8 values [N, 3, H, W] as float32, in and out; sides of whole strides."""
+        """Pictures [N, 3, H, W] to pictures, uint8 values as float32; sides must be multiples of the stride."""
         model = self.model
         features, look = self.encoder(content), simulate_statistics(self.encoder(style), model.feature_scale)
         middle = Grid(model.decoder_scale, model.decoder_zero)
@@ -196,7 +196,7 @@ class FakePair(nn.Module):
         return picture
 
     def exported(self) -> AdainFile:
-        """The model that the engine runs, byte for byte the network of ``forward``."""
+        """The model file whose pictures the engine computes as ``forward`` does, byte for byte."""
         kinds = FakeLayer, FakeWinograd
         layers = [[each.exported() for each in part if isinstance(each, kinds)] for part in (self.encoder, self.decoder)]
         return replace(self.model, encoder=layers[0], decoder=layers[1])

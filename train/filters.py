@@ -10,7 +10,7 @@ from torch import Tensor
 from fastnst.networks.vgg import Encoder, layers_of
 
 UNIT = 4.0
-"""Largest weight of an input layer whose outputs are of about unit size (255 / 64 of Caffe's pixels)."""
+"""The largest weight of an input layer whose outputs are about 1 (255 / 64, for pixels as in Caffe)."""
 
 
 def kept_channels(weight: Tensor, count: int, norm: int = 2) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a setting is and which values it may have, declared beside its default."""
+"""Descriptions of settings and the values they may have, declared beside their defaults."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from ``least`` to ``most``; ``above`` and ``below`` say that these ends do not belong to them."""
+    """Numbers from ``least`` to ``most``; ``above`` and ``below`` exclude these ends."""
 
     least: float = -math.inf
     most: float = math.inf
@@ -22,7 +22,7 @@ class Range:
     def __contains__(self, value: float) -> bool:
         low = value > self.least if self.above else value >= self.least
         high = value < self.most if self.below else value <= self.most
-        return math.isfinite(value) and low and high  # NaN is in no range
+        return math.isfinite(value) and low and high  # false for NaN
 
     def __str__(self) -> str:
         low = f"above {self.least:g}" if self.above else f"at least {self.least:g}"
@@ -34,7 +34,7 @@ class Range:
 
 
 class Choices(tuple[T, ...]):
-    """Some values; the empty word stands for what is left open."""
+    """Allowed values; the empty string stands for a value that is left open."""
 
     def __str__(self) -> str:
         *others, last = (str(each) for each in self if each != "")
@@ -47,22 +47,22 @@ ABOVE_0, AT_LEAST_0, AT_LEAST_1 = Range(0, above=True), Range(0), Range(1)
 SHARE, SHARE_BELOW_ONE = Range(0, 1), Range(0, 1, below=True)
 STAGE = Range(1, 5)
 CROP = Range(16)
-"""Sides of crops: the deepest maps of networks that halve them three times need two places for reflection."""
+"""Sides of crops. Networks halve them three times, and reflection padding needs maps of two pixels at least."""
 
 
 def setting(default: Any, text: str, limit: Range | Choices[Any] | None = None, *, may_change: bool = False) -> Any:
     """A field of settings.
 
     Args:
-        text: for ``--help``.
-        limit: the values that it may have; a number without one may have any that is finite.
-        may_change: whether a run may go on with another value, as it may with more steps.
+        text: the description for ``--help``.
+        limit: the allowed values; without it any, and for numbers any finite one.
+        may_change: whether a run can be resumed with another value, as with more steps.
     """
     return field(default=default, metadata={"help": text, "limit": limit, "may_change": may_change})
 
 
 def metadata_of(settings: object, name: str) -> Mapping[str, Any]:
-    """What was declared of a field; of one that only has another default than in a base class, there."""
+    """The metadata of a field. A field that only overrides a default has that of the base class."""
     for each in type(settings).__mro__:
         declared = vars(each).get("__dataclass_fields__", {}).get(name)
         if declared is not None and declared.metadata:
@@ -71,10 +71,10 @@ def metadata_of(settings: object, name: str) -> Mapping[str, Any]:
 
 
 def check(settings: object) -> None:
-    """Refuse settings whose values they may not have.
+    """Check the values of all settings.
 
     Raises:
-        ValueError: one line that names the setting, what was expected, and what it is.
+        ValueError: one line that names the setting, the allowed values and its value.
     """
     for each in fields(settings):  # type: ignore[arg-type]
         value, limit = getattr(settings, each.name), metadata_of(settings, each.name).get("limit")

@@ -1,7 +1,7 @@
-"""Remove the channels that are dead: zero for every picture, in plain use and behind the transform of features.
+"""Remove dead channels: those that are zero for every picture, when reconstructing and when stylizing.
 
-Nothing is trained. What can be shown is that the networks that are left make the same pictures of the training set; for
-channels that are merely almost dead (``share``) it is the recipes that train on from here that make up for them.
+Nothing is trained. The smaller networks make the same pictures of the training set. Channels that are only almost dead can be
+removed too (``share``); then a recipe has to train the networks further.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BATCH = 4
 
 
 def show(networks: Networks, content: Tensor, style: Tensor) -> None:
-    """Run ``networks`` in every way that they are used: rebuilding both pictures, and stylizing."""
+    """Run ``networks`` in both ways they are used: reconstructing the two pictures, and stylizing."""
     for stage in networks.stages.values():
         features = [stage.encoder(picture) for picture in (content, style)]
         for feature in features:
@@ -41,14 +41,14 @@ def live_networks(source: Path, data: Path, pictures: int, share: float, seed: i
     """The networks of ``source`` without dead channels, named as there: ``k.encoder.*`` for stages of WCT.
 
     Args:
-        source: see :func:`fastnst.networks.files.read_networks`; with encoders of its own.
+        source: see :func:`fastnst.networks.files.read_networks`; it must hold encoders.
         data: folder with ``content-train/`` and ``style-train/``.
-        pictures: crops of each that decide what is dead.
+        pictures: the number of crops of each on which dead channels are found.
         share: see :func:`fastnst.networks.pruning.without_dead`.
-        seed: of the crops.
+        seed: determines the crops.
 
     Raises:
-        OSError, ValueError: a file cannot be read, or holds something else.
+        OSError, ValueError: a file cannot be read, or has other content.
     """
 
     def refused(_stage: int) -> Encoder:

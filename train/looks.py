@@ -1,17 +1,20 @@
-"""Makes the looks that ship: of every drawing, for every shipped model whose looks are small.
+"""Makes the shipped looks: of every drawing, for every shipped model whose looks are small.
 
-    python -m fastnst.train.looks               # writes them into the package, in the place of those that are there
+    python -m fastnst.train.looks               # writes them into the package, replacing the present ones
     python -m fastnst.train.looks --draw FOLDER # writes the drawings themselves, to look at
 
-To be run whenever a shipped model changes, for a look belongs to the very file of its model; a test says so.
+Run it whenever a shipped model changes, because a look works only with the exact model file that it was made for; a test checks
+this.
 """
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnst.engine import AdainLook
 from fastnst.format.lookfile import SUFFIX
@@ -19,7 +22,7 @@ from fastnst.stylize import Stylizer, models, shipped_look
 
 from .drawings import DRAWINGS
 
-SIDE = 512  # pixels: the size that stylize shrinks styles to
+SIDE = 512  # pixels, the size to which stylize shrinks styles
 
 
 def main() -> None:
@@ -42,8 +45,15 @@ def main() -> None:
             continue
         folder.mkdir(parents=True, exist_ok=True)
         for name, drawing in drawings.items():
-            stylizer.encode_style(np.asarray(drawing)).save(shipped_look(name, model.name))
+            look = stylizer.encode_style(np.asarray(drawing))
+            assert isinstance(look, AdainLook)
+            # The zeros behind the digits of a float32 compress to nothing in the package.
+            replace(look, mean=_short(look.mean), std=_short(look.std)).save(shipped_look(name, model.name))
         print(f"{folder}  {len(drawings)} looks  {sum(path.stat().st_size for path in folder.iterdir()):,} bytes")  # noqa: T201
+
+
+def _short(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values.astype(np.float32).astype(np.float64)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """One training loop for all recipes: steps, averages, checkpoints, logs, pictures, several processes.
 
-A recipe says what is trained and what a batch costs (:class:`Recipe`). Every random choice is a function of the seed and a
-counter, so that a checkpoint holds all there is to know: a run that was killed and goes on gives the bytes of one that was
-not, as long as the threads are as many.
+A recipe provides the networks and the losses of a batch (:class:`Recipe`). Every random choice is a function of the seed and a
+counter, so a checkpoint holds the complete state: a run that was killed and resumed gives the same bytes as one that was not,
+provided that the number of threads is the same.
 """
 
 from __future__ import annotations
@@ -29,29 +29,29 @@ from .settings import Phase, RunOptions, Settings, same_run, to_toml
 
 
 class Recipe(Protocol):
-    """What the loop needs to know."""
+    """What the loop needs from a recipe."""
 
     name: str
     networks: nn.Module
-    """All that is trained, and whatever else a checkpoint must hold: what needs no gradient, the loop leaves as it is."""
+    """The networks that are trained, and others that a checkpoint must hold; those without a gradient stay unchanged."""
     phases: Sequence[Phase]
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
-        """The terms of one batch of this process; ``loss`` is the one to go down. What it does not depend on stays.
+        """The terms of one batch of this process. ``loss`` is minimised; weights that it does not depend on stay the same.
 
-        In a phase that trains some networks each down a loss of its own, that loss is called after the network. It may depend
-        on the others, which it leaves alone; no two losses share a graph. All see the weights from before the step.
+        In a phase that trains several networks by losses of their own, each loss has the name of its network. It may depend on
+        other networks, but does not train them. No two losses share a graph, and all are computed before the step.
         """
 
     def pictures(self) -> Sequence[Sequence[Tensor]]:
-        """Rows of pictures [3, H, W], RGB 0..1, that show how far it is; may be empty."""
+        """Rows of pictures [3, H, W], RGB 0..1, that show the progress; may be empty."""
 
     def final(self) -> dict[str, Tensor]:
-        """The tensors that whoever uses the result needs."""
+        """The tensors of the result."""
 
 
 def located(phases: Iterable[Phase], step: int) -> tuple[Phase, int]:
-    """The phase of a step, and the step within it."""
+    """The phase of a step, and the number of the step within it."""
     for phase in phases:
         if step < phase.steps:
             return phase, step
@@ -60,29 +60,29 @@ def located(phases: Iterable[Phase], step: int) -> tuple[Phase, int]:
 
 
 def learning_rate(settings: Settings, phase: Phase, within: int) -> float:
-    """Of a step of a phase: rising evenly at first, then constant or along half a cosine to zero."""
+    """The learning rate of a step of a phase: it rises linearly at first, then stays or falls along half a cosine to zero."""
     warm = min(1.0, (within + 1) / max(1, settings.warm_up))
     fall = 0.5 * (1 + math.cos(math.pi * within / phase.steps)) if phase.falls else 1.0
     return settings.learning_rate * phase.rate * warm * fall
 
 
 Validate: TypeAlias = Callable[[], dict[str, float]]
-"""Figures of the networks as they are on pictures that training never sees."""
+"""Computes figures of the present networks on pictures that are not used in training."""
 
 
 VALIDATION_LOSS = "validation_loss"
-"""The figure that runs are compared by."""
+"""The name of the figure by which runs are compared."""
 
 
 class Run:
-    """A recipe under way."""
+    """A run of a recipe, and its state."""
 
     def __init__(self, recipe: Recipe, settings: Settings, options: RunOptions, processes: ProcessGroup) -> None:
         self.recipe, self.settings, self.options, self.processes = recipe, settings, options, processes
         trained = [(name, p) for name, p in recipe.networks.named_parameters() if p.requires_grad]
         self.names, self.parameters = [name for name, _ in trained], [p for _, p in trained]
-        # One Adam serves networks that are trained in turn: it has a state for each parameter, and leaves alone, step count
-        # and all, those without a gradient.
+        # One Adam serves networks that are trained in turn: it has a state for each parameter, and skips parameters without a
+        # gradient, step counts included.
         groups: dict[str, list[nn.Parameter]] = {}
         for name, p in trained:
             groups.setdefault(name.partition(".")[0], []).append(p)
@@ -92,11 +92,11 @@ class Run:
         self.steps = sum(phase.steps for phase in recipe.phases)
         self.step, self.seconds = 0, 0.0
         self.validation: dict[str, float] = {}
-        """What the last checkpoint's weights gave on pictures that training never sees."""
+        """The figures of the last checkpoint's weights on pictures that are not used in training."""
         self.ancestry = settings.ancestry()
 
     def facts(self) -> dict[str, Any]:
-        """What a checkpoint says of itself."""
+        """The facts that a checkpoint records."""
         return self.ancestry | {
             "recipe": self.recipe.name,
             "training_data": self.options.described,
@@ -109,14 +109,14 @@ class Run:
         }
 
     def goes_down(self, phase: Phase) -> dict[str, list[nn.Parameter]]:
-        """The losses of a phase, and the parameters that each trains."""
+        """The names of the losses of a phase, and the parameters that each of them trains."""
         if not phase.trains:
             return {"loss": self.parameters}
         named = list(zip(self.names, self.parameters, strict=True))
         return {each: [p for name, p in named if name.startswith(f"{each}.")] for each in phase.trains}
 
     def advance(self) -> dict[str, float]:
-        """One step down the gradient; the mean of each term over the batches of this process."""
+        """Make one step, and return the mean of each term over the batches of this process."""
         settings = self.settings
         phase, within = located(self.recipe.phases, self.step)
         trained = self.goes_down(phase)
@@ -144,16 +144,16 @@ class Run:
         return begun | sums | {"rate": rate, "samples": float(phase.batch * settings.accumulate * self.processes.size)}
 
     def save(self, path: Path) -> None:
-        """A checkpoint to go on from."""
+        """Write a checkpoint."""
         model = {f"model.{name}": value for name, value in self.recipe.networks.state_dict().items()}
         average = {f"average.{name}": value for name, value in self.average.items()}
         save_checkpoint(path, model | average | flatten_adam(self.optimizer, self.names), self.facts())
 
     def restore(self, path: Path) -> None:
-        """Go on from what :meth:`save` wrote.
+        """Continue from a checkpoint that :meth:`save` wrote.
 
         Raises:
-            ValueError: it is another recipe's, or of other settings (:func:`.settings.same_run`).
+            ValueError: it is of another recipe, or of other settings (:func:`.settings.same_run`).
         """
         tensors, facts = load_checkpoint(path)
         now = self.facts()
@@ -166,10 +166,10 @@ class Run:
         self.average = {name: tensors[f"average.{name}"].to(self.processes.device) for name in self.names}
         restore_adam(self.optimizer, self.names, tensors)
         self.step, self.seconds = facts["step"], facts["seconds"]
-        self.validation = facts.get("validation", {})  # which a checkpoint of an earlier version lacks
+        self.validation = facts.get("validation", {})  # checkpoints of earlier versions lack it
 
     def with_average(self) -> dict[str, Tensor]:
-        """Put the averaged weights into the networks; returns those that were there."""
+        """Put the averaged weights into the networks, and return the previous weights."""
         own = {name: p.detach().clone() for name, p in zip(self.names, self.parameters, strict=True)}
         self._put(self.average)
         return own
@@ -180,7 +180,7 @@ class Run:
             p.copy_(weights[name])
 
     def show(self, path: Path, validate: Validate) -> None:
-        """Write the recipe's pictures, made with the averaged weights, and validate these."""
+        """Write the recipe's pictures, and validate, both with the averaged weights."""
         own = self.with_average()
         with torch.no_grad():
             rows, self.validation = self.recipe.pictures(), validate()
@@ -189,12 +189,12 @@ class Run:
             sheet(rows).save(path)
 
     def reached(self) -> bool:
-        """Whether the last checkpoint is as good as the run is asked to go on until; the leader's word counts."""
+        """Whether the last checkpoint has reached ``until_loss``; all processes follow the leader."""
         wanted = self.options.until_loss
         return wanted > 0 and self.processes.agreed(self.validation.get(VALIDATION_LOSS, math.inf)) <= wanted
 
     def save_final(self, path: Path) -> None:
-        """What the recipe leaves, with the averaged weights."""
+        """Write the result of the recipe, with the averaged weights."""
         own = self.with_average()
         save_checkpoint(path, self.recipe.final(), self.facts())
         self._put(own)
@@ -207,13 +207,13 @@ def sheet(rows: Iterable[Iterable[Tensor]]) -> Image.Image:
 
 
 def restore_latest(run: Run, last: Path, previous: Path) -> bool:
-    """Go on from ``last``, or with a warning from ``previous`` if it is damaged; from nothing if there is neither.
+    """Continue from the checkpoint ``last``, or with a warning from ``previous`` if it is damaged; do nothing if there is none.
 
     Returns:
         Whether ``last`` is damaged.
 
     Raises:
-        CheckpointError: all that there is.
+        CheckpointError: all existing checkpoints are damaged.
         ValueError: as :meth:`Run.restore`.
     """
     if not last.exists():
@@ -237,18 +237,18 @@ def train(
     validate: Validate = lambda: {},
     saved: Callable[[], None] = lambda: None,
 ) -> Path:
-    """Run a recipe, or go on with it, to its last step, or to the first checkpoint that is as good as ``options.until_loss``.
+    """Run a recipe, or resume it, to its last step, or to the first checkpoint that reaches ``options.until_loss``.
 
-    Writes into ``options.out``: ``settings.toml``, ``log.csv`` and TensorBoard's ``events``, ``last.safetensors`` to go on
-    from and the one before it, ``previous.safetensors``, ``step-N.jpg``, and at the end ``final.safetensors`` with the
-    averaged weights. At every checkpoint ``validate`` is called with the averaged weights, and both the log and the checkpoint
-    have what it says; ``saved`` is called when all is written.
+    This writes to ``options.out``: ``settings.toml``; ``log.csv`` and ``events`` for TensorBoard; the checkpoints
+    ``last.safetensors`` and the one before it, ``previous.safetensors``; ``step-N.jpg``; and at the end ``final.safetensors``
+    with the averaged weights. At every checkpoint ``validate`` is called with the averaged weights in place, and its figures go
+    to the log and the checkpoint; ``saved`` is called when everything is written.
 
     Returns:
-        ``final.safetensors``.
+        The path of ``final.safetensors``.
 
     Raises:
-        ValueError: the checkpoint that is there is another recipe's; ``until_loss`` is given and nothing is validated.
+        ValueError: there is a checkpoint of another recipe; ``until_loss`` is given, but nothing is validated.
         OSError: a file cannot be read or written.
     """
     out = options.out
@@ -261,7 +261,7 @@ def train(
         out.mkdir(parents=True, exist_ok=True)
         (out / "settings.toml").write_text(to_toml(settings))
     processes.wait()
-    if processes.leads and damaged:  # now that all processes have read it: it must not take the place of the good one
+    if processes.leads and damaged:  # all processes have read it by now; it must not replace the good one
         link_over(previous, last)
     with Log(out, run.step) if processes.leads else Silence() as log:
         bar = tqdm(total=run.steps, initial=run.step, disable=not processes.leads, unit="step", desc=recipe.name)
@@ -295,7 +295,7 @@ def train(
 
 
 class Log:
-    """Every step's terms in ``log.csv`` (step, name, value) and for TensorBoard; what a killed run did in vain is cut off."""
+    """Logs each step's terms in ``log.csv`` (step, name, value) and for TensorBoard. Steps after the checkpoint are removed."""
 
     def __init__(self, out: Path, step: int) -> None:
         from torch.utils.tensorboard import SummaryWriter
@@ -321,7 +321,7 @@ class Log:
 
 
 class Silence:
-    """The log of a process that does not lead."""
+    """The log of a process that is not the leader: it writes nothing."""
 
     def write(self, step: int, values: dict[str, float]) -> None:
         pass

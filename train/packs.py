@@ -1,4 +1,4 @@
-"""Training data and trained weights in files of a limited size, for machines that take and give no others.
+"""Training data and trained weights in files of limited size, for machines with a limit on files that go in and out.
 
 python -m fastnst.train.packs pack DATA -o FOLDER         # pictures and VGG-19 -> pack-1-of-2.tar ...
 python -m fastnst.train.packs unpack FOLDER -o DATA       # and back
@@ -27,20 +27,20 @@ from .scoring import VGG_FILE
 
 MIB = 2**20
 PACK, GIVEN = 60, 16
-"""Largest file in MiB, of a pack and of weights."""
+"""The largest file in MiB: of a pack, and of weights."""
 SIDE = 288
-"""Short side of packed pictures in pixels: crops of 256 pixels, zoomed out a little, fit in."""
+"""Short side of packed pictures in pixels, enough for crops of 256 pixels that are zoomed out a little."""
 QUALITY = 92
 FOLDERS = ("content-train", "style-train")
 PLACES = ("weights", *FOLDERS)
 BLOCK = 512
-"""Of a tar file, whose members begin with a block and end at one."""
+"""The size of a block in a tar file; members begin at multiples of it."""
 END = 2 * BLOCK
-"""Zeros at the end of a tar file."""
+"""The number of zero bytes at the end of a tar file."""
 
 
 def small_picture(path: Path, side: int) -> tuple[str, bytes]:
-    """A picture's name and bytes: as they are unless its short side is above ``side`` pixels, else a smaller WebP."""
+    """The name and bytes of a picture; if its short side is above ``side`` pixels, of a smaller WebP of it."""
     picture = opened(path)
     if min(picture.size) <= side:
         return path.name, path.read_bytes()
@@ -50,7 +50,7 @@ def small_picture(path: Path, side: int) -> tuple[str, bytes]:
 
 
 def members(data: Path, side: int) -> Iterator[tuple[str, bytes]]:
-    """What recipe ``adain`` reads of a folder of training data: file names within it, and contents."""
+    """The files in a folder of training data that recipe ``adain`` reads: their names in it, and contents."""
     yield f"weights/{VGG_FILE}", (data / "weights" / VGG_FILE).read_bytes()
     for folder in FOLDERS:
         seen: set[str] = set()
@@ -63,15 +63,15 @@ def members(data: Path, side: int) -> Iterator[tuple[str, bytes]]:
 
 
 def pack(data: Path, folder: Path, side: int = SIDE, limit: int = PACK * MIB) -> list[Path]:
-    """Write ``pack-1-of-N.tar`` and so on into ``folder``, none above ``limit`` bytes.
+    """Write ``pack-1-of-N.tar`` and so on to ``folder``, each of at most ``limit`` bytes.
 
     Raises:
-        ValueError: a file alone is larger; two pictures would get one name.
-        OSError, ImageError: something cannot be read.
+        ValueError: a single file is larger; two pictures would get the same name.
+        OSError, ImageError: a file cannot be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     packs: list[list[tuple[str, bytes]]] = [[]]
-    taken = room = limit - tarfile.RECORDSIZE  # the end of the file is filled up to whole records
+    taken = room = limit - tarfile.RECORDSIZE  # the file is padded to whole records
     for name, content in members(data, side):
         size = BLOCK + -(-len(content) // BLOCK) * BLOCK
         if size > room:
@@ -85,7 +85,7 @@ def pack(data: Path, folder: Path, side: int = SIDE, limit: int = PACK * MIB) ->
 
 
 def written(path: Path, files: Sequence[tuple[str, bytes]]) -> Path:
-    """A tar file whose bytes depend on nothing but ``files``: names and contents."""
+    """Write a tar file whose bytes depend only on ``files``, names and contents."""
     with atomic_output(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, content in files:
             member = tarfile.TarInfo(name)
@@ -95,10 +95,10 @@ def written(path: Path, files: Sequence[tuple[str, bytes]]) -> Path:
 
 
 def unpack(folder: Path, data: Path) -> int:
-    """The files of all packs of ``folder``, in ``data``; how many they are.
+    """Extract the files of all packs in ``folder`` to ``data``, and return their number.
 
     Raises:
-        ValueError: packs are missing; one is cut off, or holds what no pack holds.
+        ValueError: a pack is missing, is cut off, or has unexpected content.
     """
     packs = sorted(folder.glob("pack-*-of-*.tar"))
     counts = {path.stem.rpartition("-of-")[2] for path in packs}
@@ -108,7 +108,7 @@ def unpack(folder: Path, data: Path) -> int:
     for path in packs:
         with path.open("rb") as file:
             file.seek(-min(END, path.stat().st_size), io.SEEK_END)
-            if file.read() != bytes(END):  # tarfile would take a pack that ends between two members for whole
+            if file.read() != bytes(END):  # tarfile would accept a pack that ends between two members
                 raise ValueError(f"{path}: cut off, or not a tar file")
         with tarfile.open(path) as archive:
             for member in archive:
@@ -125,10 +125,10 @@ def unpack(folder: Path, data: Path) -> int:
 
 
 def weights_of(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What a run leaves, and its facts; of a run that is not at its end, the averaged weights of its last checkpoint.
+    """The result of a run and its facts, or the averaged weights of the last checkpoint if the run is not finished.
 
     Raises:
-        ValueError: there is neither.
+        ValueError: the run has neither.
     """
     final, last = run / "final.safetensors", run / "last.safetensors"
     if final.exists():
@@ -142,11 +142,11 @@ def weights_of(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def parted(tensors: Mapping[str, Tensor], limit: int) -> list[dict[str, Tensor]]:
-    """``tensors`` in the fewest groups of neighbours that hold at most ``limit`` bytes each, names and all."""
+    """``tensors`` in the fewest groups, in their order, of at most ``limit`` bytes each, names included."""
     groups: list[dict[str, Tensor]] = [{}]
     left = limit
     for name, tensor in sorted(tensors.items()):
-        size = tensor.numel() * tensor.element_size() + len(name) + 128  # its line in the head of the file
+        size = tensor.numel() * tensor.element_size() + len(name) + 128  # its entry in the header
         if size > left and groups[-1]:
             groups.append({})
             left = limit
@@ -158,7 +158,7 @@ def parted(tensors: Mapping[str, Tensor], limit: int) -> list[dict[str, Tensor]]
 
 
 def give(run: Path, folder: Path, limit: int = GIVEN * MIB) -> list[Path]:
-    """A run's weights in float16, in files of at most ``limit`` bytes, named after its folder."""
+    """Write the weights of a run in float16 to files of at most ``limit`` bytes, named after its folder."""
     tensors, facts = weights_of(run)
     head = 4096 + 2 * len(str(facts))
     groups = parted({name: x.half() for name, x in tensors.items()}, limit - head)
@@ -170,10 +170,10 @@ def give(run: Path, folder: Path, limit: int = GIVEN * MIB) -> list[Path]:
 
 
 def join(files: Sequence[Path], output: Path) -> Path:
-    """The parts of one network in one file.
+    """Join the parts of one network in one file.
 
     Raises:
-        ValueError: they are not of one run, or not all of its parts, as their names tell.
+        ValueError: by their names they are parts of different runs, or not all parts of one.
     """
     parts = [load_checkpoint(file) for file in files]
     stems = {file.stem.rpartition("-of-")[0].rpartition("-")[0] for file in files}
@@ -188,7 +188,7 @@ def join(files: Sequence[Path], output: Path) -> Path:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m fastnst.train.packs", description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     for name, given, text in (

@@ -1,4 +1,4 @@
-"""What the drawings of :mod:`fastnst.train.drawings` are made with: noise, colours, strokes, cells and lines."""
+"""Tools for the drawings of :mod:`fastnst.train.drawings`: noise, colours, strokes, cells and lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Palette = Sequence[Color]
 
 
 def noise(side: int, cells: int, rng: np.random.Generator, octaves: int = 3) -> Field:
-    """Smooth noise, 0..1, with about so many bumps along a side, and finer and weaker ones on them."""
+    """Smooth noise, 0..1, with about ``cells`` bumps along a side, and finer and weaker ones in ``octaves``."""
     total = np.zeros((side, side))
     for octave in range(octaves):
         grid = rng.random((cells * 2**octave + 3,) * 2).astype(np.float32)
@@ -24,13 +24,13 @@ def noise(side: int, cells: int, rng: np.random.Generator, octaves: int = 3) -> 
 
 
 def grid(side: int) -> tuple[Field, Field]:
-    """Down and across, 0..1."""
+    """Coordinates down and across, 0..1, [side, side] each."""
     y, x = np.mgrid[:side, :side] / side
     return y, x
 
 
 def between(palette: Palette, field: Field) -> Field:
-    """Colours, [side, side, 3], of 0..1: those of the palette in order, and what lies between them."""
+    """Colours [side, side, 3] for values 0..1: those of the palette in order, interpolated linearly."""
     places = np.linspace(0, 1, len(palette))
     colors = np.array(palette, float)
     return np.stack([np.interp(field, places, colors[:, channel]) for channel in range(3)], axis=-1)
@@ -45,7 +45,7 @@ def shrunk(image: Image.Image, side: int) -> Image.Image:
 
 
 def paper(image: Image.Image, rng: np.random.Generator, strength: float = 8) -> Image.Image:
-    """Grain of a paper or canvas."""
+    """Add the grain of paper or canvas."""
     side = image.width
     grain = rng.normal(0, strength, (side, side, 1)) + strength * (noise(side, side // 6, rng, 1)[..., None] - 0.5)
     return rendered(np.asarray(image, float) + grain)
@@ -60,7 +60,7 @@ def strokes(
     jitter: float = 22,
     bristles: int = 3,
 ) -> Image.Image:
-    """Strokes of a brush along a field of angles, in the colours below them; ``sizes``: how many, how long, how wide."""
+    """Draw brush strokes along a field of angles, in the colours of the picture; ``sizes``: their number, length and width."""
     side = len(colors)
     image = Image.new("RGB", (side, side), ground)
     draw = ImageDraw.Draw(image)
@@ -82,7 +82,7 @@ def strokes(
 
 
 def cells(side: int, count: int, rng: np.random.Generator, regular: float = 0.6) -> tuple[NDArray[np.int64], Field]:
-    """The nearest of points for every pixel, and how much farther the second is: 0 on the borders."""
+    """For every pixel the index of the nearest of random points, and how much farther the second is: 0 on the borders."""
     across = round(count**0.5)
     base = np.stack(np.meshgrid(*[np.arange(-1, across + 1)] * 2), axis=-1).reshape(-1, 2) + 0.5
     points = (base + (rng.random(base.shape) - 0.5) * 2 * (1 - regular)) / across * side
@@ -104,7 +104,7 @@ def cells(side: int, count: int, rng: np.random.Generator, regular: float = 0.6)
 
 
 def lines(field: Field, count: float, width: Field | float) -> Field:
-    """1 on lines of equal height of a field, ``count`` of them from 0 to 1, and 0 between them; ``width`` is their part."""
+    """1 on ``count`` contour lines of a field of 0..1, and 0 between them; ``width`` is the share of the lines."""
     away = np.abs((field * count) % 1 - 0.5) * 2
     return np.asarray(np.clip((np.asarray(width) - away) * 6 + 0.5, 0, 1))
 

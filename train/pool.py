@@ -1,4 +1,4 @@
-"""Training crops with the VGG-19 targets that they contribute, computed once per crop instead of once per step."""
+"""Training crops with their VGG-19 targets, which are computed once per crop instead of once per step."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ Statistics = list[tuple[Tensor, Tensor]]
 """Mean and standard deviation of each level's channels, [N, C, 1, 1] each."""
 
 GROUP = 8
-"""Crops whose features are computed together: always the same ones, so that a run that goes on computes the same bits."""
+"""The number of crops whose features are computed together. Groups are fixed, so that a resumed run computes the same bits."""
 
 
 class FeaturePool:
     """Photographs with their relu4_1 and paintings with their statistics, a few renewed at every step.
 
-    What the pool holds at a step is a function of that step alone: groups of crops, the oldest of which gives way whenever
-    the steps have earned a new one.
+    The content of the pool is a function of the step alone: groups of crops, of which the oldest is replaced at a steady rate.
 
     Args:
         vgg: the scoring network.
         contents: crops of photographs.
         styles: crops of paintings.
-        processes: whose part of the crops this is.
-        capacity: crops of each kind that the pool holds; rounded down to whole groups.
-        renewed: crops of each kind that a step renews, on average.
+        processes: they share the crops among them.
+        capacity: the number of crops of each kind in the pool, rounded down to whole groups.
+        renewed: the number of crops of each kind that a step renews on average.
         autocast: whether the scoring network works in bfloat16.
     """
 
@@ -52,7 +51,7 @@ class FeaturePool:
 
     @torch.no_grad()
     def advance(self, step: int) -> None:
-        """Hold what belongs to ``step``; steps may only rise."""
+        """Bring the pool to the content of ``step``, which may not be lower than before."""
         oldest = int(step * self.renewed) // GROUP
         if self.next < 0:
             self.next = oldest

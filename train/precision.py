@@ -1,6 +1,6 @@
-"""The precision that training is fast in: bfloat16 where the processor multiplies it, float32 elsewhere.
+"""The precision in which training is fastest: bfloat16 on processors with instructions for its products, else float32.
 
-Processors without such instructions convert every number first, at many times the price of float32.
+Processors without them convert every number first, which takes many times as long as float32.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from pathlib import Path
 
 CPUINFO = Path("/proc/cpuinfo")
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-"""What Linux calls the instructions, on x86 and Arm."""
+"""Linux's names of the instructions, on x86 and Arm."""
 
 
 def multiplies_bfloat16(cpuinfo: str) -> bool:
-    """Whether the processor that ``/proc/cpuinfo`` speaks of has such instructions."""
+    """Whether the processor has such instructions, by the text of ``/proc/cpuinfo``."""
     return not BFLOAT16_FLAGS.isdisjoint(cpuinfo.split())
 
 

@@ -1,4 +1,4 @@
-"""The processes that train together: one alone, or as many as torchrun started."""
+"""The processes that train together: a single one, or those that torchrun started."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """This process among all of them."""
+    """The rank of this process, their number, and communication among them."""
 
     rank: int = 0
     size: int = 1
@@ -24,16 +24,16 @@ class ProcessGroup:
 
     @property
     def leads(self) -> bool:
-        """Whether this one writes the files."""
+        """Whether this process is the leader, which writes the files."""
         return self.rank == 0
 
     def counters(self, batch_index: int, batch: int) -> range:
-        """The samples of this process's part of a batch: no two processes, and no two batches, share one."""
+        """The counters of this process's samples in a batch. No two processes and no two batches share one."""
         first = (batch_index * self.size + self.rank) * batch
         return range(first, first + batch)
 
     def average_gradients(self, parameters: Iterable[Tensor]) -> None:
-        """Replace each process's gradients by the mean over all; one message for all parameters."""
+        """Replace the gradients by their mean over all processes, in one message for all parameters."""
         if self.size == 1:
             return
         trained = [p for p in parameters if p.grad is not None]  # the same ones in every process
@@ -61,7 +61,7 @@ class ProcessGroup:
         return shared.item()
 
     def wait(self) -> None:
-        """Until every process has come here."""
+        """Wait until every process has come here."""
         if self.size > 1:
             dist.barrier()
 
@@ -71,10 +71,10 @@ def joined(device: str) -> Iterator[ProcessGroup]:
     """Join the processes that torchrun started (gloo on CPUs, NCCL on GPUs), or be alone; leave them at the end.
 
     Args:
-        device: ``cpu`` or ``cuda``; of several GPUs each process takes the one with its local rank.
+        device: ``cpu`` or ``cuda``; each process takes the GPU with its local rank.
 
     Raises:
-        ValueError: no such device here.
+        ValueError: there is no such device.
     """
     if device not in {"cpu", "cuda"}:
         raise ValueError(f"device: expected cpu or cuda, got {device!r}")

@@ -1,10 +1,10 @@
-"""Prune an AdaIN pair channel by channel and retrain it after each cut: the second system, working as it should.
+"""Prune an AdaIN pair by whole channels, and train it again after each cut.
 
-Channels with the smallest L2 norm of their filter go, one layer after the other; the same number on both sides of the pair,
-chosen on each side for itself (K. et al., 2023: "AdaIN style transfer on mobile devices"). Their published code lost the bias
-of every layer whose inputs it cut; here biases stay, so that a cut costs what the removed channels carried and no more.
+Channels whose filters have the smallest L2 norm are removed, layer by layer: the same number on both sides of the pair, chosen
+separately for each side (K. et al., 2023: "AdaIN style transfer on mobile devices"). The published code lost the bias of every
+layer whose inputs it cut. Here biases are kept, so that a cut loses only what the removed channels contributed.
 
-Each round lies in a folder of its own, ``round-1`` and so on, and is a run of the recipe ``adain`` from where the cut left it.
+Each round has a folder of its own, ``round-1`` and so on, and is a run of the recipe ``adain`` that starts with the cut pair.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from .settings import RunOptions, same_run
 
 @dataclass(frozen=True)
 class PruneSettings(AdainSettings):
-    """What decides the result: ``adain``'s settings serve every round, but for the steps."""
+    """The settings that determine the result. Those of ``adain`` apply to every round, except for the steps."""
 
     widths: str = "start"
     target: str = setting(
@@ -49,7 +49,7 @@ class PruneSettings(AdainSettings):
     learning_rate: float = 2e-4
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Check the values and their combinations.
 
         Raises:
             ValueError: one line.
@@ -65,11 +65,11 @@ class PruneSettings(AdainSettings):
 def prune(pair: State, widths: Sequence[int]) -> State:
     """``pair`` (``encoder.*`` and ``decoder.*``) cut to ``widths`` from the front to the back.
 
-    A layer is ranked on what earlier cuts left of its inputs. The last layer of the encoder is the first of the decoder's
-    inputs: there both sides lose the same channels.
+    The filters of a layer are ranked after earlier cuts of its inputs. The outputs of the encoder are the inputs of the
+    decoder, so there both sides lose the same channels.
 
     Raises:
-        ValueError: a width above the present one.
+        ValueError: a width is above the present one.
     """
     cut = dict(pair)
 
@@ -89,12 +89,12 @@ def prune(pair: State, widths: Sequence[int]) -> State:
 
 
 def schedule(present: Sequence[int], target: Sequence[int], rounds: int) -> list[tuple[int, ...]]:
-    """Widths after each round: every layer loses an even share of what it must lose."""
+    """The widths after each round: every layer loses equal parts of its excess."""
     return [tuple(a - (a - b) * done // rounds for a, b in zip(present, target, strict=True)) for done in range(1, rounds + 1)]
 
 
 def original_pair(settings: PruneSettings, options: RunOptions) -> State:
-    """What is pruned: ``settings.start``; where that holds a decoder alone, VGG-19 is its encoder."""
+    """The pair that is pruned: ``settings.start``, with VGG-19 as the encoder if that holds only a decoder."""
     pair = weights.read(settings.start)
     if not any(name.startswith("encoder.") for name in pair):
         vgg = scoring_vgg(settings, options)
@@ -103,8 +103,8 @@ def original_pair(settings: PruneSettings, options: RunOptions) -> State:
 
 
 def remove_dead(settings: PruneSettings, options: RunOptions, processes: ProcessGroup) -> Path:
-    """``settings.start``, an AdaIN pair or stages of WCT, without its dead channels; see :mod:`.live`. What the file says
-    of its training goes on saying so."""
+    """Remove the dead channels of ``settings.start``, an AdaIN pair or stages of WCT; see :mod:`.live`. The facts about its
+    training are kept."""
     final, source = options.out / "final.safetensors", Path(settings.start)
     given = settings.live_pictures, settings.live_share, settings.seed
     cut = dict(zip(("pictures", "share", "seed"), given, strict=True))
@@ -119,10 +119,10 @@ def remove_dead(settings: PruneSettings, options: RunOptions, processes: Process
 
 
 def run(settings: PruneSettings, options: RunOptions, processes: ProcessGroup) -> Path:
-    """All rounds that are not done yet.
+    """Run all rounds that are not done yet.
 
     Returns:
-        The last round's ``final.safetensors``.
+        The path of the last round's ``final.safetensors``.
     """
     settings.require()
     if settings.target == "live":
@@ -142,7 +142,7 @@ def run(settings: PruneSettings, options: RunOptions, processes: ProcessGroup) -
             same_run(folder, settings, load_checkpoint(start)[1].get("settings", {}))
         if final.exists():
             continue
-        processes.wait()  # until all have looked at it
+        processes.wait()  # until all processes have looked at it
         if processes.leads:
             save_checkpoint(start, prune(pair, widths), {"widths": widths, "settings": asdict(settings)})
         processes.wait()

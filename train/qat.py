@@ -1,10 +1,10 @@
-"""Retrain a quantised AdaIN pair in the engine's own arithmetic, until its pictures are those of its float network.
+"""Quantisation-aware training: train an 8-bit AdaIN pair in the engine's arithmetic to match its float network.
 
-The network that is trained is the one that the engine runs (:mod:`.fake`), and it is trained towards the float network that it
-was quantised from, on the same crops; the loss is the one that is reported, the error of the picture in decibels. So nothing
-is learnt here but to be the same network in 8 bits: what the pictures look like was decided before.
+The network that is trained computes as the engine does (:mod:`.fake`). Its target is the picture of the float network that it
+was quantised from, on the same crops; the loss is the figure that is reported, the error of the picture in decibels. So it only
+learns to be the same network in 8 bits; the float network has determined what the pictures look like.
 
-Beside what every recipe leaves, ``model.fnst``.
+Beside the files of every recipe this writes ``model.fnst``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .settings import Phase, RunOptions, Settings
 
 @dataclass(frozen=True)
 class QatSettings(Settings):
-    """What decides the result."""
+    """The settings that determine the result."""
 
     start: str = setting("", "final.safetensors of a trained pair")
     calibrate: str = setting("", "folder of pictures that ranges are chosen with")
@@ -55,7 +55,7 @@ class QatSettings(Settings):
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Check the values and their combinations.
 
         Raises:
             ValueError: one line.
@@ -73,7 +73,7 @@ class QatSettings(Settings):
 
 @torch.no_grad()
 def float_picture(pair: Pair, content: Tensor, style: Tensor) -> Tensor:
-    """What the float network makes of pictures [N, 3, H, W], RGB 0..1; clamped to that range."""
+    """Pictures [N, 3, H, W], RGB 0..1, stylized by the float network and clamped to that range."""
     features = [content, style]
     for conv in pair.encoder:
         features = [float_layer(x, conv) for x in features]
@@ -84,13 +84,13 @@ def float_picture(pair: Pair, content: Tensor, style: Tensor) -> Tensor:
 
 
 def decibels(picture: Tensor, wanted: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of pictures [N, 3, H, W] of values 0..255, mean over N; a tenth of a grey level at least."""
+    """Peak signal-to-noise ratio in dB of pictures [N, 3, H, W], 0..255, mean over N; 0.01 is added to the squared error."""
     error = (picture - wanted).square().mean((1, 2, 3))
     return (10 * (255**2 / (error + 1e-2)).log10()).mean()
 
 
 class QatRecipe:
-    """See the module."""
+    """The recipe; see the module."""
 
     name = "qat"
 
@@ -112,7 +112,7 @@ class QatRecipe:
         )
 
     def crops(self, counters: range) -> tuple[Tensor, Tensor]:
-        """Photographs and paintings of uint8 values [N, 3, H, W] as float32."""
+        """Photographs and paintings [N, 3, H, W], uint8 values as float32."""
         content, style = (source.batch(counters).float().to(self.processes.device) for source in (self.contents, self.styles))
         return content, style
 
@@ -131,7 +131,7 @@ class QatRecipe:
         return dict(self.fake.state_dict())
 
     def write(self, final: dict[str, Tensor], path: Path) -> None:
-        """The model for the engine, with the weights of ``final``; its card tells how it was made."""
+        """Write the model for the engine, with the weights of ``final``; its card says how it was made."""
         self.fake.load_state_dict(final)
         name = Path(self.settings.start).parent.name
         card = card_of(self.pair, name, self.calibration, self.dead) | {
@@ -142,7 +142,7 @@ class QatRecipe:
 
 
 def run(settings: QatSettings, options: RunOptions, processes: ProcessGroup) -> None:
-    """Train, or go on, and write the engine's model."""
+    """Train, or resume an earlier run, and write the engine's model."""
     recipe = QatRecipe(settings, options, processes)
     final = train(recipe, settings, options, processes)
     if processes.leads:

@@ -1,4 +1,4 @@
-"""The VGG-19 that recipes score pictures with, from a file of any known variant."""
+"""The VGG-19 by which recipes score pictures, from a file of any known variant."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from .settings import RunOptions, Settings
 
 VGG_FILE = "vgg19_relu5_1_f16.safetensors"
 CROPS = 32
-"""Crops of photographs that the mean activations of a network which is not normalised are measured on."""
+"""The number of crops of photographs on which mean activations are measured, to normalise a network."""
 CROP = 128
-"""Their side in pixels."""
+"""The side of these crops in pixels."""
 
 
 @dataclass(frozen=True)
 class ScoredSettings(Settings):
-    """What every recipe has that needs VGG-19."""
+    """The settings of all recipes that need VGG-19."""
 
     vgg: str = setting("", f"VGG-19, a file of any known variant; default: DATA/weights/{VGG_FILE}")
 
 
 def scoring_vgg(settings: ScoredSettings, options: RunOptions, stage: int = 4) -> Encoder:
-    """VGG-19 up to ``stage``, frozen and normalised; where the file's is not, over photographs of the training set.
+    """VGG-19 up to ``stage``, frozen and normalised. If the one in the file is not, it is normalised on training photographs.
 
     Raises:
-        OSError, ValueError: the file cannot be read, or is of no known variant.
+        OSError, ValueError: the file cannot be read, or is not of a known variant.
     """
     loaded = load_vgg19(Path(settings.vgg) if settings.vgg else options.data / "weights" / VGG_FILE, stage)
     if loaded.normalised:

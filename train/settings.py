@@ -1,4 +1,4 @@
-"""Settings of a recipe: a frozen dataclass, filled from its defaults, a TOML file and the command line, the last word last."""
+"""Settings of a recipe: a frozen dataclass with values from its defaults, a TOML file and the command line, in this order."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ PRECISIONS = (AUTO, "bfloat16", "float32")
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training with batches of one kind.
+    """A phase of training, with batches of one kind.
 
     Attributes:
         batch: crops per batch and process.
         size: side of the crops in pixels.
-        falls: whether the learning rate falls to zero along half a cosine; otherwise it stays.
+        falls: whether the learning rate falls to zero along half a cosine; otherwise it stays the same.
         rate: factor of the learning rate.
         rates: further factors of it, for some of the recipe's networks.
-        trains: children of the recipe's networks that go down losses of their own, called after them; the others stay. Without
-            any, all networks go down ``loss``.
-        begins: called before the first step; may change what is not trained. The figures that it returns are logged.
+        trains: names of networks that are trained by losses of their own, which have the same names; the others stay the same.
+            If it is empty, all networks are trained by ``loss``.
+        begins: called before the first step; it may change what is not trained. The figures that it returns are logged.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Settings:
-    """What every recipe has; everything that decides the result, recorded in each checkpoint."""
+    """The settings of every recipe. They determine the result, and are recorded in each checkpoint."""
 
     accumulate: int = setting(1, "batches whose gradients make one step", AT_LEAST_1)
     learning_rate: float = setting(1e-3, "of Adam", ABOVE_0)
@@ -68,7 +68,7 @@ class Settings:
 
     @property
     def autocast(self) -> bool:
-        """Whether networks work in bfloat16; what is ``auto`` here is so on a CPU."""
+        """Whether networks compute in bfloat16. ``auto`` is resolved here as for a CPU."""
         return (fastest("cpu") if self.precision == AUTO else self.precision) == "bfloat16"
 
     def __post_init__(self) -> None:
@@ -80,11 +80,11 @@ class Settings:
         check(self)
 
     def ancestry(self) -> dict[str, Any]:
-        """Where the weights come from that training begins with: facts for whoever uses the result."""
+        """The origin of the weights that training begins with: facts for users of the result."""
         return {}
 
     def lacking(self) -> dict[str, str]:
-        """Settings that have to be given and are not, and what they are needed for."""
+        """Required settings that are missing, and what they are needed for."""
         return {}
 
     def require(self) -> None:
@@ -95,7 +95,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where a run reads and writes, and on what it runs; none of it decides the result."""
+    """Where a run reads and writes, and the hardware it uses; these options do not determine the result."""
 
     data: Path = field(metadata={"help": "folder with pictures to train on, and weights/"})
     out: Path = field(metadata={"help": "folder for checkpoints, logs and pictures; a run there goes on"})
@@ -108,12 +108,12 @@ class RunOptions:
     described: str = setting("not described", "what the pictures are and their licence, for the card")
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant; ValueError, one line."""
+        """Check the values; raise ValueError, one line, if one is wrong."""
         check(self)
 
 
 def option(name: str) -> str:
-    """What a setting is called on the command line."""
+    """The name of a setting on the command line."""
     return f"--{name.replace('_', '-')}"
 
 
@@ -121,10 +121,10 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A recipe's TOML file.
+    """Read a recipe's TOML file.
 
     Raises:
-        ValueError: not TOML; one line with the options.
+        ValueError: it is no TOML, or one line about its options.
         OSError: it cannot be read.
     """
     try:
@@ -135,10 +135,10 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def filled(defaults: SettingsT, given: dict[str, Any], source: str) -> SettingsT:
-    """``defaults`` with some values replaced; whole numbers pass for real ones.
+    """``defaults`` with some values replaced; integers are converted where real numbers are expected.
 
     Raises:
-        ValueError: a setting that does not exist, or of another type.
+        ValueError: a setting does not exist, or has another type.
     """
     kinds = {each.name: type(getattr(defaults, each.name)) for each in fields(defaults)}
     converted = {}
@@ -164,7 +164,7 @@ class Parser(argparse.ArgumentParser):
 def parse(
     recipe: str, description: str, defaults: SettingsT, argv: Sequence[str] | None, epilog: str = ""
 ) -> tuple[SettingsT, RunOptions]:
-    """The command line of ``fastnst train RECIPE``; exits with one line and status 2 on what it cannot take.
+    """Parse the command line of ``fastnst train RECIPE``; errors exit with one line and status 2.
 
     Args:
         epilog: shown below the settings.
@@ -200,18 +200,18 @@ def parse(
 
 
 def same_run(run: Path, settings: Settings, begun: Mapping[str, Any]) -> None:
-    """Whether a run may go on with ``settings``: with more or fewer steps, and with files that lie elsewhere now.
+    """Check that a run can be resumed with ``settings``: only steps and the places of files may differ.
 
     Args:
-        run: its folder.
-        begun: the settings that it has had so far, as its checkpoint has them.
+        run: the folder of the run.
+        begun: the settings of the run so far, from its checkpoint.
 
     Raises:
         ValueError: other settings differ; one line that names them and the run.
     """
     changed = []
     for name, value in asdict(settings).items():
-        was = begun.get(name, value)  # a checkpoint of an earlier version may lack some
+        was = begun.get(name, value)  # checkpoints of earlier versions lack some
         moved = isinstance(was, str) and isinstance(value, str) and Path(was).name == Path(value).name
         if was != value and not moved and not metadata_of(settings, name).get("may_change"):
             changed.append(f"{option(name)} {was!r}, not {value!r}")
@@ -220,7 +220,7 @@ def same_run(run: Path, settings: Settings, begun: Mapping[str, Any]) -> None:
 
 
 def to_toml(settings: Settings) -> str:
-    """The file that :func:`read` and :func:`filled` turn into ``settings`` again."""
+    """The settings as TOML, which :func:`read` and :func:`filled` read back."""
 
     def literal(value: Any) -> str:
         if isinstance(value, bool):

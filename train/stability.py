@@ -1,8 +1,8 @@
-"""Steady pictures: a small change of the content may only make the same small change of the result.
+"""Temporal stability: a small change of the content shall change the result only as much.
 
-A video's next frame is much like the last one, a little moved, a little brighter, with other noise. What the network draws anew
-for it is seen as flicker. So it is shown both, and pays for the difference of its results (Gao et al., ECCV 2018; Wang et al.,
-arXiv:2004.07442, which call it compound regularisation).
+The next frame of a video is much like the last one, a little moved, a little brighter, with other noise. Where the network
+paints it differently, users see flicker. So it gets both frames in training, and the difference of its results is a loss (Gao
+et al., ECCV 2018; Wang et al., arXiv:2004.07442, who call it compound regularisation).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SHIFT = 6.0
-"""Pixels that a frame moves at most, along each axis."""
+"""The largest motion of a frame in pixels, along each axis."""
 TURN = math.radians(1.5)
 ZOOM = 0.03
 NOISE = 0.015
-"""Standard deviation, of values 0..1."""
+"""Standard deviation of the noise, for values 0..1."""
 BRIGHTNESS = 0.03
 
 
@@ -26,10 +26,10 @@ class Motion:
     """A small motion of each picture of a batch: shift, rotation and zoom.
 
     Args:
-        batch: pictures.
+        batch: the number of pictures.
         size: height and width in pixels.
-        generator: where the draws come from, on the CPU.
-        device: where the pictures are.
+        generator: the source of random numbers, on the CPU.
+        device: the device of the pictures.
     """
 
     def __init__(self, batch: int, size: tuple[int, int], generator: torch.Generator, device: torch.device) -> None:
@@ -49,22 +49,22 @@ class Motion:
         self.grid = F.affine_grid(theta, [batch, 3, height, width], align_corners=False)
 
     def __call__(self, pictures: Tensor) -> Tensor:
-        """``pictures`` [N, 3, H, W] moved, bilinearly; what comes in from outside is the edge's colour."""
+        """``pictures`` [N, 3, H, W], moved with bilinear interpolation; beyond the edges their pixels are repeated."""
         return F.grid_sample(pictures, self.grid, padding_mode="border", align_corners=False)
 
     def seen(self) -> Tensor:
-        """Where the moved picture shows what was in the picture before: bool [N, 1, H, W]."""
+        """Which pixels of the moved picture come from inside the picture before: bool [N, 1, H, W]."""
         return (self.grid.abs() <= 1).all(-1).unsqueeze(1)
 
 
 def next_frame(content: Tensor, motion: Motion, generator: torch.Generator) -> Tensor:
-    """``content`` [N, 3, H, W], RGB 0..1, as the next frame of a video may show it."""
+    """A possible next frame of ``content`` [N, 3, H, W], RGB 0..1, in a video."""
     noise = torch.randn(content.shape, generator=generator).to(content.device) * NOISE
     brightness = ((torch.rand(len(content), 1, 1, 1, generator=generator) * 2 - 1) * BRIGHTNESS).to(content.device)
     return (motion(content) + noise + brightness).clamp(0, 1)
 
 
 def flicker(before: Tensor, after: Tensor, motion: Motion) -> Tensor:
-    """Mean squared difference of ``after`` from ``before`` moved, over the places that both show; [N, 3, H, W] each."""
+    """Mean squared difference of ``after`` and the moved ``before``, [N, 3, H, W] each, over the pixels that both have."""
     seen = motion.seen()
     return ((motion(before) - after).square() * seen).sum() / (3 * seen.sum())

@@ -1,4 +1,4 @@
-"""What Collaborative Distillation trains, and what it starts from: a pruned VGG-19, random weights or a file."""
+"""The networks that Collaborative Distillation trains, and their initial weights: a pruned VGG-19, random, or from a file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from .filters import pruned_encoder
 
 
 class Student(Stage):
-    """A stage with all that only training uses.
+    """A stage with the linear embeddings that only training uses.
 
     Args:
-        widths: of the encoder; they decide the stage.
-        widths_back: of the decoder where it is no mirror.
-        relu_heads: a ReLU behind the embeddings, as Collaborative Distillation's first models had.
-        decoder_heads: whether blocks of the decoder have linear embeddings in the big decoder's too.
+        widths: of the encoder; their number determines the stage.
+        widths_back: of the decoder, if it is not the encoder's mirror image.
+        relu_heads: add a ReLU after the embeddings, as in the first models of Collaborative Distillation.
+        decoder_heads: also add embeddings of the decoder's blocks in those of the big decoder.
     """
 
     def __init__(
@@ -43,41 +43,41 @@ class Student(Stage):
         self.decoder_heads = nn.ModuleDict({name: nn.Conv2d(own, full, 1) for name, own, full in layers})
 
     def lifted(self, features: Iterable[Tensor]) -> list[Tensor]:
-        """The embeddings of all levels of ``encoder.features``."""
+        """The embedded features of all levels, from those of ``encoder.features``."""
         lifted = super().lifted(features)
         return [F.relu(x) for x in lifted] if self.relu_heads else lifted
 
     def last_lifted(self, feature: Tensor) -> Tensor:
-        """The embedding of ``encoder``'s output alone: what the big decoder reads."""
+        """The embedded output of ``encoder``, which the big decoder reads."""
         (*_, head) = self.heads.values()
         lifted: Tensor = head(feature)
         return F.relu(lifted) if self.relu_heads else lifted
 
 
 def new_student(stage: int, relu_heads: bool, decoder_heads: bool) -> Student:
-    """With the published widths and random weights."""
+    """A student with the published widths and random weights."""
     student = Student(widths_of(stage, small=True), None, relu_heads, decoder_heads)
     initialise(student)
     return student
 
 
 def start_pruned(student: Student, vgg: Encoder, images: Sequence[Tensor]) -> None:
-    """Give ``student`` the encoder that filter pruning makes of ``vgg``, one factor a layer bringing activations back to 1.
+    """Give ``student`` the encoder that is ``vgg`` after filter pruning, with each layer scaled to a mean activation of 1.
 
-    Each cut takes inputs away, and with them activation; the authors' network that was pruned without distillation is
-    normalised likewise (it was also retrained as a classifier, which this one is not).
+    Each cut removes inputs and so lowers activations. The authors' network that was pruned without distillation is normalised
+    in the same way; it was also retrained as a classifier, which this one is not.
     """
     student.encoder = normalise(pruned_encoder(vgg, student.encoder.widths), images, per_channel=False)
     student.encoder.requires_grad_(True).conv0.requires_grad_(False)
 
 
 def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: bool) -> Student:
-    """To go on from a file with ``encoder.*``, and ``decoder.*`` and ``heads.*`` where it has them; widths are the file's.
+    """A student with the widths and weights of a file with ``encoder.*``, and perhaps ``decoder.*`` and ``heads.*``.
 
-    Without a decoder in the file the encoder's mirror begins with random weights, and so do embeddings.
+    A missing decoder is the encoder's mirror image with random weights; missing embeddings are random too.
 
     Raises:
-        ValueError: no encoder of this stage, or tensors that do not fit one another.
+        ValueError: there is no encoder of this stage, or tensors do not fit one another.
     """
     parts = {name.split(".")[0] for name in read_any(path)} & {"encoder", "decoder", "heads"}
     states = {part: load_part(path, part) for part in {"encoder", *parts}}
@@ -95,10 +95,10 @@ def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: 
 
 
 def teacher_from(path: str | Path, stage: int) -> Decoder:
-    """This stage's big decoder, frozen: of recipe ``decoder``, or WCT's own in one file for several stages.
+    """The big decoder of a stage, frozen: from recipe ``decoder``, or WCT's original in one file with several stages.
 
     Raises:
-        ValueError: none of this stage, or not of VGG-19's widths.
+        ValueError: there is none of this stage, or it has other widths than VGG-19.
     """
     if any(name.startswith("invertor") for name in read_any(path)):
         return load_published_decoder(path, stage)

@@ -1,4 +1,4 @@
-"""AdaIN loss on pictures that training never sees: what a run is judged by while it goes on."""
+"""AdaIN loss on pictures that are not used in training, to judge a run while it continues."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from fastnst.networks.vgg import Encoder
 from .data import as_tensor, to_float
 
 SIZE = 256
-"""Side of the square in the middle of each picture, in pixels: the packs' pictures are not much larger."""
+"""Side in pixels of the central square of each picture that is used; the pictures in packs are not much larger."""
 
 
 class Validation:
-    """Pairs of a photograph and a painting, and what VGG-19 wants of each.
+    """Pairs of a photograph and a painting, with the targets that VGG-19 gives for each.
 
     Args:
         vgg: the scoring network.
-        contents: photographs that are held out of training.
-        styles: paintings; the shorter list says how many pairs there are.
-        device: where the networks are.
+        contents: held-out photographs.
+        styles: held-out paintings; the shorter list determines the number of pairs.
+        device: the device of the networks.
     """
 
     def __init__(self, vgg: Encoder, contents: list[Image.Image], styles: list[Image.Image], device: torch.device) -> None:
@@ -40,7 +40,7 @@ class Validation:
 
     @torch.no_grad()
     def __call__(self, stylize: Callable[[Tensor, Tensor], Tensor]) -> dict[str, float]:
-        """Means over the pairs of the content term, the style term, and content + 10 x style; nothing without pairs.
+        """Means over the pairs of the content term, the style term, and content + 10 x style; empty without pairs.
 
         Pictures are clamped to 0..1 and rounded to 8 bits before they are scored.
         """

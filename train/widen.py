@@ -1,8 +1,8 @@
-"""A trained AdaIN pair made wider without a change of its pictures: training goes on from where the narrow one is.
+"""Make a trained AdaIN pair wider without changing its pictures, so that training continues from the narrow pair.
 
-The aim is that of Net2Net (Chen et al., ICLR 2016), where a widened layer repeats its channels. Here new channels are new: the
-encoder's are VGG-19's filters with the largest norm, a small network beside the trained one; the decoder's are random. No
-trained channel reads a new one yet, its weights there are zero, so the picture stays; the first step changes that.
+The aim is that of Net2Net (Chen et al., ICLR 2016), where a widened layer repeats its channels. Here the new channels are
+different ones: VGG-19's filters with the largest norm in the encoder, random ones in the decoder. The weights by which trained
+channels read new ones are zero at first, so the pictures stay the same; the first training step changes these weights.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from .filters import pruned_encoder
 
 @torch.no_grad()
 def widen(encoder: Encoder, decoder: Decoder, narrow: State, vgg: Encoder, images: Sequence[Tensor], whose: str) -> None:
-    """Let a pair with random weights compute what a narrower one does.
+    """Make a pair with random weights compute the same as a narrower one.
 
     Args:
-        narrow: the other's tensors, ``encoder.*`` and ``decoder.*``; dead channels of it may be gone.
-        vgg: where the new channels of the encoder come from.
-        images: photographs [N, 3, H, W], RGB 0..1, over which their layers' mean activation is brought to 1.
-        whose: what ``narrow`` is called in errors.
+        narrow: the tensors of the narrower pair, ``encoder.*`` and ``decoder.*``; dead channels may have been removed.
+        vgg: the source of the encoder's new channels.
+        images: photographs [N, 3, H, W], RGB 0..1, on which the mean activation of new layers is scaled to 1.
+        whose: the name of ``narrow`` in errors.
 
     Raises:
-        ValueError: a layer of the decoder is narrower than before, or one of the encoder not wider; one line.
+        ValueError: a layer of the decoder is narrower than before, or one of the encoder is not wider; one line.
     """
     wider = [wide - own for wide, own in zip(encoder.widths, encoder_widths(part_of(narrow, "encoder")), strict=True)]
     if min(wider) < 1:
@@ -50,7 +50,7 @@ def widen(encoder: Encoder, decoder: Decoder, narrow: State, vgg: Encoder, image
 
 
 def _read_through(network: Encoder, layer: nn.Conv2d) -> None:
-    """Make ``network`` one that reads a picture through ``layer``, another 1x1 input layer, and gives the same."""
+    """Replace the 1x1 input layer of ``network`` by ``layer``, and change the next layer so that the output stays the same."""
     own, first = network.conv0, network.conv1_1
     assert isinstance(first, nn.Conv2d)
     assert first.bias is not None
@@ -63,7 +63,7 @@ def _read_through(network: Encoder, layer: nn.Conv2d) -> None:
 
 
 def _keep(layer: nn.Conv2d, weight: Tensor, bias: Tensor, whose: str) -> None:
-    """Let the first outputs of ``layer`` be those of a narrower one."""
+    """Set the weights of the first outputs of ``layer`` to those of a narrower one."""
     rows, columns = weight.shape[:2]
     if rows > layer.out_channels or columns > layer.in_channels:
         raise ValueError(f"{whose}: a layer {columns} to {rows} channels wide, where the new one has {layer.weight.shape[:2]}")

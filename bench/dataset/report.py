@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import pages
+from ..ops.report import DISTURBED
 from ..stylize.report import table
 
 HEAD = ("what, how many", "pictures a second", "a second and core", "times as fast as published", "memory of one, MB")
@@ -31,7 +32,7 @@ def write(source: Path, folder: Path) -> Path:
 def markdown(summary: dict[str, Any]) -> str:
     """The whole page."""
     rows = summary["rows"]
-    told = METHOD.format(threads=1, samples=len(rows[0]["visits_seconds"]), disturbed=pages.DISTURBED)
+    told = METHOD.format(threads=1, samples=len(rows[0]["visits_seconds"]), disturbed=DISTURBED)
     published = next((row["median_seconds"] for row in rows if row["kind"] == "published"), None)
     lines = [*pages.head("Data sets", summary), "", table(HEAD, [cells(row, published) for row in rows]), told]
     return "\n".join([*lines, *ratios(rows)]) + "\n"

@@ -1,1 +1,1 @@
-"""Pictures that are larger than memory."""
+"""Benchmark of pictures that do not fit into memory."""

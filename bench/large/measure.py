@@ -1,4 +1,4 @@
-"""Large pictures from file to file, at once and in tiles: ``fastnst stylize`` in a process of its own, time and peak memory."""
+"""Time and peak memory of ``fastnst stylize``, in its own process, for large pictures at once and in tiles."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .synthetic import write_ppm
 MODELS = ("adain-16x", "adain-nano")
 ENOUGH = "1T"
 BUDGETS = {2048: (ENOUGH, "64M"), 8192: (ENOUGH, "200M"), 32768: ("200M",)}
-"""What ``--max-memory`` is, by the side of a square picture. The last one, a gigapixel, is done where it is asked for."""
+"""Values of ``--max-memory``, by the side of a square picture. The last one, a gigapixel, is only measured on request."""
 ROUNDS, LESS_ROUNDS = 5, 3
 
 
 @dataclass(frozen=True)
 class Case:
-    """A shipped model, the side of a square picture, and a budget of memory."""
+    """A shipped model, the side of a square picture, and a limit of memory."""
 
     model: str
     side: int
@@ -49,7 +49,7 @@ class Result:
 
 
 def cases(quick: bool, asked: str | None = None) -> list[Case]:
-    """Of the sides that are ``asked`` for, separated by commas, or of the usual ones."""
+    """The cases of the sides in ``asked``, separated by commas, or of the usual ones."""
     models, sides = (MODELS[:1], [2048]) if quick else (MODELS, [2048, 8192])
     if asked:
         sides = [int(side) for side in asked.split(",")]
@@ -69,7 +69,7 @@ def sample(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def measure(case: Case, rounds: int, patience: float, folder: Path) -> Result:
-    """Measure one case again and again; the first sample only warms up."""
+    """Measure a case ``rounds`` times, after a first sample that only warms up."""
     write_ppm(folder / "content.ppm", case.side, case.side)
     Image.fromarray(pictures.pair(512)[1]).save(folder / "style.png")
     result = Result()
@@ -86,7 +86,7 @@ def measure(case: Case, rounds: int, patience: float, folder: Path) -> Result:
 
 
 def used_seconds() -> float:
-    """Processor seconds of the commands that were run."""
+    """Processor seconds of all commands that have been run."""
     import resource
 
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -94,7 +94,7 @@ def used_seconds() -> float:
 
 
 def facts(case: Case, result: Result) -> dict[str, Any]:
-    """What the JSON file says of one case."""
+    """The facts about a case, for the JSON file."""
     peaks = [report["peak_memory"] for report in result.reports if report["peak_memory"]]
     return {
         "case": case.name,

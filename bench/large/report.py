@@ -18,7 +18,7 @@ the cores meanwhile.
 
 
 def write(source: Path, folder: Path) -> Path:
-    """Write the report of pytest-benchmark's JSON into ``folder``; the Markdown file's path.
+    """Write the report of pytest-benchmark's JSON to ``folder``, and return the path of the Markdown file.
 
     Raises:
         ValueError: ``source`` holds no large picture.
@@ -27,7 +27,7 @@ def write(source: Path, folder: Path) -> Path:
 
 
 def markdown(summary: dict[str, Any]) -> str:
-    """The whole page."""
+    """The whole page, in Markdown."""
     return pages.page("Large pictures, at once and in tiles", HEAD, cells, METHOD, summary)
 
 

@@ -1,4 +1,4 @@
-"""A picture of any size that is written row by row: smooth colours and noise, the same for the same size.
+"""Writes pictures of any size row by row: smooth colours and noise, always the same for a size.
 
 ``python -m bench.large.synthetic 32768 32768 picture.ppm`` writes one of a gigapixel.
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-BAND = 64  # rows that are made at a time
+BAND = 64  # rows that are computed at a time
 
 
 def write_ppm(path: Path, height: int, width: int) -> None:

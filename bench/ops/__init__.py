@@ -1,1 +1,1 @@
-"""What the benchmarks of ``fastnst.ops`` have in common: rivals, measuring, byte and flop models, goals and the report."""
+"""Common parts of the benchmarks of ``fastnst.ops``: rivals, measuring, byte and flop models, goals and the report."""

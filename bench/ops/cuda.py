@@ -1,4 +1,4 @@
-"""Times and memory on a CUDA device: events around many calls on inputs that do not fit into its cache."""
+"""Measures times and memory on a CUDA device, by events around many calls on inputs that do not fit into its cache."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 from .workload import Call
 
 LEAST_CALLS = 10
-"""Between two events, so that what the host does for the first call is hidden behind the others."""
+"""The least number of calls between two events, so that the host's work for a call is hidden by those before it."""
 LEAST_SAMPLES = 3
 CACHES = 3
-"""All copies of the inputs together are so many times as large as the level 2 cache."""
+"""The size of all copies of the inputs, in multiples of the level 2 cache."""
 
 
 def copies(tensors: Sequence[Tensor]) -> list[Sequence[Tensor]]:
@@ -27,9 +27,9 @@ def copies(tensors: Sequence[Tensor]) -> list[Sequence[Tensor]]:
 
 
 def repeated(calls: Sequence[Call], *, waits: bool) -> tuple[Callable[[], None], bool]:
-    """One function that runs all ``calls``, and whether that is a CUDA graph, in which the host has no part.
+    """A function that runs all ``calls``, and whether it is a CUDA graph, which runs without the host.
 
-    Calls in which the host waits for the device cannot be captured; nor can those that some library refuses to have captured.
+    Calls in which the host waits for the device cannot be captured, nor can calls of some libraries.
     """
 
     def one_by_one() -> None:
@@ -56,7 +56,7 @@ def repeated(calls: Sequence[Call], *, waits: bool) -> tuple[Callable[[], None],
 
 
 def sample(run: Callable[[], None], calls: int, seconds: float) -> float:
-    """Median seconds of one call, where ``run`` makes ``calls`` of them."""
+    """Median seconds of one call; ``run`` makes ``calls`` of them."""
     times = 1 if calls >= LEAST_CALLS else math.ceil(LEAST_CALLS / calls)
     run()
     first = between_events(run, 1)
@@ -67,7 +67,7 @@ def sample(run: Callable[[], None], calls: int, seconds: float) -> float:
 
 
 def between_events(run: Callable[[], None], times: int) -> float:
-    """Seconds on the device from before the first run to after the last."""
+    """Seconds on the device for all runs."""
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
     for _ in range(times):
@@ -78,7 +78,7 @@ def between_events(run: Callable[[], None], times: int) -> float:
 
 
 def extra_memory(call: Call) -> int:
-    """Bytes that PyTorch's allocator hands out at most during ``call``, beyond those in use before."""
+    """The peak of bytes that PyTorch's allocator provides during ``call``, beyond those in use before."""
     call()
     torch.cuda.synchronize()
     before = torch.cuda.memory_allocated()

@@ -1,4 +1,4 @@
-"""Floors: what each operation costs at least, by counting, and what the machine can do at most, by measuring."""
+"""Floors: the least cost of each operation, by counting, and the limits of the machine, by measuring."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from .workload import Cost
 
 FLOAT = 4
-"""Bytes; all workloads are float32."""
+"""Bytes of a number; all workloads are float32."""
 
 MODELS = {
     "adain": "each map read once and each result map written once (AdaIN: 3 maps forward, 5 backward); arithmetic is free",
@@ -23,14 +23,14 @@ MODELS = {
     "embedding": "2 flops per multiply-add: one product forward, two backward; both maps read once, a gradient written once",
     "perceptual": "maps read and gradients written once; half of a Gram matrix, for it is symmetric, a whole product backward",
 }
-"""In words, by stem: for the report."""
+"""Descriptions of the cost models by stem, for the report."""
 
 TRIPLET_VALUE, TRIPLET_GRADIENT = 12, 10
 """Flops: two cosines of 4 each, their difference and Huber's loss of it; clamping, and adding to three sums."""
 
 
 def maps(count: int, *shape: int) -> Cost:
-    """``count`` float32 maps go through memory."""
+    """The cost of reading or writing ``count`` float32 maps."""
     size = FLOAT
     for axis in shape:
         size *= axis
@@ -41,7 +41,7 @@ def maps(count: int, *shape: int) -> Cost:
 
 
 def pairwise(items: int, numbers: int) -> Cost:
-    """All distances of ``items`` items of ``numbers`` numbers."""
+    """The cost of all distances of ``items`` items of ``numbers`` numbers."""
     return Cost(FLOAT * (items * numbers + items * items), flops=3 * numbers * items * (items - 1) / 2)
 
 
@@ -50,7 +50,7 @@ def pairwise_backward(items: int, numbers: int) -> Cost:
 
 
 def relation(items: int, numbers: int) -> Cost:
-    """Distances and angles of one student's and one teacher's items; memory is for the caller to count."""
+    """The cost of distances and angles of a student's and a teacher's items, without bytes, which the caller counts."""
     return Cost(flops=2 * pairwise(items, numbers).flops + TRIPLET_VALUE * items**3 / 2)
 
 
@@ -59,7 +59,7 @@ def relation_backward(items: int, numbers: int) -> Cost:
 
 
 def content_relation(batch: int, channels: int, side: int, patch: int) -> tuple[Cost, Cost]:
-    """Rows, columns and patches of square images: forward and backward."""
+    """The cost of rows, columns and patches of square images, forward and backward."""
     patches = (side // patch) ** 2
     sets = [(side, channels * side)] * 2 + [(patches, channels * patch * patch)]
     forward, backward = maps(2, batch, channels, side, side), maps(1, batch, channels, side, side)
@@ -70,7 +70,7 @@ def content_relation(batch: int, channels: int, side: int, patch: int) -> tuple[
 
 
 def wct(batch: int, channels: int, positions: int) -> Cost:
-    """A batch of pairs with equally many positions."""
+    """The cost of a batch of pairs with equal numbers of positions."""
     side = min(channels, positions)
     decomposed = positions * channels * side + 14 / 3 * side**3 + channels**2 * side
     double = batch * (2 * decomposed + 2 * channels**3)
@@ -106,13 +106,13 @@ class Ceilings:
     double_flops_per_second: float
 
     def seconds(self, cost: Cost) -> float:
-        """The time below which nobody gets: memory and arithmetic can go on side by side, arithmetic of two types cannot."""
+        """A lower bound of the time: memory and arithmetic can overlap, arithmetic of two types cannot."""
         arithmetic = cost.flops / self.flops_per_second + cost.double_flops / self.double_flops_per_second
         return max(cost.bytes / self.bytes_per_second, arithmetic)
 
 
 def ceilings(device: str) -> Ceilings:
-    """Measure the limits of ``device``: the best of a few tries, which is what a limit is."""
+    """Measure the limits of ``device``, each as the best of a few tries."""
     large = device == "cuda"
     source = torch.rand((2**29 if large else 2**26,), device=device)
     target = torch.empty_like(source).fill_(0)
@@ -125,7 +125,7 @@ def ceilings(device: str) -> Ceilings:
 
 
 def best_seconds(run: Callable[[], object], device: str, tries: int = 6) -> float:
-    """The shortest of ``tries`` runs, after one that is thrown away."""
+    """The shortest of ``tries`` runs, after one that does not count."""
     times = []
     for _ in range(tries + 1):
         started = time.perf_counter()

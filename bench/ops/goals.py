@@ -1,4 +1,4 @@
-"""What fastnst's operations are meant to reach beside their rivals, and what of it a run has reached."""
+"""The goals of fastnst's operations beside their rivals, and whether a run has reached them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ UNKNOWN = "not measured"
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a goal is about.
+    """The quantity of a goal.
 
     Attributes:
-        text: for the report.
-        form: of the bound and of what was reached.
-        value: what was reached, from the rows, workload and mode; None where a contender is missing.
+        text: the description for the report.
+        form: the format of the bound and of the value that was reached.
+        value: computes the value from the rows, workload and mode; None if a contender is missing.
         at_most: the bound is the largest good value; otherwise it is the smallest.
     """
 
@@ -39,7 +39,7 @@ class Quantity:
 
 
 def _ratio(key: str, contender: str) -> Callable[[Rows, str, str], float | None]:
-    """The contender's value by fastnst's."""
+    """The contender's value divided by fastnst's."""
 
     def value(rows: Rows, workload: str, mode: str) -> float | None:
         own, other = (rows.get((workload, mode, name), {}).get(key) for name in (FASTNST, contender))
@@ -80,7 +80,7 @@ ERROR = Quantity("relative error to float64", "{:.1e}", _error, at_most=True)
 
 @dataclass(frozen=True)
 class Goal:
-    """One bound on the CPU and one on a GPU; None where there is none."""
+    """A bound for the CPU and one for GPUs; None if there is none."""
 
     workload: str
     mode: str
@@ -119,9 +119,9 @@ GOALS = (
 
 
 def outcomes(rows: Iterable[Row], device: str) -> Iterator[tuple[str, ...]]:
-    """Per goal: workload and mode, quantity, and for CPU and GPU the bound and what became of it in a run on ``device``.
+    """For each goal the workload and mode, the quantity, and for CPU and GPU the bound and the outcome of a run on ``device``.
 
-    Operations of which there are no rows at all are left out: that was a run of some stems.
+    Operations without rows are left out, because the run was of some stems only.
     """
     rows = list(rows)
     operations = {row["operation"] for row in rows}

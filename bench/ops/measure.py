@@ -1,4 +1,4 @@
-"""Measures the contenders of a workload in turn, so that a slow minute of the machine hits all of them."""
+"""Measures the contenders of a workload in turn, so that a slow minute of the machine affects all of them."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from .workload import Call, Function, Rival, Workload, call_of, error_of
 
 LEAST_CALLS = 3
 LONG_CALL = 0.5
-"""Seconds. A sample is a single call of this length or more: it needs no warming and no median."""
+"""Seconds from which on a single call is a sample, without warming up and without a median."""
 TOLERANCE = 1e-2
-"""A rival that is further than this from the exact result computes something else. Published relation losses are at 1e-4."""
+"""The largest error of a rival; one with a larger error computes something else. Published relation losses are at 1e-4."""
 
 LONG_SAMPLES, LEAST_SAMPLES = 3.0, 3
-"""A contender that has been measured for so many seconds, in at least so many samples, is not measured again."""
+"""Seconds and samples after which a contender is not measured again."""
 
 Sample = Callable[[], float]
 
 
 @dataclass
 class Result:
-    """One contender in one workload and mode.
+    """The result of one contender in one workload and mode.
 
     Attributes:
         seconds: one time per sample.
-        memory: bytes that a call takes on top of what was there before it, its results included.
-        error: largest relative error of its results against float64.
+        memory: additional bytes that a call takes, its results included.
+        error: the largest relative error of its results against float64.
         captured: its calls were timed as one CUDA graph.
-        failure: why there is nothing of this.
+        failure: why there is no result.
     """
 
     contender: str
@@ -52,10 +52,10 @@ class Result:
 
 
 def prepared(function: Function, contender: str) -> Function:
-    """``function``, compiled where the contender is."""
+    """``function``, compiled if the contender is a compiled one."""
     if contender != COMPILED:
         return function
-    # Its limit of recompilations is per function, and every workload counts.
+    # The limit of recompilations is per function, and every workload counts.
     torch._dynamo.reset()
     # Code that cannot be one graph is still measured.
     torch._logging.set_logs(dynamo=logging.ERROR)  # type: ignore[attr-defined]
@@ -72,7 +72,7 @@ def compare(workload: Workload, mode: str, device: str, rounds: int, sample_seco
     results: dict[str, Result] = {}
     samples: dict[str, Sample] = {}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # compilers have opinions on code that is to stay as it was published
+        warnings.simplefilter("ignore")  # compilers warn about published code, which shall stay as it is
         exact = call_of(workload.exact, [tensor.double() for tensor in tensors], workload.trained, mode)()
         for contender, rival in workload.rivals(mode, device).items():
             results[contender] = result = Result(contender, rival.label)
@@ -109,14 +109,14 @@ def begin(
     if tensors[0].is_cuda:
         result.memory = cuda.extra_memory(call)
         calls = [call_of(function, copy, workload.trained, mode) for copy in cuda.copies(tensors)]
-        # The graph of a backward pass alone was made on the default stream, which cannot be captured.
+        # The graph of a backward pass alone is made on the default stream, which cannot be captured.
         timed, result.captured = cuda.repeated(calls, waits=rival.waits or mode == BACKWARD)
         return lambda: cuda.sample(timed, len(calls), sample_seconds)
     return lambda: sample(call, sample_seconds)
 
 
 def sample(call: Call, sample_seconds: float) -> float:
-    """A call that is not measured, for the caches, then the median of as many as fill ``sample_seconds``, three at least."""
+    """The median of as many calls as fill ``sample_seconds``, at least three, after one that does not count."""
     first = duration(call)
     if first >= LONG_CALL:
         return first
@@ -128,7 +128,7 @@ def sample(call: Call, sample_seconds: float) -> float:
 
 
 def duration(call: Call) -> float:
-    """Of one call, freeing its results included."""
+    """The seconds of one call, freeing its results included."""
     started = time.perf_counter()
     call()
     return time.perf_counter() - started

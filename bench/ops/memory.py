@@ -1,7 +1,7 @@
-"""Memory on the CPU, in a process of its own: ``python -m bench.ops.memory STEM [--quick]`` prints it as JSON.
+"""Measures memory on the CPU in its own process: ``python -m bench.ops.memory STEM [--quick]`` prints it as JSON.
 
-The resident set is what counts, so freed memory must go back to the system at once. The allocator is told so by
-``MALLOC_MMAP_THRESHOLD_`` in this process's environment alone, because it costs time.
+The resident set is measured, so freed memory must return to the system at once. ``MALLOC_MMAP_THRESHOLD_`` makes the allocator
+do so, in this process alone, because it costs time.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from .measure import prepared
 from .workload import Workload, call_of
 
 THRESHOLD = 65536
-"""Bytes from which on a block is mapped and unmapped by itself."""
+"""The size in bytes from which on blocks are mapped and unmapped separately."""
 
 Memory = dict[str, dict[str, dict[str, "int | None"]]]
 """Bytes by workload, mode and contender."""
 
 
 def by_child(stem: str, quick: bool) -> Memory:
-    """Measured in a child process; empty if that fails, which its standard error then says."""
+    """The results of a child process; empty if it fails, in which case its standard error says why."""
     command = python_module(__name__, stem, *(["--quick"] if quick else []))
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(THRESHOLD)}
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
@@ -51,13 +51,13 @@ def measure(workloads: list[Workload]) -> Memory:
                 try:
                     call = call_of(prepared(rival.function, contender), tensors, workload.trained, mode)
                     found[contender] = extra_memory(call)
-                except Exception as error:  # as when times are measured, where it is reported
+                except Exception as error:  # it is reported when times are measured
                     print(f"{workload.name} {mode} {contender}: {error}", file=sys.stderr)
     return memory
 
 
 def extra_memory(call: Callable[[], object]) -> int | None:
-    """Bytes by which the resident set grows at most during ``call``, results included; None where Linux does not say."""
+    """The largest growth of the resident set in bytes during ``call``, results included; None if Linux does not tell."""
     if not reset_peak_memory():
         return None
     call()

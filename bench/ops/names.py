@@ -1,4 +1,4 @@
-"""Names of contenders and modes, as they stand in result files."""
+"""Names of contenders and modes, as in result files."""
 
 FASTNST, PUBLISHED, COMPILED, LIBRARY, CUSOLVER = "fastnst", "published", "compiled", "library", "cusolver"
 EAGER = "published code, eager"

@@ -1,7 +1,7 @@
 """Turns the JSON of the operations' benchmarks into pages to read, and compares it with an earlier one.
 
-Writes ``ops-<machine>.md``, its numbers as ``.json`` and its plot as ``.png``. A run of some stems alone, or of the quick
-profile, says so in the name, so that it does not replace the full one.
+Writes ``ops-<machine>.md``, its numbers as ``.json`` and its plot as ``.png``. The names for a run of some stems, or of the
+quick profile, are different, so that it does not replace a full one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .names import BOTH, COMPILED, EAGER, FASTNST, FORWARD, LIBRARY, PUBLISHED
 Row = dict[str, Any]
 
 DISTURBED = 0.05
-"""Share of all cores that other processes may use before times are marked."""
+"""The share of all cores used by other processes from which on times are marked."""
 MODES = (FORWARD, BOTH)
 
 METHOD = """\
@@ -65,7 +65,7 @@ def rows_of(data: dict[str, Any]) -> list[Row]:
 
 
 def summary_of(data: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of pytest-benchmark's JSON."""
+    """The parts of pytest-benchmark's JSON that are kept."""
     operations = data["operations"]
     return {
         "machine": machine_of(data["machine_info"], operations) | {"accelerator": operations["accelerator"]},
@@ -77,13 +77,13 @@ def summary_of(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def stem_of(summary: dict[str, Any]) -> str:
-    """The name of the files of a full run on the same machine."""
+    """The file name, without suffix, of a full run on the same machine."""
     machine = summary["machine"]
     return f"ops-{file_name(machine['accelerator']) if machine['accelerator'] else slug(machine)}"
 
 
 def own_stem_of(summary: dict[str, Any]) -> str:
-    """The name of this run's files."""
+    """The file name, without suffix, of this run."""
     stems = list(dict.fromkeys(row["stem"] for row in summary["rows"]))
     some = [] if set(stems) == set(MODELS) else stems
     return "-".join(["ops", *(["quick"] if summary["operations"]["quick"] else []), *some, stem_of(summary)[4:]])
@@ -173,7 +173,7 @@ def method(device: str) -> str:
 
 
 def comparison(summary: dict[str, Any], before: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """fastnst's times now and in an earlier summary, for what is in both; first a line of headings."""
+    """Rows of a table of fastnst's times now and in an earlier summary, for what is in both; first the headings."""
     yield "workload", "mode", f"{before['date']}, ms", "now, ms", "before / now"
     old = {(row["workload"], row["mode"]): row for row in before["rows"] if row["contender"] == FASTNST}
     for row in summary["rows"]:
@@ -193,7 +193,7 @@ LOOKS = {
 
 
 def draw(rows: Sequence[Row], target: Path) -> None:
-    """How many times as fast as the published code everybody is: a column per mode, a line per workload."""
+    """Plot the speed of all contenders relative to the published code: a column per mode, a line per workload."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -235,7 +235,7 @@ def read(source: Path) -> dict[str, Any]:
 
 
 def write(summary: dict[str, Any], folder: Path) -> Path:
-    """Write the report into ``folder``; the Markdown file's path."""
+    """Write the report to ``folder``, and return the path of the Markdown file."""
     stem = own_stem_of(summary)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{stem}.json").write_text(json.dumps(summary, indent=1) + "\n")
@@ -246,12 +246,12 @@ def write(summary: dict[str, Any], folder: Path) -> Path:
 
 
 def earlier(summary: dict[str, Any], folder: Path) -> dict[str, Any] | None:
-    """What was measured before on the same machine: in a run of the same kind, or else in a full one."""
+    """The summary of an earlier run on the same machine: one of the same kind, or else a full one."""
     return committed(folder, f"{own_stem_of(summary)}.json") or committed(folder, f"{stem_of(summary)}.json")
 
 
 def committed(folder: Path, name: str) -> dict[str, Any] | None:
-    """The summary ``name`` in ``folder`` as git has it; as it lies there where git knows nothing of it; None without both."""
+    """The summary ``name`` in ``folder`` as committed in git, or else as the file is; None without both."""
     try:
         command = ["git", "show", f"HEAD:./{name}"]
         text = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout

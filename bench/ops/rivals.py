@@ -1,8 +1,8 @@
-"""What fastnst's operations are compared with, in plain PyTorch.
+"""The functions that fastnst's operations are compared with, in plain PyTorch.
 
-``published_*`` is what the papers' code does: the same formulas with the same operations in the same order, and so the same
-tensors in memory. ``library_*`` computes the same by the shortest way through PyTorch's own fused or batched functions, as
-somebody would who knows them well. Arguments and results are those of ``fastnst.ops``; nothing is checked.
+``published_*`` computes as the papers' code does: the same formulas with the same operations in the same order, and so the same
+tensors in memory. ``library_*`` computes the same with PyTorch's best fused or batched functions, as an expert would write it.
+Arguments and results are those of ``fastnst.ops``; nothing is checked.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ CUTOFF = 1e-5
 
 
 def published_calc_mean_std(feat: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of every channel."""
+    """Mean and standard deviation of every channel."""
     batch, channels = feat.shape[:2]
-    flat = feat.reshape(batch, channels, -1)  # a view of what published code has; recipes train in channels-last layout
+    flat = feat.reshape(batch, channels, -1)  # published code uses a view here; but recipes train in channels-last layout
     std = (flat.var(dim=2) + EPS).sqrt().view(batch, channels, 1, 1)
     return flat.mean(dim=2).view(batch, channels, 1, 1), std
 
@@ -60,7 +60,7 @@ def library_mean_variance_norm(feat: Tensor) -> Tensor:
 
 
 def _instance_norm(feat: Tensor, scale: Tensor, shift: Tensor | None) -> Tensor:
-    """Native instance norm, whose variance is the biased one: with eps (n - 1) / n it differs by a factor alone."""
+    """Native instance norm. Its variance is biased: with eps (n - 1) / n the result differs only by a factor."""
     batch, channels, height, width = feat.shape
     share = (height * width - 1) / (height * width)
     one_batch = feat.reshape(1, batch * channels, height, width)
@@ -87,7 +87,7 @@ def published_pdist(items: Tensor) -> Tensor:
 
 
 def published_rkd(student: Tensor, teacher: Tensor, distance_weight: float = 25.0, angle_weight: float = 50.0) -> Tensor:
-    """Both relation losses of items [N, D]: all differences and all triplets are stored."""
+    """Both relation losses of items [N, D]; all differences and all triplets are stored."""
     with torch.no_grad():
         wanted = published_pdist(teacher)
         wanted = wanted / wanted[wanted > 0].mean()
@@ -114,7 +114,7 @@ def published_content_relation(student: Tensor, teacher: Tensor, patch: int = PA
 
 
 def _rows(images: Tensor) -> Tensor:
-    """[..., C, H, W] as H items."""
+    """Images [..., C, H, W] as H items."""
     return images.transpose(-3, -2).flatten(-2)
 
 
@@ -146,7 +146,7 @@ def _relative(distances: Tensor) -> Tensor:
 
 
 def _cosines(distances: Tensor) -> Tensor:
-    """[..., i, j, k]: at item i between j and k."""
+    """Cosines [..., i, j, k] of the angles at item i between j and k."""
     squares = distances.square()
     apart = distances > 0
     inverse = torch.where(apart, 1 / torch.where(apart, distances, 1), 0)
@@ -185,7 +185,7 @@ def _published_wct(content: Tensor, style: Tensor) -> Tensor:
 
 
 def _published_power(values: Tensor, vectors: Tensor, power: float) -> Tensor:
-    kept = int((values >= CUTOFF).sum())  # they come in descending order
+    kept = int((values >= CUTOFF).sum())  # they are in descending order
     return vectors[:, :kept] @ torch.diag(values[:kept].pow(power)) @ vectors[:, :kept].t()
 
 
@@ -234,7 +234,7 @@ def _published_root(matrix: Tensor, power: float) -> Tensor:
 
 
 def library_color_transfer(source: Tensor, target: Tensor) -> Tensor:
-    """All pictures at a time, each root and its inverse by one batched ``eigh``, one product with the colours."""
+    """All pictures at once: each root and its inverse by one batched ``eigh``, then one product with the colours."""
     (mean, covariance), (target_mean, wanted) = (_moments(each.flatten(2)) for each in (source, target))
     ridge = EPS * torch.eye(source.shape[1], dtype=torch.float64, device=source.device)
     a, b = (each.double() * _share(x) + ridge for x, each in ((source, covariance), (target, wanted)))
@@ -247,7 +247,7 @@ def library_color_transfer(source: Tensor, target: Tensor) -> Tensor:
 
 
 def _share(image: Tensor) -> float:
-    """What makes a covariance that was divided by n - 1 one that is divided by n."""
+    """The factor from a covariance divided by n - 1 to one divided by n."""
     positions = image.shape[2] * image.shape[3]
     return (positions - 1) / positions
 
@@ -280,6 +280,6 @@ def published_gram(feat: Tensor) -> Tensor:
 
 
 def library_gram(feat: Tensor) -> Tensor:
-    """The division inside of the product."""
+    """A Gram matrix with the division inside the product."""
     flat = feat.flatten(2)
     return torch.baddbmm(feat.new_zeros(1), flat, flat.mT, beta=0, alpha=1 / (flat.shape[1] * flat.shape[2]))

@@ -1,4 +1,4 @@
-"""One run of the benchmarks: what was asked for, what came out, and what the JSON file says of it beside the times."""
+"""One run of the benchmarks: its options, its results, and the facts beside times for the JSON file."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from .workload import Workload
 
 ROUNDS, SAMPLE_SECONDS = 5, 0.2
 LESS_ROUNDS, LESS_SAMPLE_SECONDS = 3, 0.1
-"""Of workloads that are not the main ones, and of all in the quick profile."""
+"""Rounds, and seconds of a sample, for workloads that are not main ones and for all in the quick profile."""
 QUIET_SECONDS = 60.0
-"""For how long a run waits for idle cores, all waits together."""
+"""The total time that a run waits for idle cores."""
 PACKAGES = ("fastnst", "torch", "triton", "numpy")
 
 Log = Callable[[str], None]
 
 
 class OutOfTimeError(Exception):
-    """The run's limit is over."""
+    """The time limit of the run has passed."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Session:
 
     @classmethod
     def from_options(cls, options: Any) -> Session:
-        """Of a command line; raises ValueError where there is no such device."""
+        """A session from a command line; raises ValueError if there is no such device."""
         return cls(checked_device(options.device), options.quick, options.rounds, options.patience, options.limit)
 
     def chosen(self, workloads: list[Workload]) -> list[Workload]:
@@ -65,16 +65,16 @@ class Session:
         return floors.ceilings(self.device)
 
     def wait(self) -> None:
-        """Until nothing else uses the cores, or patience ends."""
+        """Wait until nothing else uses the cores, or patience ends."""
         started = time.monotonic()
         wait_until_quiet(min(self.patience, QUIET_SECONDS - self.waited))
         self.waited += time.monotonic() - started
 
     def run(self, workload: Workload, mode: str, log: Log) -> dict[str, Result]:
-        """Every contender of one workload and mode; measured when it is first asked for.
+        """The results of every contender of one workload and mode, which are measured at the first call.
 
         Raises:
-            OutOfTimeError: it was not before the limit.
+            OutOfTimeError: they were not measured before the time limit.
         """
         key = workload.name, mode
         if key in self.results:
@@ -93,12 +93,12 @@ class Session:
         for contender, bytes_ in self.memory.get(workload.stem, {}).get(workload.name, {}).get(mode, {}).items():
             results[contender].memory = bytes_
         self.results[key] = results
-        for result in results.values():  # at once: whoever stops the run shall have what it knew
+        for result in results.values():  # at once, so that a run that is stopped has shown its results
             log(f"  {result.label}: {result.failure or f'{1e3 * statistics.median(result.seconds):.4g} ms'}")
         return results
 
     def facts(self, workload: Workload, mode: str, result: Result) -> dict[str, Any]:
-        """What the JSON file says of one contender, without comparing it to others."""
+        """The facts about a contender for the JSON file, without comparisons."""
         floor = self.ceilings.seconds(workload.cost(mode))
         return {
             "stem": workload.stem,
@@ -119,7 +119,7 @@ class Session:
         }
 
     def summary(self) -> dict[str, Any]:
-        """Everything about the run as a whole."""
+        """The facts about the run as a whole."""
         failures = {
             f"{name} {mode}, {result.label}": result.failure
             for (name, mode), results in self.results.items()
@@ -140,10 +140,10 @@ class Session:
 
 
 def checked_device(name: str | None) -> str:
-    """``name``, or where there is none ``cuda`` if it works and ``cpu`` if not.
+    """``name``; or without one ``cuda`` if that works, else ``cpu``.
 
     Raises:
-        ValueError: CUDA was asked for and does not work.
+        ValueError: CUDA is asked for and does not work.
     """
     works = torch.cuda.is_available()
     if name == "cuda" and not works:
@@ -152,9 +152,9 @@ def checked_device(name: str | None) -> str:
 
 
 def version_of(package: str) -> str | None:
-    """None where it is not installed."""
+    """The version of a package; None if it is not installed."""
     if package == "torch":
-        return str(torch.__version__)  # says which CUDA as well
+        return str(torch.__version__)  # includes that of CUDA
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""How a test of a ``bench_<stem>.py`` hands over to pytest-benchmark what was measured in turn."""
+"""Passes results that were measured in turn to pytest-benchmark, for the tests of ``bench_<stem>.py``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .workload import Workload
 
 CLOCK = Clock()
 MARKS = [pytest.mark.timeout(0), pytest.mark.benchmark(timer=CLOCK)]
-"""For ``pytestmark`` of the file."""
+"""The ``pytestmark`` of these files."""
 
 
 class Record:
-    """Measures a workload when its first test asks, and gives each test its contender's samples."""
+    """Measures a workload when its first test runs, and gives each test the samples of its contender."""
 
     def __init__(self, request: pytest.FixtureRequest, session: Session, log: Log) -> None:
         self.request = request
@@ -30,9 +30,9 @@ class Record:
             pytest.skip("out of time")
         if result.failure and contender == FASTNST:
             pytest.fail(f"{result.label}: {result.failure}", pytrace=False)
-        elif result.failure:  # a rival's; the report names it
+        elif result.failure:  # of a rival; the report shows it
             pytest.skip(f"{result.label}: {result.failure}")
-        benchmark: BenchmarkFixture = self.request.getfixturevalue("benchmark")  # which minds if it is not used
+        benchmark: BenchmarkFixture = self.request.getfixturevalue("benchmark")  # only now, because it warns if it is not used
         benchmark.group = f"{workload.name} {mode}"
         benchmark.extra_info |= self.session.facts(workload, mode, result)
         samples = iter(result.seconds)

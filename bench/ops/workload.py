@@ -1,4 +1,4 @@
-"""What is measured: an operation of ``fastnst.ops`` at one size, its rivals and what it costs at least."""
+"""Workloads: an operation of ``fastnst.ops`` at one size, its rivals and its least cost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Call = Callable[[], list[Tensor]]
 
 @dataclass(frozen=True)
 class Cost:
-    """The least that an operation can do: bytes moved, if every argument is read and every result written once, and flops."""
+    """The least cost of an operation: bytes, with every argument read once and every result written once, and flops."""
 
     bytes: int = 0
     flops: float = 0
@@ -33,9 +33,9 @@ class Rival:
     """Another way to compute an operation.
 
     Attributes:
-        label: for the report.
-        function: takes and returns what the operation does.
-        waits: the host waits for the device within it, so that no CUDA graph can hold it.
+        label: the name in the report.
+        function: has the arguments and results of the operation.
+        waits: the host waits for the device in it, so it cannot be captured in a CUDA graph.
     """
 
     label: str
@@ -48,18 +48,18 @@ class Workload:
     """One operation at one size.
 
     Attributes:
-        stem: of the file that defines it.
-        operation: name in ``fastnst.ops``.
-        size: for people; with ``operation`` it names the workload.
-        make: its float32 tensors on the CPU, the same ones at each call.
+        stem: that of the file that defines it.
+        operation: the name in ``fastnst.ops``.
+        size: the size in words; with ``operation`` it names the workload.
+        make: makes the float32 tensors on the CPU, the same at each call.
         published: the papers' code.
-        library: the strongest way through PyTorch's own functions.
+        library: the best combination of PyTorch's own functions.
         forward, backward: costs.
-        ours: fastnst's function, where it is not the operation with its defaults.
-        exact: the same in any type, for results in float64; a formula that fits into memory.
-        trained: the places of the tensors that gradients reach.
-        main: measured in the quick profile too, with more samples, and against torch.compile.
-        devices: where it is measured.
+        ours: fastnst's function, if it is not the operation with its defaults.
+        exact: the same function for any type, to get results in float64; its formula must fit into memory.
+        trained: the indices of the tensors that get gradients.
+        main: also measured in the quick profile, with more samples, and compared with torch.compile.
+        devices: the devices on which it is measured.
     """
 
     stem: str
@@ -85,7 +85,7 @@ class Workload:
         return {FORWARD: self.forward, BACKWARD: self.backward, BOTH: self.forward + self.backward}[mode]
 
     def rivals(self, mode: str, device: str) -> dict[str, Rival]:
-        """Who is measured, fastnst among them, by name. The backward pass alone has a floor to be held to and no rival."""
+        """The contenders by name, fastnst among them. The backward pass alone has a floor, but no rivals."""
         own = Rival("fastnst", self.ours or getattr(ops, self.operation))
         if mode == BACKWARD:
             return {FASTNST: own}
@@ -112,7 +112,7 @@ def on_cusolver(function: Function) -> Function:
 
 
 def call_of(function: Function, tensors: Sequence[Tensor], trained: Sequence[int], mode: str) -> Call:
-    """What is timed: the results of ``function``, its gradients, or both. Nothing of one call is used by the next."""
+    """The call that is timed: the results of ``function``, its gradients, or both. Calls share nothing."""
     if mode == FORWARD:
 
         def forward() -> list[Tensor]:
@@ -132,7 +132,7 @@ def call_of(function: Function, tensors: Sequence[Tensor], trained: Sequence[int
 
     def both() -> list[Tensor]:
         outputs = listed(function(*leaves))
-        if not kept:  # in the first call, which nobody measures
+        if not kept:  # in the first call, which is not measured
             kept.extend(weights_like(output) for output in outputs)
         return [*(output.detach() for output in outputs), *torch.autograd.grad(outputs, wanted, kept)]
 
@@ -144,7 +144,7 @@ def listed(results: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
 
 
 def weights_like(result: Tensor) -> Tensor:
-    """The gradient that comes from above: 1 for a loss, and the same random numbers for everybody else."""
+    """The incoming gradient: 1 for a loss, otherwise random numbers, the same for all contenders."""
     if result.dim() == 0:
         return torch.ones_like(result)
     generator = torch.Generator().manual_seed(7)
@@ -161,7 +161,7 @@ def error_of(results: Sequence[Tensor], exact: Sequence[Tensor]) -> float:
 
 
 def features(*shape: int, seed: int = 0) -> Tensor:
-    """Random features as behind a ReLU: not negative, with means and deviations that differ between channels."""
+    """Random features as after a ReLU: not negative, with means and standard deviations that differ between channels."""
     generator = torch.Generator().manual_seed(seed)
     values = torch.randn(shape, generator=generator)
     spread = torch.rand((*shape[:2], 1, 1), generator=generator) + 0.5
@@ -173,7 +173,7 @@ def weights(*shape: int, seed: int = 0) -> Tensor:
 
 
 def correlated(batch: int, channels: int, side: int, seed: int = 0) -> Tensor:
-    """Features whose covariance has eigenvalues 400 / k^2: ill-conditioned as a network's are, and all above the cutoff."""
+    """Features whose covariance has eigenvalues 400 / k^2: as ill-conditioned as a network's, and all above the cutoff."""
     generator = torch.Generator().manual_seed(seed)
     basis = torch.linalg.qr(torch.randn(channels, channels, generator=generator, dtype=torch.float64))[0]
     scale = 20 / torch.arange(1, channels + 1, dtype=torch.float64)

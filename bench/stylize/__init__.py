@@ -1,1 +1,1 @@
-"""One picture, beside other runtimes."""
+"""Benchmark of one picture, beside other runtimes."""

@@ -1,4 +1,4 @@
-"""What is to be measured, with which network, and what there is to say about it that is not a time."""
+"""The cases to measure, the network, and all facts for the report that are not times."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ SHIPPED = Path(fastnst.__file__).with_name("models") / "adain-16x.fnst"
 SIZES, THREADS = (256, 512, 1024), (1, 2)
 ROUNDS = 7
 DERIVING = ("stylize/jobs.py", "stylize/network.py", "stylize/onnx_graph.py", "stylize/peers*.py", "pictures.py")
-"""Patterns of modules on which converted models depend: with a change of one, they are made anew."""
+"""Patterns of modules on which converted models depend; if one changes, the models are made again."""
 QUICK_SIZES, QUICK_THREADS, QUICK_ROUNDS = (512,), (2,), 3
 
 
 @dataclass
 class Settings:
-    """The options, and what came of them so far."""
+    """The options, and the results so far."""
 
     sizes: tuple[int, ...]
     threads: tuple[int, ...]
@@ -82,15 +82,15 @@ class Settings:
                     yield interleave.Case(size, threads, style)
 
     def runtimes_for(self, style: str) -> list[str]:
-        """The runtimes of this campaign that are distinct in this way of giving the style, installed or not."""
+        """The runtimes of this campaign that differ from others with this way of giving the style, installed or not."""
         return [name for name in self.runtimes if style in peers.RUNTIMES[name].styles]
 
     def run(self, case: interleave.Case, log: interleave.Log) -> dict[str, interleave.Result]:
-        """One case with every runtime that is installed; measured when it is first asked for."""
+        """The results of a case for every installed runtime, which are measured at the first call."""
         if case in self.results:
             return self.results[case]
         names = [name for name in self.runtimes_for(case.style) if not missing(name)]
-        peak(case.threads, self.patience, self.isa)  # while nothing is loaded
+        peak(case.threads, self.patience, self.isa)  # before anything is loaded
         folder = prepared_folder(self)
         message = "cold" if self.cold else "run"
         results = interleave.run_case(case, names, folder, rounds=self.rounds, patience=self.patience, log=log, message=message)
@@ -100,7 +100,7 @@ class Settings:
 
 
 def missing(runtime: str) -> list[str]:
-    """What a runtime needs that is not installed here."""
+    """The packages that a runtime needs and that are not installed."""
     needs = [name for name in peers.RUNTIMES[runtime].needs if util.find_spec(name) is None]
     if runtime == peers.FASTNST and not needs and util.find_spec("fastnst._engine") is None:
         return ["fastnst._engine (the compiled engine)"]
@@ -121,7 +121,7 @@ def versions(runtime: str) -> dict[str, str]:
 
 @cache
 def peak(threads: int, patience: float, isa: str | None = None) -> roofline.Peak:
-    """The machine's limits, measured once; with ``isa``, those of its instructions."""
+    """The machine's limits, measured once; with ``isa``, those of this instruction set."""
     return roofline.measure(threads, lambda: interleave.wait_until_quiet(patience), isa or "")
 
 
@@ -129,7 +129,7 @@ def peak(threads: int, patience: float, isa: str | None = None) -> roofline.Peak
 
 
 def source_description(settings: Settings) -> str:
-    """Where the weights are from, for the report."""
+    """The origin of the weights, for the report."""
     if settings.network is not None:
         return f"given: {settings.network.name}"
     if SHIPPED.exists():
@@ -160,7 +160,7 @@ def _folder(source: Path | None, root: Path | None) -> Path:
 
 
 def prepared_folder(settings: Settings) -> Path:
-    """The artefact folder with the network in it."""
+    """The folder of derived files, with the network in it."""
     source = settings.network or (SHIPPED if SHIPPED.exists() else None)
     return _folder(source, settings.artefacts)
 
@@ -173,7 +173,7 @@ def benched_network(settings: Settings) -> network.Network:
 
 
 def result_facts(result: interleave.Result, case: interleave.Case, settings: Settings) -> dict[str, Any]:
-    """What is said about a runtime in a case, without comparing it to others."""
+    """The facts about a runtime in a case, without comparisons."""
     net, limit = benched_network(settings), peak(case.threads, settings.patience, settings.isa)
     macs = roofline.macs(net, case.size, case.style)
     rate = macs / median(result.seconds)
@@ -197,7 +197,7 @@ def result_facts(result: interleave.Result, case: interleave.Case, settings: Set
 
 
 def comparison(result: interleave.Result, results: dict[str, interleave.Result]) -> dict[str, Any]:
-    """How a runtime stands beside the best rival, and beside fastnst, in the same rounds."""
+    """Ratios of a runtime to the best rival and to fastnst, in the same rounds."""
     times = {name: median(other.seconds) for name, other in results.items() if not other.error}
     rivals = {name: time for name, time in times.items() if not name.startswith(peers.FASTNST)}
     own = times[result.runtime]
@@ -216,7 +216,7 @@ def median(values: list[float]) -> float:
 
 
 def facts(settings: Settings) -> dict[str, Any]:
-    """Everything about the campaign as a whole, for the JSON file."""
+    """The facts about the campaign as a whole, for the JSON file."""
     net = benched_network(settings)
     return {
         "network": {"source": source_description(settings), "widths": list(net.widths)},

@@ -1,4 +1,4 @@
-"""What a runtime of the comparison is, what it is given to do, and how its pictures are compared.
+"""The runtimes of the comparison: what they run, and how their pictures are compared.
 
 A runtime is *prepared* once per network (converted, quantised) and *loaded* for every size, number of threads and way of
 giving the style; loading returns the call that is timed.
@@ -20,15 +20,15 @@ Array = NDArray[Any]
 Run = Callable[[], Any]
 
 STYLES = ("given", "cached")
-"""``given``: two pictures go in. ``cached``: one picture and the statistics of a style that was encoded before."""
+"""``given``: the input is two pictures. ``cached``: it is one picture and the statistics of a style encoded before."""
 
 FP32_FLOOR, INT8_FLOOR = 60.0, 15.0
-"""In dB, for :attr:`Runtime.floor`."""
+"""Values of :attr:`Runtime.floor` in dB."""
 
 
 @dataclass
 class Job:
-    """What one worker is to run, and what it found out on the way."""
+    """What a worker runs, and the facts that it has gathered."""
 
     folder: Path
     size: int
@@ -55,7 +55,7 @@ class Job:
 
 
 def keep(target: Path, make: Callable[[Path], object]) -> None:
-    """Have ``make`` write ``target`` unless it is there; a half-written file never bears the final name."""
+    """Let ``make`` write ``target`` unless it exists; it appears only when it is complete."""
     if not target.exists():
         partial = target.with_name("partial-" + target.name)
         make(partial)
@@ -63,7 +63,7 @@ def keep(target: Path, make: Callable[[Path], object]) -> None:
 
 
 def to_picture(output: Any) -> Array:
-    """Any runtime's output as float32 [3, H, W] of 0..1, clamped as a saved picture would be."""
+    """Any runtime's output as float32 [3, H, W], clamped to 0..1 as in a saved picture."""
     array = np.asarray(output)
     if array.dtype == np.uint8:
         return array.transpose(2, 0, 1).astype(np.float32) / 255
@@ -75,11 +75,11 @@ class Runtime:
     """One line of the comparison.
 
     Attributes:
-        needs: importable packages without which it cannot run.
-        floor: the least PSNR in dB against PyTorch fp32; below it the runtime computes something else.
-        styles: the ways of giving a style in which it is distinct from its neighbours in the table.
-        picture: its output as :func:`to_picture` has it.
-        command: starts a process for every picture.
+        needs: packages that it needs, by their import names.
+        floor: the least PSNR in dB against PyTorch fp32; a runtime below it computes something else.
+        styles: the ways of giving a style in which it differs from other runtimes in the table.
+        picture: converts its output as :func:`to_picture` does.
+        command: whether it starts a process for every picture.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Runtime:
 
 
 def nothing(_folder: Path, _style: str) -> None:
-    """Nothing to prepare."""
+    """Prepare nothing."""
 
 
 def psnr(picture: Array, reference: Array) -> float:

@@ -1,6 +1,7 @@
-"""Where the time of an AdaIN model goes, layer by layer, beside what the machine could do at most: ``fastnst bench --layers``.
+"""The time of an AdaIN model, layer by layer, beside the limits of the machine: ``fastnst bench --layers``.
 
-Each layer runs alone, on noise, so the sum is less than a picture takes by what threads wait between layers, and by AdaIN.
+Each layer runs alone, on noise. A whole picture takes more than their sum: threads wait between layers, and AdaIN takes time
+too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ REPEATS = 20
 
 @dataclass(frozen=True)
 class Layers:
-    """The layers of a model for pictures of ``size`` x ``size``, and what limits them."""
+    """The times of a model's layers for pictures of ``size`` x ``size``, and the limits of the machine."""
 
     model: str
     size: int
@@ -33,12 +34,12 @@ class Layers:
     peak: Peak
 
     def share(self, macs: int, seconds: float) -> float | None:
-        """Of the time that the multiply-adds of direct convolutions take at least; Winograd form can pass 1."""
+        """The least time of the layer's multiply-adds as a share of its time. Layers in Winograd form can exceed 1."""
         return None if self.peak.macs_per_second is None else macs / seconds / self.peak.macs_per_second
 
 
 def file_of(model: str) -> Path:
-    """The file of a shipped model's name, or the file itself."""
+    """The file of a shipped model, by its name, or the file itself."""
     shipped = Path(_engine.__file__).parent / "models" / f"{model}.fnst"
     return shipped if shipped.exists() else Path(model)
 
@@ -75,7 +76,7 @@ def lines(layers: Layers) -> list[str]:
 
 
 def page(layers: Layers, machine: dict[str, Any], date: str) -> str:
-    """The report."""
+    """The report, in Markdown."""
     limit = layers.peak.macs_per_second
     roofline = layers.peak.note if limit is None else f"{limit / 1e9:,.0f} GMAC/s ({layers.peak.note})"
     head = [
@@ -90,8 +91,14 @@ def page(layers: Layers, machine: dict[str, Any], date: str) -> str:
 
 
 def write(model: str, size: int, folder: Path | None = None) -> Path:
-    """Measure, and write ``layers-<model>-<size>-<machine>.md`` and ``.json`` into ``folder``, or where other reports are; the
-    former. Errors: :func:`measured`."""
+    """Measure, and write ``layers-<model>-<size>-<machine>.md`` and ``.json`` to ``folder``, by default that of other reports.
+
+    Returns:
+        The path of the Markdown file.
+
+    Raises:
+        OSError, ValueError: as :func:`measured`.
+    """
     from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
 
     layers = measured(model, size)

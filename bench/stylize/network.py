@@ -1,7 +1,7 @@
-"""The network every runtime is given: float weights as NumPy arrays, whatever file they come from.
+"""The network that every runtime gets: float weights as NumPy arrays, from any kind of file.
 
-``conv0``, the fixed 1x1 colour layer, is folded into the layer behind it for everybody. The engine's converter does that, and a
-rival should not lose a percent to a layer that a careful exporter would not have left in.
+``conv0``, the fixed 1x1 colour layer, is folded into the next layer for all runtimes. The engine's converter does that, and a
+careful export for another runtime would do it too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ POOL_AFTER = frozenset({"conv1_2", "conv2_2", "conv3_4"})
 WIDTHS_16X = (16, 16, 32, 32, 64, 64, 64, 64, 128)
 EPS = 1e-5
 MAP_STEP = 1 / 32
-"""Any positive number: the step given to the 8-bit maps between two layers of a ``.fnst`` file. See :func:`from_fnst`."""
+"""The step of the 8-bit maps between two layers of a ``.fnst`` file; any positive number works, see :func:`from_fnst`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Network:
 
     @property
     def channels(self) -> int:
-        """Of the features between encoder and decoder."""
+        """The number of channels of the features between encoder and decoder."""
         return len(self.encoder[-1].bias)
 
     @property
@@ -69,7 +69,7 @@ class Network:
 
 
 def load(path: Path) -> Network:
-    """What :meth:`Network.save` wrote."""
+    """Read a network that :meth:`Network.save` wrote."""
     with np.load(path) as arrays:
 
         def half(side: str) -> list[Conv]:
@@ -89,7 +89,7 @@ def from_file(path: Path) -> Network:
 
 
 def from_safetensors(path: Path) -> Network:
-    """A pair as training leaves it: tensors ``encoder.conv1_1.weight`` and so on."""
+    """Read a pair as training writes it: tensors ``encoder.conv1_1.weight`` and so on."""
     from safetensors.numpy import load_file
 
     tensors = {name: tensor.astype(np.float32) for name, tensor in load_file(path).items()}
@@ -104,13 +104,13 @@ def from_safetensors(path: Path) -> Network:
 
 
 def _behind_colour_layer(conv: Conv, matrix: Array, offset: Array) -> Conv:
-    """``conv`` of (matrix @ x + offset) as one layer; exact, because reflection repeats pixels and adds none."""
+    """``conv`` of (matrix @ x + offset) as one layer. This is exact, because reflection padding only repeats pixels."""
     weights = np.einsum("oikl,ij->ojkl", conv.weights, matrix)
     return Conv(weights, conv.bias + np.einsum("oikl,i->o", conv.weights, offset), conv.relu, conv.upsample, conv.pool)
 
 
 def save_random(path: Path, widths: Sequence[int] = WIDTHS_16X, seed: int = 7) -> None:
-    """A ``.safetensors`` pair of these widths with He-initialised weights, scaled so that it paints between 0 and 1."""
+    """Write a ``.safetensors`` pair of these widths with He-initialised weights, scaled to give pictures of 0..1."""
     from safetensors.numpy import save_file
 
     rng = np.random.default_rng(seed)
@@ -137,7 +137,7 @@ def from_fnst(data: bytes) -> Network:
 
     A layer computes ``q = (bias + sum(w * p)) * multiplier + zero``. With map steps s_in, s_out and input zero z that is
     the real convolution ``W = w * multiplier * s_out / s_in``, ``B = (bias + z * sum(w)) * multiplier * s_out``. The file does
-    not say the steps between two layers, and need not: under ReLU any choice gives the same function.
+    not have the steps between two layers: with ReLU any choice gives the same function.
     """
     model = reading.from_bytes(data)
     if not isinstance(model, modelfile.AdainFile):
@@ -163,12 +163,12 @@ def _real(layer: modelfile.Layer, step_in: float, step_out: float, zero_in: int,
     if layer.weights.ndim > 4:  # by phases
         weights, bias = _unphased(weights), bias.mean(0)
     if last:
-        bias = bias + layer.zero * step_out  # a picture's 0 is black, whatever level the layer calls zero
+        bias = bias + layer.zero * step_out  # 0 of a picture is black, whatever the zero of the layer is
     return Conv(weights.astype(np.float32), bias.astype(np.float32), not last, layer.upsample, layer.pool != "none")
 
 
 def _unphased(phases: Array) -> Array:
-    """The 3x3 kernels [O, I, 3, 3] whose four phases are nearest to ``phases`` [4, O, I, 2, 2], each rounded on its own."""
+    """The 3x3 kernels [O, I, 3, 3] whose four phases are nearest to ``phases`` [4, O, I, 2, 2], rounded separately."""
     rows = np.array([[1, 0, 0], [0, 1, 1], [1, 1, 0], [0, 0, 1]], np.float64)  # both phases' taps from a kernel's three
     inverse = np.linalg.pinv(rows)
     _, outputs, inputs, _, _ = phases.shape

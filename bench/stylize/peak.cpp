@@ -61,6 +61,7 @@ void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t (&out)[4]) {
 // The widest 8-bit multiply-add of this processor that its system also saves the registers of, or a null name. Without dot
 // products that is the one whose sums of two have 16 bits: what becomes of those counts for nothing here.
 Instruction find_instruction(const std::string& set) {
+    if (set == "ssse3" || set == "scalar") return {nullptr, nullptr, 0};
     const bool vnni = set != "avx2" && set != "avx512", wide = vnni && set != "avxvnni";
     uint32_t r[4];
     cpuid(0, 0, r);

@@ -1,8 +1,8 @@
 """The runtimes that are compared in stylization.
 
-How each is prepared, loaded and run is said in a file of its own (``peers_*.py``), with the settings found fastest for it on
-this network. That happens inside a worker process (:mod:`bench.worker`), which imports one runtime and no other; the process
-that steers reads only the table :data:`RUNTIMES`.
+Each runtime is prepared, loaded and run by a file of its own (``peers_*.py``), with the settings that were fastest for this
+network. That happens in a worker process (:mod:`bench.worker`), which imports no other runtime; the main process only reads the
+table :data:`RUNTIMES`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .peers_openvino import (
 from .peers_torch import load_torch_compile, load_torch_eager
 
 LIMITS = {"avx2": {"FASTNST_ISA": "avx2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2"}}
-"""What holds the runtimes to an older instruction set, by its name; those in :data:`UNLIMITED` cannot be held."""
+"""Environment variables that limit the runtimes to an older instruction set; those in :data:`UNLIMITED` cannot be limited."""
 UNLIMITED = ("onnxruntime-fp32", "onnxruntime-int8", "torch-compile")
 
 FASTNST = "fastnst"

@@ -15,13 +15,13 @@ from .jobs import Job, Run, keep
 
 
 def prepare_fastnst(folder: Path, _style: str) -> None:
-    """Convert the trained network unless the engine's own file was given."""
+    """Convert the trained network, unless a model file of the engine is given."""
 
     def convert_network(target: Path) -> None:
         from fastnst.convert import convert
 
         source, pictures = folder / "source.safetensors", calibration_folder(folder)
-        convert(source, pictures, target, name="benchmark", overwrite=True, keep_dead=True)  # all runtimes: the same network
+        convert(source, pictures, target, name="benchmark", overwrite=True, keep_dead=True)  # as all runtimes
 
     keep(folder / "source.fnst", convert_network)
 
@@ -52,7 +52,7 @@ def load_fastnst(job: Job) -> Run:
 
 
 def load_command(job: Job, program: list[str], suffix: str) -> Run:
-    """A command from picture files to a picture file, the start of its process included."""
+    """A command that reads and writes picture files; the time includes the start of its process."""
     import subprocess
 
     from PIL import Image

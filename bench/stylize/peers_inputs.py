@@ -1,4 +1,4 @@
-"""Inputs of the runtimes that stylize, the same for all: pictures, the style's statistics, and what quantisers calibrate on."""
+"""Inputs of the runtimes that stylize, the same for all: pictures, the style's statistics, and pictures for calibration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .peers_torch import torch_pair
 
 
 def prepare_inputs(folder: Path, size: int) -> None:
-    """Write the pictures at ``size`` and the style's statistics as the float network has them."""
+    """Write the pictures at ``size``, and the style's statistics by the float network."""
     target = folder / f"inputs-{size}.npz"
     if target.exists():
         return
@@ -24,7 +24,7 @@ def prepare_inputs(folder: Path, size: int) -> None:
 
 
 def style_statistics(folder: Path, styles: list[Array]) -> list[tuple[Array, Array]]:
-    """Mean and deviation, each [1, C, 1, 1], of every style picture's features."""
+    """Mean and standard deviation, [1, C, 1, 1] each, of every style picture's features."""
     import torch
 
     pair = torch_pair(folder)
@@ -34,7 +34,7 @@ def style_statistics(folder: Path, styles: list[Array]) -> list[tuple[Array, Arr
 
 
 def calibration(folder: Path, style: str) -> list[dict[str, Array]]:
-    """Inputs by name for a quantiser to calibrate on."""
+    """Inputs by name for the calibration of a quantiser."""
     pairs = [(pictures.to_floats(content), pictures.to_floats(look)) for content, look in pictures.calibration()]
     if style == "given":
         return [{"content": content, "style": look} for content, look in pairs]

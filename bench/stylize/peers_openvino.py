@@ -1,7 +1,7 @@
 """OpenVINO among the runtimes that stylize: fp32, and int8 quantised by NNCF.
 
-The settings are those found fastest on this network: the latency hint, MINMAX ranges (the default ranges cost more than 10 dB
-here) and bf16, where the processor has it, for what stays unquantised.
+The settings are the fastest ones for this network: the latency hint, MINMAX ranges (the default ranges cost more than 10 dB
+here) and, if the processor has it, bf16 for the parts that are not quantised.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def quantise_openvino(folder: Path, style: str, twin: bool) -> None:
             activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX
         ),
     )
-    # The .xml names no file: the .bin is looked for beside it under the same stem, so both are written before the renaming.
+    # The .xml does not name the .bin, which must have the same stem, so both are written before the renaming.
     partial = folder / "partial"
     partial.mkdir(exist_ok=True)
     ov.save_model(quantised, partial / f"{name}.xml", compress_to_fp16=False)
@@ -58,7 +58,7 @@ def load_openvino(job: Job, file: str, precision: str) -> Run:
     import openvino as ov
 
     core = ov.Core()
-    limited = "ONEDNN_MAX_CPU_ISA" in os.environ  # which these properties know nothing of
+    limited = "ONEDNN_MAX_CPU_ISA" in os.environ  # these properties do not reflect it
     if precision == "bf16" and (limited or "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")):
         precision = "f32"
     job.details["precision of what is not int8"] = precision

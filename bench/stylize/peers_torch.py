@@ -30,7 +30,7 @@ def torch_pair(folder: Path) -> Any:
 
         @staticmethod
         def statistics(features: Tensor) -> tuple[Tensor, Tensor]:
-            # The biased variance: at equal sizes the n / (n - 1) of the unbiased one cancels between content and style.
+            # The biased variance: at equal sizes the factor n / (n - 1) of the unbiased one cancels between content and style.
             variance, mean = torch.var_mean(features, dim=(2, 3), correction=0, keepdim=True)
             return mean, (variance + network.EPS).sqrt()
 
@@ -71,7 +71,7 @@ def load_torch_eager(job: Job) -> Run:
 
 
 def load_torch_compile(job: Job) -> Run:
-    # One compiler process at a time, and this one: pool workers would neither be counted in its memory nor stay off the cores.
+    # Compile in this process: pool workers would use other cores, and their memory would not be counted.
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(job.folder / "inductor")
     os.environ["TORCHINDUCTOR_FREEZING"] = "1"

@@ -52,7 +52,7 @@ them is repeated, three times at most, and then marked as disturbed."""
 
 
 def rows_of(data: dict[str, Any]) -> list[Row]:
-    """One row per runtime and case, in the order in which tables show them."""
+    """One row per runtime and case, in the order of the tables."""
     rows = []
     for benchmark in data["benchmarks"]:
         if "visits_seconds" in benchmark.get("extra_info", {}):
@@ -69,13 +69,13 @@ def find(rows: Iterable[Row], **wanted: Any) -> Row | None:
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A Markdown table, numbers to the right."""
+    """A Markdown table, with numbers aligned to the right."""
     rule = ["---" if i == 0 else "--:" for i in range(len(head))]
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *lines)) + "\n"
 
 
 def milliseconds(seconds: float) -> str:
-    """Three significant digits."""
+    """Milliseconds with three significant digits."""
     value = seconds * 1e3
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
@@ -119,7 +119,7 @@ def case_sections(rows: list[Row]) -> Iterable[str]:
 
 
 def headline(members: list[Row]) -> Iterable[str]:
-    """How fastnst stands beside the best rival, in a sentence."""
+    """A sentence that compares fastnst with the best rival."""
     own = find(members, runtime=FASTNST)
     best = own and own["best_rival"] and find(members, runtime=own["best_rival"])
     if own and best:
@@ -235,7 +235,7 @@ def markdown(data: dict[str, Any], plot: str) -> str:
 
 
 def draw(rows: list[Row], labels: dict[str, str], target: Path) -> None:
-    """Time above, memory below, a column per number of threads and way of giving the style."""
+    """Plot times above and memory below, with a column per number of threads and way of giving the style."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -289,7 +289,7 @@ def draw_memory(axes: Any, members: list[Row], label: str, look: dict[str, Any])
 
 
 def write(source: Path, folder: Path = RESULTS) -> Path:
-    """Write the report of ``source`` into ``folder``; the Markdown file's path.
+    """Write the report of ``source`` to ``folder``, and return the path of the Markdown file.
 
     Raises:
         ValueError: ``source`` holds no result of ``bench_stylize.py``.

@@ -1,7 +1,7 @@
-"""What the network costs at least, and what this machine can do at most: multiply-adds, bytes, and the measured int8 peak.
+"""The least cost of the network, in multiply-adds and bytes, and the measured int8 peak of this machine.
 
-The model counts the *direct* network: every convolution as published, an upsampled layer on its large map. An engine that
-needs fewer multiplications (four 2x2 convolutions instead of a 3x3 on an upsampled map, Winograd) can therefore pass 100 %.
+The model counts the *direct* network: every convolution as published, upsampled layers on their large maps. An engine that
+needs fewer multiplications (four 2x2 convolutions instead of a 3x3 on an upsampled map, Winograd) can therefore exceed 100 %.
 ``python -m bench.stylize.roofline`` prints the figures of the default network.
 """
 
@@ -25,7 +25,7 @@ PROBES = 3
 
 @dataclass(frozen=True)
 class Step:
-    """One convolution at work: input pixels are those before an upsampling, output pixels those after a pool."""
+    """A convolution with its sizes. Input pixels are counted before upsampling, output pixels after pooling."""
 
     macs: int
     input_values: int
@@ -33,7 +33,7 @@ class Step:
 
 
 def steps(net: network.Network, size: int, style: str) -> Iterator[Step]:
-    """All convolutions of one picture of ``size`` x ``size``: two encoders, one where the style is cached, and the decoder."""
+    """All convolutions for one ``size`` x ``size`` picture: two encoders, or one if the style is cached, and the decoder."""
     for _ in range(2 if style == "given" else 1):
         yield from chain(net.encoder, size)
     yield from chain(net.decoder, size // 8)
@@ -50,12 +50,12 @@ def chain(convs: Sequence[network.Conv], side: int) -> Iterator[Step]:
 
 
 def macs(net: network.Network, size: int, style: str) -> int:
-    """Multiply-adds of the convolutions; everything else is below a percent of them."""
+    """Multiply-adds of the convolutions; everything else is below one percent of them."""
     return sum(step.macs for step in steps(net, size, style))
 
 
 def layerwise_bytes(net: network.Network, size: int, style: str) -> int:
-    """Bytes moved if each layer reads its 8-bit input and writes its 8-bit output through memory, all else fused."""
+    """Bytes that are moved if each layer reads its 8-bit input and writes its 8-bit output, with everything else fused."""
     return sum(step.input_values + step.output_values for step in steps(net, size, style))
 
 
@@ -103,11 +103,11 @@ def build_probe(folder: Path) -> Path:
 
 
 def measure(threads: int, wait: Callable[[], None] = lambda: None, instruction_set: str = "") -> Peak:
-    """Compile the probe and run it a few times, each after ``wait``; the best of every figure, which is what a limit is.
+    """Compile the probe, run it a few times, each after ``wait``, and return the best of every figure.
 
-    With ``instruction_set``, one of the engine's, no wider instructions than those it has are measured.
+    With ``instruction_set``, one of the engine's, only its instructions are measured.
 
-    A machine or compiler that cannot gives a `Peak` without figures that says why.
+    If the machine or the compiler cannot do it, the `Peak` has no figures, and its note says why.
     """
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -125,7 +125,7 @@ def measure(threads: int, wait: Callable[[], None] = lambda: None, instruction_s
 
 
 def run_probe(program: Path, threads: int, wait: Callable[[], None], instruction_set: str) -> dict[str, Any]:
-    """What the probe prints."""
+    """Run the probe and parse its output."""
     wait()
     command = [str(program), str(threads), instruction_set]
     output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout

@@ -1,1 +1,1 @@
-"""Steps of the recipes, beside published code."""
+"""Benchmark of the recipes' training steps beside published code."""

@@ -1,4 +1,4 @@
-"""Times and memory of training steps with ``fastnst.ops`` and with the operations as published code writes them, in turn.
+"""Times and memory of training steps with ``fastnst.ops`` and with the operations of published code, measured in turn.
 
 Memory is measured in processes of its own: ``python -m bench.training.measure RECIPE PRECISION CONTENDER FOLDER BATCH SIZE``
 prints the bytes by which the resident set grows during a step.
@@ -31,14 +31,14 @@ from .steps import SETTINGS, Case, Step, step_of
 LABELS = {FASTNST: "fastnst", PUBLISHED: EAGER}
 ROUNDS, LESS_ROUNDS = 7, 3
 STEPS = 3
-"""Per sample, after one that warms up; their median counts."""
+"""The number of steps in a sample, after one to warm up; their median counts."""
 TOLERANCES = {"bfloat16": 5e-2, "float32": 1e-3}
-"""How far the first losses may lie apart, relative to them: published statistics of bfloat16 maps are sums in bfloat16."""
+"""The largest relative difference of the first losses: published code sums statistics of bfloat16 maps in bfloat16."""
 
 
 @dataclass
 class Result:
-    """One case: by contender seconds of every sample and bytes of a step; the share of the cores that other processes used."""
+    """The results of a case: seconds of every sample and bytes of a step by contender, and other processes' share of cores."""
 
     batch: int
     size: int
@@ -53,10 +53,10 @@ def measure(
     """Measure both contenders in turn.
 
     Args:
-        case: what is measured.
-        folder: as :func:`write_data` left it.
+        case: the case to measure.
+        folder: the folder that :func:`write_data` has written.
         device: ``cpu`` or ``cuda``.
-        rounds: samples of each that count; one before them only warms up.
+        rounds: the number of samples of each contender, after one that does not count.
         patience: seconds to wait for idle cores.
         batch, size: without them the recipe's own.
 
@@ -84,7 +84,7 @@ def measure(
 
 
 def memory(case: Case, folder: Path, batch: int, size: int) -> dict[str, int | None]:
-    """Bytes that a step takes on the CPU besides networks and what Adam keeps, by contender; None where a child failed."""
+    """Bytes that a step takes on the CPU besides networks and Adam's state, by contender; None if its process failed."""
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(THRESHOLD)}
     found: dict[str, int | None] = {}
     for name in LABELS:
@@ -102,13 +102,13 @@ def sample(step: Step) -> float:
         started = time.perf_counter()
         step()
         if torch.cuda.is_available():
-            torch.cuda.synchronize()  # the optimiser's part of it
+            torch.cuda.synchronize()  # for the optimiser's kernels
         times.append(time.perf_counter() - started)
     return sorted(times)[STEPS // 2]
 
 
 def facts(case: Case, contender: str, result: Result, device: str) -> dict[str, Any]:
-    """What the JSON file says of one contender."""
+    """The facts about a contender, for the JSON file."""
     return {
         "case": case.name,
         "recipe": case.recipe,
@@ -130,7 +130,7 @@ def main() -> None:
     recipe, precision, contender, folder, batch, size = sys.argv[1:]
     options = RunOptions(Path(folder), Path(folder) / "out")
     step = step_of(contender, Case(recipe, precision), options, ProcessGroup(), int(batch), int(size))
-    step()  # what Adam keeps is there from now on
+    step()  # allocates Adam's state
     json.dump(extra_memory(step), sys.stdout)
 
 

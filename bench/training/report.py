@@ -35,7 +35,7 @@ resident set grows during a step at most, in a process of its own whose allocato
 
 
 def write(source: Path, folder: Path) -> Path:
-    """Write the report of pytest-benchmark's JSON into ``folder``; the Markdown file's path.
+    """Write the report of pytest-benchmark's JSON to ``folder``, and return the path of the Markdown file.
 
     Raises:
         ValueError: ``source`` holds no training step.
@@ -44,7 +44,7 @@ def write(source: Path, folder: Path) -> Path:
 
 
 def markdown(summary: dict[str, Any]) -> str:
-    """The whole page."""
+    """The whole page, in Markdown."""
     first, title = summary["rows"][0], "Training steps with fastnst.ops and with the published operations"
     lines = [
         *pages.head(title, summary, f"; device {first['device']}; threads: {first['threads']}"),
@@ -60,7 +60,7 @@ def cells(rows: list[dict[str, Any]]) -> Iterator[list[str]]:
     for case in dict.fromkeys(row["case"] for row in rows):
         pair = [by_name.get((case, name)) for name in (FASTNST, PUBLISHED)]
         own, other = pair
-        if own is None or other is None:  # one of them failed, which pytest has said
+        if own is None or other is None:  # one of them failed, which pytest has reported
             continue
         disturbed = " (disturbed)" if own["foreign_share"] > DISTURBED else ""
         times = [[milliseconds(row[f"{key}_seconds"]) for key in ("median", "min", "max")] for row in (own, other)]
@@ -73,7 +73,7 @@ def cells(rows: list[dict[str, Any]]) -> Iterator[list[str]]:
 
 
 def memory_cells(own: int | None, other: int | None) -> tuple[str, str]:
-    """Of a row: megabytes of a step, and how many times as much the published operations take."""
+    """The cells of a row: megabytes of a step, and those of the published operations in multiples of it."""
     if own is None or other is None:
         return "not measured", "not measured"
     return f"{own / 1e6:,.0f}", f"{other / 1e6:,.0f} ({other / own:.2f} times)"

@@ -1,9 +1,9 @@
-"""One step of each recipe, with ``fastnst.ops`` or with the operations as published code writes them.
+"""One step of each recipe, with ``fastnst.ops`` or with the operations of published code.
 
-The recipe's own code runs on networks of random weights, in the layout the recipe gives them (channels last): only its
-operations differ. A step is the loss of one batch with VGG-19's targets where the recipe computes them at every step (`collab`;
-`adain` keeps them), its gradient, clipping, and Adam. Reading pictures is not in it. Speed does not depend on what weights and
-pictures are, so random ones do.
+The recipe's own code runs on networks of random weights, in the recipe's layout (channels last): only the operations differ. A
+step is the loss of one batch, its gradient, clipping, and Adam; VGG-19's targets are part of it if the recipe computes them at
+every step (`collab`; `adain` keeps them). Reading pictures is not part of it. Speed does not depend on the values of weights
+and pictures, so random ones are used.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ from ..ops.rivals import (
 )
 
 PRECISIONS = {"collab": ("bfloat16", "float32"), "adain": ("bfloat16", "float32"), "crd": ("float32",)}
-"""What each recipe is measured in; the first is its own."""
+"""The precisions in which each recipe is measured; the first is its default."""
 STAGE = 5
 PICTURES = "translation"
-"""Folder of the recipe that translates."""
+"""The folder of pictures for the recipe ``crd``."""
 
 Step = Callable[[], float]
 Losses = tuple[nn.Module, Callable[[], Tensor]]
@@ -56,7 +56,7 @@ Losses = tuple[nn.Module, Callable[[], Tensor]]
 
 @dataclass(frozen=True)
 class Case:
-    """A recipe in a precision; its batch and crops are the recipe's."""
+    """A recipe in a precision, with its own batch and crops."""
 
     recipe: str
     precision: str
@@ -99,7 +99,7 @@ def published_perceptual_loss(
 def published_relation(
     student: Tensor, teacher: Tensor, patch: int, _distance: float, _angle: float, _granularities: Sequence[str]
 ) -> Tensor:
-    """With the weights and granularities of the paper, which the recipe has too."""
+    """The published relation loss with the weights and granularities of the paper, which the recipe has too."""
     return published_content_relation(student, teacher, patch)
 
 
@@ -115,7 +115,7 @@ OPERATIONS = SimpleNamespace(
 
 @contextmanager
 def operations_of(contender: str) -> Iterator[None]:
-    """Within it the recipes compute with the contender's operations; one that they lack here is an error, not ours instead."""
+    """A context in which recipes use the contender's operations; an operation that it lacks is an error."""
     with ExitStack() as stack:
         for module in (adain, collab, decoder, distillation) if contender == PUBLISHED else ():
             stack.enter_context(mock.patch.object(module, "ops", OPERATIONS))
@@ -126,7 +126,7 @@ def operations_of(contender: str) -> Iterator[None]:
 
 
 def write_data(folder: Path) -> Path:
-    """A folder as recipes expect one, with random networks and pictures of noise; returns the big decoder's file."""
+    """Write a folder of training data with random networks and pictures of noise; returns the path of the big decoder."""
     torch.manual_seed(0)
     vgg = normalise(Encoder(VGG19, input_scale=1.0), [probe()], per_channel=False)
     teacher = Decoder(VGG19[: len(layers_of(STAGE))], last_relu=True)
@@ -176,7 +176,7 @@ def adain_losses(case: Case, options: RunOptions, processes: ProcessGroup, batch
 
 
 def crd_losses(case: Case, options: RunOptions, processes: ProcessGroup, batch: int, size: int) -> Losses:
-    """The student of `crd`, of CycleGAN, whose teacher stands still."""
+    """The student of `crd` for CycleGAN, with a fixed teacher, and the loss of one batch."""
     settings = CrdSettings(
         pictures=PICTURES, select="last", precision=case.precision, batch=batch, size=size, patch=size // 8
     ).completed()
@@ -195,7 +195,7 @@ LOSSES = {"collab": collab_losses, "adain": adain_losses, "crd": crd_losses}
 
 
 def step_of(contender: str, case: Case, options: RunOptions, processes: ProcessGroup, batch: int, size: int) -> Step:
-    """One step of training; what it returns is the loss before it."""
+    """A function that makes one step of training and returns the loss before it."""
     settings = SETTINGS[case.recipe]
     networks, losses = LOSSES[case.recipe](case, options, processes, batch, size)
     parameters = [p for p in networks.parameters() if p.requires_grad]

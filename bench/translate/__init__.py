@@ -1,1 +1,1 @@
-"""Generators, beside other runtimes."""
+"""Benchmark of generators beside other runtimes."""

@@ -1,6 +1,6 @@
-"""Translating pictures with a generator: the student of CRD in the engine beside its rivals and its teacher.
+"""Measures translation by a generator: the student of CRD in the engine beside its rivals and its teacher.
 
-Runtimes and how they are measured are as in :mod:`bench.bench_stylize`: processes of their own, in turn.
+Runtimes are measured as in :mod:`bench.bench_stylize`: in their own processes and in turn.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ def cases(quick: bool) -> list[Case]:
 
 
 def measure(case: Case, folder: Path, rounds: int, patience: float, log: Log) -> dict[str, Result]:
-    """All runtimes that are installed; ``folder`` keeps what is made for them."""
+    """Measure all installed runtimes; files that are made for them are kept in ``folder``."""
     names = [name for name, each in RUNTIMES.items() if all(util.find_spec(need) for need in each.needs)]
     reference = translators.REFERENCE
     return interleave.run_case(case, names, folder, rounds=rounds, patience=patience, log=log, reference=reference)
 
 
 def facts(case: Case, result: Result, results: dict[str, Result]) -> dict[str, Any]:
-    """What the JSON file says of one runtime."""
+    """The facts about a runtime, for the JSON file."""
     own = median(results[translators.FASTNST].seconds) if not results[translators.FASTNST].error else None
     return {
         "runtime": result.runtime,

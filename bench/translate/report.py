@@ -21,7 +21,7 @@ sample was kept although something else ran.
 
 
 def write(source: Path, folder: Path) -> Path:
-    """Write the report of pytest-benchmark's JSON into ``folder``; the Markdown file's path.
+    """Write the report of pytest-benchmark's JSON to ``folder``, and return the path of the Markdown file.
 
     Raises:
         ValueError: ``source`` holds no translation.
@@ -30,7 +30,7 @@ def write(source: Path, folder: Path) -> Path:
 
 
 def markdown(summary: dict[str, Any]) -> str:
-    """The whole page."""
+    """The whole page, in Markdown."""
     rows = summary["rows"]
     versions = {name: version for row in rows for name, version in row["versions"].items()}
     lines = [

@@ -1,7 +1,7 @@
 """Runtimes of an image-to-image generator: the student of CRD in the engine, and its rivals; and its teacher in PyTorch.
 
-Weights are random, as recipes start with: speed does not depend on them. All get one picture of :mod:`bench.pictures`, the
-rivals as float32 -1..1, the engine as bytes.
+Weights are random, as at the start of training, because speed does not depend on them. All get the same picture of
+:mod:`bench.pictures`: the rivals as float32 -1..1, the engine as bytes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .. import pictures
 from ..stylize.jobs import FP32_FLOOR, INT8_FLOOR, Array, Job, Run, Runtime, keep, nothing, to_picture
 
 STYLE = "none"
-"""The one way of giving it."""
+"""The only way of giving the style: there is none."""
 FASTNST, REFERENCE, TEACHER = "translate-fastnst", "translate-torch", "translate-torch-teacher"
 KIND = "mobile_resnet"
 WIDTHS = {REFERENCE: 16, TEACHER: 64}
@@ -34,7 +34,7 @@ def signed(pixels: pictures.Pixels) -> Array:
 
 
 def read(job: Job, name: str) -> Array:
-    """An input of :func:`prepare_inputs`."""
+    """Read an input that :func:`prepare_inputs` has written."""
     with np.load(job.folder / f"inputs-{job.size}.npz") as arrays:
         return np.asarray(arrays[name])
 
@@ -107,7 +107,7 @@ def load_teacher(job: Job) -> Run:
 
 
 def prepare_openvino(folder: Path, _style: str) -> None:
-    """The float graph, straight from PyTorch."""
+    """Write the float graph, converted directly from PyTorch."""
     import openvino as ov
     import torch
 
@@ -181,7 +181,7 @@ def load_openvino_int8(job: Job) -> Run:
 
 
 def to_unsigned(output: Any) -> Array:
-    """A rival's output -1..1 as :func:`~bench.jobs.to_picture` has it."""
+    """A rival's output of -1..1, converted as by :func:`~bench.jobs.to_picture`."""
     return to_picture((np.asarray(output, np.float32) + 1) / 2)
 
 

@@ -1,1 +1,1 @@
-"""Frames a second."""
+"""Benchmark of videos, in frames per second."""

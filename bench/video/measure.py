@@ -1,7 +1,7 @@
-"""Videos end to end without a codec: y4m from memory through :mod:`fastnst.video` to a pipe that forgets.
+"""Measures videos end to end without a codec: y4m from memory through :mod:`fastnst.video` to a pipe that discards it.
 
-Counted are frames a second of everything between the two: parsing, colours there and back, the engine, order, smoothing as
-usual. Frames are crops of a photograph that moves, so that none repeats; the style is encoded before.
+The time includes parsing, conversion of colours in both directions, the engine, ordering, and smoothing with its default.
+Frames are crops that move over a photograph, so that none repeats; the style is encoded in advance.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MODELS = ("adain-nano", "adain-16x")
 SIZES = ((512, 288), (1280, 720))
 ROUNDS, LESS_ROUNDS = 7, 3
 PIXELS = 12_000_000
-"""Of a clip; small frames are more."""
+"""The number of pixels in a clip; clips of small frames have more frames."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Case:
 
 @dataclass
 class Result:
-    """Seconds a frame of every sample, and the share of the cores that other processes used meanwhile."""
+    """Seconds per frame of every sample, and the share of the cores that other processes used meanwhile."""
 
     seconds: list[float] = field(default_factory=list)
     foreign_share: float = 0.0
@@ -65,7 +65,7 @@ def cases(quick: bool) -> list[Case]:
 
 
 class Forgetful(io.RawIOBase):
-    """A pipe to nowhere."""
+    """A file that discards everything."""
 
     def write(self, data: Any) -> int:
         return memoryview(data).nbytes
@@ -85,13 +85,13 @@ def clip(case: Case) -> bytes:
 
 
 def moving_ground(case: Case) -> Image.Image:
-    """A photograph with room for the way that the crops take."""
+    """A photograph that is large enough for the motion of the crops."""
     content, _ = pictures.pair(512)
     return Image.fromarray(content).resize((case.width + 2 * case.frames, case.height + case.frames), Image.Resampling.BICUBIC)
 
 
 def sample(stylizer: Stylizer, style: Pixels, data: bytes) -> float:
-    """Seconds a frame of one clip."""
+    """Seconds per frame for one clip."""
     options = Options(look=stylizer.encode_style(style), smoothing=DEFAULT_SMOOTH)
     start = time.perf_counter()
     source = Y4mSource(io.BytesIO(data), "clip")
@@ -107,7 +107,7 @@ def sample(stylizer: Stylizer, style: Pixels, data: bytes) -> float:
 
 
 def measure(case: Case, rounds: int, patience: float) -> Result:
-    """Measure one case again and again; the first sample only warms up."""
+    """Measure a case ``rounds`` times, after a first sample that only warms up."""
     stylizer = Stylizer(case.model, cores())
     _, style = pictures.pair(256)
     data, result = clip(case), Result()
@@ -123,7 +123,7 @@ def measure(case: Case, rounds: int, patience: float) -> Result:
 
 
 def facts(case: Case, result: Result) -> dict[str, Any]:
-    """What the JSON file says of one case."""
+    """The facts about a case, for the JSON file."""
     return {
         "case": case.name,
         "model": case.model,

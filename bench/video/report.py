@@ -17,7 +17,7 @@ other processes used more than {disturbed:.0%} of the cores meanwhile.
 
 
 def write(source: Path, folder: Path) -> Path:
-    """Write the report of pytest-benchmark's JSON into ``folder``; the Markdown file's path.
+    """Write the report of pytest-benchmark's JSON to ``folder``, and return the path of the Markdown file.
 
     Raises:
         ValueError: ``source`` holds no video.
@@ -26,7 +26,7 @@ def write(source: Path, folder: Path) -> Path:
 
 
 def markdown(summary: dict[str, Any]) -> str:
-    """The whole page."""
+    """The whole page, in Markdown."""
     return pages.page("Videos, end to end without a codec", HEAD, cells, METHOD, summary)
 
 

@@ -1,1 +1,1 @@
-"""The engine in a page beside ONNX Runtime's WebAssembly, in one tab of one browser."""
+"""Benchmark of the engine in a web page beside ONNX Runtime's WebAssembly, in the same tab."""

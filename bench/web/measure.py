@@ -1,7 +1,7 @@
 """The shipped model in a tab of Chromium: fastnst's WebAssembly and ONNX Runtime's, one thread each, in turn.
 
-ONNX Runtime's package is fetched with npm, and runs the float network that the model quantises, and that quantised by ONNX
-Runtime's own tools.
+ONNX Runtime's package is fetched with npm. It runs the float network of the model, and the same quantised by ONNX Runtime's own
+tools.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ RIVAL = "onnxruntime-web@1.30.0"
 SIZES, ROUNDS, LESS_ROUNDS = (256, 512), 7, 3
 WEB = Path(__file__).resolve().parents[2] / "web"
 ALLOWED_SHARE = 0.3
-"""Of the cores that the browser's other processes may use beside the tab."""
+"""The share of the cores that the browser's other processes may use."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A picture's side."""
+    """The side of a picture in pixels."""
 
     size: int
 
@@ -47,7 +47,7 @@ class Case:
 
 @dataclass
 class Result:
-    """Seconds of every sample by contender, and the share of the cores in use beyond one."""
+    """Seconds of every sample by contender, and the share of the cores in use beyond one core."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     foreign_share: float = 0.0
@@ -58,7 +58,7 @@ def cases(quick: bool) -> list[Case]:
 
 
 def lacking() -> str:
-    """What this machine does not have of what is needed; empty where it has all."""
+    """What is needed and missing on this machine; empty if nothing is."""
     if browser() is None:
         return "chromium is not installed"
     if not (WEB / "fastnst.wasm").exists():
@@ -71,7 +71,7 @@ def browser() -> str | None:
 
 
 class Files(http.server.SimpleHTTPRequestHandler):
-    """Isolated pages, whose clocks are finer."""
+    """Serves pages with cross-origin isolation, which have finer clocks."""
 
     def end_headers(self) -> None:
         self.send_header("Cross-Origin-Opener-Policy", "same-origin")
@@ -79,11 +79,11 @@ class Files(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 def prepare(folder: Path, sizes: list[int]) -> None:
-    """Everything the page asks for, in ``folder``."""
+    """Write all files that the page loads to ``folder``."""
     subprocess.run(["npm", "pack", "--silent", RIVAL], check=True, cwd=folder, stdout=subprocess.DEVNULL)
     (archive,) = folder.glob("*.tgz")
     with tarfile.open(archive) as packed:
@@ -103,7 +103,7 @@ def prepare(folder: Path, sizes: list[int]) -> None:
 
 @contextmanager
 def tab(sizes: list[int]) -> Iterator[Any]:
-    """A page with the contenders."""
+    """A page with the contenders, in a tab of Chromium."""
     from playwright.sync_api import sync_playwright
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -122,7 +122,7 @@ def tab(sizes: list[int]) -> Iterator[Any]:
 
 
 def measure(page: Any, case: Case, rounds: int, patience: float) -> Result:
-    """Every contender in turn; the first round only warms up."""
+    """Measure the contenders in turn, after a first round that only warms up."""
     names, result = page.evaluate("size => window.prepare(size)", case.size), Result()
     wait_until_quiet(patience)
     busy, started = busy_seconds(), time.monotonic()
@@ -137,7 +137,7 @@ def measure(page: Any, case: Case, rounds: int, patience: float) -> Result:
 
 
 def facts(page: Any, case: Case, name: str, result: Result) -> dict[str, Any]:
-    """What the JSON file says of one contender."""
+    """The facts about a contender, for the JSON file."""
     best = min(float(np.median(result.seconds[each])) for each in result.seconds if each.startswith("onnxruntime"))
     return {
         "case": case.name,

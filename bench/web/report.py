@@ -19,7 +19,7 @@ rivals' graph lacks. Rows are marked as disturbed where other processes used mor
 
 
 def write(source: Path, folder: Path) -> Path:
-    """Write the report of pytest-benchmark's JSON into ``folder``; the Markdown file's path.
+    """Write the report of pytest-benchmark's JSON to ``folder``, and return the path of the Markdown file.
 
     Raises:
         ValueError: ``source`` holds nothing of the browser.
@@ -28,7 +28,7 @@ def write(source: Path, folder: Path) -> Path:
 
 
 def markdown(summary: dict[str, Any]) -> str:
-    """The whole page."""
+    """The whole page, in Markdown."""
     row = summary["rows"][0]
     method = METHOD.replace("{browser}", row["browser"]).replace("{rival}", row["rival"])
     return pages.page("In a browser, beside ONNX Runtime", HEAD, cells, method, summary)

@@ -11,8 +11,8 @@
 namespace fastnst {
 namespace {
 
-constexpr size_t kBlocks = 4, kBytes = size_t(1) << 30;  // the most that stays idle: a forward and a backward pass of one map
-constexpr size_t kAlignment = size_t(2) << 20;           // that of a large page
+constexpr size_t kBlocks = 4, kBytes = size_t(1) << 30;  // at most, enough for a forward and a backward pass of one map
+constexpr size_t kAlignment = size_t(2) << 20;           // the size of a large page
 
 struct Idle {
   void* data;
@@ -43,7 +43,7 @@ void* fresh(size_t size) {
 }  // namespace
 
 CachedBlock::CachedBlock(size_t size) : data_(nullptr), size_(size) {
-  // Nobody waits here. A process that was forked while another thread held the lock will never get it.
+  // try_lock, because in a process that was forked while another thread held the lock it is never released.
   if (const std::unique_lock<std::mutex> lock(cache().mutex, std::try_to_lock); lock) {
     auto& blocks = cache().blocks;
     const auto found = std::find_if(blocks.rbegin(), blocks.rend(), [&](const Idle& each) { return each.size == size; });

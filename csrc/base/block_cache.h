@@ -1,4 +1,4 @@
-// A cache of large blocks of memory: the block of a result that is gone serves the next one of the same size.
+// A cache of large blocks of memory: a freed block is reused for the next result of the same size.
 #pragma once
 
 #include <cstddef>
@@ -7,8 +7,8 @@ namespace fastnst {
 
 // `size` uninitialised bytes: a cached block of this size if there is one, otherwise a new one.
 //
-// Allocators give blocks as large as these back to the system at once, and the system clears every page before it hands it out
-// again: for a map of 128 MB that takes longer than an operation that fills it.
+// Allocators return such large blocks to the system at once, and the system clears every page before it hands it out again:
+// for a map of 128 MB that takes longer than an operation that fills it.
 class CachedBlock {
  public:
   explicit CachedBlock(size_t size);
@@ -24,7 +24,7 @@ class CachedBlock {
   size_t size_;
 };
 
-// Gives all idle blocks back to the system; returns how many bytes that were.
+// Returns all idle blocks to the system; the result is their number of bytes.
 size_t release_cache();
 
 }  // namespace fastnst

@@ -1,4 +1,4 @@
-// Memory for feature maps: aligned, zeroed, and given back on every path.
+// Memory for feature maps: aligned, zeroed, and freed on every path.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@
 
 namespace fastnst {
 
-// `size` bytes at a 64-byte boundary, zeroed, so that nothing ever depends on what the memory held before.
+// `size` bytes at a 64-byte boundary, zeroed, so that no result depends on its previous content.
 class Buffer {
  public:
   Buffer() = default;
@@ -42,17 +42,17 @@ class Buffer {
   const uint8_t* data() const { return data_; }
   size_t size() const { return size_; }
 
-  // At least `size` bytes, the old content lost if it had fewer.
+  // Makes this at least `size` bytes long. If it was shorter, its content is lost.
   void reserve(size_t size) {
     if (size_ < size) {
-      *this = Buffer();  // give the old memory back before taking the new
+      *this = Buffer();  // free the old memory before allocating the new
       *this = Buffer(size);
     }
   }
 
  private:
   static constexpr size_t kAlignment = 64;
-  // From this size on memory is the system's, which has it back at once: malloc would keep what is freed for smaller things.
+  // From this size on memory is mapped, so that it returns to the system when freed; malloc would keep it for smaller blocks.
   static constexpr size_t kMapped = size_t(4) << 20;
   uint8_t* data_ = nullptr;
   size_t size_ = 0;

@@ -8,7 +8,7 @@ namespace {
 
 using Color = Filling::Color;
 
-constexpr int64_t kColumns = 8 * kCell;  // that are filled at a time
+constexpr int64_t kColumns = 8 * kCell;  // are filled at a time
 constexpr int kLevels = 5;               // from pixels to cells
 static_assert(int64_t(1) << kLevels == kCell);
 constexpr Color kNeutral = {127 << 8, 127 << 8, 127 << 8};  // of a picture that is hidden altogether
@@ -45,7 +45,7 @@ Grid<Sums<Number>> halved(const Grid<Sums<Number>>& sums) {
   return result;
 }
 
-// In two divisions, so that no sum is too large for 64 bits.
+// Two divisions, so that no sum overflows 64 bits.
 template <typename Number>
 Color mean(const Sums<Number>& sums) {
   const uint64_t weight = sums[3];
@@ -136,7 +136,7 @@ void Filling::fill(int64_t index, const uint8_t* rgb, const uint8_t* alpha, uint
   const auto [top, bottom] = band(index);
   const int64_t own = (top - first) * width_;
   std::vector<Color> between, below;
-  for (int64_t left = 0; left < width_; left += kColumns) {  // not more at a time, for sums take several times the space
+  for (int64_t left = 0; left < width_; left += kColumns) {  // in parts, because the sums take several times the space
     const int64_t right = std::min(width_, left + kColumns);
     // A cell more on each side: from beyond the edge of a part nothing reaches farther than 1 + 2 + 4 + 8 + 16 pixels.
     const int64_t begin = std::max<int64_t>(0, left - kCell), end = std::min(width_, right + kCell);

@@ -1,20 +1,20 @@
-// What lies below fully transparent pixels: nobody sees it, and nothing visible may depend on it.
+// The colours of fully transparent pixels: they are invisible, and nothing visible may depend on them.
 //
-// A network looks at all pixels, and its statistics are those of all. So the colours of the fully transparent ones are replaced
-// by what is around them, by pull and push (Gortler et al., "The Lumigraph", 1996, section 3.5), and then count as any others.
-// Pulling halves the picture again and again: each pixel of the smaller one is the mean of four, each counted as much as it is
-// opaque; what is beyond the last row or column is transparent. Pushing goes back: where a pixel has no colour, it takes that
-// of the next smaller picture, interpolated bilinearly. Pixels that are visible at all keep their colours.
+// A network and its statistics use all pixels. So the colours of fully transparent ones are replaced by colours around them, by
+// pull and push (Gortler et al., "The Lumigraph", 1996, section 3.5). Pulling halves the picture repeatedly: each pixel of the
+// smaller picture is the mean of four, weighted by their opacity; beyond the last row or column everything is transparent.
+// Pushing goes back: a pixel without a colour takes that of the next smaller picture, interpolated bilinearly. Pixels that are
+// visible at all keep their colours.
 //
-// The arithmetic, the same bytes on every machine: the mean of samples v with opacities a is
+// The arithmetic gives the same bytes on every machine. The mean of samples v with opacities a is
 //   floor((256 * sum(v * a) + floor(sum(a) / 2)) / sum(a)),
-// in 1/256, or 127 * 256 where the whole picture is hidden. A pixel of the picture of twice the size is
+// in units of 1/256, or 127 * 256 where the whole picture is hidden. A pixel of the picture of twice the size is
 //   m(near, far) = floor((3 * near + far + 2) / 4)
 // of the pixel that it lies in and the next one on its side, or the same one at an edge: first of rows, then of columns. A
 // hidden pixel of the picture itself becomes floor((c + 128) / 256).
 //
 // A picture of any size is filled in bands of rows, with the same result: first the sums of its cells of kCell x kCell pixels
-// are taken, and small pictures made of these alone; then each band is filled, with a row of cells above and below it.
+// are taken, and the small pictures made of these alone; then each band is filled, with a row of cells above and below it.
 #pragma once
 
 #include <array>
@@ -25,10 +25,10 @@ namespace fastnst {
 
 constexpr int64_t kCell = 32;
 
-// Cells along a side of so many pixels.
+// The number of cells along a side of `pixels` pixels.
 constexpr int64_t cells_along(int64_t pixels) { return (pixels + kCell - 1) / kCell; }
 
-// Red, green and blue times opacity, and opacity, summed: below 2^64 for the largest picture, 2^24 x 2^24.
+// Sums of red, green and blue times opacity, and of opacity: below 2^64 for the largest picture, 2^24 x 2^24.
 using CellSums = std::array<uint64_t, 4>;
 
 // Adds `rows` rows of `width` pixels, all of one band, to the sums of the band's cells_along(width) cells.
@@ -47,13 +47,13 @@ class Filling {
   struct Rows {
     int64_t first, last;
   };
-  Rows band(int64_t index) const;    // those of band `index`, 0 to below bands()
-  Rows around(int64_t index) const;  // those that filling it takes: the bands beside it too
+  Rows band(int64_t index) const;    // the rows of band `index`, 0 <= index < bands()
+  Rows around(int64_t index) const;  // the rows that filling it needs: also those of the bands beside it
 
-  // Puts band `index` into `filled`, which may be its place in `rgb`. `rgb`, `alpha`: the rows around() it, filled or not.
+  // Writes band `index` to `filled`, which may be its place in `rgb`. `rgb`, `alpha`: the rows around() it, filled or not.
   void fill(int64_t index, const uint8_t* rgb, const uint8_t* alpha, uint8_t* filled) const;
 
-  // Bytes that this holds and that fill() takes for a while.
+  // The bytes of memory of this object, and of fill() while it runs.
   uint64_t memory() const;
 
   using Color = std::array<uint16_t, 3>;  // in 1/256

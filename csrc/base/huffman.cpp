@@ -29,9 +29,9 @@ bool fill_table(const uint8_t* lengths, Table& table) {
   return next == kPrefixes;
 }
 
-constexpr int kUsual = 11;  // bits that hold two symbols most of the time, by a table that fits the fastest cache
+constexpr int kUsual = 11;  // bits, which mostly hold two symbols; a table of this size fits into the first-level cache
 
-// The symbols whose codes are the first of so many bits: one or two, or none if the first is longer.
+// The one or two symbols whose codes the next kUsual bits begin with, or none if the first code is longer.
 struct Pair {
   uint8_t first, second, length, count;
 };
@@ -50,7 +50,7 @@ void fill_pairs(const Table& table, Pairs& pairs) {
   }
 }
 
-// The next eight bytes as the bits that they are in order, the first at the top.
+// The next eight bytes as 64 bits, the first bit at the top.
 uint64_t first_bits(const uint8_t* bytes) {
   uint64_t bits = 0;
   for (int i = 0; i < 8; i++) bits |= uint64_t(bytes[i]) << (56 - 8 * i);
@@ -78,7 +78,7 @@ bool huffman_decode(const uint8_t* coded, uint64_t size, uint8_t* bytes, uint64_
     }
     const Pair pair = pairs[window >> (64 - kUsual)];
     if (pair.count > 0 && pair.length <= held && count - i >= 2) {
-      bytes[i] = pair.first, bytes[i + 1] = pair.second;  // the second is written again if it is none
+      bytes[i] = pair.first, bytes[i + 1] = pair.second;  // the second is overwritten if there is only one
       window <<= pair.length, held -= pair.length, i += pair.count;
       continue;
     }

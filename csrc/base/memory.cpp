@@ -13,10 +13,10 @@ namespace fastnst {
 namespace {
 
 constexpr uint64_t kLeast = uint64_t(64) << 20;
-// A third of what whole pictures take; for 7 % more of the engine's time, which files in rows win back.
+// A third of the memory of whole pictures. It costs 7 % of the engine's time, which reading and writing in rows win back.
 constexpr uint64_t kPerPixel = 12;
 constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
-constexpr uint64_t kMost = kUnlimited >> 1;  // what signed sizes hold
+constexpr uint64_t kMost = kUnlimited >> 1;  // the largest signed size
 
 char lower(char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; }
 
@@ -24,7 +24,7 @@ char lower(char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; }
 // A page's memory is what its module may grow to.
 uint64_t group_limit(const std::string&) { return kUnlimited; }
 #else
-// C's files, for C++'s streams bring 200 kB along.
+// C's files, because C++'s streams would add 200 kB to the program.
 using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
 File opened(const std::string& path) { return {std::fopen(path.c_str(), "r"), std::fclose}; }
@@ -44,7 +44,7 @@ uint64_t limit_in(const std::string& path) {
   return file && std::fscanf(file.get(), "%" SCNu64, &limit) == 1 ? limit : kUnlimited;
 }
 
-// The least limit of a control group and of all that it lies in: `group` is its path below `mount`.
+// The lowest limit of a control group and of all groups around it. `group` is its path below `mount`.
 uint64_t least_limit(const std::string& mount, std::string group, const char* file) {
   for (uint64_t least = kUnlimited;; group.resize(group.rfind('/'))) {
     if (!group.empty() && group.back() == '/') group.pop_back();
@@ -83,7 +83,7 @@ uint64_t parse_bytes(const std::string& text) {
     fits =
         fits && !__builtin_mul_overflow(bytes, 10, &bytes) && !__builtin_add_overflow(bytes, uint64_t(text[at] - '0'), &bytes);
   const bool digits = at > begin;
-  const size_t unit = at < end ? units.find(lower(text[at])) + 1 : 0;  // 0 where it is none of them
+  const size_t unit = at < end ? units.find(lower(text[at])) + 1 : 0;  // 0 if it is none of them
   if (unit > 0) {
     at++;
     if (at < end && lower(text[at]) == 'i') at++;

@@ -9,11 +9,11 @@ namespace fastnst {
 
 void prefer_large_pages([[maybe_unused]] void* data, [[maybe_unused]] size_t size) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-  // As NumPy does for its arrays, and from the same size on: two pages of 2 MB.
+  // As NumPy does for its arrays, from the same size on: two pages of 2 MB.
   if (size < size_t(4) << 20) return;
   const uintptr_t page = uintptr_t(sysconf(_SC_PAGESIZE)), begin = reinterpret_cast<uintptr_t>(data);
   const uintptr_t first = (begin + page - 1) / page * page, last = (begin + size) / page * page;
-  madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);  // advice: without it all is slower, nothing wrong
+  madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);  // only advice: if it is refused, results are the same
 #endif
 }
 

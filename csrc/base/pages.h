@@ -5,11 +5,11 @@
 
 namespace fastnst {
 
-// Asks for large pages, where the system has them, for memory that is about to be written for the first time: to be given
-// 128 MB in pages of 4 KB costs several times what filling them does. Small blocks are left alone.
+// Asks for large pages, where the system has them, for memory that is about to be written for the first time: getting 128 MB in
+// pages of 4 KB takes several times as long as filling them. Small blocks are left as they are.
 void prefer_large_pages(void* data, size_t size);
 
-// `size` bytes of zeros, at a 64-byte boundary at least straight from the system; nullptr if there are none.
+// `size` bytes of zeros directly from the system, aligned to 64 bytes or more; nullptr if it has none.
 void* map_zeros(size_t size);
 void unmap(void* data, size_t size);
 

@@ -2,7 +2,7 @@
 
 #if defined(__wasm__)
 
-// A module of WebAssembly whose memory is its own has one thread.
+// A WebAssembly module without shared memory has one thread.
 namespace fastnst {
 
 OpenMpTeam::OpenMpTeam() {}
@@ -42,8 +42,8 @@ void relax() {
 #endif
 }
 
-// Spins until `ready()`; false if it takes longer than the gap between two layers of a network usually lasts, after which
-// sleeping is cheaper for everyone else on the machine.
+// Spins until `ready()`. Returns false after a little longer than the usual gap between two layers of a network: then sleeping
+// is better for everything else on the machine.
 template <typename Ready>
 bool spin(Ready&& ready) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::microseconds(50);
@@ -56,7 +56,7 @@ bool spin(Ready&& ready) {
   return ready();
 }
 
-// A pool thread and what it is asked for. On a cache line of its own: every worker watches its own state and no other.
+// A thread of the pool and its state. Each is on its own cache line, because every worker watches only its own state.
 struct alignas(64) Worker {
   enum State : uint32_t { kIdle, kOffered, kRunning };
   std::atomic<uint32_t> state{kIdle};
@@ -72,8 +72,8 @@ struct alignas(64) Worker {
 
 class Pool {
  public:
-  // Runs the job with `helpers` pool threads beside the caller; false if another caller holds the pool. Threads that were
-  // hired for other calls sleep on.
+  // Runs the job with `helpers` pool threads beside the caller; returns false if another caller holds the pool. The other
+  // threads of the pool stay asleep.
   bool run(int64_t count, int64_t grain, int helpers, RangeFunction function, void* context) {
     const std::unique_lock<std::mutex> owner(busy_, std::try_to_lock);
     if (!owner) return false;
@@ -85,14 +85,14 @@ class Pool {
       workers_[i].state.notify_one();
     }
     take_ranges(0);
-    // A worker that has not come yet need not come any more: nothing is left for it. One that has may still be at work.
+    // No work is left for a worker that has not started. One that has may still be running.
     for (int i = 0; i < helpers; i++)
       if (!workers_[i].move(Worker::kOffered, Worker::kIdle)) workers_[i].wait_while(Worker::kRunning);
     return true;
   }
 
  private:
-  // How many of `helpers` there are.
+  // The number of helpers that exist, at most `helpers`; starts those that are missing.
   int hire(int helpers) {
     try {
       while (int(workers_.size()) < helpers) {
@@ -106,7 +106,7 @@ class Pool {
         }
       }
     } catch (const std::exception&) {
-      // The system gives no more threads, or no memory for them: those there are do the work.
+      // The system has no more threads, or no memory for them: the existing ones do the work.
     }
     return std::min(helpers, int(workers_.size()));
   }
@@ -130,7 +130,7 @@ class Pool {
   }
 
   std::mutex busy_;
-  std::deque<Worker> workers_;  // which stay where they are when others come
+  std::deque<Worker> workers_;  // a deque, because workers may not move
   std::atomic<int64_t> next_{0};
   int64_t count_ = 0, grain_ = 1;
   RangeFunction function_ = nullptr;
@@ -150,7 +150,7 @@ Pool& current_pool() {
   return *pool.load();
 }
 
-// What compilers turn a parallel region into; the name and the arguments are fixed (libgomp.h).
+// The function that compilers call for a parallel region; name and arguments are fixed (libgomp.h).
 using OpenMpRegion = void (*)(void (*body)(void*), void* data, unsigned threads, unsigned flags);
 
 thread_local OpenMpRegion borrowed = nullptr;

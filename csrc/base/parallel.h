@@ -1,4 +1,4 @@
-// Data parallelism over rows: on a small pool of the engine's own, or on the team of threads that PyTorch already has.
+// Data parallelism over rows: on the engine's own small pool of threads, or on PyTorch's OpenMP threads.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,8 @@ namespace fastnst {
 using RangeFunction = void (*)(void* context, int slot, int64_t begin, int64_t end);
 
 // Calls `function(context, slot, begin, end)` on ranges of at most `grain` items that together cover [0, count), from up to
-// `threads` threads, the caller's included; returns when all are done. Ranges are handed out in order as threads become
-// free; `slot`, below `threads`, is the thread's own, for scratch memory. If the pool is busy with another caller's work,
+// `threads` threads including the caller's, and returns when all are done. Ranges are handed out in order as threads become
+// free; `slot`, below `threads`, identifies the thread, for scratch memory. If the pool is busy with another caller's work,
 // the caller does everything itself. `function` must not throw.
 void parallel_ranges(int64_t count, int64_t grain, int threads, RangeFunction function, void* context);
 
@@ -24,9 +24,9 @@ void parallel_for(int64_t count, int64_t grain, int threads, Body&& body) {
       &body);
 }
 
-// While one lives, its thread's work is shared with the OpenMP team of the process instead of the pool, if there is GNU OpenMP.
-// For work between operations of PyTorch: its threads keep spinning for milliseconds after each of them, and the pool's would
-// have to share the cores with them.
+// While an object of this class exists, the work of its thread goes to the OpenMP threads of the process instead of the pool,
+// if there is GNU OpenMP. This is for work between operations of PyTorch: its threads spin for milliseconds after each
+// operation, and those of the pool would have to share the cores with them.
 class OpenMpTeam {
  public:
   OpenMpTeam();

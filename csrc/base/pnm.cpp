@@ -8,7 +8,7 @@
 namespace fastnst {
 namespace {
 
-constexpr int64_t kMaxSide = int64_t(1) << 24;  // as the engine's
+constexpr int64_t kMaxSide = int64_t(1) << 24;  // that of the engine
 
 [[noreturn]] void fail(const std::string& why) { throw PictureError(why); }
 
@@ -20,7 +20,7 @@ int next(std::FILE* file) {
 
 bool is_space(int c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-// The next word of a P6 header, comments skipped; takes exactly one character after it.
+// The next word of a P6 header, without comments; consumes exactly one character after it.
 std::string word(std::FILE* file) {
   int c = next(file);
   while (is_space(c) || c == '#') {
@@ -90,7 +90,7 @@ Header read_header(std::FILE* file, bool& pam) {
   return header;
 }
 
-// A sample as seen on white paper: the mean of both, each as much as it is seen, rounded; as Pillow's Image.composite.
+// A sample blended with white by its opacity, rounded as Pillow's Image.composite does.
 uint8_t on_white(uint8_t sample, uint8_t opacity) { return uint8_t((sample * opacity + 255 * (255 - opacity) + 127) / 255); }
 
 }  // namespace

@@ -9,7 +9,7 @@
 
 namespace fastnst {
 
-// Not a picture these functions read, or cut short. The message is one line.
+// A picture that these functions cannot read, or one that is cut short. The message is one line.
 class PictureError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -28,7 +28,7 @@ class PnmReader {
   // Reads the header. Throws PictureError.
   explicit PnmReader(std::FILE* file);
   const PictureSize& size() const { return size_; }
-  // The next rows, of width x 3 bytes, and where there is alpha theirs, of `width` bytes. Throws PictureError.
+  // Reads the next rows, of width x 3 bytes, and their alpha if there is any, of `width` bytes. Throws PictureError.
   void read(int64_t rows, uint8_t* rgb, uint8_t* alpha);
 
  private:
@@ -37,11 +37,11 @@ class PnmReader {
   std::vector<uint8_t> row_;
 };
 
-// Writes P7, or P6, where a picture with alpha is as seen on white paper.
+// Writes P7, or P6, in which a picture with alpha is blended with white.
 class PnmWriter {
  public:
   PnmWriter(std::FILE* file, const PictureSize& size);
-  // The next rows, as they are read. Throws PictureError.
+  // Writes the next rows, of the same shapes. Throws PictureError.
   void write(int64_t rows, const uint8_t* rgb, const uint8_t* alpha);
   void finish();
 

@@ -31,7 +31,7 @@ void absorb_block(uint32_t state[8], const uint8_t block[64]) {
     w[i] = w[i - 16] + s0 + w[i - 7] + s1;
   }
   uint32_t a = state[0], b = state[1], c = state[2], d = state[3], e = state[4], f = state[5], g = state[6], h = state[7];
-#pragma GCC unroll 8  // after which every variable is again where it was, and nothing has moved
+#pragma GCC unroll 8  // after eight rounds every variable is in its old place, so no moves are needed
   for (int i = 0; i < 64; i++) {
     const uint32_t s1 = std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25);
     const uint32_t t1 = h + s1 + ((e & f) ^ (~e & g)) + kRound[i] + w[i];
@@ -61,10 +61,10 @@ __attribute__((target("sha,ssse3,sse4.1"))) void absorb_by_instructions(uint32_t
   __m128i* const words = reinterpret_cast<__m128i*>(state);
   const __m128i badc = _mm_shuffle_epi32(_mm_loadu_si128(words), 0xb1);
   const __m128i hgfe = _mm_shuffle_epi32(_mm_loadu_si128(words + 1), 0x1b);
-  __m128i feba = _mm_alignr_epi8(badc, hgfe, 8), hgdc = _mm_blend_epi16(hgfe, badc, 0xf0);  // as the instructions want them
+  __m128i feba = _mm_alignr_epi8(badc, hgfe, 8), hgdc = _mm_blend_epi16(hgfe, badc, 0xf0);  // as the instructions need them
   for (; blocks > 0; blocks--, data += 64) {
     const __m128i first = feba, second = hgdc;
-    __m128i w[4];  // of sixteen rounds, the next four in turn
+    __m128i w[4];  // the words of sixteen rounds
     for (int i = 0; i < 4; i++)
       w[i] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i*>(data) + i), big_endian);
 #pragma GCC unroll 16

@@ -7,7 +7,7 @@
 
 namespace fastnst {
 
-// `portable`: without the processor's instructions for it, as where it has none.
+// `portable`: do not use the processor's SHA instructions, as on processors that have none.
 std::array<uint8_t, 32> sha256(const uint8_t* data, size_t size, bool portable = false);
 
 }  // namespace fastnst

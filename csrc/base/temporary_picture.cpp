@@ -38,7 +38,7 @@ void TemporaryPicture::read_alpha(int64_t first, int64_t count, uint8_t* alpha) 
   alpha_.read(uint64_t(first * width_), alpha, uint64_t(count * width_));
 }
 
-// In place: the colours that are filled in do not count where the bands beside are filled.
+// In place: colours that are filled in do not influence the bands beside them.
 void TemporaryPicture::fill(const Filling& filling) {
   std::vector<uint8_t> rgb, alpha;
   for (int64_t index = 0; index < filling.bands(); index++) {

@@ -14,11 +14,11 @@ namespace fastnst {
 
 class TemporaryPicture {
  public:
-  // Takes the picture's rows from `next`, with their transparency where there is any. Then the hidden pixels are filled (see
-  // hidden.h): what lies below them is never seen again. `folder`: see TemporaryStorage.
+  // Takes all rows from `next`, with their transparency if there is any, and fills the hidden pixels (see hidden.h); their own
+  // colours are lost. `folder`: see TemporaryStorage.
   TemporaryPicture(const PictureSize& size, const std::string& folder, const std::function<void(uint8_t*, uint8_t*)>& next);
 
-  // `count` rows from `first` on.
+  // Read `count` rows from `first` on.
   void read(int64_t first, int64_t count, uint8_t* rgb) const;
   void read_alpha(int64_t first, int64_t count, uint8_t* alpha) const;
 

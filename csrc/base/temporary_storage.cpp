@@ -11,7 +11,7 @@ namespace fastnst {
 namespace {
 
 #if defined(__wasm__)
-constexpr bool kHasFiles = false;  // a page has memory alone
+constexpr bool kHasFiles = false;  // a web page has only memory
 #else
 constexpr bool kHasFiles = true;
 #endif
@@ -20,7 +20,7 @@ constexpr bool kHasFiles = true;
   throw std::system_error(errno, std::generic_category(), "a temporary file in " + folder);
 }
 
-// All `count` bytes, by pread or pwrite, which may do a part.
+// Transfers all `count` bytes by pread or pwrite, which may transfer fewer at a time.
 template <typename Call, typename Byte>
 void transfer(Call call, int file, Byte* data, uint64_t count, uint64_t offset, const std::string& folder) {
   while (count > 0) {

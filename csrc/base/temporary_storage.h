@@ -10,13 +10,13 @@ namespace fastnst {
 
 class TemporaryStorage {
  public:
-  // `folder`: where the file is made; without it the bytes stay in memory. Throws std::runtime_error if there can be no file.
+  // `folder`: where the file is made; if empty, the bytes stay in memory. Throws std::runtime_error if no file can be made.
   TemporaryStorage(uint64_t size, const std::string& folder);
   ~TemporaryStorage();
   TemporaryStorage(const TemporaryStorage&) = delete;
   TemporaryStorage& operator=(const TemporaryStorage&) = delete;
 
-  // Within the size. Throw std::runtime_error where the disk is full or fails.
+  // Both stay within the size. They throw std::runtime_error if the disk is full or fails.
   void write(uint64_t offset, const uint8_t* data, uint64_t count);
   void read(uint64_t offset, uint8_t* data, uint64_t count) const;
 

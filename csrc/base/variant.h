@@ -1,9 +1,9 @@
 // The variants of the training operations (csrc/ops): code for older and for newer instruction sets.
 //
-// Every file of csrc/ops is compiled once per variant, with FASTNST_VARIANT naming the namespace that its code lives in, so
-// that one source serves all instruction sets. Nothing that a linker may merge between variants (inline functions, templates
-// over shared types, standard containers) may be emitted there: it could carry instructions that an older processor lacks.
-// Which variant an instruction set uses, engine/kernels/table.cpp says.
+// Every file of csrc/ops is compiled once per variant, in the namespace that FASTNST_VARIANT names, so that one source serves
+// all instruction sets. These files may not emit anything that a linker could merge between variants (inline functions,
+// templates over shared types, standard containers): it could contain instructions that an older processor lacks.
+// engine/kernels/table.cpp says which variant an instruction set uses.
 #pragma once
 
 namespace fastnst {

@@ -1,4 +1,4 @@
-// 8-bit Y'CbCr planes to R'G'B' pixels and back, in integers with one rounding a value: the same bytes everywhere.
+// 8-bit Y'CbCr planes to R'G'B' pixels and back, in integers with one rounding per value: the same bytes everywhere.
 #pragma once
 
 #include <array>
@@ -7,7 +7,7 @@
 
 namespace fastnst {
 
-// How planes of chroma lie under those of luma. Chroma is ceil(width / across) x ceil(height / down).
+// Where chroma samples lie relative to luma. Chroma planes have ceil(width / across) x ceil(height / down) samples.
 struct Subsampling {
   int across, down;  // 1 or 2
   bool centred;      // between two columns (JPEG, MPEG-1), or else on the left one (MPEG-2 and later)
@@ -16,8 +16,8 @@ struct Subsampling {
 
 // In units of 1/65536. Chroma is counted from 128.
 struct FromYuv {
-  int32_t y_zero;  // what is black
-  int32_t y;       // the same in red, green and blue
+  int32_t y_zero;  // the value of black
+  int32_t y;       // the same weight in red, green and blue
   int32_t red_cr, green_cb, green_cr, blue_cb;
 };
 
@@ -26,10 +26,10 @@ struct ToYuv {
   std::array<int32_t, 3> y, cb, cr;  // of red, green and blue
 };
 
-// Linear interpolation of chroma, then the matrix: with Y at its place, and C = 16 times the interpolated chroma - 2048,
+// Interpolates chroma linearly, then applies the matrix: with C = 16 times the interpolated chroma - 2048,
 //   R = clamp((16 * y * (Y - y_zero) + red_cr * Cr + 2^19) >> 20), and likewise green and blue.
-// Interpolation takes 3/4 of the nearer and 1/4 of the farther sample between two, the mean halfway, and the sample itself at
-// its place; at the edge the last sample is repeated. Planes have no gaps between rows. `cb` and `cr` are null for grey.
+// Between two samples interpolation weights the nearer by 3/4 and the farther by 1/4, or both by 1/2 halfway; at a sample it
+// takes that alone. At the edge the last sample is repeated. Planes have no gaps between rows. `cb` and `cr` are null for grey.
 void yuv_to_rgb(const uint8_t* y, const uint8_t* cb, const uint8_t* cr, int64_t height, int64_t width, Subsampling sampling,
                 const FromYuv& matrix, uint8_t* pixels);
 

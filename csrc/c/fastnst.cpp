@@ -1,4 +1,4 @@
-// The C interface: arguments checked, exceptions turned into statuses. What it promises is said in include/fastnst.h.
+// The C interface: checks arguments and turns exceptions into statuses. include/fastnst.h documents it.
 #include "fastnst.h"
 
 #include <algorithm>
@@ -38,7 +38,7 @@ fastnst_status failed(fastnst_status status, const char* why) {
   return status;
 }
 
-// Calls work(); the status says how it went.
+// Calls work() and turns its exceptions into a status.
 template <typename Work>
 fastnst_status guarded(Work&& work) noexcept {
   try {

@@ -24,7 +24,7 @@ Tiling tiling(const Engine& engine, const Settings& settings, const RowIO& pictu
                        budget(settings, picture.height, picture.width), decodes);
 }
 
-// Where a copy of a picture is put aside: in memory, "", if it is a small part of the budget.
+// The folder for a temporary copy of a picture; "", which means memory, if it is a small part of the budget.
 std::string aside(const Settings& settings, const RowIO& picture) {
   const uint64_t bytes = 3 * uint64_t(picture.height) * uint64_t(picture.width);
   return bytes <= budget(settings, picture.height, picture.width) / 8 ? "" : settings.folder;
@@ -43,14 +43,14 @@ RowIO in_memory(const uint8_t* rgb, int64_t height, int64_t width, uint8_t* out,
           threads};
 }
 
-// A content whose colours its result takes on: it is put aside as it is read.
+// A content whose colours are kept: a temporary copy is made while it is read.
 class PreservedColors {
  public:
   // `content`: lives as long as this. `folder`: see TemporaryStorage.
   PreservedColors(const RowIO& content, const std::string& folder)
       : content_(content), row_(3 * content.width), original_(uint64_t(content.height * row_), folder) {}
 
-  // What to stylize instead of the content.
+  // The picture to stylize instead of the content.
   RowIO io() {
     return {content_.height,
             content_.width,
@@ -82,7 +82,7 @@ class PreservedColors {
 
 // The sum, rounded once (Shewchuk, 1997), as Python's math.fsum: mixing by the same weights gives the same bytes from both.
 double exact_sum(const std::vector<double>& values) {
-  std::vector<double> parts;  // that overlap nowhere, the smallest first; their sum is exact
+  std::vector<double> parts;  // whose bits do not overlap, the smallest first; their sum is exact
   for (double x : values) {
     size_t kept = 0;
     for (double y : parts) {
@@ -101,7 +101,7 @@ double exact_sum(const std::vector<double>& values) {
     sum = before + part;
     low = part - (sum - before);
   }
-  // Half-way cases are decided by what is left.
+  // Ties are decided by the remaining parts.
   if (low != 0 && !parts.empty() && (low < 0) == (parts.back() < 0)) {
     const double twice = 2 * low, other = sum + twice;
     if (other - sum == twice) sum = other;

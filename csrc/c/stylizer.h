@@ -1,4 +1,4 @@
-// What the C interface offers, in C++: an engine with the palette step, the content's colours and a budget of memory around it.
+// What the C interface offers, in C++: an engine with the palette step, the content's colours and a limit of memory.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace fastnst {
 
-// As fastnst_options, checked, with every default in its place.
+// fastnst_options, checked, with all defaults filled in.
 struct Settings {
   double alpha = 1, palette = 1;
   bool preserve_color = false;

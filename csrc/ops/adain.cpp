@@ -1,13 +1,13 @@
-// How the digits are kept. Maps are cut into chunks, whose sums are merged in double precision and always in the same order.
-// Inside a chunk of n numbers, sums are of float32 and short, and taken once of d = x - shift and of d^2:
+// Numerical accuracy. Maps are cut into chunks, whose sums are merged in double precision and always in the same order. In a
+// chunk of n numbers, sums are short and in float32, in one pass, of d = x - shift and of d^2:
 //   mean = shift + sum(d) / n,   squares = sum((x - mean)^2) = sum(d^2) - n (mean - shift)^2
 // The difference is harmless with shift = the mean of the first n_a = n / 8 numbers. Let D be the distance between their mean
-// and that of the other n_b. Then mean - shift = D n_b / n, and squares is at least D^2 n_a n_b / n: what is taken away is at
-// most n_b / n_a = 7 times what is left, three bits in the worst case and far from it none.
+// and that of the other n_b. Then mean - shift = D n_b / n, and squares is at least D^2 n_a n_b / n: the subtracted term is at
+// most n_b / n_a = 7 times the result, which loses three bits in the worst case, and usually none.
 // Parts a and b merge (Chan, Golub and LeVeque, 1979) to
 //   mean = mean_a + D n_b / n,   squares = squares_a + squares_b + D^2 n_a n_b / n
-// A map is then swept as scale * (x - shift) + offset with shift next to the mean: where the mean is large, the roundings of
-// scale * x + offset would be as large.
+// A map is then computed as scale * (x - shift) + offset with shift close to the mean: for a large mean the rounding errors of
+// scale * x + offset would be large too.
 #include "ops/adain.h"
 
 #include <algorithm>
@@ -82,7 +82,7 @@ void channel_moments(const T* x, int64_t positions, int64_t channels, int64_t pa
   }
 }
 
-// Leaves means and sums of squares of an image in scratch.partials: [2, channels].
+// Writes means and sums of squares of an image to scratch.partials: [2, channels].
 template <typename T>
 void image_moments(const Plan& plan, const T* x, const Scratch& scratch, int threads) {
   const int64_t channels = plan.channels;
@@ -151,7 +151,7 @@ void channel_sums(const T* grad, const T* x, int64_t positions, int64_t channels
     for (int64_t c = 0; c < channels; c++) sums[k * channels + c] = double(work[k * padded + c]);
 }
 
-// Leaves the sums of an image in scratch.partials: [3, channels].
+// Writes the sums of an image to scratch.partials: [3, channels].
 template <typename T>
 void image_sums(const Plan& plan, const T* grad, const T* x, const float* shift, const Scratch& scratch, int threads) {
   const int64_t channels = plan.channels, size = kPartials * channels;
@@ -187,7 +187,7 @@ void sweep_back(const Plan& plan, const T* grad, const T* x, T* dx, int64_t posi
 }
 
 double deviation(const Plan& plan, double squares, double eps) {
-  if (squares < 0) squares = 0;  // by the roundings of a constant channel
+  if (squares < 0) squares = 0;  // by rounding errors of a constant channel
   return std::sqrt(squares / double(std::max<int64_t>(plan.positions - 1, 1)) + eps);
 }
 

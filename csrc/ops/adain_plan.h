@@ -1,4 +1,4 @@
-// How AdaIN's maps are cut: into images, chunks and tiles of registers, and the memory for what is summed of each.
+// How AdaIN's maps are cut into images, chunks and tiles of registers, and the memory for the sums of each.
 #pragma once
 
 #include <algorithm>
@@ -18,23 +18,23 @@ constexpr int64_t kStart = 8;
 constexpr int64_t kChunk = 8 * kBlock;
 // Bytes of float32 from which threads share an image. Smaller ones stay in the cache of the one thread that reads them twice.
 constexpr int64_t kShared = int64_t(4) << 20;
-// Sums side by side: as many as additions fit into the time of one.
+// The number of independent sums: as many as the additions that can start during the latency of one.
 constexpr int kSums = 4;
 
-// Per channel: sums that a chunk gives, doubles; numbers that a sweep takes, floats; space that a chunk's sums need, floats.
+// Per channel: sums of a chunk, doubles; coefficients of a sweep, floats; space for a chunk's sums, floats.
 constexpr int64_t kPartials = 3, kCoefficients = 5, kWork = 3;
 
 struct Plan {
   int64_t images, positions, channels;
   int64_t chunk, chunks;  // positions in a chunk; chunks in an image
   int64_t padded;         // channels, rounded up to whole vectors and cache lines
-  bool shared;            // all threads work on one image, or each on its own
+  bool shared;            // whether all threads work on one image, or each on its own
   int64_t grain;          // images that a thread takes at a time if on its own
 };
 
 Plan make_plan(const MapShape& shape, int threads) {
   Plan plan{shape.images, shape.positions, shape.channels, kChunk, 1, 1, false, 1};
-  // At least 64 positions: a chunk's sums are to be small beside the chunk.
+  // At least 64 positions, so that a chunk's sums are small compared with the chunk.
   if (plan.channels > 1) plan.chunk = std::clamp<int64_t>(kChunk / plan.channels, 64, kBlock);
   plan.chunks = (plan.positions + plan.chunk - 1) / plan.chunk;
   plan.padded = (plan.channels + 15) / 16 * 16;
@@ -90,7 +90,7 @@ void each_chunk(const Plan& plan, int threads, Body&& body) {
   });
 }
 
-// The same from the end: what the sums have read last is still in cache.
+// The same in reverse order: what the sums have read last is still in the cache.
 template <typename Body>
 void each_chunk_back(const Plan& plan, int threads, Body&& body) {
   each_chunk(plan, threads, [&](int, int64_t chunk, int64_t, int64_t) {
@@ -108,13 +108,13 @@ void each_vector(int64_t count, Body&& body) {
   for (; i < count; i += kFloats) body(i, 0, std::min<int64_t>(count - i, kFloats));
 }
 
-// How many of a chunk's first positions can be read and written in whole vectors of channels, without a byte beyond the chunk.
+// The number of a chunk's first positions that can be read and written in whole vectors of channels without leaving the chunk.
 int64_t whole_positions(int64_t positions, int64_t channels) {
   const int64_t reach = (channels + kFloats - 1) / kFloats * kFloats;
   return std::max<int64_t>(0, positions - (reach + channels - 1) / channels + 1);
 }
 
-// Positions and vectors of channels that are summed in registers, before memory is told.
+// Positions and vectors of channels that are summed in registers before the sums are stored.
 template <int kPositions, int kVectors>
 struct Tile {
   static constexpr int positions = kPositions, vectors = kVectors;
@@ -142,8 +142,8 @@ void add_to(float* sums, const Floats (&v)[kVectors]) {
   for (int j = 0; j < kVectors; j++) store(sums + j * kFloats, load(sums + j * kFloats) + v[j]);
 }
 
-// Calls body(offset, channel, lanes) for every vector of channels, one position after the other: what a whole vector writes
-// into the next positions, these write over.
+// Calls body(offset, channel, lanes) for every vector of channels, one position after the other. Lanes that a whole vector
+// writes to the next positions are overwritten by these.
 template <typename Body>
 void each_position(int64_t positions, int64_t channels, Body&& body) {
   const int64_t whole = whole_positions(positions, channels), end = positions * channels;

@@ -11,7 +11,7 @@ namespace fastnst::FASTNST_VARIANT {
 // -----------------------------------------------------------------------------------------------------
 
 // How the products of all pairs of channels are divided: into blocks of channels, and ranges of positions whose sums are added
-// in order at the end. Independent of the number of threads, and with it every rounding.
+// in order at the end. This, and so every rounding, is independent of the number of threads.
 template <typename T>
 struct Division {
   static constexpr int64_t kBlock = 256, kJobs = 32, kShortest = 1024, kPacked = 256 << 10;
@@ -35,7 +35,7 @@ struct Pair {
   int64_t row, column;
 };
 
-// The blocks of pair `index`. Of symmetric products those on and below the diagonal; on it, where half the work is, last.
+// The blocks of pair `index`. Of symmetric products those on and below the diagonal; those on it, with half the work, are last.
 static inline Pair pair_of(int64_t index, int64_t blocks, bool symmetric) {
   if (!symmetric) return {index / blocks, index % blocks};
   const int64_t below = blocks * (blocks - 1) / 2;
@@ -119,7 +119,7 @@ static void correlate(const FeatureMap& left, const T* left_shift, const Feature
 // --- matrices times features
 // --------------------------------------------------------------------------------------------------
 
-// Positions that are worked on together: as many as leave room in the second cache for what goes in and what comes out.
+// Positions that are processed together: as many as fit into the second-level cache with inputs and outputs.
 template <typename T>
 static inline int64_t tile_of(const FeatureMap& x) {
   constexpr int64_t kPacked = 192 << 10, kLongest = 1024;

@@ -1,6 +1,6 @@
-// How the digits are kept. A picture is cut into chunks and these into blocks. Inside a block sums are of float32 and of
-// d = x - shift, with shift the block's own mean as float32 gives it; what that mean is wrong by is taken from the products
-// again, and is small beside them. Blocks and chunks are merged in double precision, always in the same order.
+// Numerical accuracy. A picture is cut into chunks and these into blocks. In a block sums are in float32 and of d = x - shift,
+// where shift is the block's mean in float32; the effect of its rounding error is subtracted from the products, and is small
+// compared with them. Blocks and chunks are merged in double precision, always in the same order.
 #include "ops/color.h"
 
 #include <algorithm>
@@ -15,7 +15,7 @@ namespace {
 constexpr int kChannels = 3;
 // Positions whose sums are float32; their colours stay in the first-level cache.
 constexpr int64_t kBlock = 1024;
-// Positions that a thread takes at a time.
+// The number of positions that a thread takes at a time.
 constexpr int64_t kChunk = 8 * kBlock;
 // The mean of each channel, then the products of the pairs of channels on and above the diagonal, by rows.
 constexpr int kMoments = kChannels + 6;
@@ -35,7 +35,7 @@ void each_vector(int64_t count, Body&& body) {
   for (int64_t i = 0; i < count; i += kFloats) body(i, std::min<int64_t>(count - i, kFloats));
 }
 
-// The place of a position's first channel, in elements.
+// The offset of a position's first channel, in elements.
 int64_t place(const FeatureMap& x, int64_t image, int64_t position) {
   return image * kChannels * x.positions + (x.channels_last ? kChannels * position : position);
 }
@@ -69,7 +69,7 @@ void read(const FeatureMap& x, int64_t image, int64_t begin, int64_t count, Bloc
   }
 }
 
-// The block's values, which stand in `rows` of kBlock, to the same place of a map like x.
+// Writes the block's values, which are in `rows` of kBlock, to the same place of a map like x.
 template <typename T>
 void write(const FeatureMap& x, int64_t image, int64_t begin, int64_t count, const float* rows, void* out) {
   T* to = static_cast<T*>(out) + place(x, image, begin);
@@ -105,7 +105,7 @@ void each_chunk(const FeatureMap& x, int threads, Body&& body) {
   });
 }
 
-// Adds what `count` more positions have to the moments of `before` ones (Chan, Golub and LeVeque, 1979).
+// Merges the moments of `count` more positions into those of `before` positions (Chan, Golub and LeVeque, 1979).
 void merge(double* moments, double before, const double* more, double count) {
   const double part = count / (before + count), weight = before * part;
   double delta[kChannels];
@@ -245,7 +245,7 @@ void sweep_terms(const ColorTerm* terms, const float* offset, void* out, int thr
   with_element(x.element, [&](auto type) {
     using T = decltype(type);
     const int64_t items = x.batch * chunks_of(x);
-    // From the end: what an earlier pass has read last is still in cache.
+    // In reverse order: what an earlier pass has read last is still in the cache.
     each_chunk(x, threads, [&](int64_t item, int64_t, int64_t, int64_t) {
       const int64_t mirrored = items - 1 - item, image = mirrored / chunks_of(x), begin = mirrored % chunks_of(x) * kChunk;
       const int64_t end = std::min(begin + kChunk, x.positions);

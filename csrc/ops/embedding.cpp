@@ -6,8 +6,8 @@
 namespace fastnst::FASTNST_VARIANT {
 namespace {
 
-// How positions are divided into tiles, whose errors stay in the second cache, and tiles into chunks, whose sums are added in
-// order at the end. Independent of the number of threads, and with it every rounding.
+// How positions are divided into tiles, whose errors stay in the second-level cache, and tiles into chunks, whose sums are
+// added in order at the end. This, and so every rounding, is independent of the number of threads.
 struct Plan {
   int64_t students, teachers, tile, tiles, total, chunks, chunk, columns;
 
@@ -24,7 +24,7 @@ struct Plan {
   }
 };
 
-// What one thread works in.
+// The working memory of a thread.
 struct Desk {
   Panels<float> inputs;  // [students, tile]
   Panels<float> errors;  // [teachers, tile], in rows: teacher - bias - weight student
@@ -115,7 +115,7 @@ class Loss {
     add_product(plan_.teachers, width(index), plan_.students, as_left(weight()), desk.inputs, desk.errors);
   }
 
-  // The sum of the squares of errors, which are then multiplied by `scale`. What they become is added up in each row.
+  // The sum of the squares of the errors, which are then multiplied by `scale` and summed in each row.
   double square(const Panels<float>& errors, int64_t width, float scale, double* rows) const {
     double squares = 0;
     for (int64_t i = 0; i < plan_.teachers; i++) {
@@ -145,7 +145,7 @@ class Loss {
       *total.squares += square(mine.errors, width(index), float(2 / elements()), all ? total.rows : nullptr);
       if (!all) continue;
 
-      // Here two signs that are turned, the weight's and the error's, cancel.
+      // The negative signs of the weight and of the error cancel here.
       std::memset(mine.result.data, 0, sizeof(float) * size_t(plan_.students * plan_.tile));
       add_product(plan_.students, width(index), plan_.teachers, transposed(weight()), mine.errors, mine.result);
       E* gradient = static_cast<E*>(gradients->student) + offset(strides, index);
@@ -157,7 +157,7 @@ class Loss {
     }
   }
 
-  // Where the error's sign is turned back.
+  // The sign of the error is restored here.
   void add_chunks(const EmbeddingGradients& gradients, int threads) const {
     parallel_for(plan_.teachers, 8, threads, [&](int, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; i++) {

@@ -6,14 +6,14 @@
 
 namespace fastnst {
 
-// The convolution with its sign turned, so that the error with its sign turned, teacher - bias - weight student, is a sum.
+// The convolution with negative weights, so that the negative error, teacher - bias - weight student, is a sum.
 struct Projection {
   const float* negative_weight;  // [teacher's channels, student's], rows of `pitch` elements
   int64_t pitch;
   const float* bias;
 };
 
-// What the gradient of the loss is written to: like the student; [teacher's channels, student's]; [teacher's channels].
+// The gradients of the loss: like the student; [teacher's channels, student's channels]; [teacher's channels].
 struct EmbeddingGradients {
   void* student;
   float* weight;
@@ -21,7 +21,7 @@ struct EmbeddingGradients {
 };
 
 struct EmbeddingOps {
-  // The mean squared error. Gradients may be absent. `scratch` has loss_bytes.
+  // The mean squared error. Gradients may be null. `scratch` has loss_bytes.
   int64_t (*loss_bytes)(const FeatureMap& student, const FeatureMap& teacher, bool gradients, int threads);
   double (*loss)(const FeatureMap& student, const FeatureMap& teacher, const Projection& projection,
                  const EmbeddingGradients* gradients, void* scratch, int threads);

@@ -1,4 +1,4 @@
-// Feature maps as the library is told of them. Plain data: every variant of every operation reads it.
+// The description of a feature map: plain data, which every variant of every operation reads.
 #pragma once
 
 #include <cstdint>

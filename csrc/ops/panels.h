@@ -1,4 +1,4 @@
-// Features between their place in memory and the panels of product.h. Everything is in the variant's own namespace.
+// Copies features from memory to the panels of product.h and back. Everything is in the variant's own namespace.
 #pragma once
 
 #include <utility>
@@ -17,7 +17,7 @@ static inline Strides strides_of(const FeatureMap& x) {
   return {x.channels_last ? 1 : x.positions, x.channels_last ? x.channels : 1, x.channels * x.positions};
 }
 
-// kFloats elements side by side in the type that is computed in.
+// kFloats adjacent elements in the type of the computation.
 template <typename T>
 struct Unit {
   static constexpr int kParts = kFloats / int(kLanes<T>);
@@ -44,7 +44,7 @@ static inline Floats narrow(const Unit<double>& unit) {
   return v;
 }
 
-// At `p`, where `count` elements are to be had, at most kFloats count; zeros behind them.
+// Reads `count` elements at `p`, at most kFloats, followed by zeros.
 template <typename T, typename E>
 static inline Unit<T> load_unit(const E* p, int64_t count) {
   Unit<T> unit;
@@ -77,7 +77,8 @@ static inline void exchange(Floats& a, Floats& b, std::integer_sequence<int, kLa
   a = low;
 }
 
-// A square block: halves of kFloats / 2 rows change places with halves of the others, then quarters, down to elements.
+// Transposes a square block: halves of kFloats / 2 rows are exchanged with halves of the others, then quarters, down to
+// elements.
 template <int kHalf = kFloats / 2>
 static inline void transpose(Floats (&rows)[kFloats]) {
 #pragma GCC unroll 16
@@ -86,14 +87,14 @@ static inline void transpose(Floats (&rows)[kFloats]) {
   if constexpr (kHalf > 1) transpose<kHalf / 2>(rows);
 }
 
-// What is subtracted from a matrix: one value for each row, one for each column, or nothing.
+// Values to subtract from a matrix: one for each row, one for each column, or none.
 template <typename T>
 struct Shift {
   const T* of_row = nullptr;
   const T* of_column = nullptr;
 };
 
-// Blocks of kFloats x kFloats that a transposing reader fetches in advance: each of their lines lies elsewhere in memory.
+// The number of kFloats x kFloats blocks that a transposing reader prefetches, because their lines are far apart in memory.
 constexpr int64_t kAhead = 4;
 
 // out [rows, columns] = source - shift. Element (i, j) of the source is source[i * row + j * column]; one of the strides is 1.
@@ -130,7 +131,7 @@ static void pack(const E* source, int64_t row, int64_t column, int64_t rows, int
   }
 }
 
-// The way back: out = matrix [rows, columns] + the offset of each row, if there are offsets; strides as above.
+// The reverse: out = matrix [rows, columns] + the offset of each row, if there are offsets; strides as above.
 template <typename T, typename E>
 static void unpack(Panels<T> matrix, int64_t rows, int64_t columns, const T* offset, E* out, int64_t row, int64_t column) {
   const auto at = [=](int64_t i, int64_t j) {

@@ -8,7 +8,7 @@
 namespace fastnst::FASTNST_VARIANT {
 namespace {
 
-// Numbers whose errors are added up in float32. The pieces do not depend on how many threads share them, nor does their sum.
+// The number of errors that are summed in float32. Pieces, and so their sum, do not depend on the number of threads.
 constexpr int64_t kPiece = 1 << 14;
 
 int64_t pieces(int64_t count) { return (count + kPiece - 1) / kPiece; }
@@ -31,7 +31,7 @@ double piece_error(const E* x, const E* y, int64_t count) {
   return total;
 }
 
-// Calls `body` with values whose types say which error it is, and between numbers of which type.
+// Calls `body` with values whose types select the error and the type of numbers.
 template <typename Body>
 void with_error(bool squared, int element, Body&& body) {
   with_element(element, [&](auto type) { squared ? body(std::true_type(), type) : body(std::false_type(), type); });

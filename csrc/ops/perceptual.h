@@ -1,4 +1,4 @@
-// What perceptual losses are made of: mean errors between feature maps, and Gram matrices.
+// Parts of perceptual losses: mean errors between feature maps, and Gram matrices.
 #pragma once
 
 #include "base/variant.h"

@@ -21,7 +21,7 @@ using Lanes = typename LanesOf<T>::Vector;
 template <typename T>
 constexpr int64_t kLanes = kBytes / int64_t(sizeof(T));
 
-// A micro-tile is kRows x kPanel: two vectors in each row. With what it multiplies it fills the registers there are.
+// A micro-tile is kRows x kPanel: two vectors in each row. With its factors it fills all registers.
 template <typename T>
 constexpr int64_t kPanel = 2 * kLanes<T>;
 #if defined(__AVX512F__) || defined(__aarch64__)
@@ -32,7 +32,7 @@ constexpr int kRows = 6;
 constexpr int kRows = 4;
 #endif
 
-// So many rows of a panel stay in the innermost cache while they are used again and again: 24 KiB.
+// The number of rows of a panel that stay in the first-level cache while they are reused: 24 KiB.
 template <typename T>
 constexpr int64_t kDepth = (24 << 10) / (kPanel<T> * int64_t(sizeof(T)));
 
@@ -41,7 +41,7 @@ static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 static inline int64_t round_up_to(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 
 // A matrix whose columns are grouped in panels of kPanel: element (i, j) is data[j / kPanel * panel + i * row + j % kPanel].
-// Memory behind the last column is there, and may be written to, up to a whole vector.
+// Memory beyond the last column, up to a whole vector, exists and may be written to.
 template <typename T>
 struct Panels {
   T* data;
@@ -55,19 +55,19 @@ struct Left {
   int64_t row, column, panel;
 };
 
-// Row-major, `pitch` elements from row to row.
+// A row-major matrix with `pitch` elements from row to row.
 template <typename T>
 static inline Panels<T> row_major(T* data, int64_t pitch) {
   return {data, pitch, kPanel<T>};
 }
 
-// One panel of `depth` rows after the other.
+// Panels of `depth` rows, one after the other.
 template <typename T>
 static inline Panels<T> panel_major(T* data, int64_t depth) {
   return {data, kPanel<T>, depth * kPanel<T>};
 }
 
-// As the left factor, itself (row-major alone) or transposed.
+// The matrix as the left factor, as it is (row-major only) or transposed.
 template <typename T>
 static inline Left<T> as_left(Panels<T> m) {
   return {m.data, m.row, 1, m.row * kPanel<T>};

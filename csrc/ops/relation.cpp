@@ -1,7 +1,7 @@
-// Angles come from squared distances q by the law of cosines,
+// Angles are computed from squared distances q by the law of cosines,
 //   cos_ijk = (q_ij + q_ik - q_jk) rho_ij rho_ik,  rho = 1 / sqrt(2 q), and 0 where items coincide,
 // so that neither differences [N, N, D] nor triplets [N, N, N] are ever stored, and the gradient towards q comes with the loss.
-// Every sum has an order that depends on sizes alone, not on threads: a task owns all that it writes.
+// The order of every sum depends only on sizes, not on threads: no two tasks write to the same place.
 #include "ops/relation.h"
 
 #include "ops/relation_angles.h"
@@ -17,7 +17,7 @@ constexpr float kRoot2 = 1.41421356f;
 
 typedef int32_t Integers __attribute__((vector_size(kBytes)));
 
-// Distances from q and rho, in which the root has been taken.
+// Distances from q and rho, which contains the square root.
 static inline Floats distance(Floats q, Floats rho) {
   const Floats d = kRoot2 * q * rho;
   return d < all(kSmallestDistance) ? all(kSmallestDistance) : d;
@@ -75,7 +75,7 @@ static Means inverse_means(const Set& set, const double* sums) {
   return {float(entries / total[0]), float(entries / total[1])};
 }
 
-// Of rows [begin, end): the sums of Huber's loss over the relative distances and of its slope times the student's distance.
+// The sums over rows [begin, end) of Huber's loss of relative distances, and of its slope times the student's distance.
 static void distances(const Relations& student, const Relations& teacher, const Set& set, const Means& by, int64_t begin,
                       int64_t end, double* loss, double* moment) {
   for (int64_t i = begin; i < end; i++) {
@@ -111,7 +111,7 @@ static void add_distances(const Relations& student, const Relations& teacher, co
     }
 }
 
-// Sums of Huber's loss, and the weights of the angles, of which the transpose is not added yet.
+// Sums of Huber's loss, and the weights of the angles, to which their transpose has to be added later.
 static void measure(const RelationSets& given, const Plan& p, double distance_weight, double angle_weight, float* weights) {
   const auto tasks = [](const Set& set) { return set.bands; };
   for_all(given, p, tasks, [&](int slot, int64_t image, const Set& set, int64_t index) {
@@ -124,7 +124,7 @@ static void measure(const RelationSets& given, const Plan& p, double distance_we
     if (set.count == 1) return;
     if (angle_weight != 0) {
       const double count = double(set.count);
-      // Half of the derivative by the distance of a pair, because q_ij and q_ji count apart.
+      // Half of the derivative by the distance of a pair, because q_ij and q_ji count separately.
       const float scale = float(angle_weight / (2 * count * count * count));
       mine[0] =
           angles(student, teacher, set, begin, end, scale, slot_of(given, p, slot), weights + image * p.weights + set.weights);
@@ -214,7 +214,7 @@ static void pairwise_weights(const RelationSets& given, const float* grad, bool 
       for (int64_t j = at.j0; j < least(at.j0 + kTile, set.count); j++) {
         float& q = tile[(i - at.i0) * kTile + j - at.j0];
         const float both = g[i * set.count + j] + g[j * set.count + i];
-        // No distance that is not a number has a slope: as where it is clamped, and as published.
+        // A distance that is NaN has no slope, like one that is clamped; as published.
         q = !(q >= eps) || q == 0 || i == j ? 0 : squared ? both / 2 : both / (4 * __builtin_sqrtf(q));
       }
     store_tile(set, at, set.count, tile, weights + image * p.weights);

@@ -16,7 +16,7 @@ struct Relations {
   const float* rho;
 };
 
-// Processors' minimum and maximum return their second operand if there is no order: NaN stays NaN.
+// Processors' minimum and maximum return the second operand if one is NaN, so NaN stays NaN.
 static inline Floats clamp_to_one(Floats x) {
 #if defined(__AVX512F__)
   x = _mm512_mask_min_ps(x, 0xffff, 1 - Floats{}, x);  // a mask, because without one some compilers warn of their own header
@@ -33,8 +33,8 @@ static inline Floats clamp_to_one(Floats x) {
 
 constexpr int64_t kTileFloats = 3 * kFloats;  // per item: student's q_jk, teacher's q_jk, derivative by the student's
 
-// Cosines are kept from -1 to 1: between items that nearly coincide the law of cosines leaves rounding errors of about
-// 1e-7 times the longer distance over the shorter one, which would know no bounds.
+// Cosines are clamped to -1..1: for items that nearly coincide the law of cosines has rounding errors of about 1e-7 times the
+// ratio of the longer distance to the shorter one, which has no bound.
 //
 // Of the vertex i, all items j of [begin, end) and the columns k of the tile: the loss is returned, its derivatives by q_jk and
 // q_ik are added to the tile.
@@ -60,8 +60,8 @@ static inline Floats triplets(const Relations& student, const Relations& teacher
   return loss;
 }
 
-// Vertices whose relations to kItemsAtOnce others stay in the second cache while several tiles are worked on, and the part of a
-// tile that then stays in the first.
+// The number of vertices whose relations to kItemsAtOnce others stay in the second-level cache while several tiles are
+// processed, and the part of a tile that stays in the first-level cache then.
 constexpr int64_t kVerticesAtOnce = 64, kItemsAtOnce = 128;
 
 // The sum of Huber's loss over the angles with k in [begin, end), and what it adds to the weights of those columns, times

@@ -1,5 +1,5 @@
-// From weights back to images: gradient of item i += scale * sum_j weight_ij (item_i - item_j). Differences, and not the items'
-// products with a matrix, because these lose digits where items are alike, and alike items have the largest weights.
+// From weights to gradients: gradient of item i += scale * sum_j weight_ij (item_i - item_j). It is computed from differences,
+// not as a matrix product, which would lose digits for similar items; and these have the largest weights.
 #pragma once
 
 #include "ops/relation_items.h"
@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kOutputs = 4;  // items, or lines, at once
 
-// How many numbers of all items one task takes: the more, the fewer the items, because items may lie far apart.
+// The amount of numbers, of all items, in a task: larger for fewer items, because items may be far apart in memory.
 static inline int64_t span_of(int64_t count) { return least(512, most(kWidth, 8192 / count / kWidth * kWidth)); }
 
 // Floats from one item of such a panel to the next. See kPanelRow.

@@ -1,4 +1,4 @@
-// How the items of an image lie in memory, and squared distances of tiles of pairs.
+// The memory layout of the items of an image, and squared distances of tiles of pairs.
 #pragma once
 
 #include "ops/relation.h"
@@ -7,27 +7,27 @@
 namespace fastnst::FASTNST_VARIANT {
 namespace {
 
-constexpr int64_t kTile = 32;  // pairs are worked on in tiles of this many items by as many
-// Numbers of an item whose squares are added up in float32. Short, so that the sum keeps its digits, and so that two panels
-// of `kTile` items stay in the cache. A lane adds up one number in `kFloats` where an item lies in one piece.
+constexpr int64_t kTile = 32;  // pairs are processed in tiles of kTile x kTile items
+// The number of an item's numbers whose squares are summed in float32. It is small, for the accuracy of the sum, and so that
+// two panels of kTile items stay in the cache. Each lane sums one number in kFloats if an item is contiguous.
 constexpr int64_t kChunk = 512, kLineChunk = 128;
-constexpr int64_t kPanelRow = kChunk + 16;  // rows of a panel, apart from multiples of the cache's period
+constexpr int64_t kPanelRow = kChunk + 16;  // the length of a panel's row, not a multiple of the cache's period
 constexpr int64_t kPanel = kTile * kPanelRow;
-constexpr int64_t kWidth = 2 * kFloats;  // numbers side by side that are computed at once
+constexpr int64_t kWidth = 2 * kFloats;  // adjacent numbers that are computed at once
 
 static inline int64_t up(int64_t value, int64_t step) { return (value + step - 1) / step * step; }
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
-// Most copies are of a few vectors, for which calling the library's function takes longer than copying.
+// Most copies are of a few vectors, for which a call of memcpy takes longer than copying.
 static inline void copy(float* to, const float* from, int64_t n) {
   int64_t t = 0;
   for (; t + kFloats <= n; t += kFloats) store(to + t, load(from + t));
   for (; t < n; t++) to[t] = from[t];
 }
 
-// One way to cut an image [channels, height, width] into `count` items of `size` numbers. The order of an item's numbers
-// means nothing. They lie in runs of `length`, or, for columns, number t of all items side by side at t * count.
+// One way to cut an image [channels, height, width] into `count` items of `size` numbers. The order of an item's numbers does
+// not matter. They are in runs of `length`; or, for columns, number t of all items is adjacent, at t * count.
 struct Cut {
   int64_t count, size;
   bool lines;
@@ -79,7 +79,7 @@ static void copy_panel(const Cut& cut, const float* image, int64_t first, int64_
   if (items < kTile) std::memset(panel + items * kPanelRow, 0, (kTile - items) * kPanelRow * sizeof(float));
 }
 
-// Squared distances of kItems by kOthers items that lie in one piece, added to `sums`. Registers hold all of them.
+// Adds squared distances of kItems by kOthers contiguous items to `sums`, all in registers.
 constexpr int kItems = 4, kOthers = kBytes == 64 ? 4 : 2;
 
 static inline void add_squares_of_items(const float* a, const float* b, int64_t length, double* sums) {
@@ -96,7 +96,7 @@ static inline void add_squares_of_items(const float* a, const float* b, int64_t 
     for (int c = 0; c < kOthers; c++) sums[r * kTile + c] += sum(acc[r][c]);
 }
 
-// The same of kLineItems items by kWidth of which each line holds one number.
+// The same for kLineItems by kWidth items of which each line has one number.
 constexpr int kLineItems = kBytes == 64 ? 8 : 4;
 
 static inline void add_squares_of_lines(const float* a, const float* b, int64_t length, double* sums) {
@@ -114,8 +114,8 @@ static inline void add_squares_of_lines(const float* a, const float* b, int64_t 
       for (int l = 0; l < kFloats; l++) sums[r * kTile + c * kFloats + l] += acc[r][c][l];
 }
 
-// Over numbers [begin, end) of the items of tile (i0, j0), j0 >= i0. Below the diagonal of the matrix some are left out.
-// `panels` is scratch memory of 2 * kPanel floats.
+// The sums over numbers [begin, end) of the items of tile (i0, j0), j0 >= i0. Some below the diagonal of the matrix are left
+// out. `panels` is scratch memory of 2 * kPanel floats.
 static void squares_of_tile(const Cut& cut, const float* image, int64_t i0, int64_t j0, int64_t begin, int64_t end,
                             float* panels, double* sums) {
   std::memset(sums, 0, kTile * kTile * sizeof(double));

@@ -8,10 +8,10 @@ namespace fastnst::FASTNST_VARIANT {
 namespace {
 
 constexpr int64_t kSegment = 8192;  // numbers of an item that one task compares: a few large items occupy all threads
-constexpr int64_t kMany = 640;      // items from which on relations are fetched from far away, so that tasks are larger
+constexpr int64_t kMany = 640;      // items from which on relations do not fit into near caches, so that tasks are larger
 constexpr int64_t kLine = 16;       // floats of a cache line, to which all parts of the scratch memory are rounded
 
-// Where everything about one cut of one image lies, counted in floats from the beginning of the image's scratch memory.
+// The offsets of all data about one cut of an image, in floats from the beginning of the image's scratch memory.
 struct Set {
   Cut cut[2];  // of student and teacher
   int64_t count, stride, blocks, pairs;
@@ -42,7 +42,7 @@ static Plan plan(const RelationSets& given) {
       set.segments[side] = up(set.cut[side].size, kSegment) / kSegment;
     }
     set.count = set.cut[0].count;
-    set.stride = up(set.count, kLine) + kLine;  // powers of two would take turns in the same few lines of a cache
+    set.stride = up(set.count, kLine) + kLine;  // rows at powers of two would compete for the same cache sets
     set.blocks = up(set.count, kTile) / kTile;
     set.pairs = set.blocks * (set.blocks + 1) / 2;
     set.columns = set.count < kMany ? kFloats : 4 * kFloats;
@@ -61,7 +61,7 @@ static Plan plan(const RelationSets& given) {
   return p;
 }
 
-// The tile's blocks of items in an upper triangle, counted row by row.
+// The tile's blocks of items; tiles of the upper triangle are counted row by row.
 struct Pair {
   int64_t i0, j0;
 };

@@ -31,7 +31,7 @@ struct Float16 {
   uint16_t bits;
 };
 
-// Calls `body` with a value of the C++ type of `element`, for its type alone.
+// Calls `body` with a value of the C++ type of `element`; only its type matters.
 template <typename Body>
 static inline void with_element(int element, Body&& body) {
   switch (Element(element)) {
@@ -49,7 +49,7 @@ typedef double Doubles __attribute__((vector_size(kBytes)));
 typedef uint32_t Words __attribute__((vector_size(kBytes)));
 typedef uint16_t Halves __attribute__((vector_size(kBytes / 2)));
 
-// Where the number is a bit pattern: reading and writing must not go through a pointer of another type.
+// By copying bits: reading and writing through a pointer of another type is undefined.
 template <typename Vector>
 static inline Vector load_bits(const void* p) {
   Vector v;
@@ -59,7 +59,7 @@ static inline Vector load_bits(const void* p) {
 
 static inline Floats all(float value) { return Floats{} + value; }
 
-// The same numbers in lanes of another width. GCC takes three instructions for what processors do in one.
+// The same numbers in lanes of another width. GCC needs three instructions where processors have one.
 static inline Words words(Halves v) {
 #if defined(__AVX512F__)
   return (Words)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)v);  // plain forms of AVX-512 make GCC warn of itself
@@ -84,7 +84,7 @@ static inline Floats widen(Bfloat16, Halves bits) { return (Floats)(words(bits) 
 static inline Halves narrow(Bfloat16, Floats v) {
   const Words bits = (Words)v, high = bits >> 16;
   const Words rounded = (bits + 0x7fff + (high & 1)) >> 16;
-  return halves(v != v ? high | 0x40 : rounded);  // rounding could carry a NaN's digits into its sign
+  return halves(v != v ? high | 0x40 : rounded);  // rounding could carry a NaN's bits into its sign
 }
 
 static inline Floats widen(Float16, Halves bits) {
@@ -174,7 +174,7 @@ static inline Floats first(Floats v, int64_t count) {
   return lane < Words{} + uint32_t(count) ? v : Floats{};
 }
 
-// In a tree, for the fewest roundings in a row.
+// As a tree, which has the smallest rounding error.
 static inline float sum(Floats v) {
   typedef float Quad __attribute__((vector_size(16)));
   Quad quads[kBytes / 16];

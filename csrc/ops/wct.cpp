@@ -5,8 +5,7 @@
 namespace fastnst::FASTNST_VARIANT {
 namespace {
 
-// The first value is subtracted before anything is added: what it leaves of a constant is exactly 0, and little of a large
-// mean.
+// The first value is subtracted before summing, so that a constant gives exactly 0, and a large mean costs few digits.
 template <typename E>
 double mean_of(const E* row, int64_t count) {
   constexpr int kChains = 4;

@@ -1,4 +1,5 @@
-// What the whitening and colouring transform needs beside eigenvalues. Contiguous features; matrices and means in double.
+// The parts of the whitening and colouring transform other than eigenvalues. Features are contiguous, matrices and means
+// double.
 #pragma once
 
 #include "base/variant.h"
@@ -7,7 +8,7 @@
 namespace fastnst {
 
 struct WctOps {
-  // mean [batch, channels]; exactly the value of a channel that is constant.
+  // mean [batch, channels]; for a constant channel exactly its value.
   void (*means)(const FeatureMap& x, double* mean, int threads);
 
   // product [batch, C, C] = scale * (x - x_mean) (y - y_mean)^T over all positions; without y it is x. An absent mean is 0.

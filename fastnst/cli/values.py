@@ -81,6 +81,15 @@ def positive(text: str) -> float:
     return number
 
 
+def moment(text: str) -> float:
+    """Seconds, from ``83.5``, ``1:23.5`` or ``0:01:23.5``."""
+    match = re.fullmatch(r"(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 83.5, 1:23.5 or 0:01:23.5")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
 def real(text: str) -> float:
     try:
         return float(text)

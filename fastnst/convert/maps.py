@@ -7,6 +7,8 @@ from typing import TypeAlias, overload
 
 from torch import Tensor
 
+from fastnst.system.memory import return_free_memory
+
 Step: TypeAlias = Callable[[Tensor], Tensor]
 
 GROWTH = 8
@@ -55,6 +57,7 @@ class Maps(Sequence[Tensor]):
             if held:
                 self._held[i] = x
         self._steps = [] if held else [*self._steps, first, *([second] if second else [])]
+        return_free_memory()
 
     def advance(self, step: Step) -> None:
         """Replace every map x by ``step(x)``."""

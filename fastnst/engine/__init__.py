@@ -31,6 +31,7 @@ from fastnst.engine.shipped import is_shipped, shipped_model
 from fastnst.engine.wct import Coloring, WctEngine, WctLook
 from fastnst.format.kinds import described, require_weights
 from fastnst.format.lookfile import LookError, StoredLook, from_bytes
+from fastnst.system.threads import default_threads
 
 __all__ = [
     "AdainLook",
@@ -58,11 +59,6 @@ __all__ = [
 
 def _nowhere(_: object) -> None:
     """Where nothing goes: a look has no rows to write."""
-
-
-def default_threads() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _what_else(path: Path, error: Exception) -> str:

@@ -200,7 +200,7 @@ def is_archive(content: Path) -> bool:
 
 def _plan_file(content: Path, styles: tuple[Path, ...], outputs: Outputs) -> Plan:
     kind, output = "video" if video.is_video(content, outputs.path) else "picture", outputs.path
-    if content != PIPE:
+    if content != PIPE and not video.is_sequence(content):
         require_file(content, kind)
     if output.is_dir():
         raise UsageError(
@@ -219,11 +219,20 @@ def _plan_file(content: Path, styles: tuple[Path, ...], outputs: Outputs) -> Pla
         return Plan([task], every=[task])
     if not output.parent.is_dir():
         raise FileNotFoundError(f"{output}: no such folder: {output.parent}")
-    if os.path.lexists(output) and not outputs.overwrite:
-        raise FileExistsError(f"{output}: exists already; --overwrite replaces it")
+    if not outputs.overwrite and (there := _there(output, kind)):
+        raise FileExistsError(f"{there}: exists already; --overwrite replaces it")
     if content != PIPE and output.exists() and output.samefile(content) and kind == "video":
         raise UsageError(f"{output}: is the content itself, which is read until the end")
     return Plan([task], every=[task])
+
+
+def _there(output: Path, kind: str) -> Path | None:
+    """What exists of an output."""
+    if kind == "video" and video.is_sequence(output):
+        from fastnst.video.sequence import numbered, numbers
+
+        return next((numbered(output, number) for number in numbers(output)), None)
+    return output if os.path.lexists(output) else None
 
 
 def _task(content: Path, output: Path, styles: tuple[Path, ...], outputs: Outputs, strict: bool = True) -> Task:
@@ -236,7 +245,8 @@ def _task(content: Path, output: Path, styles: tuple[Path, ...], outputs: Output
 def _fits(content: Path, outputs: Outputs, output: Path) -> bool:
     """Whether the output's name, or the user, says a format that can hold the content."""
     if video.is_video(content, output):
-        return output == PIPE or output.suffix.lower() in video.WRITE_SUFFIXES
+        named = output.suffix.lower() in video.WRITE_SUFFIXES or (video.is_sequence(output) and can_write(output))
+        return output == PIPE or named
     return output == PIPE or can_write(output) or outputs.suffix is not None
 
 

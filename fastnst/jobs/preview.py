@@ -80,7 +80,8 @@ def preview(task: Task, stylizer: Stylizer, options: Options) -> Preview:
         require_file(task.content, "archive")
         return Preview(task, None, None, None, None)
     if video.is_video(task.content, task.output):
-        require_file(task.content, "video")
+        if not video.is_sequence(task.content):
+            require_file(task.content, "video")
         return Preview(task, None, None, None, None)
     source = _source(task.content, stylizer, options)
     try:

@@ -208,7 +208,7 @@ def _short_side(task: Task, options: Options) -> int:
             raise UsageError("--style-scale auto needs the size of the content, which a pipe does not tell")
         from fastnst.video.job import open_source
 
-        source = open_source(task.content)
+        source = open_source(task.content, options.clip)
         source.close()
         return min(source.format.width, source.format.height)
     return min(picture_size(task.content))

@@ -1,10 +1,10 @@
-"""Drop-in operations of style transfer and distillation: the published code's names and arguments, fused kernels underneath.
+"""Drop-in operations of style transfer and distillation: names and arguments of the published code, with fused kernels.
 
 Every function is differentiable, takes float32, bfloat16, float16 and float64 tensors of any strides on CPU and CUDA,
-computes in float32 at least, and can be compiled without graph breaks. float64 runs on the plain formulas of
-``fastnst.reference``, to which every backend is held; ``backend("reference")`` runs everything there, as do meta tensors.
-Gradients come from kernels, second derivatives and forward mode from the formulas; ``torch.func`` and ``vmap`` work.
-A compiled function has no second derivative: PyTorch refuses it.
+computes in float32 at least, and can be compiled without graph breaks. float64 and meta tensors use the plain formulas of
+``fastnst.reference``, against which every backend is tested; ``backend("reference")`` uses them for everything.
+Gradients are computed by kernels, second derivatives and forward mode by the formulas; ``torch.func`` and ``vmap`` work.
+A compiled function has no second derivative, because PyTorch does not support that.
 """
 
 from fastnst.dispatch import BackendError, backend, explain
@@ -22,10 +22,12 @@ from fastnst.ops.embedding import linear_embedding_loss
 from fastnst.ops.memory import empty_cache
 from fastnst.ops.perceptual import gram_matrix, perceptual_loss
 from fastnst.ops.relation import content_relation_loss, pdist, rkd_angle_loss, rkd_distance_loss, rkd_loss
-from fastnst.ops.wct import wct, whiten_and_color
+from fastnst.ops.wct import wct, wct_style, whiten_and_color
+from fastnst.reference.wct import StyleRoot
 
 __all__ = [
     "BackendError",
+    "StyleRoot",
     "adaptive_instance_normalization",
     "backend",
     "calc_mean_std",
@@ -46,5 +48,6 @@ __all__ = [
     "statistics_loss",
     "style_statistics_loss",
     "wct",
+    "wct_style",
     "whiten_and_color",
 ]

@@ -1,4 +1,4 @@
-"""AdaIN: channel statistics, the transform, and the style loss that is made of them. Formulas: ``fastnst.reference.adain``."""
+"""AdaIN: channel statistics, the transform, and the style loss of statistics. Formulas: ``fastnst.reference.adain``."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ _adain_of = differentiable(
 
 
 def _statistics(feat: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Mean and deviation in float32 at least."""
+    """Mean and standard deviation, in float32 at least."""
     backend = dispatch.choose("adain", feat)
     if backend == "reference":
         wide = feat.to(torch.promote_types(feat.dtype, torch.float32))

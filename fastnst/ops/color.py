@@ -1,7 +1,7 @@
 """Colour transfer between pictures. Formula: ``fastnst.reference.color``.
 
-A target may belong to one picture or to all of them, so its moments are an operator of their own (``color_moments``); the
-other (``color_apply``) takes a picture and the moments that it is to have.
+One target may serve all pictures of a batch, so its moments are an operator of their own (``color_moments``). The other
+operator (``color_apply``) takes pictures and the moments that they shall get.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _color_apply_backward = define(
 
 
 def _transferred(backend: str, source: Tensor, target: Tensor, strength: float, eps: float) -> tuple[Tensor, ...]:
-    """The result, then the target's means and what the gradient needs of the source."""
+    """The result, then the target's means and what the gradient needs from the source."""
     mean, covariance = _color_moments(backend, target)
     batch = source.shape[0]
     out, *kept = _color_apply(backend, source, mean.expand(batch, -1), covariance.expand(batch, -1, -1), strength, eps)

@@ -1,7 +1,7 @@
-"""What makes operators differentiable: once by kernels, beyond that by the formula, in every transform of ``torch.func``.
+"""Makes operators differentiable: gradients by kernels, higher derivatives by a formula, in every transform of ``torch.func``.
 
-An operation gives three functions: what its kernels compute, the gradients that its kernels compute, and the same results as a
-formula in plain PyTorch. Gradients come from kernels. Derivatives of gradients, and forward mode, are those of the formula.
+An operation provides three functions: the results by kernels, their gradients by kernels, and the same results by a formula in
+plain PyTorch. Derivatives of gradients, and forward mode, are derived from the formula.
 """
 
 from __future__ import annotations
@@ -29,15 +29,16 @@ def differentiable(
 
     Args:
         name: shown in graphs.
-        forward: ``forward(backend, *tensors, *settings)``: by kernels, the results and what else ``backward`` has use for.
-        backward: ``backward(backend, wanted, grads, kept, tensors, *settings)``: by kernels, one gradient for each tensor, or
-            None where ``wanted``, one bool for each tensor, says that nobody asks. ``grads`` has one for each result.
-        formula: ``formula(*tensors, *settings)``: the results in plain PyTorch, of the same types.
-        results: how many of what ``forward`` returns are results.
-        kept: from where on what ``forward`` returns is handed to ``backward``; without it, what is no result.
+        forward: ``forward(backend, *tensors, *settings)`` computes by kernels the results, then tensors that ``backward``
+            needs.
+        backward: ``backward(backend, wanted, grads, kept, tensors, *settings)`` computes by kernels one gradient for each
+            tensor, or None where its bool in ``wanted`` is False. ``grads`` has one gradient for each result.
+        formula: ``formula(*tensors, *settings)`` computes the results in plain PyTorch, of the same types.
+        results: how many of the tensors that ``forward`` returns are results.
+        kept: the first of these tensors that is handed to ``backward``; by default the first one that is no result.
 
-    Every operation can then be differentiated as often as its formula can, forwards and backwards, under ``vmap`` and in
-    compiled functions: there, where ``torch.func`` transforms are at work, the formula takes the kernels' place.
+    Every operation can then be differentiated as often as its formula can, in reverse and forward mode, under ``vmap`` and in
+    compiled functions. In a compiled function the formula replaces the kernels under ``torch.func`` transforms.
     """
     first_kept = results if kept is None else kept
 
@@ -59,7 +60,7 @@ def differentiable(
             ctx.first = len(output) - first_kept
             if not torch.compiler.is_compiling():
                 ctx.save_for_forward(*output[first_kept:], *inputs[2:])
-                ctx.set_materialize_grads(False)  # what is no result may be as large as a map
+                ctx.set_materialize_grads(False)  # zeros for tensors that are no results may be as large as a map
                 ctx.results = [(each.shape, each.dtype) for each in output[:results]]
 
         @staticmethod
@@ -113,7 +114,7 @@ def differentiable(
             return _forward_mode(gradients_of(ctx), ctx.saved_tensors, (*given[:results], *given[results + ctx.held :]))
 
     def gradients_of(ctx: Any) -> Callable[..., tuple[Tensor, ...]]:
-        """The formula's gradients that are wanted, as a function of what ``Gradient`` saves."""
+        """The formula's wanted gradients, as a function of the tensors that ``Gradient`` saves."""
 
         def gradients(*given: Tensor) -> tuple[Tensor, ...]:
             _, pull, *_ = torch.func.vjp(plain(ctx.settings), *given[results:])
@@ -121,7 +122,7 @@ def differentiable(
 
         return gradients
 
-    # Dynamo traces no function with a forward mode of its own.
+    # Dynamo cannot trace a function that defines its own forward mode.
     traced: Any = type(name, (Operation,), {"jvp": Function.jvp})
     eager: Any = type(name, (Operation,), {})
     Gradient.__name__ = f"{name}Gradient"
@@ -133,7 +134,7 @@ def differentiable(
             return formula(*tensors, *settings)
         elif torch.is_grad_enabled() and any(each.requires_grad for each in tensors):
             found = traced.apply(backend, settings, *tensors)
-        else:  # Dynamo would take a function of any number of tensors for one whose first argument is a context
+        else:  # Dynamo would mistake the first of any number of tensors for a context
             found = _as_tuple(forward(backend, *tensors, *settings))
         return found[0] if results == 1 else found[:results]
 
@@ -147,7 +148,7 @@ def _as_tuple(result: Any) -> tuple[Tensor, ...]:
 def _forward_mode(
     function: Callable[..., tuple[Tensor, ...]], primals: Tensors, tangents: Sequence[Tensor | None]
 ) -> tuple[Tensor, ...]:
-    """The derivative along ``tangents``, by two reversals: forward modes cannot be nested."""
+    """The derivative along ``tangents``, by reverse mode twice, because forward mode cannot be nested."""
     directions = tuple(torch.zeros_like(x) if t is None else t for x, t in zip(primals, tangents, strict=True))
     outputs, pull, *_ = torch.func.vjp(function, *primals)
     _, push, *_ = torch.func.vjp(lambda *grads: pull(grads), *(torch.zeros_like(each) for each in outputs))

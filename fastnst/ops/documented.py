@@ -1,4 +1,4 @@
-"""One docstring per operation: the reference's, which states the formula, serves the fused one too."""
+"""One docstring per operation: fused operations have that of their reference, which states the formula."""
 
 from __future__ import annotations
 

@@ -42,9 +42,9 @@ def _gradients(
     tensors: Sequence[Tensor],
     _early: bool,
 ) -> tuple[Tensor | None, ...]:
-    """The loss is a scalar: its gradients came with it, while each tile of the error was at hand, and are scaled here."""
+    """The loss is a scalar, so its gradients were computed with it, tile by tile, and only have to be scaled here."""
     (grad,), (of_student, of_weight, of_bias) = grads, kept
-    if (wanted[0] or wanted[2] or wanted[3]) and of_student.numel() == 0:  # nothing told then that they would be asked for
+    if (wanted[0] or wanted[2] or wanted[3]) and of_student.numel() == 0:  # they were not computed then
         _, of_student, of_weight, of_bias = _linear_embedding(backend, *tensors, True)
     of_teacher = _linear_embedding_teacher(backend, grad, *tensors) if wanted[1] else None
     scaled = of_student * grad.to(of_student.dtype), of_teacher, *(x * grad.to(x.dtype) for x in (of_weight, of_bias))
@@ -72,8 +72,8 @@ def linear_embedding_loss(student_feat: Tensor, teacher_feat: Tensor, weight: Te
         check_same("shapes of bias and teacher's channels", tuple(bias.shape), (teachers,))
     offset = weight.new_zeros(teachers) if bias is None else bias
     dtype = result_dtype(student_feat, teacher_feat, weight, offset)
-    # Maps may be bfloat16 with float32 weights, as under autocast. Not float16: gradients of a mean over millions, before a
-    # loss scale multiplies them, vanish in it.
+    # Maps may be bfloat16 with float32 weights, as under autocast. But not float16: the gradients of a mean over millions of
+    # numbers underflow in it before a loss scale multiplies them.
     maps = result_dtype(student_feat, teacher_feat)
     if dtype == torch.float64 or (maps == torch.float16 and (maps != dtype or torch.is_grad_enabled())):
         maps = dtype = torch.promote_types(dtype, torch.float32)

@@ -6,10 +6,13 @@ from fastnst import dispatch
 
 
 def empty_cache() -> int:
-    """Give the memory that CPU operations cache back to the system; the number of bytes.
+    """Return the memory that CPU operations cache to the system.
 
-    Results of 32 MB and more come from memory of earlier ones of their size that are gone. At most four blocks,
-    1 GiB in all, stay idle. ``torch.cuda.empty_cache`` is the same for what PyTorch keeps on GPUs.
+    Results of 32 MB and more reuse the memory of earlier results of the same size that were freed. At most four blocks, of
+    1 GiB in all, are cached. ``torch.cuda.empty_cache`` does the same for PyTorch's cache on GPUs.
+
+    Returns:
+        The number of bytes that were released.
     """
     released: int = dispatch.kernels("cpu", "memory").release() if dispatch.HAS_LIBRARY else 0
     return released

@@ -1,8 +1,8 @@
-"""The ``torch.library`` operators: schemas, what compilers and ``vmap`` need to know of them, and the way to a backend.
+"""The ``torch.library`` operators: schemas, shapes for compilers, batching for ``vmap``, and the call of a backend.
 
-Forward and backward are operators of their own and know nothing of autograd, which lies outside of them, in
-``fastnst.ops.differentiable``: the cheapest boundary there is. Asked for a derivative themselves, they raise. ``opcheck``
-is for these, with detached inputs; ``gradcheck`` for the public functions.
+Forward and backward are separate operators without autograd, which :mod:`fastnst.ops.differentiable` adds around them at the
+lowest cost. An operator that is itself asked for a derivative raises. Test these with ``opcheck`` and detached inputs, and
+the public functions with ``gradcheck``.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ DEFINED: list[str] = []
 def define(
     stem: str, schema: str, fake: Callable[..., Any], *, by_backend: bool = False, by_image: bool = True
 ) -> Callable[..., Any]:
-    """Register the operator ``fastnst::<schema>``: the function of the same name of the backend that its first argument names.
+    """Register the operator ``fastnst::<schema>``. It calls the function of the same name in the backend that its first
+    argument names.
 
     Args:
         stem: the file that holds the function in every backend.
-        schema: name, arguments and results; the backend is not among the arguments, it is added in front.
-        fake: results of the right shape, type and strides. Like every backend it is given dense tensors.
-        by_backend: the results depend on the backend, whose name ``fake`` is told first.
-        by_image: the first axis of every tensor and result counts images that know nothing of each other: ``vmap`` then makes
-            one call of all of them. Otherwise it makes a call for each example.
+        schema: name, arguments and results. The argument for the backend is added in front.
+        fake: returns empty results of the right shape, type and strides. Like every backend it gets dense tensors.
+        by_backend: the shapes depend on the backend, whose name is then the first argument of ``fake``.
+        by_image: the first axis of every tensor and result counts independent images, so that ``vmap`` can make one call for
+            all examples. Otherwise it makes one call for each.
 
     Returns:
         The operator, for use below autograd.
@@ -48,7 +49,7 @@ def define(
         return fake(*([backend] if by_backend else []), *_packed(arguments))
 
     def refuse_derivatives(keys: Any, *arguments: Any) -> Any:
-        """Without this the operator would pass for a constant."""
+        """Without this the operator would silently count as a constant."""
         if torch.is_grad_enabled() and any(isinstance(x, Tensor) and x.requires_grad for x in arguments):
             raise RuntimeError(f"fastnst::{name} has no derivative: call the function of fastnst.ops, or detach its arguments")
         with torch._C._AutoDispatchBelowAutograd():
@@ -60,7 +61,7 @@ def define(
     def below_autograd(*arguments: Any) -> Any:
         if torch.compiler.is_compiling():
             return operator(*arguments)
-        with torch._C._AutoDispatchBelowAutograd():  # less than what `refuse_derivatives` costs
+        with torch._C._AutoDispatchBelowAutograd():  # cheaper than `refuse_derivatives`
             return operator(*arguments)
 
     for key in ("CPU", "CUDA"):

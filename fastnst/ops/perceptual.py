@@ -1,4 +1,4 @@
-"""Perceptual losses and what they are made of: mean errors and Gram matrices. Formulas: ``fastnst.reference.perceptual``."""
+"""Perceptual losses, mean errors and Gram matrices. Formulas: ``fastnst.reference.perceptual``."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _gram_of = differentiable(
 
 
 def _compare(feat: Tensor, target_feat: Tensor, error: str) -> Tensor:
-    """The mean error between two maps, in float32 at least; 16-bit maps are read as they are."""
+    """The mean error between two maps, in float32 at least; 16-bit maps are not copied to a wider type."""
     dtype = result_dtype(feat, target_feat)
     pair = feat.to(dtype), target_feat.to(dtype)
     backend = dispatch.choose("perceptual", *pair)

@@ -24,7 +24,7 @@ from fastnst.reference.relation import (
 
 
 def _items(height: int, width: int, patch_size: int, mask: int) -> list[int]:
-    """How many rows, columns and patches are compared."""
+    """The numbers of rows, columns and patches that are compared, without those that ``mask`` leaves out."""
     counts = (height, width, (height // patch_size) * (width // patch_size))
     return [count for bit, count in enumerate(counts) if mask >> bit & 1]
 
@@ -115,7 +115,7 @@ def pdist(e: Tensor, squared: bool = False, eps: float = SMALLEST_SQUARE) -> Ten
 
 
 def _relation_loss(student: Tensor, teacher: Tensor, distance: float, angle: float) -> Tensor:
-    """Both RKD losses, weighed, in one pass."""
+    """The weighted sum of both RKD losses, in one pass."""
     for name, items in (("student", student), ("teacher", teacher)):
         check(name, items, "BND" if items.dim() == 3 else "ND", empty_batch=items.dim() == 3)
     check_same("item counts of student and teacher", tuple(student.shape[:-1]), tuple(teacher.shape[:-1]))

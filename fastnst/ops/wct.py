@@ -1,7 +1,7 @@
 """Whitening and colouring. Formulas: ``fastnst.reference.wct``.
 
-Three steps, each with a derivative of its own: the roots of the content's covariance and of the style's (``covariance_roots``),
-their product T (C x C, float64), and T x + b on the features, in one pass (``transform``).
+Three steps, each with a derivative of its own: the roots of the content's covariance and of the style's (``covariance_roots``;
+``covariance_root`` of one alone), their product T (C x C, float64), and T x + b on the features, in one pass (``transform``).
 """
 
 from __future__ import annotations
@@ -17,12 +17,20 @@ from fastnst.ops.differentiable import differentiable
 from fastnst.ops.documented import documented
 from fastnst.ops.operators import define
 from fastnst.reference.inputs import check, check_same, full_precision, result_dtype
-from fastnst.reference.wct import PRESETS, Preset, covariance_root, rules_of
+from fastnst.reference.wct import (
+    PRESETS,
+    Preset,
+    StyleRoot,
+    check_pair,
+    covariance_root,
+    feature_dtype,
+    rules_of,
+)
 
 
-def _fake_root(backend: str, x: Tensor) -> tuple[Tensor, ...]:
+def _fake_root(backend: str, x: Tensor, *_: Any) -> tuple[Tensor, ...]:
     batch, channels, positions = x.shape
-    rank = 0 if backend == "triton" else min(channels, positions)  # Triton iterates and knows no eigenvectors
+    rank = 0 if backend == "triton" else min(channels, positions)  # the iteration in Triton gives no eigenvectors
     shapes = (batch, channels, channels), (batch, channels, 1), (batch, channels, rank), (batch, rank)
     return tuple(x.new_empty(shape, dtype=torch.float64) for shape in shapes)
 
@@ -40,6 +48,12 @@ _covariance_roots = define(
     "covariance_roots(Tensor content, Tensor style, float content_ridge, float style_ridge, float cutoff) "
     "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
     _fake_roots,
+    by_backend=True,
+)
+_covariance_root = define(
+    "wct",
+    "covariance_root(Tensor x, float ridge, float cutoff, bool inverse) -> (Tensor, Tensor, Tensor, Tensor)",
+    _fake_root,
     by_backend=True,
 )
 _covariance_root_backward = define(
@@ -77,8 +91,26 @@ def _roots_backward(
     ]
 
 
+def _root_backward(
+    backend: str,
+    _wanted: Sequence[bool],
+    grads: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    tensors: Sequence[Tensor],
+    ridge: float,
+    cutoff: float,
+    inverse: bool,
+) -> list[Tensor | None]:
+    (root, mean, *spectrum), (x,) = kept, tensors
+    return [_covariance_root_backward(backend, *grads, x, mean, root, *spectrum, ridge, cutoff, inverse)]
+
+
+def _root_formula(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> tuple[Tensor, Tensor]:
+    return covariance_root(x.to(torch.float64), ridge, cutoff, inverse=inverse)
+
+
 def _roots(backend: str, *arguments: Any) -> tuple[Tensor, ...]:
-    """Results first: both roots and means, then the spectra."""
+    """The results, which are both roots and means, then the eigenvectors and eigenvalues."""
     found = _covariance_roots(backend, *arguments)
     return *found[:2], *found[4:6], *found[2:4], *found[6:]
 
@@ -86,13 +118,12 @@ def _roots(backend: str, *arguments: Any) -> tuple[Tensor, ...]:
 def _roots_formula(
     content: Tensor, style: Tensor, content_ridge: float, style_ridge: float, cutoff: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    root, mean = covariance_root(content.to(torch.float64), content_ridge, cutoff, inverse=True)
-    style_root, style_mean = covariance_root(style.to(torch.float64), style_ridge, cutoff, inverse=False)
-    return root, mean, style_root, style_mean
+    return *_root_formula(content, content_ridge, cutoff, True), *_root_formula(style, style_ridge, cutoff, False)
 
 
-# The content's inverse root and means, the style's root and means: both at once, for backends that gain by it.
+# The content's inverse root and means and the style's root and means in one operator, for backends that gain by it.
 _covariance_roots_of = differentiable("CovarianceRoots", _roots, _roots_backward, _roots_formula, results=4, kept=0)
+_covariance_root_of = differentiable("CovarianceRoot", _covariance_root, _root_backward, _root_formula, results=2, kept=0)
 _transform_by = differentiable(
     "Transform",
     _transform,
@@ -101,18 +132,23 @@ _transform_by = differentiable(
 )
 
 
-def _stylized(content: Tensor, style: Tensor, alpha: float, rules: Preset, backend: str) -> Tensor:
+def _stylized(content: Tensor, style: Tensor | StyleRoot, alpha: float, rules: Preset, backend: str) -> Tensor:
     """The transform of features [B, C, n] towards [B, C, m], blended with the content by ``alpha``."""
-    if torch.is_grad_enabled() and (content.requires_grad or style.requires_grad):
-        # The content's gradient is the sum of two that almost cancel, of its covariance and of the map: not in 16 bits.
-        wide = _transformed(content.float(), style.float(), alpha, rules, backend)
+    wanted = [content, *style] if isinstance(style, StyleRoot) else [content, style]
+    if torch.is_grad_enabled() and any(each.requires_grad for each in wanted):
+        # The content's gradient is a sum of two terms that almost cancel, so 16 bits are too few.
+        wide = _transformed(content.float(), style if isinstance(style, StyleRoot) else style.float(), alpha, rules, backend)
         return wide.to(content.dtype)
     return _transformed(content, style, alpha, rules, backend)
 
 
-def _transformed(content: Tensor, style: Tensor, alpha: float, rules: Preset, backend: str) -> Tensor:
-    settings = rules.content_ridge, rules.style_ridge, rules.cutoff
-    whitening, mean, coloring, style_mean = _covariance_roots_of(backend, [content, style], *settings)
+def _transformed(content: Tensor, style: Tensor | StyleRoot, alpha: float, rules: Preset, backend: str) -> Tensor:
+    if isinstance(style, StyleRoot):
+        whitening, mean = _covariance_root_of(backend, [content], rules.content_ridge, rules.cutoff, True)
+        coloring, style_mean = style
+    else:
+        settings = rules.content_ridge, rules.style_ridge, rules.cutoff
+        whitening, mean, coloring, style_mean = _covariance_roots_of(backend, [content, style], *settings)
     with full_precision(whitening):
         matrix = coloring @ whitening
         if not rules.clamp:  # the blend is linear too
@@ -139,23 +175,37 @@ def whiten_and_color(content_feat: Tensor, style_feat: Tensor) -> Tensor:
     return _stylized(content, style, 1.0, rules, backend)[0]
 
 
+@documented(reference.wct_style)
+def wct_style(
+    style_feat: Tensor, preset: str = "paper", style_ridge: float | None = None, cutoff: float | None = None
+) -> StyleRoot:
+    check("style_feat", style_feat, "NCHW", empty_batch=True)
+    rules = rules_of(preset, style_ridge=style_ridge, cutoff=cutoff)
+    style = style_feat.flatten(2)
+    backend = dispatch.choose("wct", style, rules=rules)
+    if backend == "reference":
+        return reference.wct_style(style_feat, preset, style_ridge, cutoff)
+    if torch.is_grad_enabled() and style.requires_grad:
+        style = style.float()  # as in ``wct``
+    return StyleRoot(*_covariance_root_of(backend, [style], rules.style_ridge, rules.cutoff, False))
+
+
 @documented(reference.wct)
 def wct(
     content_feat: Tensor,
-    style_feat: Tensor,
+    style_feat: Tensor | StyleRoot,
     alpha: float = 1.0,
     preset: str = "paper",
     content_ridge: float | None = None,
     style_ridge: float | None = None,
     cutoff: float | None = None,
 ) -> Tensor:
-    check("content_feat", content_feat, "NCHW", empty_batch=True)
-    check("style_feat", style_feat, "NCHW", empty_batch=True)
-    check_same("batch and channels of content and style", tuple(content_feat.shape[:2]), tuple(style_feat.shape[:2]))
+    check_pair(content_feat, style_feat, style_ridge)
     rules = rules_of(preset, content_ridge=content_ridge, style_ridge=style_ridge, cutoff=cutoff)
-    dtype = result_dtype(content_feat, style_feat)
-    content, style = content_feat.to(dtype).flatten(2), style_feat.to(dtype).flatten(2)
-    backend = dispatch.choose("wct", content, style, rules=rules)
+    dtype = feature_dtype(content_feat, style_feat)
+    content = content_feat.to(dtype).flatten(2)
+    style = style_feat if isinstance(style_feat, StyleRoot) else style_feat.to(dtype).flatten(2)
+    backend = dispatch.choose("wct", content, *(() if isinstance(style, StyleRoot) else (style,)), rules=rules)
     if backend == "reference":
         return reference.wct(content_feat, style_feat, alpha, preset, content_ridge, style_ridge, cutoff)
     return _stylized(content, style, alpha, rules, backend).view(content_feat.shape)

@@ -1,6 +1,6 @@
-"""Picture files in and out: JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, PPM and PAM become 8-bit sRGB, and outputs are complete or
-absent. :mod:`fastnst.images` is what others import.
+"""Picture files in and out. All become upright 8-bit sRGB, and an output is complete or absent. Others import
+:mod:`fastnst.images`.
 
-``reading`` and ``writing`` are files, with readers of our own for ``png`` and ``tiff``; ``color`` is what their numbers mean,
-``hidden`` what nobody sees of them.
+``formats/`` has one module for each picture format; ``reading`` and ``writing`` handle whole pictures, ``streams`` large ones
+in rows. ``color`` converts any samples to sRGB; ``hidden`` fills the colours below fully transparent pixels.
 """

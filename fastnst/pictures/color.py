@@ -1,4 +1,4 @@
-"""Colours of any kind of image as 8-bit sRGB, with its transparency beside them."""
+"""Converts the colours of any image to 8-bit sRGB, with transparency kept separately."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _GREY_MODES = frozenset(("1", "L", "LA", "La"))
 def to_srgb(image: Image.Image) -> Picture:
     """8-bit sRGB of an image of any mode.
 
-    An embedded colour profile is applied, a broken or unsuitable one ignored; without one, colours are taken to be sRGB.
-    16-bit grey is scaled, rounded to nearest. Mode ``I`` is taken as 16-bit and mode ``F`` as 0..1. 16-bit colour is 8-bit
-    already when Pillow hands it over.
+    An embedded colour profile is applied; a broken or unsuitable one is ignored. Without one, colours are taken as sRGB.
+    16-bit grey is scaled and rounded to nearest. Mode ``I`` is taken as 16-bit and mode ``F`` as 0..1. Pillow itself reduces
+    16-bit colour to 8 bits.
 
     Raises:
         ValueError: values of mode ``I`` or ``F`` outside those ranges, or a mode without a conversion to RGB.
@@ -38,25 +38,25 @@ def to_srgb(image: Image.Image) -> Picture:
 
 
 def part_to_srgb(part: Part, profile: bytes | None) -> Picture:
-    """The same of rows that a reader of our own gives."""
+    """8-bit sRGB of rows from a reader of our own."""
     return _converted(*part.images(), foreign(profile))
 
 
 def foreign(profile: bytes | None) -> bytes | None:
-    """A colour profile that is to be applied: not the one that outputs are tagged with, whose pixels are sRGB already."""
+    """``profile``, or None for the sRGB profile of our own outputs, which need no conversion."""
     return None if profile == srgb_profile() else profile
 
 
 def _converted(image: Image.Image, alpha: Image.Image | None, profile: bytes | None) -> Picture:
     if profile:
         image = _apply_profile(image, profile)
-    rgb = image.convert("RGB")  # a copy at least
-    rgb.info = {}  # What is left there describes the file, not these pixels, and would be written into the output.
+    rgb = image.convert("RGB")  # or a copy
+    rgb.info = {}  # it describes the file, not these pixels, and would be written to the output
     return Picture(rgb, alpha)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """A deep grey image as mode ``L``, or ``LA`` where one of its values is marked as transparent."""
+    """A deep grey image in mode ``L``, or ``LA`` if one of its values is marked as transparent."""
     values = np.asarray(image)
     result = Image.fromarray(eight_bit(values, 16 if image.mode.startswith("I;") else 32))
     transparent = image.info.get("transparency")

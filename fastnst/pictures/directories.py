@@ -1,4 +1,4 @@
-"""TIFF directories, which EXIF is made of too: tags with values of a type, and directories below them, read and written.
+"""Reads and writes TIFF directories, of which EXIF consists too: tags with typed values, and subdirectories.
 
 TIFF 6.0, section 2; BigTIFF as libtiff defines it; EXIF 2.32, section 4.6.
 """
@@ -18,34 +18,34 @@ MAKER_NOTE = 0x927C
 BYTE, ASCII, SHORT, LONG, RATIONAL, UNDEFINED, LONG8 = 1, 2, 3, 4, 5, 7, 16
 
 BELOW = (EXIF, GPS, INTEROPERABILITY)
-"""Tags whose value is the place of another directory."""
+"""Tags whose value is the offset of a subdirectory."""
 _UNITS = {1: (1, 1), 2: (1, 1), 3: (2, 1), 4: (4, 1), 5: (4, 2), 6: (1, 1), 7: (1, 1), 8: (2, 1), 9: (4, 1), 10: (4, 2),
           11: (4, 1), 12: (8, 1), 13: (4, 1), 16: (8, 1), 17: (8, 1), 18: (8, 1)}  # fmt: skip
-"""By the type: bytes of a number, and numbers of a value."""
+"""By type: the bytes of a number, and the numbers of a value."""
 _MAX_ENTRIES = 4096
 _ALIGNMENT = 8
 
 
 @dataclass(frozen=True)
 class Form:
-    """How a file writes its directories: the order of bytes, ``<`` or ``>``, and whether it is a BigTIFF."""
+    """The form of the directories of a file: the byte order, ``<`` or ``>``, and whether it is a BigTIFF."""
 
     order: str = "<"
     big: bool = False
 
     @property
     def word(self) -> str:
-        """Of offsets and counts, for ``struct``."""
+        """The format of offsets and counts, for ``struct``."""
         return f"{self.order}{'Q' if self.big else 'I'}"
 
     @property
     def count(self) -> str:
-        """Of the number of entries."""
+        """The format of the number of entries, for ``struct``."""
         return f"{self.order}{'Q' if self.big else 'H'}"
 
     @property
     def cell(self) -> int:
-        """Bytes of an offset, and of a value that stands in its place."""
+        """The bytes of an offset, and of a value that is stored in its place."""
         return 8 if self.big else 4
 
     def head(self, offset: int) -> bytes:
@@ -57,7 +57,7 @@ class Form:
 
 @dataclass(frozen=True)
 class Entry:
-    """The value of a tag: its type, how many there are, and their bytes; ``at`` is where they stood in the file."""
+    """The value of a tag: its type, the number of elements, and their bytes; ``at`` was its offset in the file."""
 
     kind: int
     count: int
@@ -65,39 +65,39 @@ class Entry:
     at: int = field(default=0, compare=False)
 
     def swapped(self) -> Entry:
-        """The same in the other order of bytes."""
+        """The same in the other byte order."""
         return replace(self, data=np.frombuffer(self.data, f"<u{_UNITS[self.kind][0]}").byteswap().tobytes())
 
 
 @dataclass
 class Directory:
-    """Entries by their tags, and the directories below some."""
+    """Entries by tag, and subdirectories by tag."""
 
     order: str = "<"
     entries: dict[int, Entry] = field(default_factory=dict)
     below: dict[int, Directory] = field(default_factory=dict)
 
     def all(self) -> list[Directory]:
-        """This one, and those below it."""
+        """This directory and all below it."""
         return [self, *(each for one in self.below.values() for each in one.all())]
 
     def put(self, tag: int, kind: int, *numbers: int) -> None:
-        """Give a tag whole numbers, or with the type RATIONAL pairs of them."""
+        """Set a tag to whole numbers, or with the type RATIONAL to pairs of them."""
         size, each = _UNITS[kind]
         data = np.asarray(numbers, np.uint64).astype(f"{self.order}u{size}").tobytes()
         self.entries[tag] = Entry(kind, len(numbers) // each, data)
 
     def put_bytes(self, tag: int, kind: int, data: bytes) -> None:
-        """Give a tag bytes."""
+        """Set a tag to bytes."""
         self.entries[tag] = Entry(kind, len(data), data)
 
     def numbers(self, tag: int) -> list[int]:
-        """The whole numbers of a tag, without their sign; none if it is not there."""
+        """The numbers of a tag, read as unsigned; empty if it does not exist."""
         entry = self.entries.get(tag)
         return [] if entry is None else np.frombuffer(entry.data, f"{self.order}u{_UNITS[entry.kind][0]}").tolist()
 
     def little(self) -> Directory:
-        """The same with the lowest byte first. The maker's notes, whose layout nobody else knows, stay behind."""
+        """The same in little-endian order. Maker notes are left out, because their layout is not known."""
         entries = {
             tag: entry if self.order == "<" else entry.swapped() for tag, entry in self.entries.items() if tag != MAKER_NOTE
         }
@@ -105,7 +105,7 @@ class Directory:
 
 
 def read_form(file: BinaryIO) -> tuple[Form, int] | None:
-    """How the TIFF at the beginning of ``file`` is written, and where its first directory is; ``None`` if it is no TIFF."""
+    """The form of the TIFF at the beginning of ``file``, and the offset of its first directory; ``None`` if it is no TIFF."""
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
     if order is None or len(head) < 8:
@@ -126,7 +126,7 @@ def read_entries(
     """Tags and values of the directory at ``offset``.
 
     Args:
-        most: bytes that a value may have.
+        most: the largest size of a value in bytes.
         wanted: the tags whose values are read; None = all.
 
     Raises:
@@ -161,10 +161,10 @@ def _read_value(file: BinaryIO, form: Form, what: tuple[int, int, int], cell: by
 
 
 def seek(file: BinaryIO, offset: int) -> None:
-    """Go to ``offset``, which a file named.
+    """Seek to ``offset``, which was read from a file.
 
     Raises:
-        ValueError: no file is so long.
+        ValueError: no file can be so long.
     """
     try:
         file.seek(offset)
@@ -175,11 +175,11 @@ def seek(file: BinaryIO, offset: int) -> None:
 def read_directory(
     file: BinaryIO, form: Form, offset: int, most: int, wanted: Container[int] | None = None, depth: int = 0
 ) -> Directory:
-    """The directory at ``offset`` and those below it; one of these that is damaged is left out.
+    """The directory at ``offset`` and its subdirectories; damaged subdirectories are left out.
 
     Args:
-        most: bytes that its values may have together.
-        wanted: the tags whose values are read; None = all. Of directories below, all are.
+        most: the largest total size of its values in bytes.
+        wanted: the tags whose values are read; None = all. In subdirectories all are read.
 
     Raises:
         ValueError, struct.error: a damaged directory.
@@ -200,11 +200,13 @@ def read_directory(
 
 
 def written(top: Directory, form: Form, start: int, *, keep_places: bool = False) -> bytes:
-    """A directory, those below it and their values, for the offset ``start`` of a file; its length depends on theirs alone.
+    """The bytes of a directory, its subdirectories and values, for the offset ``start`` of a file.
+
+    Their number does not depend on ``start``.
 
     Args:
-        keep_places: leave the maker's notes where they stood, for they hold offsets of their own; where that cannot be, they
-            are left out.
+        keep_places: keep maker notes at their old offset, because they contain offsets; if that is impossible, they are left
+            out.
     """
     places, at = {}, start
     for each in top.all():

@@ -1,7 +1,7 @@
-"""Colours below transparent pixels: they are invisible, and nothing visible may depend on them.
+"""Colours of transparent pixels: they are invisible, and nothing visible may depend on them.
 
-The engine replaces the colours of fully transparent pixels by what is around them; ``csrc/base/hidden.h`` says how. A picture
-of any size is done in bands of ``CELL`` rows, with the same result as the whole picture at once.
+The engine replaces the colours of fully transparent pixels by colours around them; see ``csrc/base/hidden.h``. A picture of any
+size can be processed in bands of ``CELL`` rows, with the same result as the whole picture at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Sums = NDArray[np.uint64]  # [cells, 4]: red, green and blue times opacity, and 
 
 
 def filled(picture: Picture) -> Picture:
-    """``picture`` with the colours of its neighbours below each fully transparent pixel; the others are as they were."""
+    """``picture`` with the colours of fully transparent pixels replaced by colours around them; other pixels stay the same."""
     if picture.alpha is None:
         return picture
     alpha = np.asarray(picture.alpha)
@@ -39,10 +39,10 @@ def cell_sums(rgb: Bytes, alpha: Bytes) -> Sums:
 
 
 class Filling:
-    """How the hidden pixels of a picture of this size are filled; ``cells`` are the :func:`cell_sums` of its bands.
+    """Fills the hidden pixels of a picture of this size; ``cells`` are the :func:`cell_sums` of its bands.
 
     Attributes:
-        memory: bytes that it takes.
+        memory: the bytes of memory of this object.
     """
 
     def __init__(self, height: int, width: int, cells: list[Sums]) -> None:
@@ -50,7 +50,7 @@ class Filling:
         self.memory = self._filling.memory
 
     def band(self, index: int, read: Callable[[int, int], tuple[Bytes, Bytes]]) -> Bytes:
-        """Band ``index``, filled; ``read`` gives colours and transparency of the rows from its first to before its second."""
+        """Band ``index``, filled. ``read(first, last)`` returns colours and transparency of the rows [first, last)."""
         own, alpha = read(*self._filling.rows(index))
         if alpha.all():
             return own

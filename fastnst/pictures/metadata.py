@@ -1,75 +1,33 @@
-"""What a picture file says beside its pixels, carried from a content to its output: EXIF, XMP, IPTC and resolution.
+"""The metadata of a picture that is carried from a content to its output: EXIF, XMP, IPTC and resolution.
 
-The output is upright, in sRGB, and of a size of its own: what speaks of these is set right, thumbnails stay behind.
+:mod:`fastnst.pictures.metadata_reader` reads it; each format writes it.
 """
 
 from __future__ import annotations
 
 import copy
-import io
-import re
 import struct
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
 
-from fastnst.pictures import formats
-from fastnst.pictures.directories import (
-    BELOW,
-    BYTE,
-    EXIF,
-    INTEROPERABILITY,
-    LONG,
-    MAKER_NOTE,
-    RATIONAL,
-    SHORT,
-    UNDEFINED,
-    Directory,
-    Form,
-    read_directory,
-    read_form,
-    written,
-)
-from fastnst.pictures.png import open_png
-from fastnst.pictures.tiff_tags import ORIENTATION, XMP
+from fastnst.pictures.directories import BYTE, EXIF, LONG, RATIONAL, SHORT, UNDEFINED, Directory, Form, written
+from fastnst.pictures.tiff_tags import XMP
 
 IPTC = 33723  # the tag of TIFF
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
-_COLOR_SPACE, _PIXEL_WIDTH, _PIXEL_HEIGHT, _INTEROPERABILITY_INDEX = 0xA001, 0xA002, 0xA003, 1
-_KEPT = frozenset((
-    269, 270, 271, 272, X_RESOLUTION, Y_RESOLUTION, 285, RESOLUTION_UNIT, 305, 306, 315, 316, 33432,  # TIFF 6.0
-    18246, 18249,  # ratings
-    *range(40091, 40096),  # titles, comments and so on of Windows
-))  # fmt: skip
-"""Tags of the first directory that are not about how the pixels are stored."""
-_MAX_BYTES = 1 << 22  # of a directory
-_MAX_DPI = 1_000_000
-_INCH, _CENTIMETRE = 2, 3
-_UNITS = (1, _INCH, _CENTIMETRE)
-_PHOTOSHOP_IPTC = 0x0404
-_XMP_FIXES = (
-    (rb'(tiff:Orientation\s*=\s*["\'])\s*[0-9]+', rb"\g<1>1"),
-    (rb"(<tiff:Orientation[^>]*>)\s*[0-9]+", rb"\g<1>1"),
-    (rb'(exif:ColorSpace\s*=\s*["\'])\s*[0-9]+', rb"\g<1>1"),
-    (rb"(<exif:ColorSpace[^>]*>)\s*[0-9]+", rb"\g<1>1"),
-    (rb'photoshop:ICCProfile\s*=\s*("[^"]*"|\'[^\']*\')', b""),
-    (rb"(?s)<photoshop:ICCProfile>.*?</photoshop:ICCProfile>", b""),
-    (rb"(?s)<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails>", b""),
-    (rb'xmpNote:HasExtendedXMP\s*=\s*("[^"]*"|\'[^\']*\')', b""),
-    (rb"(?s)<xmpNote:HasExtendedXMP>.*?</xmpNote:HasExtendedXMP>", b""),
-)
-"""What XMP says of orientation, colours, thumbnails, and of a second packet, which is not carried."""
+INCH = 2  # a unit of resolution
+PHOTOSHOP_IPTC = 0x0404  # the identifier of Photoshop's resource
+_PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What is carried.
+    """The metadata of a picture.
 
     Attributes:
-        exif: the first directory of EXIF, and those below it.
-        xmp: a packet of XMP.
-        iptc: records of IPTC-IIM.
-        dpi: pixels for an inch, across and down, where the file says so elsewhere than in EXIF.
+        exif: the first directory of EXIF, with its subdirectories.
+        xmp: an XMP packet.
+        iptc: IPTC-IIM records.
+        dpi: pixels per inch, across and down, if the file has them elsewhere than in EXIF.
     """
 
     exif: Directory | None = None
@@ -79,12 +37,12 @@ class Metadata:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What there is."""
+        """The names of the parts that are present."""
         parts = {"EXIF": self.exif, "XMP": self.xmp, "IPTC": self.iptc, "resolution": self.dpi}
         return tuple(name for name, part in parts.items() if part)
 
     def of_size(self, width: int, height: int) -> Metadata:
-        """The same for an output of this size."""
+        """The same for an output of this size, in pixels."""
         if self.exif is None or EXIF not in self.exif.below:
             return self
         exif = copy.deepcopy(self.exif)
@@ -94,17 +52,17 @@ class Metadata:
         return replace(self, exif=exif)
 
     def in_exif(self) -> Metadata:
-        """The same with the resolution in EXIF, for formats without a place of their own for it."""
+        """The same with the resolution in EXIF, for formats that have no field for it."""
         if self.dpi is None or (self.exif is not None and X_RESOLUTION in self.exif.entries):
             return replace(self, dpi=None)
         exif = copy.deepcopy(self.exif) or Directory()
         for tag, dots in zip((X_RESOLUTION, Y_RESOLUTION), self.dpi, strict=True):
             exif.put(tag, RATIONAL, round(dots * 1000), 1000)
-        exif.put(RESOLUTION_UNIT, SHORT, _INCH)
+        exif.put(RESOLUTION_UNIT, SHORT, INCH)
         return replace(self, exif=exif, dpi=None)
 
     def exif_bytes(self) -> bytes:
-        """EXIF as it stands in a file, from its byte order on; nothing if there is none."""
+        """EXIF as in a file, beginning with the byte order; empty if there is none."""
         if self.exif is None:
             return b""
         form = Form(self.exif.order)
@@ -112,7 +70,7 @@ class Metadata:
         return head + written(copy.deepcopy(self.exif), form, len(head), keep_places=True)
 
     def tiff_tags(self) -> Directory:
-        """What a TIFF holds of it, the lowest byte first."""
+        """The metadata as TIFF tags, in little-endian order."""
         found = self.in_exif().exif
         found = Directory() if found is None else found.little()
         if self.xmp:
@@ -122,122 +80,6 @@ class Metadata:
         return found
 
 
-def read_metadata(file: BinaryIO) -> Metadata:
-    """What the picture in ``file`` says of itself; what is damaged is left out."""
-    file.seek(0)
-    try:
-        found = _from_tiff(file) or _from_info(_info(file))
-    except MemoryError:
-        raise
-    except Exception:  # every program writes it as it likes; the pixels are good without it
-        return Metadata()
-    return found
-
-
-def _info(file: BinaryIO) -> Mapping[Any, Any]:
-    """As ``PIL.Image.Image.info`` of a file that is no TIFF."""
-    file.seek(0)
-    if png := open_png(file):
-        return png.info
-    image = formats.opened(file)
-    photoshop = image.info.get("photoshop")
-    return {**image.info, "iptc": photoshop.get(_PHOTOSHOP_IPTC) if isinstance(photoshop, dict) else None}
-
-
-def _from_tiff(file: BinaryIO) -> Metadata | None:
-    start = read_form(file)
-    if start is None:
-        return None
-    form, offset = start
-    top = read_directory(file, form, offset, _MAX_BYTES, _KEPT.union(BELOW, (XMP, IPTC)))
-    dots = [(top.numbers(tag)) for tag in (X_RESOLUTION, Y_RESOLUTION)]
-    unit = {_INCH: 1.0, _CENTIMETRE: 2.54}.get((top.numbers(RESOLUTION_UNIT) or [_INCH])[0])
-    for tag in (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT):
-        top.entries.pop(tag, None)
-    xmp, iptc = (top.entries.pop(tag, None) for tag in (XMP, IPTC))
-    for each in top.all():
-        each.entries.pop(MAKER_NOTE, None)  # it names places of the file
-    return Metadata(
-        exif=_set_right(top),
-        xmp=_xmp_set_right(xmp.data) if xmp else None,
-        iptc=iptc.data.rstrip(b"\0") if iptc else None,
-        dpi=_dpi([unit * each[0] / each[1] for each in dots]) if unit and all(len(e) == 2 and e[1] for e in dots) else None,
-    )
-
-
-def _dpi(dots: Sequence[Any]) -> tuple[float, float] | None:
-    found = float(dots[0]), float(dots[1])
-    return found if all(0 < each < _MAX_DPI for each in found) else None
-
-
-def _from_info(info: Mapping[Any, Any]) -> Metadata:
-    exif = info.get("exif") or _hexadecimal(info.get("Raw profile type exif"))
-    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp") or _hexadecimal(info.get("Raw profile type xmp"))
-    iptc = info.get("iptc") or _without_photoshop(_hexadecimal(info.get("Raw profile type iptc")))
-    dpi = info.get("dpi")
-    return Metadata(
-        exif=_exif(exif) if exif else None,
-        xmp=_xmp_set_right(xmp.encode() if isinstance(xmp, str) else xmp) if xmp else None,
-        iptc=iptc or None,
-        dpi=_dpi(dpi) if dpi else None,
-    )
-
-
-def _exif(data: bytes) -> Directory | None:
-    try:
-        file = io.BytesIO(data.removeprefix(b"Exif\0\0"))
-        start = read_form(file)
-        return _set_right(read_directory(file, *start, _MAX_BYTES, _KEPT.union(BELOW))) if start else None
-    except (ValueError, struct.error):
-        return None
-
-
-def _set_right(top: Directory) -> Directory | None:
-    """EXIF of a picture that is upright and in sRGB; ``None`` where nothing is left."""
-    if (top.numbers(RESOLUTION_UNIT) or [_INCH])[0] not in _UNITS:  # nobody knows what the resolution is in
-        for tag in (X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT):
-            top.entries.pop(tag, None)
-    below = top.below.get(EXIF)
-    if below is not None:
-        if below.numbers(_COLOR_SPACE):
-            below.put(_COLOR_SPACE, SHORT, 1)
-        index = below.below.get(INTEROPERABILITY, Directory()).entries.get(_INTEROPERABILITY_INDEX)
-        if index is None or not index.data.startswith(b"R98"):  # another colour space
-            below.below.pop(INTEROPERABILITY, None)
-    if not top.entries and not top.below:
-        return None
-    top.put(ORIENTATION, SHORT, 1)
-    return top
-
-
-def _xmp_set_right(packet: bytes) -> bytes:
-    packet = packet.rstrip(b"\0")
-    for pattern, instead in _XMP_FIXES:
-        packet = re.sub(pattern, instead, packet)
-    return packet
-
-
-def _hexadecimal(text: str | bytes | None) -> bytes:
-    """The content of a raw profile, as ImageMagick writes it: its kind and length in lines of their own, and then digits."""
-    if not text:
-        return b""
-    lines = (text if isinstance(text, str) else text.decode("latin-1")).strip().split("\n")
-    return bytes.fromhex("".join(lines[2:]))
-
-
-def _without_photoshop(data: bytes) -> bytes:
-    """The IPTC-IIM records of Photoshop's resources, or of what are such records already."""
-    at = 0
-    while data[at : at + 4] == b"8BIM":
-        kind = int.from_bytes(data[at + 4 : at + 6], "big")
-        at += 6 + (data[at + 6] + 2) // 2 * 2  # a name of one byte for its length
-        length = int.from_bytes(data[at : at + 4], "big")
-        if kind == _PHOTOSHOP_IPTC:
-            return data[at + 4 : at + 4 + length]
-        at += 4 + (length + 1) // 2 * 2
-    return b"" if at else data
-
-
 def photoshop_resources(iptc: bytes) -> bytes:
-    """IPTC-IIM records as Photoshop keeps them."""
-    return b"8BIM" + struct.pack(">HHI", _PHOTOSHOP_IPTC, 0, len(iptc)) + iptc + bytes(len(iptc) % 2)
+    """IPTC-IIM records as a Photoshop image resource."""
+    return b"8BIM" + struct.pack(">HHI", PHOTOSHOP_IPTC, 0, len(iptc)) + iptc + bytes(len(iptc) % 2)

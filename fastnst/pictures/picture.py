@@ -1,4 +1,4 @@
-"""What a picture is here, how large it may be, and the errors that are about pictures."""
+"""The class of pictures, the limit of their size, and errors about them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-MAX_PIXELS = 100_000_000  # A 0.6 MB file can unpack to any size; this one still needs no more than 300 MB.
+MAX_PIXELS = 100_000_000  # of pictures that are decoded whole, which takes 300 MB; a small file can claim any size
 
 
 class ImageError(ValueError):
@@ -15,7 +15,7 @@ class ImageError(ValueError):
 
 
 class KindError(ValueError):
-    """A sound file of a kind that is not read here; the message names the kind."""
+    """A valid file of a kind that is not read here; the message names the kind."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Picture:
         return image
 
     def flattened(self) -> Image.Image:
-        """Mode ``RGB``, as seen on white paper."""
+        """Mode ``RGB``, blended with white."""
         if self.alpha is None:
             return self.rgb
         return Image.composite(self.rgb, Image.new("RGB", self.rgb.size, "white"), self.alpha)
 
 
 def check_size(width: int, height: int) -> None:
-    """Raise ValueError if a picture of this size is not decoded whole."""
+    """Raise ValueError if a picture of this size is too large to be decoded whole."""
     if width * height > MAX_PIXELS:
         raise ValueError(f"{width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
 

@@ -1,6 +1,6 @@
-"""The colour profile that outputs are tagged with: sRGB (IEC 61966-2-1) as an ICC profile of version 4 (ICC.1:2022).
+"""The colour profile of outputs: sRGB (IEC 61966-2-1) as an ICC profile of version 4 (ICC.1:2022).
 
-Written here, because those that libraries make hold the time they were made at, and the same picture has to be the same bytes.
+It is made here, because profiles made by libraries contain the current time, and equal pictures must be equal bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _text(text: str) -> bytes:
 
 @cache
 def srgb_profile() -> bytes:
-    """The profile."""
+    """The bytes of the profile."""
     curve = b"para\0\0\0\0" + struct.pack(">HH", 3, 0) + _fixed(*_CURVE)
     tags = {
         b"desc": _text("sRGB"),

@@ -1,7 +1,7 @@
-"""A picture file, whatever its kind, as an upright 8-bit sRGB picture.
+"""Reads picture files of all formats as upright 8-bit sRGB.
 
-What a file holds beyond 8-bit sRGB is handled here and in the modules around: EXIF orientation, embedded colour profiles,
-transparency, grey, palettes, CMYK and deep pixels. Of an animation and of several pictures only the first is read.
+EXIF orientation, colour profiles, transparency, grey, palettes, CMYK and deep pixels are converted, here and in the modules
+around. Of an animation, or of several pictures in a file, only the first is read.
 """
 
 from __future__ import annotations
@@ -15,17 +15,15 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from fastnst.pictures import formats
 from fastnst.pictures.color import part_to_srgb, to_srgb
 from fastnst.pictures.picture import MAX_PIXELS, ImageError, KindError, Picture, check_size, require_file
-from fastnst.pictures.png import open_png
+from fastnst.pictures.registry import FORMATS, HEAD_BYTES, VIDEO_SUFFIXES, decoders, format_of, name_of, opened, read_head
 from fastnst.pictures.samples import PictureFile
-from fastnst.pictures.tiff import open_tiff
 from fastnst.pictures.tiff_tags import ORIENTATION
 
-_UNSUPPORTED = ("unsupported", "not supported", "unknown")  # words of Pillow for what is sound, but strange to it
+_UNSUPPORTED = ("unsupported", "not supported", "unknown")  # Pillow's words for valid files that it cannot read
 
-_PIXELS_AT_ONCE = 1 << 18  # of conversions, whose numbers take several times the space of the result
+_PIXELS_AT_ONCE = 1 << 18  # converted at a time, because conversion takes several times the space of the result
 
 
 def open_picture(path: Path, data: bytes | None = None) -> Picture:
@@ -35,8 +33,8 @@ def open_picture(path: Path, data: bytes | None = None) -> Picture:
         data: what is in the file, where it lies in no folder; the path only names it then.
 
     Raises:
-        ImageError: no picture, a broken one, one of a kind that is not read, or one of more than ``MAX_PIXELS``; nothing is
-            decoded in the last case.
+        ImageError: there is no picture, or it is broken, of a kind that is not read, or larger than ``MAX_PIXELS``; in the last
+            case nothing is decoded.
     """
     if data is None:
         require_file(path)
@@ -48,15 +46,15 @@ def open_picture(path: Path, data: bytes | None = None) -> Picture:
             return _decoded(own) if own else _by_pillow(file)
     except MemoryError:
         raise
-    except Exception as error:  # Decoders meet hostile bytes; Pillow lets out whatever its parsers stumbled over.
+    except Exception as error:  # Files may be hostile, and Pillow's parsers raise exceptions of any kind.
         raise ImageError(f"{path}: {_reason(path, error, data)}") from error
 
 
 def picture_size(path: Path) -> tuple[int, int]:
-    """Width and height of the picture in a file, upright; no pixels are decoded.
+    """Width and height of the upright picture in a file, without decoding pixels.
 
     Raises:
-        ImageError: no picture.
+        ImageError: there is no picture.
     """
     require_file(path)
     try:
@@ -64,7 +62,7 @@ def picture_size(path: Path) -> tuple[int, int]:
             if own := open_file(file):
                 size, orientation = (own.width, own.height), own.orientation
             else:
-                image = formats.opened(file)
+                image = opened(file)
                 size, orientation = image.size, _orientation(image)
             return size[::-1] if orientation in _SIDEWAYS else size
     except MemoryError:
@@ -80,11 +78,15 @@ def open_file(file: BinaryIO) -> PictureFile | None:
         KindError: a kind that is not read here.
         ValueError: a damaged file.
     """
-    for opener in (open_png, open_tiff):
-        file.seek(0)
-        if found := opener(file):
-            return found
-    return None
+    found = format_of(_head(file))
+    return found.open(file) if found and found.open else None
+
+
+def _head(file: BinaryIO) -> bytes:
+    file.seek(0)
+    head = file.read(64)
+    file.seek(0)
+    return head
 
 
 def _decoded(file: PictureFile) -> Picture:
@@ -109,7 +111,7 @@ def _orientation(image: Image.Image) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return int(image.getexif().get(ORIENTATION, 1))
-    except Exception:  # EXIF is a format of its own, often damaged by editors; the pixels are good without it
+    except Exception:  # editors often damage EXIF; the pixels are valid without it
         return 1
 
 
@@ -123,20 +125,18 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a picture upright, by EXIF's orientation."""
+"""The transposition that makes a picture upright, by EXIF's orientation."""
 
 
 def _by_pillow(file: BinaryIO) -> Picture:
-    file.seek(0)
-    kind = formats.kind_of(file.read(64))
-    file.seek(0)
-    # Pillow warns about what is odd but readable, and of bombs below our own limit; whoever asked for a picture gets it.
+    names = decoders(_head(file))
+    # Pillow warns about odd but readable files, and about sizes below our own limit; neither matters here.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(file, formats=formats.pillow_formats(kind)) as image:
+        with Image.open(file, formats=names) as image:
             check_size(*image.size)
             image.load()
-            # EXIF is a format of its own, often damaged by editors; the pixels are good without it.
+            # Editors often damage EXIF; the pixels are valid without it.
             with suppress(Exception):
                 ImageOps.exif_transpose(image, in_place=True)
             return to_srgb(image)
@@ -144,26 +144,28 @@ def _by_pillow(file: BinaryIO) -> Picture:
 
 def _reason(path: Path, error: Exception, data: bytes | None = None) -> str:
     """Why the picture cannot be read."""
-    kind = formats.kind_of(formats.read_head(path) if data is None else data[: formats.HEAD_BYTES])
+    head = read_head(path) if data is None else data[:HEAD_BYTES]
     text = f"broken picture: {error}"
     if isinstance(error, Image.DecompressionBombError):
         text = f"more than {MAX_PIXELS // 10**6} megapixels"
     elif isinstance(error, KindError):
         text = str(error)
     elif isinstance(error, UnidentifiedImageError):
-        text = _unidentified(path, kind)
+        text = _unidentified(path, head)
     elif isinstance(error, OSError) and error.strerror:
         text = error.strerror
     elif any(word in str(error).lower() for word in _UNSUPPORTED):
-        text = f"a {kind} of a kind that is not read here: {error}"
+        text = f"a {name_of(head)} of a kind that is not read here: {error}"
     return text
 
 
-def _unidentified(path: Path, kind: str | None) -> str:
-    if formats.is_read(kind):
-        return f"a {kind} that is broken, or of a kind that is not read here"
-    if kind is not None:
-        return f"is a {kind} picture, which is not read here"
-    if path.suffix.lower() in formats.VIDEO_SUFFIXES:
+def _unidentified(path: Path, head: bytes) -> str:
+    name = name_of(head)
+    if name in FORMATS:
+        return f"a {name} that is broken, or of a kind that is not read here"
+    if name is not None:
+        return f"is a {name} picture, which is not read here"
+    if path.suffix.lower() in VIDEO_SUFFIXES:
         return "is a video, not a picture"
-    return f"not a picture in {formats.FORMAT_NAMES} format"
+    *names, last = FORMATS
+    return f"not a picture in {', '.join(names)} or {last} format"

@@ -10,10 +10,10 @@ from fastnst.pictures.picture import Picture, check_size
 
 
 def scaled_size(width: int, height: int, pixels: int) -> tuple[int, int]:
-    """Width and height with a short side of ``pixels`` and the same proportions, smaller or larger; 0 leaves them as they are.
+    """Width and height scaled to a short side of ``pixels`` with the same proportions; 0 leaves them unchanged.
 
     Raises:
-        ValueError: they would make more than ``MAX_PIXELS``.
+        ValueError: the result has more than ``MAX_PIXELS``.
     """
     short = min(width, height)
     if pixels in (0, short):
@@ -24,7 +24,7 @@ def scaled_size(width: int, height: int, pixels: int) -> tuple[int, int]:
 
 
 def resize_short_side(picture: Picture, pixels: int) -> Picture:
-    """``picture`` at its :func:`scaled_size`. Each pixel counts as much as it is opaque, so that hidden colours do not show.
+    """``picture`` at its :func:`scaled_size`. Pixels are weighted by their opacity, so that hidden colours do not show.
 
     Raises:
         ValueError: the result would have more than ``MAX_PIXELS``.
@@ -34,7 +34,7 @@ def resize_short_side(picture: Picture, pixels: int) -> Picture:
         return picture
     if picture.alpha is None:
         return Picture(picture.rgb.resize(size, Image.Resampling.LANCZOS))
-    # In floats: the colours of what is nearly transparent would not survive 8 bits.
+    # In floats, because 8 bits would not preserve the colours of nearly transparent pixels.
     opaque = np.asarray(picture.alpha, np.float32)
     below = _resized(opaque, size)
     rgb = np.zeros((size[1], size[0], 3), np.uint8)

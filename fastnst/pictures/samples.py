@@ -1,4 +1,4 @@
-"""Samples of any depth as 8-bit ones, and colours of other kinds as sRGB."""
+"""Converts samples of any depth to 8 bits, and other colour models to sRGB."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from fastnst.pictures.picture import KindError
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
+MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+"""Pillow's modes of 8-bit samples, by the number of samples of a pixel."""
+
 _ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a picture: 8-bit colours, [n, W, 1] grey, [n, W, 3] RGB or [n, W, 4] CMYK, and transparency, [n, W]."""
+    """Rows of a picture: 8-bit colours, [n, W, 1] grey, [n, W, 3] RGB or [n, W, 4] CMYK, and transparency [n, W]."""
 
     color: Bytes
     alpha: Bytes | None = None
@@ -46,7 +49,7 @@ class PictureFile(ABC):
     Attributes:
         height, width: in pixels.
         alpha: whether it has transparency.
-        memory: bytes that reading takes beside the rows that are asked for.
+        memory: the bytes of memory that reading takes, without the rows that are returned.
         info: as ``PIL.Image.Image.info``: colour profile, EXIF and XMP, under Pillow's names.
     """
 
@@ -55,25 +58,25 @@ class PictureFile(ABC):
 
     @property
     def orientation(self) -> int:
-        """EXIF's: 1 if the picture is stored upright. What is damaged says nothing."""
+        """EXIF's orientation, 1..8: 1 if the picture is stored upright, or if EXIF is damaged."""
         image = Image.new("L", (1, 1))
         image.info.update(self.info)
         try:
             return int(image.getexif().get(_ORIENTATION, 1))
-        except Exception:  # EXIF is a format of its own, often damaged by editors; the pixels are good without it
+        except Exception:  # editors often damage EXIF; the pixels are valid without it
             return 1
 
     @abstractmethod
     def rows(self, first: int, count: int) -> Part:
-        """Rows [first, first + count). They are asked for in ascending order, or anew from 0.
+        """Rows [first, first + count). They are read in ascending order, or again from 0.
 
         Raises:
-            ValueError: the file is cut short or damaged, or holds numbers that are no colours.
+            ValueError: the file is cut short or damaged, or has values that are not colours.
         """
 
 
 def unpack_bits(rows: Bytes, bits: int, count: int) -> Array:
-    """``count`` numbers of 1 to 16 bits from each of the rows of bytes, the highest bit first."""
+    """Unpack ``count`` numbers of 1 to 16 bits from each row of bytes, the highest bit first."""
     planes = np.unpackbits(rows, axis=1, count=count * bits).reshape(len(rows), count, bits)
     found: Array = np.zeros((len(rows), count), np.uint8 if bits <= 8 else np.uint16)
     for bit in range(bits):
@@ -82,7 +85,7 @@ def unpack_bits(rows: Bytes, bits: int, count: int) -> Array:
 
 
 def top_of(samples: Array, bits: int) -> int:
-    """The number that is white: of integers 2^bits - 1, of 32-bit ones 65535, as 16-bit pictures are stored so; of floats 1.
+    """The value of white: 2^bits - 1 of integers, but 65535 of 32-bit ones, which hold 16-bit pictures; 1 of floats.
 
     Raises:
         KindError: numbers outside 0 to this.
@@ -99,10 +102,10 @@ def top_of(samples: Array, bits: int) -> int:
 
 
 def eight_bit(samples: Array, bits: int) -> Bytes:
-    """The samples from 0..255, rounded to nearest.
+    """The samples scaled to 0..255, rounded to nearest.
 
     Raises:
-        KindError: numbers outside what :func:`top_of` says.
+        KindError: there are numbers outside the range of :func:`top_of`.
     """
     top = top_of(samples, bits)
     if top == 255:
@@ -114,7 +117,7 @@ def eight_bit(samples: Array, bits: int) -> Bytes:
 
 
 def divided(color: Array, alpha: Array, bits: int) -> Bytes:
-    """8-bit colours that were multiplied by their transparency, [n, W, C] and [n, W], without that."""
+    """8-bit colours from colours that are multiplied by their opacity, [n, W, C] and [n, W]."""
     for samples in (color, alpha):
         top_of(samples, bits)  # checks them
     below = alpha.astype(np.float64)[..., None]
@@ -124,7 +127,7 @@ def divided(color: Array, alpha: Array, bits: int) -> Bytes:
 
 
 def ycbcr_to_rgb(samples: Bytes, luma: Array, reference: Array) -> Bytes:
-    """RGB of YCbCr: ``luma`` are the parts of red, green and blue in Y, ``reference`` black and white of Y, Cb and Cr."""
+    """RGB of YCbCr. ``luma`` has the weights of red, green and blue in Y, ``reference`` black and white of Y, Cb and Cr."""
     black, white = reference[::2], reference[1::2]
     y = (samples[..., 0] - black[0]) * (255 / _or_one(white[0] - black[0]))
     blue = (samples[..., 1] - black[1]) * (127 / _or_one(white[1] - black[1]))
@@ -149,7 +152,7 @@ _TO_LINEAR = np.array(
 
 
 def lab_to_rgb(lab: NDArray[np.float64], white: tuple[float, float] | None = None) -> Bytes:
-    """sRGB of CIE L*a*b* with L* in 0..100; ``white`` is its white point, x and y, D50 unless told."""
+    """sRGB of CIE L*a*b* with L* in 0..100; ``white`` is its white point, x and y, by default D50."""
     f = np.empty_like(lab)
     f[..., 1] = (lab[..., 0] + 16) / 116
     f[..., 0] = f[..., 1] + lab[..., 1] / 500

@@ -1,8 +1,8 @@
-"""What the strips and tiles of a TIFF are packed with.
+"""Decompresses the strips and tiles of a TIFF.
 
-Deflate and LZMA by Python's own modules, WebP by Pillow; the others by the libtiff inside Pillow, which gets one strip or tile
-at a time, as a small TIFF of its own. It has to unpack and nothing else: what the samples mean is decided in one place, in
-:mod:`fastnst.pictures.tiff`.
+Deflate and LZMA are decompressed by Python's own modules, WebP by Pillow, the others by the libtiff inside Pillow, which gets
+one strip or tile at a time, as a small TIFF. It only decompresses: the meaning of samples is decided in one place, in
+:mod:`fastnst.pictures.tiff_reader`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from PIL import Image
 
 from fastnst.pictures import tiff_tags as tiff
 from fastnst.pictures.directories import LONG, LONG8, SHORT, UNDEFINED, Directory, Form, written
+from fastnst.pictures.samples import MODES
 
 NONE, OLD_JPEG, JPEG, WEBP = 1, 6, 7, 50001
 _DEFLATE, _LZMA = (8, 32946), 34925
@@ -40,8 +41,7 @@ _NAMES = {
     52546: "JPEG XL",
 }
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-_FILL_ORDER_OF_ITS_OWN = (*_FAX, JPEG, WEBP)  # which reverse what they need to, or nothing
-_PICTURE_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+_FILL_ORDER_OF_ITS_OWN = (*_FAX, JPEG, WEBP)  # their decoders reverse bits themselves, or it does not apply
 _MOST_PIXELS = 150_000_000  # Pillow's own limit is a little above
 
 
@@ -98,7 +98,7 @@ def _webp(data: bytes, layout: tiff.Layout, height: int) -> bytes:
     with _opened(data, "WEBP") as image:
         if image.width != layout.block_width or image.height < height:
             raise ValueError("a strip or tile of another size")
-        return image.convert(_PICTURE_MODES[layout.samples]).tobytes()
+        return image.convert(MODES[layout.samples]).tobytes()
 
 
 def _by_libtiff(data: bytes, layout: tiff.Layout, height: int, row_bytes: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The directory of a TIFF or BigTIFF, and what it says about where samples lie and what they mean.
+"""The directory of a TIFF or BigTIFF: where its samples are, and what they mean.
 
 TIFF 6.0, its technical notes 1 and 2, Adobe's notes on predictor 3 and on ZIP; BigTIFF as libtiff defines it.
 """
@@ -46,7 +46,7 @@ _COREL_ALPHA = 999
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the samples are, and what they mean."""
+    """The layout of the samples, and their meaning."""
 
     order: str  # of bytes: "<" or ">"
     height: int
@@ -54,7 +54,7 @@ class Layout:
     samples: int  # of a pixel
     bits: int  # of a sample
     format: int  # UNSIGNED, SIGNED or FLOAT
-    planar: bool  # each sample of all pixels by itself
+    planar: bool  # each sample of all pixels separately
     block_height: int  # of strips and tiles
     block_width: int
     offsets: Values
@@ -76,12 +76,12 @@ class Layout:
 
     @property
     def across(self) -> int:
-        """Blocks side by side."""
+        """The number of blocks across."""
         return -(-self.width // self.block_width)
 
     @property
     def down(self) -> int:
-        """Blocks above one another."""
+        """The number of blocks down."""
         return -(-self.height // self.block_height)
 
 
@@ -91,7 +91,7 @@ def unread(what: str) -> KindError:
 
 
 def read_tags(file: BinaryIO) -> tuple[str, Tags] | None:
-    """The order of bytes, and the tags of the first picture that are used here; ``None`` if the file is no TIFF.
+    """The byte order, and those tags of the first picture that are used here; ``None`` if the file is no TIFF.
 
     Raises:
         ValueError, struct.error: a damaged directory.
@@ -113,11 +113,11 @@ def read_tags(file: BinaryIO) -> tuple[str, Tags] | None:
 
 
 def layout(order: str, tags: Tags) -> Layout:
-    """What the tags say.
+    """The layout that the tags describe.
 
     Raises:
-        KindError: a kind that is not read here.
-        ValueError: they contradict one another, or say too little.
+        KindError: it is of a kind that is not read here.
+        ValueError: tags are missing, or contradict each other.
     """
 
     def number(tag: int, default: int) -> int:
@@ -176,7 +176,7 @@ def _sample_kind(tags: Tags) -> tuple[int, int]:
     if len(bits) != 1 or len(forms) != 1:
         raise unread("samples of different kinds")
     (size,), (form,) = bits, forms
-    form = UNSIGNED if form == 4 else form  # "undefined", which most readers take so
+    form = UNSIGNED if form == 4 else form  # "undefined", which most readers take as unsigned
     if form == FLOAT and size in (16, 32, 64):
         return size, form
     if (form == UNSIGNED and (1 <= size <= 16 or size == 32)) or (form == SIGNED and size == 32):
@@ -190,7 +190,7 @@ def _transparency(tags: Tags, samples: int, photometric: int) -> tuple[int | Non
     colors = _COLORS[photometric]
     kinds = [int(each) for each in tags.get(EXTRA, np.empty(0, np.uint64))][: samples - colors]
     if not kinds and photometric == RGB and samples == 4:
-        return 3, False  # what programs mean that leave the tag away
+        return 3, False  # the meaning in files of programs that omit the tag
     for index, kind in enumerate(kinds):
         if kind in (ASSOCIATED, UNASSOCIATED, _COREL_ALPHA):
             if kind == ASSOCIATED and photometric not in (GREY, RGB):

@@ -3,71 +3,32 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+import numpy as np
 from PIL import Image
 
-from fastnst.pictures import pam
-from fastnst.pictures.embedding import in_boxes, in_header, in_jpeg, in_png, with_tiff_directory
+from fastnst.pictures import registry
+from fastnst.pictures.format import Writer
 from fastnst.pictures.metadata import X_RESOLUTION, Metadata
 from fastnst.pictures.picture import ImageError, Picture
 from fastnst.system.atomic import atomic_output
+from fastnst.system.threads import default_threads
 
-_MARKER_BYTES = 65_000  # of a part of a JPEG, what names it left aside
-
-
-@dataclass(frozen=True)
-class _Writer:
-    holds_alpha: bool
-    options: Mapping[str, Any] = field(default_factory=dict)
-    lossless: Mapping[str, Any] | None = field(default_factory=dict)  # options instead; None: there is no such way
-    keeps: tuple[str, ...] = ()  # of metadata, by their names
-
-    @property
-    def has_quality(self) -> bool:
-        return "quality" in self.options
-
-
-_ALL = ("EXIF", "XMP", "IPTC", "resolution")
-_WRITERS = {
-    "JPEG": _Writer(False, {"quality": 95, "subsampling": "4:4:4"}, None, _ALL),
-    "PNG": _Writer(True, keeps=_ALL),
-    # "exact" keeps the colours below transparent pixels; the transparency itself is stored without loss.
-    "WEBP": _Writer(True, {"quality": 95, "exact": True}, {"lossless": True, "exact": True}, ("EXIF", "XMP")),
-    # Pillow's encoder always goes through YCbCr, which costs up to three levels even at quality 100.
-    "AVIF": _Writer(True, {"quality": 90, "subsampling": "4:4:4"}, None, ("EXIF", "XMP")),
-    "TIFF": _Writer(True, {"compression": "tiff_lzw"}, keeps=_ALL),
-    "BMP": _Writer(False, keeps=("resolution",)),
-    "PPM": _Writer(False),
-    pam.PamFile.format: _Writer(True),
+_BY_SUFFIX = {suffix: each for each in registry.FORMATS.values() if each.writer for suffix in each.writer.suffixes}
+WRITE_SUFFIXES = tuple(_BY_SUFFIX)
+FORMATS = {suffix[1:]: suffix for suffix in _BY_SUFFIX} | {
+    each.name.lower(): each.writer.suffixes[0] for each in _BY_SUFFIX.values() if each.writer
 }
-_FORMATS = {
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".jpe": "JPEG",
-    ".jfif": "JPEG",
-    ".png": "PNG",
-    ".webp": "WEBP",
-    ".avif": "AVIF",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".bmp": "BMP",
-    ".dib": "BMP",
-    ".ppm": "PPM",
-    ".pam": pam.PamFile.format,
-}
-WRITE_SUFFIXES = tuple(_FORMATS)
-FORMATS = {suffix[1:]: suffix for suffix in _FORMATS} | {"jpeg": ".jpg", "tiff": ".tif"}
-"""By the names that users have for the formats: the suffix that is usual."""
+"""The suffix to write, by the names that users have for a format: its own, and its suffixes without the dot."""
 
 
 def can_write(path: Path) -> bool:
     """Whether the suffix of ``path`` names a format that pictures can be saved in, one of ``WRITE_SUFFIXES``."""
-    return path.suffix.lower() in _FORMATS
+    return path.suffix.lower() in _BY_SUFFIX
 
 
 @dataclass(frozen=True)
@@ -75,10 +36,10 @@ class Saving:
     """How a picture is saved.
 
     Args:
-        format: Pillow's name of it.
+        format: its name, a key of :data:`fastnst.pictures.registry.FORMATS`.
         quality: 1..100, of JPEG, WebP and AVIF; None = 95, of AVIF 90.
-        lossless: the file gives back the very pixels.
-        metadata: what the content says of itself.
+        lossless: the same pixels are read from the file.
+        metadata: that of the content.
 
     Raises:
         ValueError: the format has no such quality, or no lossless way here.
@@ -90,10 +51,10 @@ class Saving:
     metadata: Metadata = field(default_factory=Metadata)
 
     def __post_init__(self) -> None:
-        if self.quality is not None and not self._writer.has_quality:
-            named = ", ".join(name for name, writer in _WRITERS.items() if writer.has_quality)
+        if self.quality is not None and not self.writer.has_quality:
+            named = ", ".join(name for name, each in registry.FORMATS.items() if each.writer and each.writer.has_quality)
             raise ValueError(f"quality is a matter of {named}, not of {self.format}")
-        if self.lossless and self._writer.lossless is None:
+        if self.lossless and self.writer.lossless is None:
             raise ValueError(f"{self.format} cannot be written lossless here")
         if self.lossless and self.quality is not None:
             raise ValueError("quality and lossless exclude each other")
@@ -108,21 +69,25 @@ class Saving:
         Raises:
             ValueError: see the class.
         """
-        name = _FORMATS[suffix.lower()]
-        writer = _WRITERS[name]
+        found = _BY_SUFFIX[suffix.lower()]
+        writer = found.writer
+        assert writer is not None
         if not strict:
             quality = quality if writer.has_quality else None
             lossless = lossless and writer.lossless is not None
-        return cls(name, quality, lossless)
+        return cls(found.name, quality, lossless)
 
     @property
-    def _writer(self) -> _Writer:
-        return _WRITERS[self.format]
+    def writer(self) -> Writer:
+        """How the format is written."""
+        found = registry.FORMATS[self.format].writer
+        assert found is not None
+        return found
 
     @property
     def holds_alpha(self) -> bool:
         """Whether the format has transparency."""
-        return self._writer.holds_alpha
+        return self.writer.holds_alpha
 
     @property
     def left_out(self) -> tuple[str, ...]:
@@ -134,7 +99,7 @@ class Saving:
 
     def fitting(self) -> Metadata:
         """The metadata that the format has a place for."""
-        keeps, found = self._writer.keeps, self.metadata
+        keeps, found = self.writer.metadata, self.metadata
         if "resolution" not in keeps and "EXIF" in keeps:
             found = found.in_exif()
         kept = Metadata(
@@ -143,26 +108,33 @@ class Saving:
             found.iptc if "IPTC" in keeps else None,
             found.dpi if "resolution" in keeps else None,
         )
-        if self.format != "JPEG":
+        most = self.writer.max_metadata
+        if most is None:
             return kept
         small = {"exif": kept.exif_bytes(), "xmp": kept.xmp or b"", "iptc": kept.iptc or b""}
-        return replace(kept, **{name: None for name, data in small.items() if len(data) > _MARKER_BYTES})
+        return replace(kept, **{name: None for name, data in small.items() if len(data) > most})
 
     def write(self, image: Image.Image, file: BinaryIO) -> None:
         """Encode ``image``, of mode ``RGB`` or, where the format has transparency, ``RGBA``."""
-        options = dict(self._writer.options if not self.lossless else self._writer.lossless or {})
+        writer = self.writer
+        options = dict(writer.options if not self.lossless else writer.lossless or {})
         if self.quality is not None:
             options["quality"] = self.quality
         kept = self.fitting().of_size(*image.size)
-        if self.format == "TIFF":
-            plain = io.BytesIO()
-            image.save(plain, format="TIFF", **options)
-            file.write(with_tiff_directory(plain.getvalue(), kept))
+        if writer.always_rows:
+            assert writer.rows is not None
+            rows = writer.rows(file, (image.height, image.width), image.mode == "RGBA", kept, default_threads())
+            rows.write(np.asarray(image))
+            rows.finish()
             return
-        image.save(file, format=self.format, **options, **_EMBEDDED.get(self.format, in_header)(kept))
-
-
-_EMBEDDED = {"JPEG": in_jpeg, "PNG": in_png, "WEBP": in_boxes, "AVIF": in_boxes}
+        if writer.arguments:
+            options |= writer.arguments(kept)
+        if writer.complete is None:
+            image.save(file, format=self.format, **options)
+        else:
+            encoded = io.BytesIO()
+            image.save(encoded, format=self.format, **options)
+            file.write(writer.complete(encoded.getvalue(), kept))
 
 
 def save_picture(picture: Picture, path: Path, saving: Saving | None = None, into: BinaryIO | None = None) -> None:

@@ -22,8 +22,8 @@ def calc_mean_std(feat: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
     Returns:
         Two tensors [N, C, 1, 1] in ``feat``'s type, computed in float32 at least.
 
-    The variance is the unbiased one, as in the published training code. A constant channel has std sqrt(eps).
-    Deviation: for a single position, where that code gives NaN, the variance is 0.
+    The variance is unbiased, as in the published training code. A constant channel has the standard deviation sqrt(eps).
+    Unlike that code, which gives NaN for a single position, this takes its variance as 0.
 
     Source: eqs. 5 and 6, with the n - 1 of the authors' code.
     """
@@ -45,7 +45,7 @@ def _mean_std(feat: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
 
 
 def adaptive_instance_normalization(content_feat: Tensor, style_feat: Tensor) -> Tensor:
-    r"""Give the content's channels the means and deviations of the style's.
+    r"""Give the content's channels the means and standard deviations of the style's.
 
     .. math:: \sigma_s \frac{x - \mu_c}{\sigma_c} + \mu_s
 
@@ -56,7 +56,7 @@ def adaptive_instance_normalization(content_feat: Tensor, style_feat: Tensor) ->
     Returns:
         [N, C, H, W] in the type that PyTorch promotes both to; statistics and arithmetic in float32 at least.
 
-    Both deviations are ``calc_mean_std``'s. A constant content channel becomes the style's mean.
+    The statistics are those of ``calc_mean_std``. A constant content channel becomes the style's mean.
 
     Source: eq. 8.
     """
@@ -68,7 +68,16 @@ def adaptive_instance_normalization(content_feat: Tensor, style_feat: Tensor) ->
 
 
 def renormalize(content_feat: Tensor, style_mean: Tensor, style_std: Tensor) -> Tensor:
-    """``adaptive_instance_normalization`` onto statistics that are already known: each [N, C, 1, 1] or [1, C, 1, 1]."""
+    """``adaptive_instance_normalization`` to given statistics of a style.
+
+    Args:
+        content_feat: [N, C, H, W]. N may be 0.
+        style_mean: [N, C, 1, 1] or [1, C, 1, 1].
+        style_std: standard deviations, of a shape like ``style_mean``.
+
+    Returns:
+        [N, C, H, W] in the type that PyTorch promotes all three to; computed in float32 at least.
+    """
     check("content_feat", content_feat, "NCHW", empty_batch=True)
     for name, statistic in (("style_mean", style_mean), ("style_std", style_std)):
         _check_statistic(name, statistic, content_feat)
@@ -88,7 +97,7 @@ def _check_statistic(name: str, statistic: Tensor, feat: Tensor) -> None:
 
 
 def mean_variance_norm(feat: Tensor) -> Tensor:
-    r"""Every channel with its mean taken away and divided by its deviation.
+    r"""Subtract from every channel its mean, and divide it by its standard deviation.
 
     .. math:: (x - \mu) / \sigma
 
@@ -96,7 +105,7 @@ def mean_variance_norm(feat: Tensor) -> Tensor:
         feat: [N, C, H, W]. N may be 0.
 
     Returns:
-        [N, C, H, W] in ``feat``'s type. Mean and deviation are ``calc_mean_std``'s; a constant channel becomes 0.
+        [N, C, H, W] in ``feat``'s type. The statistics are those of ``calc_mean_std``; a constant channel becomes 0.
 
     Source: the normalisation of Park and Lee, CVPR 2019 (SANet), as published with it.
     """
@@ -111,7 +120,7 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
 
     .. math:: D_t\,(Z_t Z_t^T + I)^{1/2}\,(Z_s Z_s^T + I)^{-1/2}\,Z_s + \mu_t
 
-    where the rows of Z are channels with mean 0 and unbiased deviation 1, and D is the diagonal of the deviations.
+    where the rows of Z are channels scaled to mean 0 and unbiased variance 1, and D is the diagonal of standard deviations.
 
     Args:
         source: [C, H, W].
@@ -120,9 +129,9 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
     Returns:
         [C, H, W] in the type that PyTorch promotes both to, computed in float64. Not clamped to any range.
 
-    As published, the matrices are sums over the positions and not means: the identity weighs next to nothing, and
-    images of n and m pixels give deviations that are sqrt(m / n) times the target's. Resize one to the other first.
-    Deviation: a constant channel, where the published code gives NaN, has deviation 0 and Z = 0.
+    As published, the matrices are sums over the positions, not means. So the identity hardly counts, and for images of n and
+    m pixels the result has sqrt(m / n) times the target's standard deviations: resize one to the size of the other first.
+    Unlike the published code, which gives NaN for a constant channel, this takes its standard deviation as 0, and Z = 0.
 
     Source: Sun, Feng and Saenko, AAAI 2016, algorithm 1, on standardised channels as in the AdaIN code of N. Inoue.
     """
@@ -137,7 +146,7 @@ def coral(source: Tensor, target: Tensor) -> Tensor:
 
 
 def _standardize(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows with mean 0 and deviation 1, their means and deviations; a constant row becomes 0 and has deviation 0."""
+    """Rows scaled to mean 0 and variance 1, their means and standard deviations; a constant row becomes 0, and has 0."""
     centred, mean = centre(values)
     variance = centred.square().sum(1, keepdim=True) / max(1, values.shape[1] - 1)
     varies = variance > 0
@@ -161,7 +170,7 @@ def style_statistics_loss(feat: Tensor, target_feat: Tensor) -> Tensor:
     Returns:
         A scalar, float32 at least; means over N and C.
 
-    Mean and deviation are ``calc_mean_std``'s, with its limits for constant channels and single positions.
+    The statistics are those of ``calc_mean_std``, which says what holds for constant channels and single positions.
 
     Source: eq. 13; the squares are means, as in the published code, where the paper writes norms.
     """
@@ -173,7 +182,16 @@ def style_statistics_loss(feat: Tensor, target_feat: Tensor) -> Tensor:
 
 
 def statistics_loss(feat: Tensor, target_mean: Tensor, target_std: Tensor) -> Tensor:
-    """``style_statistics_loss`` towards statistics that are already known: each [N, C, 1, 1]."""
+    """``style_statistics_loss`` with given statistics of the target.
+
+    Args:
+        feat: [N, C, H, W].
+        target_mean: [N, C, 1, 1].
+        target_std: standard deviations, [N, C, 1, 1].
+
+    Returns:
+        A scalar, float32 at least.
+    """
     check("feat", feat, "NCHW")
     for name, statistic in (("target_mean", target_mean), ("target_std", target_std)):
         check_same(f"shapes of feat's statistics and {name}", (*feat.shape[:2], 1, 1), tuple(statistic.shape))

@@ -1,4 +1,4 @@
-"""What every reference formula does with its arguments: checks them, and computes in a type that is wide enough."""
+"""Checks of arguments, and the types to compute in, for all reference formulas."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ def check_same(what: str, first: object, second: object) -> None:
 
 
 def result_dtype(*tensors: Tensor) -> torch.dtype:
-    """The type of a result that is a feature map: what PyTorch promotes the arguments to, so their own if they agree."""
+    """The type of a feature map that is returned: the one that PyTorch promotes the arguments to."""
     return functools.reduce(torch.promote_types, (tensor.dtype for tensor in tensors))
 
 
 def widen(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """``tensors`` in one type to compute in: the widest of theirs, and never less than float32."""
+    """``tensors`` converted to one type to compute in: the widest of theirs, but at least float32."""
     dtype = torch.promote_types(result_dtype(*tensors), torch.float32)
     return tuple(tensor.to(dtype) for tensor in tensors)
 
 
 def full_precision(tensor: Tensor) -> AbstractContextManager[object]:
-    """A context for matrix products: autocast would round their arguments to bfloat16 or float16 again."""
+    """A context for matrix products without autocast, which would round their arguments to bfloat16 or float16."""
     kind = tensor.device.type
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

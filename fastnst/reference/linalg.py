@@ -114,7 +114,7 @@ class _Slope(Function):
 
 
 class _Last(Function):
-    """``value``, a second derivative at ``matrix``, whose own derivative by the matrix nobody has worked out."""
+    """Passes on ``value``, a second derivative at ``matrix``, and raises if its derivative by the matrix is asked for."""
 
     generate_vmap_rule = True
 

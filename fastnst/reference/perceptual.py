@@ -47,7 +47,7 @@ def perceptual_loss(
     style_weight: float | Sequence[float] = 0.0,
     error: str = "l2",
 ) -> Tensor:
-    r"""How far a network's features of one image, level by level, are from those of another.
+    r"""The distance between a network's features of two images, level by level.
 
     .. math:: \sum_l w^F_l\,E(F_l, F^T_l) + w^S_l\,E(G(F_l), G(F^T_l))
 
@@ -89,7 +89,7 @@ def compare_levels(
     compare: Callable[[Tensor, Tensor, str], Tensor],
     gram: Callable[[Tensor], Tensor],
 ) -> Tensor:
-    """``perceptual_loss`` with errors from ``compare``, Gram matrices from ``gram``; both see maps as they were given."""
+    """``perceptual_loss`` with errors by ``compare`` and Gram matrices by ``gram``; both get the maps in their own types."""
     if not feats:
         raise ValueError("feats: expected at least one level")
     check_same("numbers of levels of feats and target_feats", len(feats), len(target_feats))

@@ -14,7 +14,7 @@ SMALLEST_SQUARE = 1e-12
 """Squared distances are clamped here, as published."""
 
 SMALLEST_LENGTH = 1e-12
-"""Differences of two items that are not longer than this have no direction: the published guard of the division."""
+"""Two items that are no further apart than this have no direction; the published code divides by no less than this."""
 
 GRANULARITIES = ("row", "column", "patch")
 
@@ -33,9 +33,9 @@ def pdist(e: Tensor, squared: bool = False, eps: float = SMALLEST_SQUARE) -> Ten
         [N, N] or [B, N, N] in ``e``'s type, computed in float32 at least.
 
     Items closer than sqrt(eps) have distance sqrt(eps) and gradient 0. A number that is not finite reaches the distances of
-    its item alone. Deviation: the published code expands the square into |a|^2 + |b|^2 - 2ab, which leaves rounding noise
-    where items coincide; differences give exact zeros. Where squares overflow float32 (numbers from about 1e19 on), a
-    distance is inf; the published code gives inf or NaN, as the three terms overflow one by one. float64 has room.
+    its item alone. The published code expands the square into |a|^2 + |b|^2 - 2ab, which leaves rounding noise where items
+    coincide; the differences that are computed here give exact zeros. Where squares overflow float32 (numbers from about 1e19
+    on), a distance is inf; the published code gives inf or NaN, as the three terms overflow one by one. float64 has room.
 
     Source: section 3.2.1, with the clamp of the authors' code.
     """
@@ -73,7 +73,7 @@ def rkd_distance_loss(student: Tensor, teacher: Tensor) -> Tensor:
 
     The student's mean has a gradient. Items that coincide have gradient 0 towards each other (see ``pdist``). Numbers that are
     not finite, and those whose squares overflow float32, make the loss of their set NaN, as published, and its gradients.
-    Deviation: a single item, where the published mean over no entries is NaN, gives 0.
+    Unlike the published code, whose mean over no entries is NaN, this gives 0 for a single item.
 
     Source: section 3.2.1, entries and means as in the authors' code.
     """
@@ -107,9 +107,9 @@ def rkd_angle_loss(student: Tensor, teacher: Tensor) -> Tensor:
     Numbers that are not finite make the loss of their set NaN, as published. So do those whose squares overflow float32 (from
     about 1e19 on); where the formula takes the kernels' place they have cosine 0, as published.
 
-    Where the vertex coincides with another item, the cosine is 0. Deviation: so is its gradient there, and both hold up
-    to a distance of 1e-12. The published code divides by max(distance, 1e-12), which gives the same value where items
-    are equal, with a gradient of 1e12 that ends training. Items that nearly coincide have the large gradient of the
+    Where the vertex coincides with another item, the cosine and its gradient are 0; this holds up to a distance of
+    1e-12. The published code divides by max(distance, 1e-12) instead, which gives the same value where items are equal, but
+    a gradient of 1e12, which ruins the training. Items that nearly coincide have the large gradient of the
     formula, 1 / distance, and angles that depend on the last digits of their numbers.
 
     Source: section 3.2.2, entries as in the authors' code.
@@ -155,7 +155,7 @@ def rkd_loss(
     Returns:
         A scalar or [B], float32 at least. Degenerate inputs as for the two losses.
 
-    Deviation: RepDistiller flattens inputs of any rank; here three axes are a batch of sets, one loss each.
+    RepDistiller flattens inputs of any rank; here three axes are a batch of sets, with one loss each.
     ``fastnst.nn.RKDLoss`` flattens those too. mdistiller's function of this name takes ``squared`` and ``eps`` before the
     weights: name the weights.
 
@@ -211,7 +211,7 @@ def content_relation_loss(
     Returns:
         A scalar, or [N] with ``none``; float32 at least. An image of one row, column or patch gives 0 for that.
 
-    Deviations: the published code cannot split images into rows and columns (it raises) and in its paired variant
+    Differences: the published code cannot split images into rows and columns (it raises) and in its paired variant
     compares the colour planes of the first image's patches; here every image is compared with its own teacher's.
 
     Source: the content relationship loss of CRD, which sums all three with beta = 2 for the angles and patches of 32.

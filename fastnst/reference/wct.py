@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,12 +14,12 @@ from fastnst.reference.linalg import centre, symmetric_inverse_sqrt, symmetric_s
 
 @dataclass(frozen=True)
 class Preset:
-    """What published implementations of the transform disagree on."""
+    """The numerical choices in which published implementations of the transform differ."""
 
     content_ridge: float = 0.0
     """This times the identity is added to the content's covariance."""
     style_ridge: float = 0.0
-    """The same for the style's."""
+    """The same for the style's covariance."""
     cutoff: float = 1e-5
     """The smallest eigenvalue, ridge included, of a direction that is kept."""
     clamp: bool = False
@@ -31,6 +32,15 @@ PRESETS = {
     "wct2": Preset(content_ridge=1.0, style_ridge=1.0, clamp=True),  # clovaai/WCT2, utils/core.py
     "collab": Preset(cutoff=1e-100),  # MingSun-Tse/Collaborative-Distillation: in effect every direction
 }
+
+
+class StyleRoot(NamedTuple):
+    """What ``wct`` needs of a style, from ``wct_style``."""
+
+    root: Tensor
+    """The square root of the covariance, [N, C, C], float64."""
+    mean: Tensor
+    """[N, C, 1], float64."""
 
 
 def whiten_and_color(content_feat: Tensor, style_feat: Tensor) -> Tensor:
@@ -54,9 +64,33 @@ def whiten_and_color(content_feat: Tensor, style_feat: Tensor) -> Tensor:
     return result.to(result_dtype(content_feat, style_feat))
 
 
+def wct_style(
+    style_feat: Tensor, preset: str = "paper", style_ridge: float | None = None, cutoff: float | None = None
+) -> StyleRoot:
+    r"""The style's half of ``wct``, for styles that many contents share: its root takes as long as the content's.
+
+    .. math:: (\Sigma_s + r_s I)^{1/2}, \quad \mu_s
+
+    Args:
+        style_feat: [N, C, h, w].
+        preset: as for ``wct``, and the same there.
+        style_ridge: replaces the preset's, at least 0.
+        cutoff: replaces the preset's, at least 0.
+
+    Returns:
+        What ``wct`` takes in the place of ``style_feat``: float64, and differentiable. With N = 1 it serves contents of any
+        batch.
+
+    Degenerate styles and values that are not finite: as for ``wct``. Source: section 3.2 of the paper.
+    """
+    check("style_feat", style_feat, "NCHW", empty_batch=True)
+    rules = rules_of(preset, style_ridge=style_ridge, cutoff=cutoff)
+    return StyleRoot(*covariance_root(style_feat.double().flatten(2), rules.style_ridge, rules.cutoff, inverse=False))
+
+
 def wct(
     content_feat: Tensor,
-    style_feat: Tensor,
+    style_feat: Tensor | StyleRoot,
     alpha: float = 1.0,
     preset: str = "paper",
     content_ridge: float | None = None,
@@ -71,7 +105,8 @@ def wct(
 
     Args:
         content_feat: [N, C, H, W]. N may be 0.
-        style_feat: [N, C, h, w]; the pictures are transformed one by one.
+        style_feat: [N, C, h, w]; the pictures are transformed one by one. Or what ``wct_style`` has made of it, with the same
+            preset; then ``style_ridge`` is given there.
         alpha: 0 is the content, 1 the full transform; values outside extrapolate.
         preset: ``paper``, ``pytorchwct``, ``wct2`` or ``collab``: see ``PRESETS``.
         content_ridge: replaces the preset's, at least 0.
@@ -86,18 +121,37 @@ def wct(
     single position or a constant content becomes the style's mean. Eigenvalues may coincide: see ``symmetric_sqrt``.
     Values that are not finite raise ``torch.linalg.LinAlgError``.
 
-    Deviations: a covariance of one position is 0 and not NaN; eigenvalues within float64's rounding of 0 are left
-    out whatever the cutoff (``collab`` alone would keep them, and scale noise to variance 1).
+    Differences from published code: a covariance of one position is 0, not NaN; eigenvalues within float64's rounding of 0 are
+    left out whatever the cutoff (``collab`` alone would keep them, and scale noise to variance 1).
 
     Source: section 3.2 of the paper, blended with its style weight alpha; the presets name their code.
     """
-    check("content_feat", content_feat, "NCHW", empty_batch=True)
-    check("style_feat", style_feat, "NCHW", empty_batch=True)
-    check_same("batch and channels of content and style", tuple(content_feat.shape[:2]), tuple(style_feat.shape[:2]))
+    check_pair(content_feat, style_feat, style_ridge)
     rules = rules_of(preset, content_ridge=content_ridge, style_ridge=style_ridge, cutoff=cutoff)
     content = content_feat.double()
-    transformed = _transform(content.flatten(2), style_feat.double().flatten(2), rules).view_as(content)
-    return (alpha * transformed + (1 - alpha) * content).to(result_dtype(content_feat, style_feat))
+    style = style_feat if isinstance(style_feat, StyleRoot) else style_feat.double().flatten(2)
+    transformed = _transform(content.flatten(2), style, rules).view_as(content)
+    return (alpha * transformed + (1 - alpha) * content).to(feature_dtype(content_feat, style_feat))
+
+
+def check_pair(content_feat: Tensor, style_feat: Tensor | StyleRoot, style_ridge: float | None) -> None:
+    """Check ``wct``'s features; ``ValueError`` or ``TypeError`` says what is wrong with them."""
+    check("content_feat", content_feat, "NCHW", empty_batch=True)
+    if not isinstance(style_feat, StyleRoot):
+        check("style_feat", style_feat, "NCHW", empty_batch=True)
+        check_same("batch and channels of content and style", tuple(content_feat.shape[:2]), tuple(style_feat.shape[:2]))
+        return
+    if style_ridge is not None:
+        raise ValueError("style_ridge: the style is prepared already, give it to wct_style")
+    batch, channels = style_feat.root.shape[:2]
+    check_same("channels of content and style", content_feat.shape[1], channels)
+    if batch != 1:
+        check_same("batch of content and style", content_feat.shape[0], batch)
+
+
+def feature_dtype(content_feat: Tensor, style_feat: Tensor | StyleRoot) -> torch.dtype:
+    """The type of ``wct``'s result: that to which PyTorch promotes both features, or of the content alone."""
+    return result_dtype(content_feat, *(() if isinstance(style_feat, StyleRoot) else (style_feat,)))
 
 
 def rules_of(preset: str, **given: float | None) -> Preset:
@@ -111,10 +165,12 @@ def rules_of(preset: str, **given: float | None) -> Preset:
     return replace(PRESETS[preset], **explicit)  # type: ignore[arg-type]
 
 
-def _transform(content: Tensor, style: Tensor, rules: Preset) -> Tensor:
+def _transform(content: Tensor, style: Tensor | StyleRoot, rules: Preset) -> Tensor:
     """The bracket of ``wct``'s formula on float64 features [..., C, n] and [..., C, m]."""
     whitening, _ = covariance_root(content, rules.content_ridge, rules.cutoff, inverse=True)
-    coloring, style_mean = covariance_root(style, rules.style_ridge, rules.cutoff, inverse=False)
+    if not isinstance(style, StyleRoot):
+        style = StyleRoot(*covariance_root(style, rules.style_ridge, rules.cutoff, inverse=False))
+    coloring, style_mean = style
     result = coloring @ whitening @ centre(content)[0] + style_mean
     if rules.clamp:
         result = result.clamp(content.amin((-2, -1), keepdim=True), content.amax((-2, -1), keepdim=True))

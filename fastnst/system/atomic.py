@@ -24,14 +24,14 @@ PIPE = Path("-")
 
 
 def peeked_input() -> bytes:
-    """The first bytes on standard input, at least one unless it is empty, which stay there."""
+    """The first bytes of standard input, at least one unless it is empty, without consuming them."""
     buffer = sys.stdin.buffer
     return buffer.peek(64)[:64] if isinstance(buffer, io.BufferedReader) else b""
 
 
 @contextmanager
 def input_file() -> Iterator[Path]:
-    """All that comes on standard input, in a file while the block lasts."""
+    """Standard input as a file, which holds all of it and exists while the block lasts."""
     with tempfile.NamedTemporaryFile(prefix="fastnst-") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
         file.flush()
@@ -49,15 +49,18 @@ def _standard_output() -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_output(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
-    """A file to write that becomes ``path`` when the block ends, and vanishes if it ends by any exception; ``-`` is standard
-    output, which gets all of it at the end.
+    """A file to write, which becomes ``path`` when the block ends and is deleted if the block raises. With ``-``, all of it
+    goes to standard output at the end.
 
-    It is a hidden file of the same folder until then. Its name holds the machine and process, not ``path``, whose own
-    name may already be as long as the file system allows.
+    Until then it is a hidden file in the same folder, named after the machine and the process; the name of ``path`` may
+    already be as long as the file system allows.
 
     Args:
         durable: wait until it is on the disk, which takes longer than to make a small picture. Otherwise the end of the
             machine, though not that of the process, may leave an empty file.
+
+    Raises:
+        OSError: the file cannot be written.
     """
     if path == PIPE:
         with _standard_output() as file:
@@ -79,7 +82,7 @@ def atomic_output(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` survive a power cut, where the system offers that."""
+    """Make a rename in ``folder`` survive a power cut, where the system can do that."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -90,7 +93,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_stale_partials(folder: Path) -> None:
-    """Delete what processes of this machine that no longer run left half-written in ``folder``."""
+    """Delete the partial files in ``folder`` of processes of this machine that no longer run."""
     for partial in folder.glob(f"*{_PARTIAL_SUFFIX}"):
         process = partial.name.removeprefix(_PARTIAL_PREFIX).split("-")[0]
         if partial.name.startswith(_PARTIAL_PREFIX) and process.isdecimal() and not _is_running(int(process)):
@@ -99,7 +102,7 @@ def remove_stale_partials(folder: Path) -> None:
 
 def _is_running(process: int) -> bool:
     if os.name != "posix":
-        return True  # No harmless way to ask; whatever is stale there stays hidden.
+        return True  # there is no harmless way to ask; stale files stay there, hidden
     try:
         os.kill(process, 0)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Python processes that fastnst starts: they import what this process imports, wherever they are started."""
+"""Child processes in Python. They find the same modules as this process, whatever their working directory is."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _RUN = "import sys; sys.path[:] = {path!r}; import runpy; runpy.run_module({modu
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
-    """The command that runs ``module`` as a script in a new process, which looks for modules where this one does.
+    """The command that runs ``module`` as a script in a new process with the same ``sys.path``.
 
-    ``python -m`` would look in the current folder first. In a source tree of fastnst that is the package without its engine,
-    although an installed one is running. The options ``-P`` and ``-I`` prevent that too, but the first came with Python 3.11,
-    and the second ignores ``PYTHONPATH`` and what users install for themselves alone.
+    ``python -m`` would look in the current folder first; in a source tree of fastnst it would find the package without its
+    compiled engine, although an installed one is running. The option ``-P`` prevents that only from Python 3.11 on, and ``-I``
+    also ignores ``PYTHONPATH`` and the user's own site-packages.
     """
     # An empty entry stands for the current folder, which may be another one by the time the command runs.
     path = [os.path.abspath(entry) for entry in sys.path]  # noqa: PTH100, Path would not take "" for the current folder

@@ -1,29 +1,30 @@
-"""How much memory there is, how much a picture may take, and how much the process has taken."""
+"""How much memory the machine has, how much a picture may take, and how much this process takes."""
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from pathlib import Path
 
 from fastnst import _engine
 
 parse_bytes = _engine.parse_bytes
-"""The number of bytes in a text such as ``"512M"``; ``csrc/base/memory.h`` says which. Raises ValueError, one line."""
+"""Parses a number of bytes such as ``"512M"``; ``csrc/base/memory.h`` describes the format. Raises ValueError."""
 
 
 def default_budget(height: int, width: int) -> int:
-    """Bytes of working memory for a picture of this size where nobody says: never more than a quarter of the machine's, or of
-    what a control group leaves of that."""
+    """The default limit of working memory in bytes for a picture of this size: at most a quarter of the machine's memory, or of
+    a control group's limit where that is lower."""
     return _engine.default_budget(height * width, _engine.machine_memory())
 
 
 def held_memory() -> int | None:
-    """Bytes that this process holds now; ``None`` where the system does not say."""
+    """Resident memory of this process in bytes; ``None`` where the system does not tell."""
     return _status("VmRSS")
 
 
 def peak_memory() -> int | None:
-    """The most memory this process has held at once, in bytes; ``None`` where the system does not say."""
+    """The largest resident memory of this process so far, in bytes; ``None`` where the system does not tell."""
     if sys.platform == "linux":
         return _status("VmHWM")  # not getrusage: a child inherits the maximum of its parent there
     if sys.platform == "win32":
@@ -31,6 +32,16 @@ def peak_memory() -> int | None:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def return_free_memory() -> None:
+    """Give the memory that has been freed back to the system, where the C library can (glibc).
+
+    Otherwise it keeps what lies between blocks in use: arrays of up to 32 MB that come and go leave several times their size.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def _status(field: str) -> int | None:

@@ -23,14 +23,17 @@ from fastnst.video.stability import Following, smoothing_of
 
 _TITLE = "fastnst"
 _DEVICES = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
-"""FFmpeg's way to the cameras of each system, and the name of camera N there."""
+"""FFmpeg's input device for cameras on each system, and its name for camera N."""
 
 
 class Live:
-    """Stylizes the latest picture of a camera, with all threads on one picture, because latency is what counts.
+    """Stylizes single pictures of a camera. All threads work on one picture, because latency counts.
 
     Args:
-        options: with the look.
+        options: with a look.
+
+    Raises:
+        ValueError: there is no look, or smoothing is asked for and the model cannot do it.
     """
 
     def __init__(self, stylizer: Stylizer, options: Options) -> None:
@@ -42,7 +45,7 @@ class Live:
         self._follower = Following(smoothing) if smoothing else None
 
     def stylize(self, pixels: Pixels) -> Pixels:
-        """One picture, uint8 [H, W, 3]."""
+        """Stylize one picture, [H, W, 3]; its short side becomes that of the options."""
         width, height = scaled_size(pixels.shape[1], pixels.shape[0], self._options.size)
         if (height, width) != pixels.shape[:2]:
             pixels = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
@@ -50,7 +53,7 @@ class Live:
 
 
 class LatestFrame:
-    """The latest of ``pictures``, which a thread of its own reads; pictures that nobody takes in time are dropped."""
+    """Reads ``pictures`` in a thread of its own and keeps the latest one; those that are not taken in time are dropped."""
 
     def __init__(self, pictures: Iterator[Pixels]) -> None:
         self._pictures = pictures
@@ -61,10 +64,10 @@ class LatestFrame:
         threading.Thread(target=self._watch, daemon=True).start()
 
     def take(self) -> Pixels | None:
-        """Wait for a picture that was not taken yet; None when there are no more.
+        """Wait for a new picture; ``None`` when there are no more.
 
         Raises:
-            BaseException: what reading one raised.
+            BaseException: the exception that ended the reading.
         """
         with self._there:
             self._there.wait_for(lambda: self._over or self._picture is not None)
@@ -106,7 +109,7 @@ def show(camera: int, stylizer: Stylizer, options: Options) -> None:
 
 
 def run(latest: LatestFrame, stylize: Callable[[Pixels], Pixels], shown: Callable[[Pixels], bool]) -> None:
-    """Stylize and show until there are no more pictures or ``shown`` says that nobody looks."""
+    """Stylize and show pictures until there are no more, or ``shown`` returns False because the window is closed."""
     with closing(latest):  # otherwise its thread would keep reading, and hold the camera, until the process ends
         while (picture := latest.take()) is not None:
             if not shown(stylize(picture)):
@@ -143,7 +146,7 @@ class _Window:
         self._label.pack()
 
     def show(self, pixels: Pixels) -> bool:
-        """Show a picture; whether the window is still open."""
+        """Show a picture, and return whether the window is still open."""
         from PIL import ImageTk
 
         if self._open:

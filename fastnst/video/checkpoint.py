@@ -1,8 +1,8 @@
 """The checkpoint of an unfinished video, from which the next run resumes.
 
-It is a hidden folder beside the output: a manifest, which says how many frames are done, and the target's own files. Only
-frames that the manifest counts are used. It is replaced atomically, after those frames are safely on the disk, so a run that
-is killed at any moment loses only the frames after its last checkpoint.
+It is a hidden folder beside the output, with a manifest and the target's own files. The manifest holds the number of finished
+frames; later ones are ignored. It is replaced atomically once those frames are on the disk, so a run that is killed at any
+moment loses only the frames after its last checkpoint.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fastnst.video.frames import VideoError
 
 try:
     import fcntl
-except ImportError:  # Windows, where nothing keeps two runs apart
+except ImportError:  # Windows, where two runs on the same output are not detected
     fcntl = None  # type: ignore[assignment]
 
 
@@ -29,20 +29,20 @@ class Checkpoint:
 
     Args:
         output: the video that is being made.
-        fingerprint: of everything that the frames depend on. A checkpoint with another one is thrown away.
-        keep: leave the checkpoint for the next run if this one does not finish.
+        fingerprint: a digest of everything that the frames depend on. A checkpoint with another one is deleted.
+        keep: leave the checkpoint for the next run if this run does not finish.
 
     Attributes:
         frames: the number of finished frames.
-        state: what was recorded with them; None if there are none.
+        state: the value that was recorded with them; ``None`` if there are none.
 
     Raises:
-        VideoError: another process is making this output.
+        VideoError: another process is writing this output.
     """
 
     def __init__(self, output: Path, fingerprint: str, keep: bool = True) -> None:
         self.output, self._keep = output, keep
-        # Not the name itself, which may be as long as the file system allows.
+        # The name itself may already be as long as the file system allows.
         digest = hashlib.sha256(os.fsencode(output.name)).hexdigest()[:16]
         self.folder = output.with_name(f".fastnst-{digest}.parts")
         self.folder.mkdir(exist_ok=True)
@@ -57,26 +57,26 @@ class Checkpoint:
         remove_stale_partials(self.folder)
 
     def restart(self) -> None:
-        """Delete everything that an earlier run left."""
+        """Discard what an earlier run has done."""
         self.frames, self.state = 0, None
         self._forget()
         for path in self.folder.iterdir():
             path.unlink()
 
     def record(self, frames: int, state: Any) -> None:
-        """Record that ``frames`` are finished, all of them on the disk, and ``state`` with them."""
+        """Record that ``frames`` frames are finished and on the disk, and with them ``state``, any JSON value."""
         self.frames, self.state = frames, state
         text = json.dumps({"fingerprint": self._fingerprint, "frames": frames, "state": state})
         with atomic_output(self._manifest) as file:
             file.write(text.encode())
 
     def remove(self) -> None:
-        """The output is finished."""
+        """Delete the checkpoint, because the output is finished."""
         self._keep = False
         self.close()
 
     def close(self) -> None:
-        """Release the lock. If nothing was recorded, nothing is left on the disk."""
+        """Release the lock. A checkpoint without frames is deleted."""
         if not (self._keep and self.frames):
             with suppress(OSError):
                 self._forget()
@@ -97,7 +97,7 @@ class Checkpoint:
         return manifest if manifest["fingerprint"] == self._fingerprint else None
 
     def _forget(self) -> None:
-        """Before anything else is removed; otherwise the manifest would count frames that are gone."""
+        """Delete the manifest. It goes before the frames, or it would count frames that no longer exist."""
         self._manifest.unlink(missing_ok=True)
 
     def _locked(self) -> int | None:

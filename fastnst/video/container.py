@@ -6,13 +6,16 @@ import itertools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnst.images import MAX_PIXELS
+from fastnst.options import Clip
+from fastnst.video.filters import DEINTERLACE, HLG, PQ, Step, filtered, peak_of, tone_mapping
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame, VideoError
 from fastnst.video.kinds import lacks_index
 from fastnst.video.pixels import Unpacker
@@ -20,17 +23,20 @@ from fastnst.video.pixels import Unpacker
 if TYPE_CHECKING:
     import av
 
-_HDR = {16: "PQ", 18: "HLG"}
+_HDR = {PQ: "PQ", HLG: "HLG"}
+_OWN_CLOCK = frozenset(("mpegts", "mpeg"))
+"""FFmpeg's names of formats whose times do not begin near zero."""
+_BT709 = 1  # primaries and transfer characteristics of ITU-T H.273
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-"""Decoders that FFmpeg does not take by itself, for streams whose transparency the usual ones pass over."""
+"""Decoders for streams with transparency, which FFmpeg's default decoders ignore."""
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
-_TIMES_LOOKED_AT = 4096  # packets
+_TIMES_LOOKED_AT = 4096  # packets, to find the first one with a time
 _READERS = (
     "aiff,apng,asf,avi,dv,flv,gif,gxf,h264,hevc,ivf,m4v,matroska,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,rm,vc1,wtv,yuv4mpegpipe,"
     "mp3,flac,wav,aac"
 )
-"""FFmpeg's readers that are used: of files that hold videos, and of those with nothing but sound, to say so. Playlists and the
-like, which name other files, are not among them."""
+"""The demuxers of FFmpeg that are used: of files that hold videos, and of files with sound alone, so that the message can say
+so. Playlists and other formats that name further files are left out."""
 
 
 def pyav() -> Any:
@@ -48,7 +54,7 @@ def pyav() -> Any:
 
 @contextmanager
 def named_errors(path: Path, doing: str) -> Iterator[None]:
-    """PyAV's errors as one line about ``path``."""
+    """Turn PyAV's errors into a :class:`VideoError` about ``path``."""
     try:
         yield
     except pyav().FFmpegError as error:
@@ -60,7 +66,7 @@ def _reason(error: BaseException) -> str:
 
 
 def open_container(path: Path) -> Any:
-    """A file, opened to read; nothing but this file is read, whatever is in it.
+    """Open a file for reading. No other file is opened, whatever its content names.
 
     Raises:
         VideoError: FFmpeg cannot read it.
@@ -80,7 +86,7 @@ def open_container(path: Path) -> Any:
 
 @dataclass(frozen=True)
 class Tags:
-    """What players are told about the picture, numbers of ITU-T H.273; ``matrix`` as a 3 x 3 display matrix, row by row."""
+    """Colour primaries and transfer characteristics, by number in ITU-T H.273, and the 3 x 3 display matrix, row by row."""
 
     primaries: int
     transfer: int
@@ -90,22 +96,25 @@ class Tags:
 class ContainerSource:
     """The video of a file in a container. Rotation is not applied: the output gets the same tag.
 
-    The file is read once, from its beginning, without looking for anything in it: recordings that were cut off have no index.
+    The file is read once, from its beginning and without seeking: recordings that were cut off have no index.
+
+    Args:
+        clip: whether its frames are deinterlaced and tone-mapped.
 
     Attributes:
-        path: of the file.
-        container: PyAV's.
-        index: of the video among the container's streams.
-        tags: what its first frame says.
-        ends_early: the video goes on in another size or pixel format, which was not read.
-        damaged: something could not be read, which is known at the end.
+        path: the file.
+        container: PyAV's input container.
+        index: the index of the video among the container's streams.
+        tags: those of its first frame.
+        ends_early: the video continues in another size or pixel format, which was not read.
+        damaged: something could not be read; known once all frames have been read.
 
     Raises:
-        VideoError: no video, or one of a kind that is not supported: interlaced, of high dynamic range, or with a matrix other
-            than BT.601, BT.709 and BT.2020's.
+        VideoError: there is no video, or one that is not supported: with a matrix other than those of BT.601, BT.709 and
+            BT.2020, or, unless ``clip`` says what to do with it, interlaced or of high dynamic range.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clip: Clip | None = None) -> None:
         self.path = path
         self.warnings: list[str] = []
         self.ends_early = False
@@ -121,25 +130,32 @@ class ContainerSource:
             self._decoded = self._decode()
             first = self._first_frame()
             self._decoded = itertools.chain([first], self._decoded)
+            self.tags = Tags(first.color_primaries, first.color_trc, _display_matrix(first))
+            with TemporaryDirectory(prefix="fastnst-") as folder:
+                if steps := self._steps(first, clip or Clip(), Path(folder)):
+                    self._decoded = filtered(self._decoded, steps, self._stream.time_base)
+                    first = self._first_frame()
+                    self._decoded = itertools.chain([first], self._decoded)
             self._shape = (first.width, first.height, first.format.name)
             self.format = self._format(first)
-            self.tags = Tags(first.color_primaries, first.color_trc, _display_matrix(first))
             self._period = max(1, round(1 / ((self.format.rate or UNKNOWN_RATE) * self.format.time_base)))
             self._first_time = 0 if first.pts is not None else self._counted_back()
         except BaseException:
             self.container.close()
             raise
         self.count: int | None = self._stream.frames or self._expected()
+        clock = self.container.start_time if self.container.format.name in _OWN_CLOCK else None
+        self.origin = (clock or 0) / 1e6
 
     @property
     def transparent(self) -> bool:
-        """Whether a frame that was read so far was not opaque."""
+        """Whether any frame read so far was not opaque."""
         return self._unpacker.transparent
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
-        """See :class:`fastnst.video.frames.Source`. What comes before ``start`` is decoded, for no index can be relied on.
+        """See :class:`fastnst.video.frames.Source`. Frames before ``start`` are decoded too, because no index can be relied on.
 
-        Where the size or the pixel format changes the frames end; that, and what was damaged, is added to ``warnings``.
+        The frames end where the size or the pixel format changes. That, and any damage, is added to ``warnings``.
         """
         time = None
         for number, frame in enumerate(self._decoded):
@@ -165,7 +181,7 @@ class ContainerSource:
         self.container.close()
 
     def _damage(self) -> str | None:
-        """In words, when all has been read."""
+        """A description of the damage, once all has been read; ``None`` if there is none."""
         if self._broken:
             packets = "a packet" if self._broken == 1 else f"{self._broken} packets"
             return f"{packets} of its video could not be read whole"
@@ -194,7 +210,7 @@ class ContainerSource:
         return context
 
     def _decode(self) -> Iterator[av.VideoFrame]:
-        """All frames that can be decoded; counts the packets that cannot, also where the file ends within one."""
+        """All frames that can be decoded. Counts packets that cannot, a truncated last one included."""
         error_kind = pyav().FFmpegError
         packets = self.container.demux(self._stream)
         ended = False
@@ -203,11 +219,11 @@ class ContainerSource:
                 packet = next(packets, None)
             except error_kind as error:
                 self._broken, self._error, packet = self._broken + 1, error, None
-            ended = packet is None or (packet.size == 0 and packet.pts is None)  # which is what PyAV puts at the end
+            ended = packet is None or (packet.size == 0 and packet.pts is None)  # PyAV ends every stream with such a packet
             if packet is not None and packet.pts is not None:
                 self._end = max(self._end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if packet is not None and packet.size == 0 and not ended:
-                continue  # stands for a frame like the one before; a decoder would take it for the end
+                continue  # means "repeat the last frame"; a decoder would take it for the end
             damaged = packet is not None and packet.is_corrupt
             try:
                 decoded = self._context.decode(None if ended else packet)
@@ -219,7 +235,7 @@ class ContainerSource:
             yield from decoded
 
     def _expected(self) -> int | None:
-        """How many frames the duration has room for."""
+        """The number of frames by duration and rate, where the container has both."""
         if self.format.rate and self.container.duration:
             return round(float(self.container.duration * self.format.rate) / 1e6)
         return None
@@ -233,22 +249,32 @@ class ContainerSource:
         return frame
 
     def _counted_back(self) -> int:
-        """The time of the first frame where the container gives none: before the first one that has one by as many frames."""
+        """The time of a first frame without one: counted back, a frame at a time, from the first packet that has a time."""
         with open_container(self.path) as container:
             packets = container.demux(container.streams[self.index])
             times = [packet.pts for packet in itertools.islice(packets, _TIMES_LOOKED_AT) if packet.size]
         known = [time for time in times if time is not None]
-        # Packets come in the order of decoding, in which the first one shown is not far behind.
+        # Packets come in decoding order; the first one that is shown is among the first few.
         return min(known[:16]) - (len(times) - len(known)) * self._period if known else 0
+
+    def _steps(self, first: av.VideoFrame, clip: Clip, folder: Path) -> list[Step]:
+        """What has to be done to the frames, of which the first one tells."""
+        if first.interlaced_frame and not clip.deinterlace:
+            raise VideoError(f"{self.path}: interlaced video: --deinterlace makes whole frames of it")
+        if first.color_trc in _HDR and not clip.tone_map:
+            raise VideoError(
+                f"{self.path}: high dynamic range ({_HDR[first.color_trc]}): --tone-map brings it to the standard one"
+            )
+        steps = [DEINTERLACE] if clip.deinterlace else []
+        if first.color_trc in _HDR:
+            steps += tone_mapping(first.color_trc, peak_of(first), folder)
+            self.tags = replace(self.tags, primaries=_BT709, transfer=_BT709)
+        return steps
 
     def _format(self, frame: av.VideoFrame) -> Format:
         width, height = frame.width, frame.height
         if width * height > MAX_PIXELS:
             raise VideoError(f"{self.path}: {width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
-        if frame.interlaced_frame:
-            raise VideoError(f"{self.path}: interlaced video is not supported: deinterlace it first")
-        if frame.color_trc in _HDR:
-            raise VideoError(f"{self.path}: high dynamic range ({_HDR[frame.color_trc]}) is not supported: tone-map it first")
         try:
             self._unpacker = Unpacker(frame, self._stream.codec_context.name)
         except ValueError as error:
@@ -258,7 +284,7 @@ class ContainerSource:
 
 
 def is_cover(stream: Any) -> bool:
-    """Whether a stream of video is but the picture of an album or a film."""
+    """Whether a video stream is a cover picture, a single picture that stands for an album or a film."""
     from av.stream import Disposition
 
     return stream.type == "video" and bool(stream.disposition & Disposition.attached_pic)

@@ -14,22 +14,23 @@ from fastnst.video.color import Plane
 from fastnst.video.container import Tags, pyav
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame, VideoError
 
-THREADS = 4  # The same on every machine, for what libx264 makes of a frame depends on it.
-SEGMENT = 120  # frames; a segment begins anew, which costs some bytes, and is what a kill can undo
+THREADS = 4  # the same on every machine, because the output of libx264 depends on it
+SEGMENT = 120  # frames; each segment starts with a key frame, and the one being written is lost if the process is killed
 _MATRICES = {"bt601": 6, "bt709": 1, "bt2020": 9}
 _UNSAID = 2
 
 
 @dataclass(frozen=True)
 class Codec:
-    """An encoder of FFmpeg's.
+    """An encoder of FFmpeg.
 
     Attributes:
-        name: its name there.
+        name: FFmpeg's name of it.
         worst: the largest quality number; 0 is the best.
         usual: the number without ``--video-quality``.
-        even: needs even sides.
-        square: cannot say that pixels are not square.
+        even: width and height must be even.
+        square: cannot store that pixels are not square.
+        lossless: stores 4:4:4 in full range, for what is encoded again; otherwise 4:2:0.
     """
 
     name: str
@@ -37,9 +38,17 @@ class Codec:
     usual: int
     even: bool
     square: bool = False
+    lossless: bool = False
+
+    @property
+    def pixels(self) -> str:
+        """FFmpeg's name of the pixel format."""
+        return "yuv444p" if self.lossless else "yuv420p"
 
     def options(self, quality: int) -> dict[str, str]:
         """FFmpeg's options for constant quality."""
+        if self.lossless:
+            return {}
         if self.name == "libx264":
             return {"crf": str(quality), "preset": "veryfast"}
         if self.name == "libvpx-vp9":
@@ -49,6 +58,7 @@ class Codec:
 
 _H264 = Codec("libx264", 51, 18, even=True)
 _MPEG4 = Codec("mpeg4", 31, 3, even=False)
+LOSSLESS = Codec("ffv1", 0, 0, even=False, square=True, lossless=True)
 _VP9 = Codec("libvpx-vp9", 63, 24, even=False, square=True)
 CONTAINERS = {
     ".mp4": ("mp4", (_H264, _MPEG4)),
@@ -75,11 +85,14 @@ def choose(path: Path, quality: int | None) -> tuple[Codec, int]:
 
 
 def encoded_format(source: Format, width: int, height: int, codec: Codec) -> Format:
-    """What is encoded for frames of ``source`` at another size: 4:2:0 with chroma on the left, which all players take.
+    """The encoded format of frames of ``source`` at another size: 4:2:0 with chroma on the left, which all players can show; or
+    what a lossless codec stores.
 
-    Where the codec needs square pixels, frames become wider or higher until they are.
+    Where the codec needs square pixels, frames are stretched in width or height.
     """
-    coding = replace(source.coding, subsampling="420", centred=False, top=False)
+    coding = replace(source.coding.in_yuv(height, width), subsampling="420", centred=False, top=False)
+    if codec.lossless:
+        coding = replace(coding, subsampling="444", full=True)
     video = replace(source, width=width, height=height, coding=coding)
     if not codec.square or not source.aspect:
         return video
@@ -88,11 +101,11 @@ def encoded_format(source: Format, width: int, height: int, codec: Codec) -> For
 
 
 class Segment:
-    """Frames that are encoded by themselves, as a NUT file in memory: it keeps every time base exactly.
+    """Encodes frames to a NUT file in memory, a format that keeps every time base exactly.
 
     Args:
-        video: of the frames: 4:2:0. For a codec that needs even sides the last row and column are repeated.
-        tags: further ones.
+        video: the format of the frames. Where the codec needs even sides, the last row and column are repeated.
+        tags: of the source, where it is a container.
     """
 
     def __init__(self, video: Format, codec: Codec, quality: int, tags: Tags | None) -> None:
@@ -105,9 +118,9 @@ class Segment:
         context.width, context.height = video.width, video.height
         if codec.even:
             context.width, context.height = video.width + video.width % 2, video.height + video.height % 2
-        context.pix_fmt = "yuv420p"
+        context.pix_fmt = codec.pixels
         context.time_base = self._stream.time_base = video.time_base
-        # Packets come in the order in which they are shown, so that segments can be joined.
+        # Without B-frames packets come in the order in which they are shown, so that segments can be joined.
         context.max_b_frames = 0
         context.gop_size = SEGMENT
         context.thread_count = THREADS
@@ -124,14 +137,14 @@ class Segment:
         if self._codec.even and any(side % 2 for side in planes[0].shape):
             height, width = planes[0].shape
             planes = (np.pad(planes[0], ((0, height % 2), (0, width % 2)), "edge"), *planes[1:])
-        picture = self._av.VideoFrame(planes[0].shape[1], planes[0].shape[0], "yuv420p")
+        picture = self._av.VideoFrame(planes[0].shape[1], planes[0].shape[0], self._codec.pixels)
         for to, plane in zip(picture.planes, planes, strict=True):
             to.update(_with_line_size(plane, to.line_size))
         picture.pts, picture.time_base = frame.time, self._base
         self._container.mux(self._stream.encode(picture))
 
     def finish(self) -> bytes:
-        """The file."""
+        """The complete file."""
         self._container.mux(self._stream.encode())
         self._container.close()
         return self._file.getvalue()

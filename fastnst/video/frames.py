@@ -1,4 +1,4 @@
-"""What videos are made of, whatever they are read from and written to."""
+"""Frames, and the interfaces of what reads and writes videos."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from fastnst.images import ImageError
 from fastnst.video.color import Coding, Plane
 
 UNKNOWN_RATE = Fraction(25)
-"""Frames per second where a video does not say, as players take it."""
+"""Frames per second of a video that does not tell, as players assume."""
 
 
 class VideoError(ImageError):
-    """A video that cannot be read or written; the message is one line that says which and why."""
+    """A video that cannot be read or written; the message is one line that says which file and why."""
 
 
 @dataclass(frozen=True)
 class Format:
-    """What all frames of a video have in common."""
+    """The properties that all frames of a video share."""
 
     width: int
     height: int
     coding: Coding
-    time_base: Fraction  # seconds
-    rate: Fraction | None = None  # frames per second on average, where the video says
-    aspect: Fraction | None = None  # width of a pixel by its height, where the video says
+    time_base: Fraction  # the unit of time, in seconds
+    rate: Fraction | None = None  # frames per second on average, if known
+    aspect: Fraction | None = None  # width of a pixel divided by its height, if known
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture: Y, or Y, Cb and Cr, and when it is shown, in units of the video's ``time_base``."""
+    """One picture: the planes Y, or Y, Cb and Cr, and the time at which it is shown, in units of the video's ``time_base``."""
 
     planes: tuple[Plane, ...]
     time: int
@@ -48,43 +48,44 @@ class Source(Protocol):
     """A video to read."""
 
     format: Format
-    count: int | None  # of frames, where it can be known; a guess
-    warnings: list[str]  # what was met while reading that did not stop it; each is a line that names the video
+    count: int | None  # the number of frames, an estimate; None if unknown
+    origin: float  # when its clock begins, in seconds: 0 but in formats for broadcasting
+    warnings: list[str]  # problems that did not stop the reading; each is a line that names the video
 
     @property
     def transparent(self) -> bool:
-        """Whether a frame so far was not opaque."""
+        """Whether any frame so far was not opaque."""
 
     def frames(self, start: int = 0) -> Iterator[Frame]:
-        """All frames from number ``start`` on. To be called once.
+        """All frames from number ``start`` on. It can be called once.
 
         Raises:
-            VideoError: while iterating, at what is broken or not supported.
+            VideoError: during the iteration, where the video is broken or not supported.
         """
 
     def close(self) -> None:
-        """Let the file go."""
+        """Close the file."""
 
 
 class Target(Protocol):
     """A video to write, complete or not at all."""
 
-    done: int  # frames that an earlier run left, which need not be written again
-    state: Any  # what was handed to the ``checkpoint`` after the last of them; None at the beginning
-    interval: int  # frames after which a checkpoint is due
+    done: int  # the number of finished frames, those of an earlier run included
+    state: Any  # that of the last checkpoint; None if there is none
+    interval: int  # the number of frames between checkpoints
 
     @property
     def left_out(self) -> Sequence[str]:
-        """What the output does not hold of the source: streams by kind, tags by name. Complete when it is finished."""
+        """What of the source the output cannot hold: streams by kind, tags by name. Complete after :meth:`finish`."""
 
     def write(self, frame: Frame) -> None:
-        """The next frame."""
+        """Write the next frame."""
 
     def checkpoint(self, state: Any) -> None:
-        """Make all frames so far survive a kill or a power cut, and with them ``state``, which JSON can hold."""
+        """Save all frames so far, and ``state``, any JSON value, so that they survive a kill or a power cut."""
 
     def finish(self) -> None:
-        """Give the video its name. Nothing is left beside it."""
+        """Complete the video under its final name, and delete the checkpoint."""
 
     def close(self) -> None:
-        """Let go; what is not finished stays for the next run as far as its last checkpoint."""
+        """Close the files. Unfinished work stays for the next run, up to the last checkpoint."""

@@ -27,7 +27,7 @@ class Done:
 
     frame: Frame
     average: Average | None
-    repeated: bool  # the source's frame was the one before, and so is this
+    repeated: bool  # the frame of the source equals the one before it, and so does this one
 
 
 @dataclass
@@ -37,13 +37,13 @@ class _PendingFrame:
     frame: Frame
     before: _PendingFrame | None
     average: Future[Average | None] = field(default_factory=Future)
-    colors: Future[Colors | None] = field(default_factory=Future)  # that the palette step starts from
-    planes: Future[tuple[Plane, ...]] | None = field(default_factory=Future)  # None where an earlier run made them
+    colors: Future[Colors | None] = field(default_factory=Future)  # the input of the palette step
+    planes: Future[tuple[Plane, ...]] | None = field(default_factory=Future)  # None if an earlier run made them
 
 
 @dataclass(frozen=True)
 class _Follower:
-    """Smooths the statistics of a frame with those of the frame before it, and waits until these are known."""
+    """Smooths the statistics of a frame with those of the frame before it; it waits until these are known."""
 
     pending: _PendingFrame
     before: _PendingFrame | None
@@ -76,11 +76,11 @@ class Pipeline:
     A frame that equals the one before it gets the same output, and the average stays as it is.
 
     Args:
-        options: with the look. Size and quality are left to the caller.
+        options: with a look, for models that take a style. Size and quality are left to the caller.
         source: how the input frames are coded.
         target: how the output frames are coded.
         size: width and height of the output.
-        average: after the frames that an earlier run has finished.
+        average: the one after the last frame that an earlier run has finished.
     """
 
     def __init__(
@@ -98,13 +98,13 @@ class Pipeline:
         self._average = average
 
     def run(self, source: Source, done: int = 0) -> Generator[Done, None, None]:
-        """Yields all frames, stylized, in order. Closes the source at the end, also when the generator is closed.
+        """Yield all stylized frames in order. The source is closed at the end, also when the generator is closed early.
 
         Args:
-            done: number of frames that an earlier run has finished.
+            done: the number of frames that an earlier run has finished.
 
         Raises:
-            Exception: whatever reading or stylizing a frame raised, when that frame is due.
+            Exception: the exception that reading or stylizing a frame raised, when it is that frame's turn.
             MemoryError: there is not enough memory for the threads.
         """
         room_for_threads(1 + self._threads)
@@ -141,7 +141,7 @@ class Pipeline:
         return pending
 
     def _do(self, pending: _PendingFrame) -> Done:
-        before, pending.before = pending.before, None  # a chain of all frames would hold all memory
+        before, pending.before = pending.before, None  # or a chain would keep all frames in memory
         assert pending.planes is not None
         try:
             repeated = before is not None and pending.frame.looks_like(before.frame)
@@ -158,7 +158,7 @@ class Pipeline:
                 average = replace(average, colors=pending.colors.result())
             return Done(Frame(planes, pending.frame.time), average, repeated)
         except BaseException as error:
-            # The frames that wait for this one must not wait for ever.
+            # The frames that wait for this one must be released.
             for promise in (pending.average, pending.colors, pending.planes):
                 if not promise.done():
                     promise.set_exception(error)
@@ -167,7 +167,7 @@ class Pipeline:
     def _stylized(self, pending: _PendingFrame, before: _PendingFrame | None) -> Pixels:
         pixels = self._resized(self._source.to_rgb(pending.frame.planes))
         follower = _Follower(pending, before, self._smoothing) if self._smoothing else None
-        if follower is None and not pending.average.done():  # nobody has to wait for what nobody needs
+        if follower is None and not pending.average.done():  # no average is needed, so nothing has to wait for it
             pending.average.set_result(None)
             pending.colors.set_result(None)
         styled = stylize_pixels(self._engine, pixels, self._options, 1, Clock(), follower)

@@ -1,4 +1,4 @@
-"""Decoded frames of PyAV as planes of 8 bits, whatever pixel format they come in."""
+"""Converts frames that PyAV has decoded, in any pixel format, to planes of 8 bits."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ _DIRECT = {
     "yuv420p": "420", "yuvj420p": "420", "yuv422p": "422", "yuvj422p": "422", "yuv444p": "444", "yuvj444p": "444",
     "gray": "mono",
 }  # fmt: skip
-"""Pixel formats whose planes are taken as they are; the others are brought to one of them, or to RGB, by FFmpeg first."""
+"""Pixel formats whose planes are used as they are. FFmpeg converts the others to one of these, or to RGB."""
 _MATRICES = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601", 9: "bt2020"}
-"""By number in ITU-T H.273. 4 is FCC's, whose luma is BT.601's to two digits."""
+"""By number in ITU-T H.273. 4 is the FCC's, whose luma weights are those of BT.601 to two digits."""
 _NAMES_OF_MATRICES = {"bt601": "itu601", "bt709": "itu709", "bt2020": "bt2020"}  # PyAV's
 _UNSAID_MATRIX, _RGB = 2, 0
 _UNSAID_RANGE, _FULL = 0, 2
 _CENTRED = frozenset(("mjpeg", "mpeg1video", "h261", "h263", "theora"))
-"""Codecs whose chroma lies between two columns."""
+"""Codecs whose chroma lies between two columns of luma."""
 
 
 class Unpacker:
     """Turns frames of one pixel format into planes.
 
-    RGB, palettes and everything with transparency go through RGB; what is transparent is seen as on white paper.
+    RGB, palettes and everything with transparency are converted by way of RGB; transparent pixels are blended with white.
 
     Args:
-        first: the first of them.
-        codec: FFmpeg's name of what they were coded with.
+        first: the first frame.
+        codec: FFmpeg's name of the codec.
 
     Attributes:
-        coding: of the planes.
-        may_be_transparent: the pixel format has room for transparency.
+        coding: that of the planes.
+        may_be_transparent: the pixel format can hold transparency.
         transparent: some frame so far was not opaque.
 
     Raises:
-        ValueError: a matrix that is not supported.
+        ValueError: the colour matrix is not supported.
     """
 
     def __init__(self, first: av.VideoFrame, codec: str) -> None:
@@ -59,13 +59,13 @@ class Unpacker:
             self.coding = Coding("444", False, usual_matrix(first.height, first.width))
             return
         self._format = self._plain_format(first)
-        # Grey that says nothing takes the whole range, by FFmpeg's convention.
+        # Grey without a tag has full range, by FFmpeg's convention.
         said = first.color_range != _UNSAID_RANGE or self._format != "gray"
         full = first.color_range == _FULL or "yuvj" in first.format.name or not said
         self.coding = Coding(_DIRECT[self._format], codec in _CENTRED, matrix, full)
 
     def planes(self, frame: av.VideoFrame) -> tuple[Plane, ...]:
-        """Y, or Y, Cb and Cr."""
+        """The planes Y, or Y, Cb and Cr, of a frame."""
         if self._through_rgb:
             return self.coding.from_rgb(self._rgb(frame))
         if frame.format.name != self._format:
@@ -73,7 +73,7 @@ class Unpacker:
         planes = []
         for plane, (height, width) in zip(frame.planes, self.coding.shapes(frame.height, frame.width), strict=True):
             rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-            planes.append(rows[:height, :width].copy())  # the decoder uses its memory again
+            planes.append(rows[:height, :width].copy())  # the decoder reuses its memory
         return tuple(planes)
 
     @staticmethod

@@ -9,30 +9,24 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fastnst.system.atomic import atomic_output
 from fastnst.video.checkpoint import Checkpoint
-from fastnst.video.container import ContainerSource, is_cover, named_errors, open_container, pyav
-from fastnst.video.encoder import CONTAINERS, SEGMENT, Codec, Segment
-from fastnst.video.frames import UNKNOWN_RATE, Format, Frame
-from fastnst.video.streams import Companions, add_cover, copy_facts, lost, own_tags
+from fastnst.video.container import ContainerSource, is_cover, open_container, pyav
+from fastnst.video.encoder import CONTAINERS, Codec
+from fastnst.video.frames import UNKNOWN_RATE, Format
+from fastnst.video.part import Cut
+from fastnst.video.segments import SegmentedTarget
+from fastnst.video.streams import Companions, Sound, add_cover, copy_facts, lost, own_tags
 
-_OWN_CLOCK = frozenset(("mpegts", "mpeg"))
-"""FFmpeg's names of streams whose clock was running long before they begin."""
 
-
-class ContainerTarget:
-    """A container to write. Until it is finished, every ``SEGMENT`` frames are a file in ``checkpoint``.
+class ContainerTarget(SegmentedTarget):
+    """A container to write.
 
     Args:
-        video: what is encoded: 4:2:0.
-        source: whose chapters and tags are copied; None where it is no container.
-        companions: what becomes of its other streams.
-
-    Attributes:
-        left_out: what the output does not hold of the source, known when it is finished.
+        video: the format of the frames, 4:2:0.
+        source: its chapters and tags are copied, or its sound alone; ``None`` if there is neither.
+        companions: what happens to its other streams.
+        cut: what of them belongs to the part that is taken; ``None``: all.
     """
-
-    interval = SEGMENT
 
     def __init__(
         self,
@@ -40,52 +34,24 @@ class ContainerTarget:
         video: Format,
         codec: Codec,
         quality: int,
-        source: ContainerSource | None,
+        source: ContainerSource | Sound | None,
         companions: Companions,
+        cut: Cut | None = None,
     ) -> None:
-        self._checkpoint, self._video, self._codec, self._quality, self._source = checkpoint, video, codec, quality, source
+        tags = source.tags if isinstance(source, ContainerSource) else None
+        super().__init__(checkpoint, video, codec, quality, tags, companions.left_out)
         self._container = CONTAINERS[checkpoint.output.suffix.lower()][0]
-        self.done, self.state = checkpoint.frames, checkpoint.state
-        self._segment: Segment | None = None
-        self._companions = companions
-        self.left_out = list(companions.left_out)
-
-    def write(self, frame: Frame) -> None:
-        """See :class:`fastnst.video.frames.Target`."""
-        if self._segment is None:
-            self._segment = Segment(self._video, self._codec, self._quality, self._source.tags if self._source else None)
-        self._segment.write(frame)
-        self.done += 1
-
-    def checkpoint(self, state: Any) -> None:
-        """See :class:`fastnst.video.frames.Target`."""
-        if self._segment is None:
-            return
-        with atomic_output(self._paths()[-1]) as file:
-            file.write(self._segment.finish())
-        self._segment = None
-        self._checkpoint.record(self.done, state)
+        self._source, self._companions, self._cut = source, companions, cut
 
     def finish(self) -> None:
         """See :class:`fastnst.video.frames.Target`."""
-        with atomic_output(self._checkpoint.output) as file, named_errors(self._checkpoint.output, "cannot be written"):
-            self._join(file)
-        self._checkpoint.remove()
-        if self._source is not None:
+        super().finish()
+        if isinstance(self._source, ContainerSource):
             kept = [self._source.index, *sorted([*self._companions.copied, *self._companions.encoded])]
-            self.left_out += lost(self._source.path, kept, self._checkpoint.output)
+            self.left_out += lost(self._source.path, kept, self._checkpoint.output, self._cut)
 
-    def close(self) -> None:
-        """See :class:`fastnst.video.frames.Target`."""
-        self._checkpoint.close()
-
-    def _paths(self) -> list[Path]:
-        # Every segment but the last one is full.
-        return [self._checkpoint.folder / f"{index:06}.nut" for index in range(-(-self.done // SEGMENT))]
-
-    def _join(self, file: BinaryIO) -> None:
+    def _join(self, file: BinaryIO, paths: Sequence[Path]) -> None:
         av, source = pyav(), self._source
-        paths = self._paths()
         with av.open(str(paths[0])) as first:
             template = first.streams.video[0]
             times, base = _times(paths), template.time_base
@@ -95,17 +61,25 @@ class ContainerTarget:
                     for packet in _video_packets(paths, self._video_stream(output, template, rate), None):
                         output.mux(packet)
                 return
-            with open_container(source.path) as again, _opened(file, self._container, again) as output:
+            if isinstance(source, Sound):
+                with open_container(source.path) as again, av.open(file, "w", format=self._container) as output:
+                    video = self._video_stream(output, template, rate)
+                    others = _Others(again, output, self._companions, None).packets(float(times[-1] * base))
+                    for packet in heapq.merge(_video_packets(paths, video, None), others, key=_seconds):
+                        output.mux(packet)
+                return
+            with open_container(source.path) as again, _opened(file, self._container, source) as output:
                 video, original = self._video_stream(output, template, rate), again.streams[source.index]
                 if source.tags.display_matrix:
                     video.set_display_matrix(source.tags.display_matrix)
                 copy_facts(original, video)
                 output.metadata.update(own_tags(again.metadata))
-                output.set_chapters(again.chapters())
-                # What comes after a video that ends early goes with the rest of it.
-                end = None if source.ends_early or source.damaged else _end(original)
+                chapters = again.chapters()
+                output.set_chapters(self._cut.chapters(chapters) if self._cut else chapters)
+                # Where the video ends early, the other streams end with it.
+                end = None if source.ends_early or source.damaged or self._cut else _end(original)
                 last = float(times[-1] * base) if source.ends_early else None
-                others = _Others(again, output, self._companions).packets(last)
+                others = _Others(again, output, self._companions, self._cut).packets(last)
                 for packet in heapq.merge(_video_packets(paths, video, end), others, key=_seconds):
                     output.mux(packet)
 
@@ -117,26 +91,26 @@ class ContainerTarget:
         return stream
 
 
-def _opened(file: BinaryIO, container: str, source: Any) -> Any:
-    """A container to write. A clock that was running before the source begins is set to zero."""
-    start = source.start_time if source.format.name in _OWN_CLOCK else None
-    return pyav().open(file, "w", format=container, options={"output_ts_offset": f"{-start}us"} if start else {})
+def _opened(file: BinaryIO, container: str, source: ContainerSource) -> Any:
+    """Open a container for writing. Times that do not begin near zero in the source are shifted to zero."""
+    options = {"output_ts_offset": f"{-round(source.origin * 1e6)}us"} if source.origin else {}
+    return pyav().open(file, "w", format=container, options=options)
 
 
 class _Others:
-    """The streams of ``output`` beside its video, made of those of ``source``."""
+    """The streams of ``output`` beside its video, copied or encoded from those of ``source``."""
 
-    def __init__(self, source: Any, output: Any, companions: Companions) -> None:
-        self._source = source
+    def __init__(self, source: Any, output: Any, companions: Companions, cut: Cut | None) -> None:
+        self._source, self._cut = source, cut
         self._made: dict[int, Any] = {}
         self._resamplers: dict[int, Any] = {}
-        self._sounded: dict[int, int] = {}  # samples until the end of what was encoded
+        self._sounded: dict[int, int] = {}  # the number of samples up to the end of the encoded sound
         for index in sorted([*companions.copied, *companions.encoded]):
             stream = source.streams[index]
             if index in companions.encoded:
                 self._made[index] = _sound_encoder(output, companions.encoded[index], stream)
                 codec = self._made[index].codec_context
-                codec.open()  # which says how many samples a frame has
+                codec.open()  # then the number of samples per frame is known
                 self._resamplers[index] = pyav().AudioResampler(
                     codec.format, codec.layout, codec.rate, codec.frame_size or None
                 )
@@ -150,7 +124,7 @@ class _Others:
         """All packets, in the order of the source.
 
         Args:
-            end: in seconds; those after it are left out.
+            end: in seconds; packets after it are left out.
         """
         wanted = [self._source.streams[index] for index in self._made if self._source.streams[index].type != "attachment"]
         ends: dict[int, int] = {}
@@ -166,13 +140,18 @@ class _Others:
                 continue
             if packet.stream.type in ("audio", "video") and packet.dts is not None:
                 _go_on(packet, ends, shifts, index)
+            still = is_cover(packet.stream)
+            if self._cut and not still:
+                if not self._cut.holds(_seconds(packet)):
+                    continue
+                self._cut.move(packet)
             if end is not None and _seconds(packet) > end:
                 continue
             packet.stream = self._made[index]
             yield packet
 
     def _encoded(self, packet: Any, index: int, end: float | None) -> Iterator[Any]:
-        """Sound, decoded and encoded again; what cannot be decoded is passed over."""
+        """Sound, decoded and encoded again; what cannot be decoded is left out."""
         av = pyav()
         try:
             frames = packet.decode()
@@ -181,8 +160,13 @@ class _Others:
         if packet.size == 0:
             frames = [*frames, None]  # the end
         for frame in frames:
-            if frame is not None and end is not None and frame.time is not None and frame.time > end:
-                continue
+            if frame is not None and frame.time is not None:
+                if self._cut:
+                    if not self._cut.holds(frame.time):
+                        continue
+                    self._cut.move(frame)
+                if end is not None and frame.time > end:
+                    continue
             for sound in self._resamplers[index].resample(frame):
                 if sound.pts is None or sound.time_base is None:  # it continues where the sound before it ended
                     sound.pts, sound.time_base = self._sounded.get(index, 0), Fraction(1, sound.sample_rate)
@@ -201,13 +185,13 @@ def _sound_encoder(output: Any, codec: str, stream: Any) -> Any:
 
 
 def _cover(source: Any, index: int) -> bytes:
-    """The bytes of a cover picture, which come first of all."""
+    """The bytes of a cover picture. They are read separately, because attachments are written before all packets."""
     with open_container(Path(source.name.removeprefix("file:"))) as again:
         return next((bytes(packet) for packet in again.demux(again.streams[index]) if packet.size), b"")
 
 
 def _go_on(packet: Any, ends: dict[int, int], shifts: dict[int, int], index: int) -> None:
-    """Where the times of a stream jump back, as in recordings that were strung together, it goes on after what came before."""
+    """Where the times of a stream jump back, as in recordings that were joined, shift the rest to follow what came before."""
     shift = shifts.setdefault(index, 0)
     if index in ends and packet.dts + shift < ends[index] - (packet.duration or 0):
         shift = shifts[index] = ends[index] - packet.dts
@@ -218,7 +202,7 @@ def _go_on(packet: Any, ends: dict[int, int], shifts: dict[int, int], index: int
 
 
 def _times(paths: Sequence[Path]) -> list[int]:
-    """When the frames of all segments are shown."""
+    """The times of the frames of all segments."""
     times = []
     for path in paths:
         with pyav().open(str(path)) as segment:
@@ -227,7 +211,7 @@ def _times(paths: Sequence[Path]) -> list[int]:
 
 
 def _rate(times: Sequence[int], base: Fraction, said: Fraction | None) -> Fraction:
-    """Frames a second, for the header: what the source says, where some frames do come as fast; else how fast they come."""
+    """Frames per second, for the header: that of the source if it fits the times of the frames, or else the average."""
     gaps = [b - a for a, b in itertools.pairwise(times)]
     if not gaps:
         return said or UNKNOWN_RATE
@@ -237,14 +221,14 @@ def _rate(times: Sequence[int], base: Fraction, said: Fraction | None) -> Fracti
 
 
 def _end(stream: Any) -> Fraction | None:
-    """When the last frame ends, in seconds, where the container says."""
+    """The end of the last frame in seconds, if the container tells."""
     if stream.start_time is None or stream.duration is None:
         return None
     return Fraction((stream.start_time + stream.duration) * stream.time_base)
 
 
 def _video_packets(paths: Sequence[Path], stream: Any, end: Fraction | None) -> Iterator[Any]:
-    """All packets of all segments, each as long as until the next one; the last one until ``end``, or as the one before."""
+    """All packets of all segments. Each lasts until the next one; the last until ``end``, or as long as the one before it."""
     held, length = None, None
     for path in paths:
         with pyav().open(str(path)) as segment:

@@ -1,8 +1,8 @@
 """Steady pictures: AdaIN with content statistics that follow the frames slowly.
 
-AdaIN divides each channel by its own deviation in this very frame. A small thing that enters the picture changes that number,
-and with it the whole output. Here the mean and the deviation that the content is normalised by are an exponential average over
-the frames before, which begins anew where the scene changes.
+AdaIN divides each channel by its standard deviation in the same frame. A small object that enters the picture changes that
+number, and with it the whole output. Here the content is normalised by an exponential moving average of mean and standard
+deviation over the frames before, which starts again where the scene changes.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from fastnst.engine.palette import Colors
 from fastnst.options import Options
 
 DEFAULT_SMOOTH = 0.5
-"""Measured on the shipped AdaIN models: where a thing crosses a still scene, the rest of the picture changes 14 to 21 % less
+"""Measured on the shipped AdaIN models: where an object crosses a still scene, the rest of the picture changes 14 to 21 % less
 from frame to frame (0.8: 25 to 30 %; mean squared difference, one scene); in pans and zooms the error of
 :mod:`fastnst.metrics.warping` moves by 2 % at most (0.8: 10 %)."""
 CUT = 0.45
-"""A :func:`change` that is a cut. Pans of 1/20 of the width a frame reach 0.29, two photographs are 0.64 apart or more."""
+"""A :func:`change` above this is a cut. Pans of 1/20 of the width per frame reach 0.29, pairs of photographs 0.64 or more."""
 
 
 def smoothing_of(engine: Engine, options: Options) -> float:
-    """How slowly the statistics follow the frames.
+    """The weight of the past in the moving average, 0..1: 0 for no smoothing, also by default where the engine cannot smooth.
 
     Raises:
-        ValueError: they cannot, and are asked to.
+        ValueError: smoothing is asked for, and the engine cannot do it.
     """
     if options.smoothing is None:
         return DEFAULT_SMOOTH if engine.smoothable else 0.0
@@ -40,21 +40,21 @@ def smoothing_of(engine: Engine, options: Options) -> float:
 
 @dataclass(frozen=True)
 class Average:
-    """After a frame: the averages that it is normalised by, and its own statistics, which tell a cut."""
+    """The moving averages after a frame, which it is normalised by, and its own statistics, to detect the next cut."""
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
     last: Statistics
-    begins: bool = False  # a scene
-    colors: Colors | None = None  # those that the palette step started from, where there is one
+    begins: bool = False  # the frame is the first one of a scene
+    colors: Colors | None = None  # the input of the palette step, if there is one
 
     @property
     def statistics(self) -> Statistics:
-        """Those that the frame is normalised by."""
+        """The statistics that the frame is normalised by."""
         return Statistics(self.mean, self.std)
 
     def as_json(self) -> dict[str, Any]:
-        """Exactly, in JSON's types; ``begins`` is of no use to the next frame."""
+        """The averages as a JSON value, exactly. ``begins`` is left out, because the next frame does not need it."""
         arrays = {"mean": self.mean, "std": self.std, "last_mean": self.last.mean, "last_std": self.last.std}
         if self.colors is not None:
             arrays |= {"colors_mean": self.colors.mean, "colors_covariance": self.colors.covariance}
@@ -62,18 +62,18 @@ class Average:
 
     @staticmethod
     def from_json(data: dict[str, Any]) -> Average:
-        """The inverse."""
+        """The inverse of :meth:`as_json`."""
         arrays = {name: np.asarray(values, np.float64) for name, values in data.items()}
         colors = Colors(arrays["colors_mean"], arrays["colors_covariance"]) if "colors_mean" in arrays else None
         return Average(arrays["mean"], arrays["std"], Statistics(arrays["last_mean"], arrays["last_std"]), colors=colors)
 
 
 def follow(before: Average | None, now: Statistics, smooth: float) -> Average:
-    """The average after a frame with statistics ``now``: ``smooth`` of the average before it and the rest of ``now``.
+    """The average after a frame with statistics ``now``: smooth * before + (1 - smooth) * now, or ``now`` after a cut.
 
     Args:
-        before: after the frame before; None for the first one.
-        smooth: 0 = only this frame counts, 1 = only the first one of a scene.
+        before: the average after the previous frame; ``None`` for the first frame.
+        smooth: 0..1; 0 = only this frame counts, 1 = only the first one of a scene.
     """
     if before is None or change(before.last, now) > CUT:
         return Average(now.mean, now.std, now, begins=True)
@@ -87,12 +87,12 @@ def follow_colors(before: Colors | None, now: Colors, smooth: float) -> Colors:
 
 
 def change(a: Statistics, b: Statistics) -> float:
-    """How far the statistics of two frames are apart: sums over channels of |mean - mean| and |std - std| by that of std."""
+    """How much two frames differ: the L1 distances of their means and of their stds, divided by the sum of the first's stds."""
     return float((np.abs(a.mean - b.mean).sum() + np.abs(a.std - b.std).sum()) / a.std.sum())
 
 
 class Following:
-    """Statistics that follow frames which come one after the other; see :class:`fastnst.steps.Follower`."""
+    """Smooths the statistics of frames that are stylized one after the other; see :class:`fastnst.steps.Follower`."""
 
     def __init__(self, smoothing: float) -> None:
         self._smoothing = smoothing

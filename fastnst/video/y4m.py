@@ -1,9 +1,9 @@
-"""Raw video as YUV4MPEG2 (y4m), from and to files and pipes, with nothing but NumPy.
+"""Raw video as YUV4MPEG2 (y4m), in files and pipes, with NumPy alone.
 
 A line of tags, then for each frame the line ``FRAME`` and its planes; see mjpegtools' yuv4mpeg(5). Depth is 8 bits. Chroma of
 ``C420`` and ``C420jpeg`` is centred, that of ``C420mpeg2`` and ``C422`` on the left column, that of ``C420paldv`` on the left
-column and the upper row, as FFmpeg reads and writes it. ``XCOLORRANGE``, FFmpeg's tag, says the range, limited by default; the
-matrix has no tag and goes by the size (:func:`fastnst.video.color.usual_matrix`).
+column and the upper row, as FFmpeg reads and writes it. FFmpeg's tag ``XCOLORRANGE`` names the range, limited by default. There
+is no tag for the matrix, which is chosen by the size (:func:`fastnst.video.color.usual_matrix`).
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ class Y4mSource:
     """A y4m file or pipe to read.
 
     Raises:
-        VideoError: not y4m, or of a kind that is not supported: interlaced, or with more than 8 bits.
+        VideoError: no y4m, or one that is not supported: interlaced, or with more than 8 bits a sample.
     """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
         self.warnings: list[str] = []
+        self.origin = 0.0
         self.transparent = False
         line = file.readline(_LONGEST_LINE)
         if line.split(b" ")[0].strip() != _MAGIC or not line.endswith(b"\n"):
@@ -86,7 +87,7 @@ def parse_header(line: str) -> Format:
     """The format that a header line describes.
 
     Raises:
-        ValueError: a tag that is broken or asks for what is not supported; one line.
+        ValueError: a tag is broken or has a value that is not supported; one line.
     """
     tags = {tag[0]: tag[1:] for tag in line.split()[1:] if tag[0] != "X"}
     try:
@@ -106,7 +107,7 @@ def parse_header(line: str) -> Format:
 
 
 def _ratio(text: str) -> Fraction | None:
-    """``30000:1001`` and the like; None for ``0:0``, which stands for unknown."""
+    """The value of a ratio such as ``30000:1001``; ``None`` for ``0:0``, which means unknown."""
     above, _, below = text.partition(":")
     if not (above.isdecimal() and below.isdecimal()):
         raise ValueError(f"broken y4m: {text!r} is not a ratio")
@@ -114,8 +115,8 @@ def _ratio(text: str) -> Fraction | None:
 
 
 def output_format(source: Format, width: int, height: int) -> Format:
-    """The y4m that takes frames of ``source`` at another size: the same kind, but coloured where the source is grey."""
-    coding = replace(source.coding, matrix=usual_matrix(height, width))
+    """The format of frames of ``source`` at another size: the same coding, but 4:2:0 where the source is grey."""
+    coding = replace(source.coding.in_yuv(height, width), matrix=usual_matrix(height, width))
     if coding.subsampling == "mono":
         coding = replace(coding, subsampling="420", centred=True)
     return replace(source, width=width, height=height, coding=coding)
@@ -144,7 +145,7 @@ def write_frame(file: BinaryIO, frame: Frame) -> None:
 
 
 class Y4mPipe:
-    """A pipe that takes a y4m as it is made: nothing to go on with, nothing to clean up."""
+    """Writes a y4m to a pipe. There is nothing to resume and nothing to clean up."""
 
     done, state, interval = 0, None, 1
 
@@ -157,7 +158,7 @@ class Y4mPipe:
         write_frame(self._file, frame)
 
     def checkpoint(self, state: Any) -> None:  # noqa: ARG002
-        """Hands the frame on at once."""
+        """Flush the pipe; nothing is saved."""
         self._file.flush()
 
     def finish(self) -> None:
@@ -165,7 +166,7 @@ class Y4mPipe:
         self._file.flush()
 
     def close(self) -> None:
-        """The pipe is the caller's."""
+        """Leave the pipe open, because it is the caller's."""
 
 
 class Y4mTarget:
@@ -187,7 +188,7 @@ class Y4mTarget:
         if self.done and os.fstat(self._file.fileno()).st_size < kept:
             raise VideoError(f"{self._path}: shorter than the {self.done} frames it should hold; delete its folder")
         self._file.write(first)
-        # What came after the last checkpoint may end anywhere.
+        # Frames after the last checkpoint may be incomplete.
         self._file.truncate(kept)
         self._file.seek(kept)
 

@@ -1,1 +1,1 @@
-"""The CPU backend: each stem hands pointers to the compiled library."""
+"""The CPU backend: each module passes tensors to the compiled library."""

@@ -15,7 +15,7 @@ from fastnst.kernels.layout import laid_out_like
 
 
 def channel_stats(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Means and deviations sqrt(unbiased variance + eps) of ``x`` [N, C, H, W]."""
+    """Means and standard deviations sqrt(unbiased variance + eps) of ``x`` [N, C, H, W]."""
     mean, std = _statistics(x), _statistics(x)
     _engine.adain_channel_stats(x, eps, mean, std, threads())
     return mean, std
@@ -47,7 +47,7 @@ def adain_apply_backward(
 def adain(content: Tensor, style: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """``content`` with the statistics of ``style``: (out, content_mean, content_std, style_mean, style_std).
 
-    Memory sees each map once: the content's values are still in cache when they are read for the second time.
+    Each map is read from memory once: the content is still in the cache when it is read for the second time.
     """
     style_mean, style_std = channel_stats(style, eps)
     return *adain_apply(content, style_mean, style_std, eps), style_mean, style_std

@@ -1,4 +1,4 @@
-"""What the compiled library is told of a tensor."""
+"""Arguments of the compiled library."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ TYPES = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def check_type(x: Tensor) -> None:
-    """Raise ``TypeError`` if the kernels have no such element type. The compiled library checks what it is handed itself."""
+    """Raise ``TypeError`` if the kernels have no such element type. The compiled library checks everything else itself."""
     if x.dtype not in TYPES:
         raise TypeError(f"the CPU kernels work in float32, bfloat16 and float16, not {x.dtype}")
 
 
 def threads() -> int:
-    """As many threads as PyTorch's own operations use."""
+    """The number of threads that PyTorch's own operations use."""
     return torch.get_num_threads()
 
 
 def left_factor(matrix: Tensor, dtype: torch.dtype) -> Tensor:
-    """``matrix`` [..., m, k] in ``dtype``, in rows that are longer than k.
+    """``matrix`` [..., m, k] in ``dtype``, in rows that are padded beyond k.
 
-    Their length is no power of two, so that rows that are read together do not compete for the same places in the cache.
+    Their length is no power of two, so that rows that are read together do not map to the same cache sets.
     """
     pitch = matrix.shape[-1] + 64 // dtype.itemsize
     rows = matrix.new_empty((*matrix.shape[:-1], pitch), dtype=dtype)

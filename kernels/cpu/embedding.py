@@ -1,4 +1,4 @@
-"""The linear embedding loss: tiles of the error are computed, used for the loss and its gradients, and forgotten."""
+"""The linear embedding loss. Tiles of the error are computed, used for the loss and its gradients, and not stored."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from fastnst.kernels.cpu.arguments import left_factor, threads
 def linear_embedding(
     student: Tensor, teacher: Tensor, weight: Tensor, bias: Tensor, gradients: bool
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The loss and, with ``gradients``, what its gradients are with respect to student, weight and bias; else empty tensors.
+    """The loss and, with ``gradients``, its gradients with respect to student, weight and bias; otherwise empty tensors.
 
     Args:
         student: [N, Cs, H, W], dense.
         teacher: [N, Ct, H, W], dense, in either layout.
         weight: [Ct, Cs], of the maps' type or float32.
         bias: [Ct].
-        gradients: whether they are wanted.
+        gradients: whether to compute the gradients.
 
     Returns:
         The loss, float32, and gradients like their tensors.

@@ -1,4 +1,4 @@
-"""Memory of results."""
+"""Memory for results."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from fastnst import _engine
 
 LARGE = 32 << 20
-"""Bytes from which on every block is one that the allocator would ask the system for (glibc's largest threshold)."""
+"""The size in bytes from which on the allocator gets every block from the system (glibc's largest threshold)."""
 
 
 def empty_like(x: Tensor) -> Tensor:
-    """``torch.empty_like(x)`` for an output that is written at once: in memory of an earlier one, or in large pages."""
+    """``torch.empty_like(x)`` for an output that is written at once, in memory of a freed output or in large pages."""
     if x.nbytes >= LARGE:
         shape = torch.empty_like(x, device="meta")
         storage = torch.frombuffer(_engine.CachedBlock(x.nbytes), dtype=x.dtype).untyped_storage()
@@ -23,5 +23,5 @@ def empty_like(x: Tensor) -> Tensor:
 
 
 def release() -> int:
-    """Give cached blocks back to the system; the number of bytes."""
+    """Return cached blocks to the system; the result is their number of bytes."""
     return _engine.release_cache()

@@ -1,4 +1,4 @@
-"""Mean errors in one pass each way; Gram matrices: half of the products of channels, of which each is its own mirror image."""
+"""Mean errors, in one pass forward and one backward; Gram matrices, of which one half is computed and mirrored."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Relational distillation on processors: hands images to ``csrc/ops/relation.cpp``, a few at a time.
+"""Relational distillation on the CPU: passes images to ``csrc/ops/relation.cpp``, a few at a time.
 
-The compiled functions read float32 images that are contiguous. Others are copied, no more at once than are worked on.
+The compiled functions read contiguous float32 images. Others are copied, only as many at a time as are processed.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from fastnst.kernels.cpu.arguments import check_type, threads
 
 ROWS = 1
 SCRATCH = 2**24
-"""Bytes of scratch memory for the images that are worked on at once. A single image may need more."""
+"""Bytes of scratch memory for the images that are processed together. A single image may need more."""
 
 Sizes = tuple[int, int, int, int, int, int, int, int]
-"""Images; the student's height, channels and width; the teacher's channels and width; patch size; granularities."""
+"""Number of images; height, channels and width of the student; channels and width of the teacher; patch size; granularities."""
 
 
 def pairwise(items: Tensor, squared: bool, eps: float) -> Tensor:
-    """Distances [B, N, N] of items [B, N, D], in their type: squares clamped at ``eps``; 0 on the diagonal."""
+    """Distances [B, N, N] of items [B, N, D], in their type; squares are clamped at ``eps``, the diagonal is 0."""
     images, count = items.unsqueeze(1), items.shape[1]
     out = items.new_empty(items.shape[0], count, count)
     for part, sizes, scratch in _parts(images, None, 0, ROWS):
@@ -91,7 +91,7 @@ def _sizes(student: Tensor, teacher: Tensor, patch_size: int, granularities: int
 def _parts(
     student: Tensor, teacher: Tensor | None, patch_size: int, granularities: int, *, distances: bool = True
 ) -> Iterator[tuple[slice, Sizes, Tensor]]:
-    """As many images at once as ``SCRATCH`` allows: where they are, their sizes, and scratch memory for them.
+    """Groups of as many images as ``SCRATCH`` allows: their range, their sizes, and scratch memory for them.
 
     Without ``distances`` there is no memory for the distances between items.
     """

@@ -19,9 +19,9 @@ from fastnst.kernels.cpu.memory import empty_like
 Root = tuple[Tensor, Tensor, Tensor, Tensor]
 
 WIDE_CHANNELS = 32
-"""Up to here memory is what takes the time of a product with features, and float64 costs next to nothing."""
+"""Up to this number of channels a product with features is limited by memory, and float64 takes hardly longer."""
 WORTH_A_THREAD = 64
-"""Rows of the smallest matrix whose eigenvalues take longer than starting a thread."""
+"""The number of rows from which on the eigenvalues of a matrix take longer than starting a thread."""
 
 
 def covariance_root(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> Root:
@@ -33,7 +33,7 @@ def covariance_root(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> Ro
         The root [B, C, C], the means [B, C, 1], and the spectrum: vectors [B, C, k] and values [B, k], k = min(C, n).
 
     Raises:
-        torch.linalg.LinAlgError: values that are not finite.
+        torch.linalg.LinAlgError: there are values that are not finite.
     """
     return _roots([x], [ridge], [inverse], cutoff)[0]
 
@@ -41,9 +41,9 @@ def covariance_root(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> Ro
 def covariance_roots(
     content: Tensor, style: Tensor, content_ridge: float, style_ridge: float, cutoff: float
 ) -> tuple[Tensor, ...]:
-    """``covariance_root`` of the content, inverse, and of the style. LAPACK works on both matrices at a time.
+    """``covariance_root`` of the content, inverse, and of the style. LAPACK decomposes both matrices in parallel.
 
-    That is faster than one after the other: a single decomposition is far from twice as fast on two threads.
+    That is faster than one after the other, because a single decomposition is far from twice as fast on two threads.
     """
     content_root, style_root = _roots([content, style], [content_ridge, style_ridge], [True, False], cutoff)
     return *content_root, *style_root
@@ -71,8 +71,8 @@ def transform(x: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     """``matrix`` x + ``offset``, in ``x``'s type, for ``matrix`` [B, C, C] and ``offset`` [B, C, 1].
 
     Means are subtracted from ``x`` first, and ``matrix @ mean``, which may be large and cancel with the offset, is added in
-    float64. The rest is a product in float32: where it whitens, what it does to the weakest direction is wrong by about
-    3e-8 times the square root of the condition. With few channels it is in float64 as well.
+    float64. The rest is a product in float32; in whitening its relative error in the weakest direction is about 3e-8 times the
+    square root of the condition number. With few channels it is in float64 as well.
     """
     shift = _means(x).to(torch.float64 if x.shape[1] <= WIDE_CHANNELS else torch.float32)
     return _transform(x, matrix, shift, offset + matrix @ shift.double())
@@ -136,15 +136,15 @@ def _transform(x: Tensor, matrix: Tensor, shift: Tensor, offset: Tensor) -> Tens
 
 
 def _eigenvalues(matrices: Sequence[Tensor]) -> list[tuple[Tensor, Tensor]]:
-    """Eigenvalues and vectors of batches of symmetric matrices, as many matrices at a time as there are threads."""
+    """Eigenvalues and vectors of batches of symmetric matrices, one matrix per thread."""
     single = [matrix for batch in matrices for matrix in batch]
     if len(single) < 2 or max(matrix.shape[-1] for matrix in single) < WORTH_A_THREAD:
         return [tuple(torch.linalg.eigh(batch)) for batch in matrices]
     found: list[tuple[Tensor, Tensor]] = [(matrix, matrix) for matrix in single]
-    order = sorted(range(len(single)), key=lambda i: -single[i].shape[-1])  # largest first: the last to finish should be short
+    order = sorted(range(len(single)), key=lambda i: -single[i].shape[-1])  # largest first, so that the last ones are short
 
     def decompose(place: int) -> None:
-        torch.set_num_threads(1)  # or LAPACK divides its work as if there were more threads to be had
+        torch.set_num_threads(1)  # otherwise LAPACK would divide its work among more threads than there are
         values, vectors = torch.linalg.eigh(single[order[place]])
         found[order[place]] = values, vectors.mT
 

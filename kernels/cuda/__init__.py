@@ -1,1 +1,1 @@
-"""The CUDA C++ backend, where it beats Triton or does what Triton cannot."""
+"""The CUDA C++ backend, for operations that are faster there than in Triton, or impossible in Triton."""

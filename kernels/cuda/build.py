@@ -1,7 +1,7 @@
-"""Compiles the CUDA kernels, when asked to: ``python -m fastnst.kernels.cuda.build [FOLDER]``, which needs ``nvcc``.
+"""Compiles the CUDA kernels on request: ``python -m fastnst.kernels.cuda.build [FOLDER]``, which needs ``nvcc``.
 
 Without a folder, the library goes where ``fastnst.kernels.cuda`` looks for it: the folder that ``FASTNST_CUDA`` names, or the
-user's cache. Its name holds a hash of the source, so that a library of another version is never taken for this one's.
+user's cache. Its name holds a hash of the source, so that a library of another version is never loaded.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 
 SOURCE = Path(__file__).with_name("wct.cu")
 ARCHITECTURES = ("80", "90")
-"""Compute capabilities that get machine code: A100, and H100 and H200. Later ones compile the last one's PTX on loading."""
+"""Compute capabilities that get machine code: A100, and H100 and H200. Later GPUs compile the last one's PTX on loading."""
 
 
 def folder() -> Path:
-    """Where the library belongs."""
+    """The folder of the library."""
     chosen = os.environ.get("FASTNST_CUDA")
     if chosen:
         return Path(chosen)
@@ -30,7 +30,7 @@ def folder() -> Path:
 
 
 def library(where: Path | None = None) -> Path:
-    """The path of this source's library, which need not exist."""
+    """The path of the library of this source; it need not exist."""
     content = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
     return (where or folder()) / f"libfastnst-cuda-{content}.so"
 
@@ -50,7 +50,7 @@ def compiler() -> str:
 
 
 def command(output: Path, architectures: Sequence[str] = ARCHITECTURES) -> list[str]:
-    """What makes ``output`` of the source."""
+    """The command that compiles the source to ``output``."""
     codes = [f"-gencode=arch=compute_{each},code=sm_{each}" for each in architectures]
     codes.append(f"-gencode=arch=compute_{architectures[-1]},code=compute_{architectures[-1]}")
     flags = ["-shared", "-O2", "-std=c++17", "-Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra", "-Werror=all-warnings"]
@@ -62,11 +62,11 @@ def build(where: Path | None = None, architectures: Sequence[str] = ARCHITECTURE
 
     Raises:
         FileNotFoundError: there is no ``nvcc``.
-        RuntimeError: it failed; the message is what it said.
+        RuntimeError: it failed; the message is its output.
     """
     target = library(where)
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Elsewhere first: whoever loads the library meanwhile finds all of it, or none.
+    # Compiled under another name first, so that the library is complete or absent.
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         made = Path(scratch) / target.name
         done = subprocess.run(command(made, architectures), capture_output=True, text=True, check=False)
@@ -77,7 +77,7 @@ def build(where: Path | None = None, architectures: Sequence[str] = ARCHITECTURE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command."""
+    """Run the command line, and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m fastnst.kernels.cuda.build", description="Compile the CUDA kernels.")
     parser.add_argument("folder", nargs="?", type=Path, help=f"where the library goes (default: {folder()})")
     parser.add_argument("--arch", action="append", metavar="CC", help="compute capability times 10 (default: 80 and 90)")

@@ -1,12 +1,12 @@
-r"""Roots of covariances by eigenvectors, with a hard cutoff: exact, as the reference is, but for a whole batch at once.
+r"""Roots of covariances by eigenvectors, with a hard cutoff: as exact as the reference, for a whole batch at once.
 
 .. math:: \Sigma = \frac{1}{n - 1} X_c X_c^T = V \Lambda V^T, \quad R = V f(\Lambda + r) V^T + f(r)\,(I - V V^T)
 
-where f is the square root, or one over it, of what the cutoff keeps, and 0 below. With fewer positions than channels, V comes
+where f is the square root, or its inverse, above the cutoff, and 0 below. With fewer positions than channels, V comes
 from the smaller X_c^T X_c, has n columns only, and every other direction has the eigenvalue r.
 
 On a GPU, cuSOLVER takes all matrices of a batch together where the library of ``fastnst.kernels.cuda.build`` has been built;
-``torch.linalg.eigh``, which does the rest and every other device, takes them one by one.
+``torch.linalg.eigh``, which is used otherwise and on other devices, takes them one by one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torch import Tensor
 from fastnst.kernels.cuda.build import library
 
 INDICES = 2**31 - 1
-"""Numbers that cuSOLVER takes at once."""
+"""The largest number of elements that cuSOLVER takes at once."""
 
 
 def covariance_root(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -35,7 +35,7 @@ def covariance_root(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> tu
         covariance, float64 [B, C, k], and its eigenvalues without ridge, float64 [B, k]. With n < C, directions without
         variance are zeros in both.
 
-    What is not finite makes everything of its picture NaN.
+    A value that is not finite makes all results of its picture NaN.
     """
     channels, positions = x.shape[1:]
     centred, mean = _centre(x)
@@ -46,7 +46,7 @@ def covariance_root(x: Tensor, ridge: float, cutoff: float, inverse: bool) -> tu
         values, right = _eigh(centred.mT @ centred / scale)
         there = values > _noise(values, channels)
         values = torch.where(there, values, values * 0)
-        # Not 1 / sqrt(0), and not 0 for what is NaN.
+        # Neither 1 / sqrt(0), nor 0 for NaN.
         lengths = torch.where(there, values * scale, 1).sqrt()
         vectors = torch.where(there.unsqueeze(-2) | values.isnan().unsqueeze(-2), centred @ (right / lengths.unsqueeze(-2)), 0)
     _, images, _ = _function(values, ridge, cutoff, inverse, channels)
@@ -89,7 +89,7 @@ def covariance_root_backward(
     inner = vectors.mT @ turned
     slope = vectors @ (kernel[:, :-1, :-1] * inner)
     if channels > positions:
-        # Between the directions of V and all others, which share one eigenvalue. X has no part in what is between those.
+        # Between the directions of V and all others, which share one eigenvalue. X has no component in the others alone.
         slope = slope + (turned - vectors @ inner) * kernel[:, :-1, -1:].mT
     centred, _ = _centre(x, mean)
     gradient = slope @ (vectors.mT @ centred) * (2 / max(1, positions - 1)) + grad_mean / positions
@@ -118,7 +118,7 @@ def _centre(x: Tensor, mean: Tensor | None = None) -> tuple[Tensor, Tensor]:
 
 
 def _noise(eigenvalues: Tensor, channels: int) -> Tensor:
-    """Rounding of eigenvalues [B, k]: what is not above it is 0."""
+    """The rounding error of eigenvalues [B, k]; those that are not above it count as 0."""
     return (eigenvalues.amax(-1, keepdim=True) * channels * torch.finfo(eigenvalues.dtype).eps).clamp(min=0)
 
 
@@ -146,7 +146,7 @@ def _divided_differences(eigenvalues: Tensor, images: Tensor, kept: Tensor, *, i
 def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues [B, k] in ascending order and eigenvectors [B, k, k]; both NaN for a matrix that is not finite."""
     finite = matrices.isfinite().all(-1).all(-1)
-    # Solvers may stop or raise on others.
+    # Solvers may hang or raise on others.
     safe = matrices.masked_fill(~finite.view(-1, 1, 1), 0)
     values, vectors = _solve(safe) if matrices.is_cuda and missing() is None else torch.linalg.eigh(safe)
     nan = torch.where(finite, 0, torch.nan).to(values.dtype)
@@ -157,7 +157,7 @@ def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def missing() -> str | None:
-    """Why the compiled library can't be used, or nothing."""
+    """Why the compiled library can't be used; None if it can."""
     return _library()[1]
 
 
@@ -194,7 +194,7 @@ def load(path: Path) -> Any:
 
 
 def _solvers() -> Iterator[str]:
-    """Where cuSOLVER may be: PyTorch's own first, which comes as a package of its own; then the system's."""
+    """Possible paths of cuSOLVER: first PyTorch's, which is a separate package, then the system's."""
     release = int(str(torch.version.cuda).split(".")[0])
     name = f"libcusolver.so.{release - 1}"  # its number is one behind CUDA's, from 12 on
     for folder in sys.path:
@@ -223,7 +223,7 @@ def _solve_some(matrices: Tensor, values: Tensor, info: Tensor) -> None:
     task = device, matrices.shape[1], len(matrices), matrices.data_ptr(), values.data_ptr()
     sizes = ctypes.c_size_t(), ctypes.c_size_t()
     _check(_library()[0].fastnst_eigh_scratch(*task, *map(ctypes.byref, sizes), stream))
-    # Freed memory is used again by this stream only, and so not before the solver is done with it.
+    # Freed memory is reused by this stream only, so not before the solver is done.
     scratch = torch.empty(sizes[0].value, dtype=torch.uint8, device=matrices.device)
     host = torch.empty(sizes[1].value, dtype=torch.uint8)
     places = info.data_ptr(), scratch.data_ptr(), scratch.numel(), host.data_ptr(), host.numel()

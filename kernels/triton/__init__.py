@@ -1,1 +1,1 @@
-"""The Triton backend: each stem is a file, whose kernels may be in further files of that name, such as ``adain_rows.py``."""
+"""The Triton backend: one file for each stem, with kernels in further files named after it, such as ``adain_rows.py``."""

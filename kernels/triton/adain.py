@@ -1,14 +1,14 @@
 """Statistics of channels, adaptive instance normalisation and their gradients.
 
 A row is one channel of one image: n = H W numbers. Where rows are short enough and there are enough of them, one program keeps
-one row on chip, so that every tensor is read once (``adain_rows.py``). Otherwise, and in channels_last, rows are split: partial
-sums of pieces, their merge, one sweep (``adain_pieces.py``). No atomics: equal calls give equal bits. Variances are never
-E[x^2] - E[x]^2.
+one row in registers, so that every tensor is read once (``adain_rows.py``). Otherwise, and in channels_last, rows are split:
+partial sums of pieces, their merge, one sweep (``adain_pieces.py``). Without atomics, equal calls give equal bits. Variances
+are never computed as E[x^2] - E[x]^2, which loses digits.
 
 Everywhere ``row`` counts images times channels, statistics are float32 [N, C, 1, 1], and the unbiased n - 1 is max(n - 1, 1).
 
-A kernel is compiled anew for a size that is 1, a multiple of 16, or neither, because that decides whether memory is read in
-vectors. Sizes that no address depends on are named in ``do_not_specialize``: no new value of theirs compiles anything.
+Triton compiles a kernel separately for sizes that are 1, a multiple of 16, or neither, because that decides whether memory is
+read in vectors. Sizes on which no address depends are named in ``do_not_specialize``, so that they cause no compilation.
 """
 
 from __future__ import annotations

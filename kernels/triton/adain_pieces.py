@@ -19,12 +19,12 @@ from fastnst.kernels.triton.configs import choose
 from fastnst.kernels.triton.tiles import offsets, quotient
 
 PROGRAMS_PER_PROCESSOR = 8
-"""How many pieces rows are split into keeps every multiprocessor busy that often over."""
+"""Rows are split into enough pieces for so many programs on every multiprocessor."""
 
 
 @triton.jit
 def _piece(channels, length, piece_length, pieces, CHANNELS: tl.constexpr):
-    """Where a program works: its image, piece and channels, and the piece's first and last position."""
+    """A program's image, piece and channels, and the piece's first and last position."""
     program = tl.program_id(0)
     blocks = tl.cdiv(channels, CHANNELS)
     channel = (program % blocks).to(tl.int64) * CHANNELS + tl.arange(0, CHANNELS)
@@ -88,7 +88,7 @@ def stats_merge_kernel(
     image, _, channel, _, _ = _piece(channels, length, piece_length, 1, CHANNELS)
     lane = tl.arange(0, PIECES)
     start = image * pieces * channels
-    # Relative to the first piece's mean: a mean of large means would be rounded more than they were.
+    # Relative to the first piece's mean, because a mean of large means has a large rounding error.
     origin = tl.load(means + start + channel, mask=channel < channels, other=0.0)
     weighted = tl.zeros([PIECES, CHANNELS], tl.float32)
     for first in range(0, pieces, PIECES):
@@ -242,7 +242,7 @@ def grad_sweep_kernel(
 
 
 class Pieces:
-    """How the rows of ``x`` are split: into pieces of whole tiles, at most TILES, and enough pieces to keep the device busy."""
+    """The split of the rows of ``x`` into pieces of whole tiles, at most TILES each, and enough to keep the device busy."""
 
     def __init__(self, x: Tensor) -> None:
         last, device = channels_last(x), launch.device_of(x)
@@ -252,7 +252,7 @@ class Pieces:
         across = min(widest, triton.next_power_of_2(self.channels))
         positions = min(numbers // across, triton.next_power_of_2(size(x)))
         blocks = images * triton.cdiv(self.channels, across)
-        row = triton.cdiv(size(x), positions)  # in tiles, as is the next
+        row = triton.cdiv(size(x), positions)  # in tiles, as in the next line
         piece = max(1, min(tiles, row * blocks // (device.processors * PROGRAMS_PER_PROCESSOR)))
         self.pieces = triton.cdiv(row, piece)
         self.sizes = self.channels, size(x)
@@ -262,13 +262,13 @@ class Pieces:
         self.images, self.blocks = images, blocks
 
     def start(self, kernel: Any, *arguments: Any) -> None:
-        """A program for each piece of each block of channels."""
+        """Start a program for each piece of each block of channels."""
         grid = (self.blocks * self.pieces,)
         sizes = *self.sizes, self.piece_tiles, self.pieces
         launch.start(kernel, grid, *arguments, *sizes, **self.tile, num_warps=self.warps)
 
     def merge(self, kernel: Any, *arguments: Any) -> None:
-        """A program for each block of channels."""
+        """Start a program for each block of channels."""
         across = self.tile["CHANNELS"]
         at_once = min(triton.next_power_of_2(self.pieces), max(1, 1024 // across))
         sizes = *self.sizes, self.piece_length, self.pieces

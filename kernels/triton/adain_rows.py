@@ -1,4 +1,4 @@
-"""Rows on chip: one program reads a channel of an image once and keeps it in registers."""
+"""Rows in registers: one program reads a channel of an image once and keeps it there."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from fastnst.kernels.triton.configs import choose
 from fastnst.kernels.triton.tiles import quotient
 
 LONGEST_ROW = 32768
-"""Numbers of a row that registers hold; a backward pass holds two rows."""
+"""The longest row that registers can hold, in numbers; a backward pass holds two rows."""
 ROW_LIMITS = (512, 2048, 8192, LONGEST_ROW)
-"""Rows up to each of these have warps of their own number."""
+"""Limits of the length of rows between which the number of warps differs."""
 SHORT_ROW = 4096
-"""Rows up to here are not worth splitting, however few they are."""
+"""Rows up to this length are not worth splitting, however few they are."""
 
 
 @triton.jit
@@ -132,14 +132,14 @@ def adain_backward_row_kernel(
 
 
 def size(x: Tensor) -> int:
-    """Numbers of a row."""
+    """The number of elements of a row."""
     return x.shape[2] * x.shape[3]
 
 
 def on_chip(longest: int, *maps: Tensor) -> bool:
-    """Whether a program for each row of ``maps`` is the way: rows of at most ``longest`` numbers, and not too few.
+    """Whether to use a program for each row of ``maps``: rows have at most ``longest`` numbers, and there are enough of them.
 
-    Rows that are not read in vectors take more registers: half as many numbers of them fit.
+    Rows that are not read in vectors take more registers, so the limit is half as long.
     """
     if any(channels_last(x) or size(x) > (longest if size(x) % 16 == 0 else longest // 2) for x in maps):
         return False
@@ -148,7 +148,7 @@ def on_chip(longest: int, *maps: Tensor) -> bool:
 
 
 def start_rows(kernel: Any, sizes: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
-    """A program for each row of the first argument; ``sizes`` are those of the rows that it keeps."""
+    """Start a program for each row of the first argument; ``sizes`` are those of the rows that it keeps."""
     x = arguments[0]
     limit = next(limit for limit in ROW_LIMITS if max(sizes) <= limit)
     options = choose("adain_row", launch.device_of(x).capability, str(limit))

@@ -1,6 +1,6 @@
-"""Compiling kernels ahead of time, for GPUs that need not be there: the only file that knows ``ASTSource``.
+"""Compiles kernels ahead of time, for GPUs that need not be present. This is the only file that uses ``ASTSource``.
 
-The formats of its signature and attributes have been the same since Triton 3.3; this was run with 3.6, 3.7 and 3.9.
+The formats of its signature and attributes have been the same since Triton 3.3; this was tested with 3.6, 3.7 and 3.9.
 """
 
 from __future__ import annotations
@@ -40,17 +40,18 @@ class Compiled:
     shared: int
     """Bytes of shared memory of a program."""
     registers: int
-    """Of a thread."""
+    """Registers of a thread."""
     local: int
     """Bytes of a thread's stack and spilt registers."""
 
 
 @contextmanager
 def captured(capability: int) -> Iterator[list[Compiled]]:
-    """Inside, whatever would be launched on tensors of the device ``meta`` is compiled for ``capability``, and not run.
+    """In this context, kernels that would be launched on tensors of the device ``meta`` are compiled for ``capability``, not
+    run.
 
     ``with captured(90) as kernels: adain.channel_stats(torch.empty(1, 64, 512, 512, device="meta"), 1e-5)`` fills ``kernels``
-    with what the backend would have run on such a tensor, options and specialisations included, each but once.
+    with the kernels that the backend would have run on such a tensor, options and specialisations included, each once.
     """
     kernels: list[Compiled] = []
     seen: set[str] = set()

@@ -1,7 +1,7 @@
 """The passes of colour transfer over pictures, and the eigenvalues of its matrices. The rest: ``fastnst.kernels.color``.
 
 A picture is split into pieces, whose sums are added up in float64 in a fixed order. Jacobi's method finds eigenvalues, in a
-program for each matrix: it takes no decision that depends on the numbers, so nothing waits for the GPU.
+program for each matrix: it has no branches on the values, so nothing waits for the GPU.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from fastnst.kernels.triton.configs import choose
 from fastnst.kernels.triton.tiles import offsets, quotient
 
 PROGRAMS_PER_PROCESSOR = 8
-"""How many pieces pictures are split into keeps every multiprocessor busy that often over."""
+"""Pictures are split into enough pieces for so many programs on every multiprocessor."""
 MOMENT_SUMS = tl.constexpr(15)
-"""Of a piece: the shift of each channel, and sums of differences from it and of their products."""
+"""The sums of a piece: the shift of each channel, and sums of differences from it and of their products."""
 GRADIENT_SUMS = tl.constexpr(12)
-"""Of a piece: sums of each channel of the gradient, and of its products with differences of the picture."""
+"""The sums of a piece: those of each channel of the gradient, and of its products with differences of the picture."""
 SWEEPS = tl.constexpr(8)
-"""Of Jacobi's method over the three pairs of axes. Five take any 3 x 3 matrix to the last digit of float64, as a rule."""
+"""Sweeps of Jacobi's method over the three pairs of axes. As a rule five are enough for all digits of float64."""
 
 
 # --- kernels ----------------------------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def _piece(length, piece_tiles, pieces, POSITIONS: tl.constexpr):
 
 @triton.jit(do_not_specialize=["piece_tiles", "pieces"])
 def moments_kernel(x, sums, length, piece_tiles, pieces, LAST: tl.constexpr, POSITIONS: tl.constexpr):
-    """What MOMENT_SUMS names, of one piece; the shifts are the means of its first tile."""
+    """The MOMENT_SUMS of one piece; the shifts are the means of its first tile."""
     image, begin, end = _piece(length, piece_tiles, pieces, POSITIONS)
     lane = tl.arange(0, POSITIONS)
     red, green, blue = _colors(x, image, begin + lane, end, length, LAST)
@@ -115,7 +115,7 @@ def moments_kernel(x, sums, length, piece_tiles, pieces, LAST: tl.constexpr, POS
 
 @triton.jit(do_not_specialize=["piece_tiles", "pieces"])
 def gradient_kernel(grad, x, shift, sums, length, piece_tiles, pieces, LAST: tl.constexpr, POSITIONS: tl.constexpr):
-    """What GRADIENT_SUMS names, of one piece."""
+    """The GRADIENT_SUMS of one piece."""
     image, begin, end = _piece(length, piece_tiles, pieces, POSITIONS)
     lane = tl.arange(0, POSITIONS)
     of_image = shift + image * 3
@@ -234,7 +234,7 @@ def eigenvalues_kernel(matrices, values, vectors):
 
 
 class _Pieces:
-    """How pictures like ``x`` are split: into pieces of whole tiles, at most TILES, and enough to keep the device busy."""
+    """The split of pictures like ``x`` into pieces of whole tiles, at most TILES each, and enough to keep the device busy."""
 
     def __init__(self, x: Tensor) -> None:
         device = launch.device_of(x)
@@ -248,7 +248,7 @@ class _Pieces:
         self.last, self.warps = channels_last(x), int(options["num_warps"])
 
     def sums(self, kernel: object, count: int, *maps: Tensor) -> Tensor:
-        """What ``kernel`` finds of each piece, in float64: [N, pieces, count]."""
+        """The sums that ``kernel`` computes for each piece, float64 [N, pieces, count]."""
         sums = maps[0].new_empty((self.images, self.pieces, count), dtype=torch.float32)
         sizes = self.length, self.piece_tiles, self.pieces
         constants = {"LAST": self.last, "POSITIONS": self.tile, "num_warps": self.warps}
@@ -256,7 +256,7 @@ class _Pieces:
         return sums.double()
 
     def counts(self, sums: Tensor) -> Tensor:
-        """Positions of each piece, [pieces, 1]."""
+        """The number of positions of each piece, [pieces, 1]."""
         begin = torch.arange(self.pieces, dtype=sums.dtype, device=sums.device) * (self.piece_tiles * self.tile)
         return (self.length - begin).clamp(max=self.piece_tiles * self.tile).unsqueeze(-1)
 
@@ -297,7 +297,7 @@ def _sweep(terms: Sequence[color.Term], offset: Tensor) -> Tensor:
 
 
 def eigenvalues(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Of symmetric matrices, float64 [N, 3, 3], in any order, and the vectors as columns. What is not finite gives NaN."""
+    """Eigenvalues of symmetric matrices, float64 [N, 3, 3], in any order, and vectors as columns; NaN for infinite input."""
     matrices = matrices.contiguous()
     values, vectors = matrices.new_empty(matrices.shape[:2]), torch.empty_like(matrices)
     launch.start(eigenvalues_kernel, (matrices.shape[0],), matrices, values, vectors, num_warps=1)

@@ -1,8 +1,8 @@
-"""Tiles and warps of every kernel, as data: nothing is tuned at run time, so equal calls run equal kernels.
+"""Tile sizes and numbers of warps of every kernel. Nothing is tuned at run time, so equal calls run equal kernels.
 
 ``TABLES[kernel][capability, size]`` are constants and options of a launch. Capability 0 is the conservative default, which
-every size must have; other capabilities (90 is sm_90) override it where a measurement said so. None has been measured yet.
-The names of sizes are each kernel's own: the longest row, the layout, the kind of products.
+every size must have; other capabilities (90 is sm_90) override it after a measurement. None has been measured yet. Each kernel
+has its own names of sizes: the longest row, the layout, the kind of products.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Options = Mapping[str, int | str]
 
 
 FLOAT64 = (80, 90, 100)
-"""Capabilities whose tensor cores multiply float64 as fast as other units float32: A100, H100 and H200, B200."""
+"""Capabilities whose tensor cores multiply float64 as fast as their other units multiply float32: A100, H100, H200, B200."""
 
 
 def _embedding(positions: int, students: int, whole: int, step: int, teachers: int, warps: int) -> Options:
@@ -29,14 +29,14 @@ def _embedding(positions: int, students: int, whole: int, step: int, teachers: i
 
 
 TABLES: dict[str, dict[tuple[int, str], Options]] = {
-    # Rows on chip, by numbers of the longest: at most 32 numbers of it per thread; a backward pass keeps two.
+    # Rows in registers, by the length of the longest: at most 32 numbers of it per thread; a backward pass keeps two rows.
     "adain_row": {
         (0, "512"): {"num_warps": 1},
         (0, "2048"): {"num_warps": 4},
         (0, "8192"): {"num_warps": 8},
         (0, "32768"): {"num_warps": 32},
     },
-    # Rows in pieces, by layout: numbers of a tile, tiles of the longest piece, most channels of a tile (128 bytes of bfloat16).
+    # Rows in pieces, by layout: numbers in a tile, tiles in the longest piece, most channels in a tile (128 bytes of bfloat16).
     "adain_piece": {
         (0, "contiguous"): {"NUMBERS": 4096, "TILES": 16, "CHANNELS": 1, "num_warps": 8},
         (0, "channels_last"): {"NUMBERS": 2048, "TILES": 32, "CHANNELS": 64, "num_warps": 8},
@@ -101,7 +101,7 @@ TABLES: dict[str, dict[tuple[int, str], Options]] = {
 }
 
 FLOAT32_PRODUCTS = "ieee"
-"""How float32 matrices are multiplied: ``ieee``, without tensor cores, or ``tf32x3``, three TF32 products with them."""
+"""The precision of float32 products: ``ieee``, without tensor cores, or ``tf32x3``, three TF32 products on them."""
 
 
 def choose(kernel: str, capability: int, size: str) -> Options:

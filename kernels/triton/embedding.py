@@ -1,10 +1,10 @@
 """The linear embedding loss: the mean of the squares of e = Q F_S + b - F_T, and its gradients.
 
-e is computed tile by tile, [positions, teacher's channels], and used at once: neither it nor Q F_S is ever stored. With
-gradients it is computed twice, once for sums over channels and once for sums over positions: arithmetic is cheaper than memory.
+e is computed in tiles, [positions, teacher's channels], which are used at once: neither e nor Q F_S is stored. With gradients
+it is computed twice, once for sums over channels and once for sums over positions, because arithmetic is cheaper than memory.
 
-Products of bfloat16 and float16 are exact and summed in float32. Where e is a factor itself, the other one is widened and the
-product taken in TF32: exact for the other factor, and e rounded to 11 bits, which is what float16 has.
+Products of bfloat16 and float16 are exact and summed in float32. In products with e the other factor is widened and the product
+is computed in TF32: the other factor is exact, and e is rounded to 11 bits, as in float16.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fastnst.kernels.triton.configs import choose_for
 from fastnst.kernels.triton.tiles import factor, offsets
 
 PROGRAMS_PER_PROCESSOR = 2
-"""Into how many parts positions are split where sums over them are wanted."""
+"""Sums over positions are split into enough parts for so many programs on every multiprocessor."""
 
 
 @triton.jit

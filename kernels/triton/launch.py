@@ -1,4 +1,4 @@
-"""Starting kernels where their tensors are, without ever waiting for them."""
+"""Starts kernels on the device of their tensors, without waiting for them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 class Device(NamedTuple):
-    """What the choice of a kernel and of its tiles depends on."""
+    """The properties of a device on which the choice of kernels and tiles depends."""
 
     capability: int
-    """Compute capability times 10, as in sm_90; 0 where kernels are interpreted."""
+    """Compute capability times 10, as in sm_90; 0 for Triton's interpreter."""
     processors: int
     """Streaming multiprocessors."""
 
@@ -37,11 +37,11 @@ def start(kernel: Any, grid: tuple[int, ...], *arguments: Any, **options: Any) -
 
     Args:
         kernel: a ``triton.jit`` function.
-        grid: numbers of programs, none of them 0; the second and third at most 65,535, so a size that grows belongs first.
-        arguments: the kernel's, in order: tensors, ints, floats.
+        grid: numbers of programs, none of them 0; the second and third are at most 65,535, so large sizes come first.
+        arguments: those of the kernel, in order: tensors, ints, floats.
         options: constants of the kernel by name, and ``num_warps`` and ``num_stages``.
 
-    Fused multiply-adds are asked for by name, because Triton's default differs between releases.
+    Fused multiply-adds are enabled explicitly, because Triton's default differs between releases.
     """
     with torch.cuda.device_of(arguments[0]):
         kernel[grid](*arguments, enable_fp_fusion=True, **options)

@@ -17,7 +17,7 @@ from fastnst.kernels.triton.configs import choose, choose_for
 from fastnst.kernels.triton.tiles import factor, offsets, triangle
 
 PROGRAMS_PER_PROCESSOR = 2
-"""Into how many parts positions are split."""
+"""Positions are split into enough parts for so many programs on every multiprocessor."""
 
 
 @triton.jit
@@ -88,7 +88,7 @@ def gram_kernel(
         total = tl.dot(left, tl.trans(right), total, input_precision=PRECISION)
     total *= scale
     start = (part * images + image) * channels * channels
-    # Of a tile on the diagonal too only one half is stored, twice: a product's two halves need not be equal to the last bit.
+    # Of a tile on the diagonal, too, one half is stored twice: the two halves of a product may differ in the last bit.
     upper = (row[:, None] <= column[None, :]) & (column < channels)[None, :]
     tl.store(out + start + row[:, None] * channels + column[None, :], total, mask=upper)
     tl.store(out + start + column[None, :] * channels + row[:, None], total, mask=upper & (row[:, None] < column[None, :]))

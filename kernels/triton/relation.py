@@ -1,25 +1,26 @@
 r"""Relations between items: distances and angles of a student's items compared with a teacher's, and gradients.
 
-Nothing of size N x N x D or N^3 is stored. Squared distances q come from differences, not from a matrix product: they are
-exactly 0 where items are equal, and lose no digits where items are close. Angles come from q alone by the law of cosines,
+Nothing of size N x N x D or N^3 is stored. Squared distances q are computed from differences, not by a matrix product: they are
+exactly 0 where items are equal, and lose no digits where items are close. Angles follow from q alone by the law of cosines,
 
 .. math:: \cos_{ijk} = \tfrac12 (q_{ij} + q_{ik} - q_{jk})\,r_{ij}\,r_{ik}
 
 with r = 1 / sqrt(q), or 0 up to a distance of 1e-12: items that coincide have no angle and no gradient. So all three angles
-of a triangle cost a few operations, and W = d loss / d q needs one pass over triangles. Every number has one program that adds
-it up in a fixed order: results are reproducible to the bit.
+of a triangle cost a few operations, and W = d loss / d q needs one pass over triangles. Every number is summed by one program
+in a fixed order, so results are reproducible to the bit.
 
 W is symmetric with a zero diagonal, and q_ij and q_ji count as two variables: d loss = sum over all ordered pairs of
 W_ij dq_ij, so d loss / d x_i = 4 sum over j of W_ij (x_i - x_j).
 
 Items are read where they lie: of an image, item i is at ``(i // line) * down + (i % line) * across`` and its numbers lie
 ``outer`` x ``middle`` x ``inner`` with a stride each (``View``). So rows, columns and patches in either layout are one kernel.
-Views are handed over as plain numbers, and a tile's row and column follow from its own: no table lies in memory, so nothing is
-copied to the GPU, and a captured CUDA graph points to nothing that could be freed. No number of a view compiles anything anew.
+Views are passed as plain numbers, and a tile's row and column follow from its number. Without a table in memory nothing is
+copied to the GPU, and a captured CUDA graph has no pointer to memory that could be freed. New numbers of a view cause no
+compilation.
 
 The law of cosines has an error of about eps * (longer side) / (shorter side), where the reference's differences have only
-that of the items themselves. It is the price of no D in the loop over triangles, and matters for items that nearly coincide:
-their angles are noise, from -1 to 1.
+that of the items themselves. In return the loop over triangles does not depend on D. The error matters for items that nearly
+coincide: the cosines of their angles are noise, from -1 to 1.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ def _relations(
     size = _size(views, batch, device)
     options = choose("relation", device.capability, size)
     tiles = tile_count(views, int(options["BLOCK"]))
-    # Each by itself: a slice of something larger may begin where no vector can, and kernels are compiled anew for that.
+    # Separate tensors: a slice of a larger one may not be aligned for vectors, which would cause another compilation.
     squares, wanted, weights = (student.new_empty(batch, pairs, dtype=torch.float32) for _ in range(3))
     angles: tuple[Tensor | None, Tensor | None] = (None, None)
     if angle_weight != 0:
@@ -152,6 +153,6 @@ def _spread(items: Tensor, views: tuple[View, ...], weights: Tensor, grad: Tenso
 
 
 def _size(views: tuple[View, ...], batch: int, device: launch.Device) -> str:
-    """Large tiles share more, small ones fill a GPU sooner."""
+    """The size of tiles: large ones share more data, small ones are enough to occupy a GPU with less work."""
     tiles = tile_count(views, int(choose("relation", device.capability, "many")["BLOCK"]))
     return "many" if tiles * batch >= 2 * device.processors else "few"

@@ -13,25 +13,25 @@ SMALLEST = tl.constexpr(1e-6)
 SMALLEST_DIRECTION = tl.constexpr(1e-24)  # up to it a pair has no direction: a distance of 1e-12
 
 SQUARES, DISTANCES, WEIGHTS = 0, 1, 2
-"""What ``pairwise_kernel`` makes of squared distances."""
+"""The results that ``pairwise_kernel`` can compute from squared distances."""
 
 
 @triton.jit
 def pick(view, first, second, third):
-    """What belongs to view 0, 1 or 2."""
+    """The argument of view 0, 1 or 2."""
     return tl.where(view == 0, first, tl.where(view == 1, second, third))
 
 
 @triton.jit
 def blocks_of(count, BLOCK: tl.constexpr):
-    """Of ``count`` items, and tiles of their pairs on or above the diagonal."""
+    """The number of blocks of ``count`` items, and that of tiles of their pairs on or above the diagonal."""
     blocks = tl.cdiv(count, BLOCK).to(tl.int64)
     return blocks, blocks * (blocks + 1) // 2
 
 
 @triton.jit
 def placed(tile_count, pairs, count_0, count_1, count_2, BLOCK: tl.constexpr):
-    """Where a program works: image, view, number of items, row and column of the tile, its pairs, and its view's tiles.
+    """A program's image, view, number of items, row and column of the tile, its pairs, and its view's tiles.
 
     The pairs of an image's views lie one after the other, and so do the tiles; ``start`` is where the view's pairs begin, and
     ``first`` and ``tiles`` say which tiles are its own.
@@ -55,13 +55,13 @@ def placed(tile_count, pairs, count_0, count_1, count_2, BLOCK: tl.constexpr):
 
 @triton.jit
 def offset(index, line, down, across):
-    """Of what is at ``index`` along lines of ``line``; the division is in 32 bits, where GPUs have it, the product in 64."""
+    """The offset of ``index`` along lines of ``line``; the division is in 32 bits, which GPUs do fast, the product in 64."""
     return (index // line).to(tl.int64) * down + (index % line).to(tl.int64) * across
 
 
 @triton.jit
 def distance(squares, roots):
-    """Of items whose squared distances and their roots are given, as published."""
+    """The distance of items from its square and its root, as published."""
     return tl.where(squares < SMALLEST_SQUARE, SMALLEST, roots)
 
 
@@ -75,7 +75,7 @@ def pairwise_kernel(
     count_2, line_2, down_2, across_2, steps_2, outer_stride_2, middle_2, middle_stride_2, inner_2, inner_stride_2,
     MODE: tl.constexpr, SQUARED: tl.constexpr, BLOCK: tl.constexpr, DEPTH: tl.constexpr,
 ):  # fmt: skip
-    """Squared distances of a tile of pairs, and what ``MODE`` makes of them; the mirror image of the tile as well."""
+    """Squared distances of a tile of pairs, or the result that ``MODE`` names; also for the mirrored tile."""
     view, image, row, column, count, start, _, _ = placed(tile_count, pairs, count_0, count_1, count_2, BLOCK)
     line = pick(view, line_0, line_1, line_2)
     down, across = pick(view, down_0, down_1, down_2), pick(view, across_0, across_1, across_2)
@@ -89,7 +89,7 @@ def pairwise_kernel(
     first, second = (x + offset(a, line, down, across))[:, None, None], (x + offset(b, line, down, across))[None, :, None]
     depth = tl.arange(0, DEPTH)
     blocks = (inner - 1) // DEPTH + 1
-    # The sum over the last axis comes after the loop, so that threads need not meet in it.
+    # The sum over the last axis comes after the loop, so that threads need not synchronise in it.
     sums = tl.zeros([BLOCK, BLOCK, DEPTH], tl.float32)
     for step in tl.range(pick(view, steps_0, steps_1, steps_2), num_stages=3):
         line_of = step // blocks
@@ -151,7 +151,7 @@ def spread_kernel(
     in_d = d < numbers
     x += image * image_stride
     weights += image * pairs + base
-    # Relative to the first item: what all items share must not cancel in the difference of large sums.
+    # Relative to the first item, so that a common offset of all items does not cancel in a difference of large sums.
     origin = tl.load(x + place, mask=in_d, other=0.0).to(tl.float32)[None, :]
     products = tl.zeros([BLOCK, NUMBERS], tl.float32)
     sums = tl.zeros([BLOCK], tl.float32)

@@ -32,14 +32,14 @@ def side(squares, inverses, at, inside):
 
 @triton.jit
 def cosines(half, r, half_a, r_a, half_b, r_b):
-    """Of triangles with sides ab, ac and bc, each given as ``side`` has it: at a, at b and at c."""
+    """The cosines at a, at b and at c of triangles with sides ab, ac and bc, each as from ``side``."""
     difference = half_a - half_b
     return (half + difference) * (r_a * r), (half - difference) * (r_b * r), (half_a + half_b - half) * (r_a * r_b)
 
 
 @triton.jit
 def total(values, count):
-    """The sum of ``count`` numbers, in an order that depends on nothing else."""
+    """The sum of ``count`` numbers, in an order that depends only on ``count``."""
     sums = tl.zeros([SUMMED], tl.float32)
     for start in range(0, count, SUMMED):
         index = start + tl.arange(0, SUMMED).to(tl.int64)
@@ -52,7 +52,7 @@ def lengths_kernel(
     squares, wanted, lengths, wanted_lengths, losses, products, pairs, tile_count, count_0, count_1, count_2, weight,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Of a tile: the distance term's loss, and the sum of slope x distance that the gradient of the mean needs."""
+    """The distance term's loss of a tile, and the sum of slope x distance that the gradient of the mean needs."""
     _, _, row, column, count, start, first, tiles = placed(tile_count, pairs, count_0, count_1, count_2, BLOCK)
     lengths_here, _, slope, loss, _, counted = distance_term(
         squares, wanted, lengths, wanted_lengths, row, column, count, start, first, tiles, BLOCK
@@ -72,7 +72,7 @@ def distance_term(
     inside = (a < count) & (b < count) & (a != b)
     every = count * count
     others = tl.maximum(count * (count - 1), 1)
-    # A single item has no pairs and no mean: what it is divided by must not matter.
+    # A single item has no pairs and no mean, so the divisor must not matter.
     mean = tl.where(count == 1, 1.0, quotient(total(lengths + first, tiles), others))
     wanted_mean = tl.where(count == 1, 1.0, quotient(total(wanted_lengths + first, tiles), others))
     square = tl.load(squares + start + a * count + b, mask=inside, other=0.0)
@@ -113,7 +113,7 @@ def triangles_kernel(
         opposite = tl.zeros([BLOCK, BLOCK], tl.float32)
         huber = tl.zeros([BLOCK, BLOCK], tl.float32)
         for c in range(count.to(tl.int32)):
-            # q is symmetric: the row of c holds its distances to a and to b side by side.
+            # q is symmetric, so the row of c holds its distances to a and to b.
             to_a = (start + c * count + a)[:, None]
             to_b = (start + c * count + b)[None, :]
             half_a, r_a = side(squares, inverses, to_a, in_a[:, None])

@@ -1,4 +1,4 @@
-"""How the items of relation losses lie in memory: of an image, its rows, columns and patches; of a set, itself."""
+"""The memory layout of the items of relation losses: rows, columns and patches of an image, or the items of a set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROW, COLUMN, PATCH = 1, 2, 4
 
 @dataclass(frozen=True)
 class View:
-    """How the items of one image, or of one set, lie in memory; strides are in elements."""
+    """The memory layout of the items of an image or of a set; strides are in elements."""
 
     count: int
     line: int
@@ -28,11 +28,11 @@ class View:
 
     @property
     def numbers(self) -> int:
-        """Of one item."""
+        """The number of elements of an item."""
         return self.outer * self.middle * self.inner
 
     def arguments(self, depth: int) -> tuple[int, ...]:
-        """What ``pairwise_kernel`` is told, in the order of ``FIELDS``; ``depth`` numbers of an item are read in a step."""
+        """The arguments of ``pairwise_kernel``, in the order of ``FIELDS``; ``depth`` numbers of an item are read in a step."""
         steps = self.outer * self.middle * math.ceil(self.inner / depth)
         place = self.count, self.line, self.down, self.across
         return *place, steps, self.outer_stride, self.middle, self.middle_stride, self.inner, self.inner_stride
@@ -42,7 +42,7 @@ FIELDS = (
     "count", "line", "down", "across", "steps", "outer_stride", "middle", "middle_stride", "inner", "inner_stride"
 )  # fmt: skip
 VIEWS = 3
-"""As many as there are granularities."""
+"""The number of granularities."""
 
 
 def view_of(count: int, line: int, down: int, across: int, *axes: tuple[int, int]) -> View:
@@ -55,20 +55,20 @@ def view_of(count: int, line: int, down: int, across: int, *axes: tuple[int, int
             joined[-1] = (joined[-1][0] * size, stride)
         else:
             joined.append((size, stride))
-    # The innermost axis is read in blocks: better far apart than mostly empty.
+    # The innermost axis is read in blocks: long strides are better than blocks that are mostly empty.
     joined.sort(key=lambda axis: (min(axis[0], 32), -axis[1]))
     (outer, outer_stride), (middle, middle_stride), (inner, inner_stride) = [(1, 0)] * (3 - len(joined)) + joined
     return View(count, line, down, across, outer, outer_stride, middle, middle_stride, inner, inner_stride)
 
 
 def sets(items: Tensor) -> tuple[View, ...]:
-    """Of sets [B, N, D]."""
+    """The view of sets [B, N, D]."""
     _, count, numbers = items.shape
     return (view_of(count, 1, numbers, 0, (numbers, 1)),)
 
 
 def granules(images: Tensor, patch_size: int, granularities: int) -> tuple[View, ...]:
-    """Of images [N, C, H, W]: rows, columns and patches, as far as ``granularities`` has their bits."""
+    """The views of images [N, C, H, W]: rows, columns and patches, those whose bits ``granularities`` has."""
     _, channels, height, width = images.shape
     _, plane, down, across = images.stride()
     chosen = []
@@ -88,12 +88,12 @@ def pair_count(views: tuple[View, ...]) -> int:
 
 
 def tile_count(views: tuple[View, ...], block: int) -> int:
-    """Tiles on and above the diagonals, of all views."""
+    """The number of tiles on and above the diagonals of all views."""
     sides = (math.ceil(view.count / block) for view in views)
     return sum(side * (side + 1) // 2 for side in sides)
 
 
 def padded(views: tuple[View, ...], depth: int) -> list[int]:
-    """The arguments of all views; those that are lacking have no items."""
+    """The arguments of all views; missing ones have no items."""
     lacking = (0,) * (len(FIELDS) * (VIEWS - len(views)))
     return [*(number for view in views for number in view.arguments(depth)), *lacking]

@@ -1,4 +1,4 @@
-"""What kernels of several stems share: addresses in feature maps of both layouts, tiles of a triangle, exact quotients."""
+"""Functions for kernels of several stems: addresses in feature maps of both layouts, tiles of a triangle, exact quotients."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def triangle(tile, blocks):
     """Row and column, int64, of a tile on or above the diagonal of ``blocks`` x ``blocks`` tiles.
 
     The triangle has ``blocks`` (``blocks`` + 1) / 2 tiles. It is folded into rows of ``blocks`` + 1: row r of the triangle,
-    then row ``blocks`` - 1 - r. So ``tile`` alone says where it is, and no table has to lie in memory: a CUDA graph may be
-    replayed long after such a table would be gone.
+    then row ``blocks`` - 1 - r. So ``tile`` alone determines its place, without a table in memory, which a CUDA graph could
+    outlive and read when it is replayed.
     """
     fold = tile // (blocks + 1)
     step = tile % (blocks + 1)
@@ -43,10 +43,10 @@ def quotient(x, y):
 def factor(x, PRECISION: tl.constexpr):
     """float32 ``x`` as a factor of a product in PRECISION.
 
-    Tensor cores cut numbers off to TF32, which makes all sums a little too small: they are rounded to it here.
+    Tensor cores truncate numbers to TF32, which would make all sums a little too small; so they are rounded here.
     """
     if PRECISION == "tf32":
         bits = x.to(tl.int32, bitcast=True)
         nearest = ((bits + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
-        x = tl.where((bits & 0x7F800000) == 0x7F800000, x, nearest)  # infinity and NaN stay what they are
+        x = tl.where((bits & 0x7F800000) == 0x7F800000, x, nearest)  # infinity and NaN stay the same
     return x

@@ -5,7 +5,7 @@ costs what float32 does elsewhere. The iteration is float64 on other GPUs too, a
 Those of many positions are float32 products of a few of them there, added up in twice that precision, and their roots are
 damped so that what float32 leaves of a small eigenvalue cannot become negative.
 
-No step depends on the numbers, so nothing waits for the GPU; what does need eigenvalues, a cutoff, is not here (``fits``).
+No step branches on the values, so nothing waits for the GPU. A cutoff needs eigenvalues and is not supported here (``fits``).
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from fastnst.kernels.triton.configs import choose
 from fastnst.kernels.triton.wct_covariance import covariance_of, covariance_of_few, fused_root, products_of, readable
 
 FUSED_CHANNELS = 64
-"""Up to here one program does everything to a matrix, in registers; only tensor cores multiply so large tiles in them."""
+"""Up to this number of channels one program processes a matrix in registers, with tensor cores."""
 NEGLIGIBLE = 1e-5
-"""The published codes' cutoff for a square root: a direction below it adds 0.003 to a deviation, whether it is kept or not."""
+"""The cutoff of published code for a square root. A direction below it adds at most 0.003 to a standard deviation."""
 FEW_POSITIONS = 32
-"""Per channel: up to here a covariance takes fewer products than the iteration."""
+"""Up to this number of positions per channel a covariance takes fewer products than the iteration."""
 DAMPING = 1e-6
-"""Of a covariance's norm, where it is made of float32 products: the smallest ridge that their rounding does not reach."""
+"""The smallest ridge, relative to the covariance's norm, that exceeds the rounding errors of float32 products."""
 
 
 def fits(ridge: float, cutoff: float, inverse: bool) -> bool:
-    """Whether ``covariance_root`` gives the reference's root: nothing is cut off, and what is inverted has a ridge.
+    """Whether ``covariance_root`` gives the reference's root: nothing is cut off, and an inverse root has a ridge.
 
     The ridge must also be at least 1e-8 of the largest eigenvalue (1e-6 where a GPU has no fast float64): below that,
     roots are damped, which cannot be known without looking. Square roots don't need it, and ignore a cutoff up to
@@ -44,7 +44,7 @@ def fits(ridge: float, cutoff: float, inverse: bool) -> bool:
 
 
 class Rules(Protocol):
-    """What ``fastnst.reference.wct.Preset`` says of the transform's two roots."""
+    """The fields of ``fastnst.reference.wct.Preset`` that are about the two roots of the transform."""
 
     content_ridge: float
     style_ridge: float
@@ -67,7 +67,7 @@ def affine_kernel(
 ):  # fmt: skip
     """matrix (x - shift) + offset for a block of channels and of positions; ``matrix`` has the strides down and across."""
     program = tl.program_id(0)
-    # Programs that read the same positions are neighbours.
+    # Programs that read the same positions run next to each other.
     i = (program % row_blocks).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     p = (program // row_blocks % position_blocks).to(tl.int64) * POSITIONS + tl.arange(0, POSITIONS)
     image = (program // row_blocks // position_blocks).to(tl.int64)
@@ -94,7 +94,7 @@ def affine_kernel(
     place = image * channels + i
     if offset is not None:
         sums += tl.load(offset + place, mask=in_i, other=0.0).to(kind)[:, None]
-    # By way of float32: not every way from float64 to bfloat16 rounds to nearest.
+    # By way of float32, because not every conversion from float64 to bfloat16 rounds to nearest.
     tl.store(out + (place[:, None] * positions + p[None, :]), sums.to(tl.float32), mask=in_i[:, None] & in_p[None, :])
 
 

@@ -16,7 +16,7 @@ from fastnst.kernels.triton.configs import Options, choose
 from fastnst.kernels.triton.tiles import triangle
 
 SHORTEST_PIECE = 256
-"""Positions that are worth a program of their own."""
+"""The number of positions that is worth a program of its own."""
 PROGRAMS_PER_PROCESSOR = 2
 SCHEDULE = tl.constexpr(newton_schulz.SCHEDULE)
 STEPS = tl.constexpr(len(newton_schulz.SCHEDULE))
@@ -24,7 +24,7 @@ STEPS = tl.constexpr(len(newton_schulz.SCHEDULE))
 
 @triton.jit
 def product(a, b, sums, rest, DOUBLE: tl.constexpr):
-    """``sums`` plus a b; in float32 the sum is compensated and ``rest`` is what it leaves."""
+    """``sums`` plus a b; in float32 the summation is compensated, and ``rest`` is the remaining error."""
     if DOUBLE:
         total = tl.dot(a, b, sums, out_dtype=tl.float64)
     else:
@@ -37,7 +37,7 @@ def product(a, b, sums, rest, DOUBLE: tl.constexpr):
 
 @triton.jit
 def coefficient(step, POWER: tl.constexpr):
-    """``SCHEDULE[step][POWER]``, part of the code: nothing to be loaded, and nothing that could be gone at a graph's replay."""
+    """``SCHEDULE[step][POWER]`` as part of the code, so that a CUDA graph needs no memory for it."""
     result = tl.full([], 0.0, tl.float64)
     for index in tl.static_range(STEPS):
         result = tl.where(step == index, tl.full([], SCHEDULE[index][POWER], tl.float64), result)
@@ -117,7 +117,7 @@ def covariance(products, sums, image, i, j, inside, channels, positions, pieces,
 def covariance_kernel(
     x, products, sums, out, means, channels, positions, pieces, tile_count, blocks, BLOCK: tl.constexpr
 ):  # fmt: skip
-    """The covariance whole, from the pieces of its upper tiles, and the means."""
+    """The whole covariance, from the pieces of its upper tiles, and the means."""
     tile = tl.program_id(0) % tile_count
     image = (tl.program_id(0) // tile_count).to(tl.int64)
     row, column = triangle(tile, blocks)
@@ -154,7 +154,7 @@ def root_kernel(
     matrix += tl.where(itself & inside, tl.cast(ridge, tl.float64) + tl.cast(ridge_rest, tl.float64), 0.0)
     norm = tl.sqrt(tl.sum(tl.sum(matrix * matrix, 1), 0))
     norm = tl.where(norm == 0, 1.0, norm)
-    # Beyond the channels the identity, which stays what it is.
+    # The identity beyond the channels, which the iteration does not change.
     y = matrix / norm + tl.where(itself & (inside == 0), 1.0, 0.0)
     z = tl.where(itself, 1.0, 0.0).to(tl.float64)
     for step in range(STEPS):
@@ -169,7 +169,7 @@ def root_kernel(
 
 
 def fused_root(x: Tensor, ridge: float, inverse: bool) -> tuple[Tensor, Tensor]:
-    """Root and mean of few channels."""
+    """Root and mean for few channels."""
     batch, channels, positions = x.shape
     products, sums = products_of(x, x, same=True)
     mean = x.new_empty(batch, channels, 1, dtype=torch.float64)
@@ -224,7 +224,7 @@ def products_of(left: Tensor, right: Tensor, same: bool) -> tuple[Tensor, Tensor
 
 
 def readable(x: Tensor, options: Options) -> Tensor:
-    """``x`` as float32 at least where products are float64: Triton 3.6 and 3.7 make no such operands of 16-bit numbers."""
+    """``x`` as float32 at least where products are float64: Triton 3.6 and 3.7 cannot use 16-bit operands there."""
     return x.float() if options["DOUBLE"] else x
 
 

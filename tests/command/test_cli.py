@@ -162,8 +162,8 @@ def test_failures_are_one_line_and_leave_nothing(
     [
         (("content.png", "style.png"), "required: -o"),
         (("content.png", "-o", "out.png"), "needs a STYLE"),
-        (("content.png", "style.png", "-o", "out"), "out: the suffix of an output is one of .jpg"),
-        (("content.png", "style.png", "-o", "out.gif"), "out.gif: the suffix of an output is one of .jpg"),
+        (("content.png", "style.png", "-o", "out"), "out: the suffix of an output is one of .avif"),
+        (("content.png", "style.png", "-o", "out.gif"), "out.gif: the suffix of an output is one of .avif"),
         (("content.png", "style.png", "-o", "."), "is a folder"),
         ((".", "style.png", "-o", "style.png"), "style.png: is a file; name a folder"),
         ((".", "style.png", "-o", "."), "only --overwrite"),

@@ -18,7 +18,7 @@ from fastnst import Stylizer
 def test_folder_run_does_all_it_can_and_names_what_failed(run: Run, folder: Path, photos: dict[str, Pixels]) -> None:
     result = run("stylize", folder, "style.png", "-o", "out", *MODEL)
     assert result.code == 1
-    reason = "not a picture in JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, PPM or PAM format"
+    reason = "not a picture in AVIF, BMP, HEIC, JPEG, PAM, PNG, PPM, TIFF or WebP format"
     assert result.err == f"fastnst: error: {folder}/bad.jpg: {reason}\n"
     assert result.out.startswith("7 stylized, 1 failed, 1 other files left alone, ")
     assert result.out.count("\n") == 1

@@ -80,7 +80,7 @@ def test_lossless_files_give_back_the_pixels(run: Run) -> None:
 @pytest.mark.parametrize(
     ("output", "options", "part"),
     [
-        ("out.png", ("--quality", "80"), "quality is a matter of JPEG, WEBP, AVIF, not of PNG"),
+        ("out.png", ("--quality", "80"), "quality is a matter of AVIF, JPEG, WebP, not of PNG"),
         ("out.jpg", ("--quality", "0"), "0 is less than 1"),
         ("out.jpg", ("--quality", "101"), "101 is more than 100"),
         ("out.jpg", ("--lossless",), "JPEG cannot be written lossless"),

@@ -40,11 +40,11 @@ def work(tmp_path: Path, model_path: Path, wct_path: Path, monkeypatch: pytest.M
         opaque.save(name, **({"lossless": True} if name.endswith("webp") else {}))
     Image.fromarray(smooth(70, 90, 3)).save("style.png")
     # Pieces of less than this picture, so that all that is done piece by piece is.
-    monkeypatch.setattr("fastnst.pictures.streams.base.CHUNK_BYTES", 1 << 15)
-    monkeypatch.setattr("fastnst.pictures.streams.png.CHUNK_BYTES", 1 << 15)
-    monkeypatch.setattr("fastnst.pictures.png.CHUNK_BYTES", 1 << 15)
-    monkeypatch.setattr("fastnst.pictures.streams.base.RowWriter.memory", 1 << 15)
-    monkeypatch.setattr("fastnst.pictures.streams.png.PngWriter.memory", 1 << 17)
+    monkeypatch.setattr("fastnst.pictures.rows.CHUNK_BYTES", 1 << 15)
+    monkeypatch.setattr("fastnst.pictures.formats.png.CHUNK_BYTES", 1 << 15)
+    monkeypatch.setattr("fastnst.pictures.png_reader.CHUNK_BYTES", 1 << 15)
+    monkeypatch.setattr("fastnst.pictures.rows.RowWriter.memory", 1 << 15)
+    monkeypatch.setattr("fastnst.pictures.formats.png.PngWriter.memory", 1 << 17)
     monkeypatch.setattr("fastnst.jobs.pictures._BLEND_BYTES", 1 << 17)
     return tmp_path
 
@@ -121,7 +121,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("fastnst.pictures.streams.pnm.PnmWriter.write", full)
+    monkeypatch.setattr("fastnst.pictures.formats.ppm.PpmWriter.write", full)
     assert stylize("content.ppm", "out.ppm", "--max-memory", LITTLE) == 1
     assert capsys.readouterr().err == "fastnst: error: out.ppm: cannot be written: No space left on device\n"
     assert not Path("out.ppm").exists() and not list(Path().glob(".*"))

@@ -252,7 +252,7 @@ def arm_executable(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.mark.skipif(platform.machine() == "aarch64", reason="runs natively here")
-@pytest.mark.parametrize("isa", ["neondot", "scalar"])
+@pytest.mark.parametrize("isa", ["neondot", "neon", "scalar"])
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_arm_gives_the_same_bytes(
     arm_executable: str, model_path: Path, tmp_path: Path, pictures: tuple, isa: str, threads: str
@@ -266,7 +266,7 @@ def test_arm_gives_the_same_bytes(
 
 
 @pytest.mark.skipif(platform.machine() == "aarch64", reason="runs natively here")
-@pytest.mark.parametrize("isa", ["neondot", "scalar"])
+@pytest.mark.parametrize("isa", ["neondot", "neon", "scalar"])
 def test_arm_whitens_and_colours_the_same(
     arm_executable: str, wct_path: Path, tmp_path: Path, pictures: tuple, isa: str
 ) -> None:
@@ -276,7 +276,7 @@ def test_arm_whitens_and_colours_the_same(
 
 
 @pytest.mark.skipif(platform.machine() == "aarch64", reason="runs natively here")
-@pytest.mark.parametrize("isa", ["neondot", "scalar"])
+@pytest.mark.parametrize("isa", ["neondot", "neon", "scalar"])
 def test_arm_translates_the_same(arm_executable: str, generator_path: Path, tmp_path: Path, pictures: tuple, isa: str) -> None:
     command = [ARM_EMULATOR, arm_executable, generator_path, tmp_path / "content.ppm", "-o", "-"]
     done = subprocess.run([*command, "--threads", "2"], check=True, capture_output=True, env={**os.environ, "FASTNST_ISA": isa})

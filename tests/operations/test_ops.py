@@ -125,7 +125,7 @@ def test_empty_batch(each: Case) -> None:
 
 def test_every_operation_has_a_case_and_the_signature_of_its_reference() -> None:
     functions = {name for name in ops.__all__ if inspect.isfunction(getattr(ops, name)) and hasattr(reference, name)}
-    assert functions == set(reference.__all__)
+    assert functions == {name for name in reference.__all__ if inspect.isfunction(getattr(reference, name))}
     assert functions - {param.values[0].name for param in CASES} == {"perceptual_loss"}
     for name in functions:
         mine, wanted = getattr(ops, name), getattr(reference, name)
@@ -169,6 +169,7 @@ def raw_calls() -> dict[str, tuple[Any, ...]]:
         "mean_error_backward": (one, x, x.flip(3), False),
         "gram": (x,),
         "gram_backward": (features(2, 4, 4).float(), x),
+        "covariance_root": (columns, 1.0, 1e-5, True),
         "covariance_roots": (columns, features(2, 3, 2, seed=8).float(), 1.0, 0.0, 1e-5),
         "covariance_root_backward": (small, mean, columns, mean, root, vectors, values, 0.0, 1e-5, True),
         "transform": (columns, small, mean),

@@ -30,7 +30,7 @@ def test_other_kinds_of_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("<html>not found</html>")
     (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(100))
     Image.new("RGB", (4, 4)).save(tmp_path / "picture.gif")
-    assert "not a picture in JPEG, PNG" in refusal(tmp_path / "text.png")
+    assert "not a picture in AVIF, BMP" in refusal(tmp_path / "text.png")
     assert "is a video" in refusal(tmp_path / "clip.mp4")
     assert "is a GIF picture, which is not read here" in refusal(tmp_path / "picture.gif")
     Image.new("RGB", (16, 16), "red").save(tmp_path / "photo.jp2")

@@ -15,7 +15,8 @@ from fastnst import cli
 from fastnst.images import ImageError
 from fastnst.jobs import pictures as jobs
 from fastnst.pictures import picture as limits
-from fastnst.pictures.streams import open_rows, vips
+from fastnst.pictures import vips
+from fastnst.pictures.streams import open_rows
 
 pyvips = pytest.importorskip("pyvips", reason="reads these: pip install 'fastnst[big]'")
 
@@ -38,7 +39,7 @@ def test_jpeg(tmp_path: Path, channels: int, options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_deflate", "packbits", "jpeg"])
 def test_compressed_tiff_of_one_strip(tmp_path: Path, compression: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which our own reader would hold whole."""
-    monkeypatch.setattr("fastnst.pictures.streams.files._MOST_HELD", 0)
+    monkeypatch.setattr("fastnst.pictures.streams._MOST_HELD", 0)
     path = tmp_path / "a.tif"
     Image.fromarray(smooth(203, 301, 3)).save(path, compression=compression)
     check_as_whole(path)

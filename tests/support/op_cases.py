@@ -60,6 +60,7 @@ CASES = [
     case("content_relation_loss", STUDENT, TEACHER, trained=(0,), patch_size=8),
     case("content_relation_loss", STUDENT, TEACHER, trained=(0,), patch_size=7, granularities=("patch", "row"),
          reduction="none"),
+    case("wct_style", features(2, 6, 5, 7), trained=(0,)),
     case("whiten_and_color", features(6, 40), features(6, 33, seed=1)),
     case("wct", features(2, 6, 5, 7), features(2, 6, 6, 6, seed=1)),
     case("wct", features(2, 6, 5, 7), features(2, 6, 6, 6, seed=1), alpha=0.6, preset="wct2"),

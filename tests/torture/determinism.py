@@ -111,6 +111,6 @@ def compilers(count: int) -> Outcome:
 def another_processor(count: int) -> Outcome:
     """The same on another family of processors."""
     outcome = Outcome()
-    for path, share in (("neondot", 1), ("scalar", 4)):
+    for path, share in (("neondot", 1), ("neon", 1), ("scalar", 4)):
         _by_driver(outcome, "arm", count // share, FASTNST_ISA=path)
     return outcome

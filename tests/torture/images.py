@@ -31,6 +31,7 @@ MODES = {
     "BMP": ("1", "L", "P", "RGB"),
     "DIB": ("1", "L", "P", "RGB"),
     "PPM": ("1", "L", "RGB"),
+    "PAM": ("L", "LA", "RGB", "RGBA"),
 }
 """What each format that is read can hold."""
 LOSSLESS: dict[str, dict[str, object]] = {"WEBP": {"lossless": True, "exact": True}, "AVIF": {"quality": 100}}
@@ -99,7 +100,7 @@ def survey(outcome: Outcome, files: Iterable[tuple[str, bytes]], read: Callable[
     return slowest
 
 
-@check("10,000 mutated images over 8 formats and their modes", quick=600, full=10_000)
+@check("10,000 mutated images over 9 formats and their modes", quick=600, full=10_000)
 def mutated_images(count: int) -> Outcome:
     """A damaged picture is read or refused in one line, by ImageError and nothing else."""
     outcome, chance = Outcome(), random.Random(5)

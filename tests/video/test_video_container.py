@@ -165,13 +165,13 @@ def test_refusals(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
         stream.codec_context.color_trc = 16
 
     write_clip(work / "hdr.mp4", moving_square(2), prepare=hdr)
-    assert "hdr.mp4: high dynamic range (PQ) is not supported" in refused("hdr.mp4", "out.mp4", capsys)
+    assert "hdr.mp4: high dynamic range (PQ): --tone-map" in refused("hdr.mp4", "out.mp4", capsys)
 
     def interlaced(stream: Any) -> None:
         stream.options = {"x264-params": "interlaced=1"}
 
     write_clip(work / "fields.mp4", moving_square(2), prepare=interlaced)
-    assert "fields.mp4: interlaced video is not supported" in refused("fields.mp4", "out.mp4", capsys)
+    assert "fields.mp4: interlaced video: --deinterlace" in refused("fields.mp4", "out.mp4", capsys)
 
 
 def test_a_y4m_has_no_sound_and_says_so(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -211,7 +211,7 @@ class StoppedError(Exception):
 @pytest.mark.parametrize("at", [7, 8, 9, 23, 24, 30])
 def test_a_run_that_is_stopped_goes_on_to_the_same_frames(work: Path, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is handed to the encoder is the same, byte by byte; what libx264 makes of the same is not quite, now and then."""
-    monkeypatch.setattr("fastnst.video.remux.SEGMENT", 8)
+    monkeypatch.setattr("fastnst.video.segments.SEGMENT", 8)
     monkeypatch.setattr("fastnst.video.remux.ContainerTarget.interval", 8)
     handed: list[tuple[int, bytes]] = []
     write = encoder.Segment.write
@@ -269,7 +269,7 @@ def test_a_run_that_is_stopped_while_it_joins_has_only_that_to_do(work: Path, mo
     stylizer = Stylizer("model.fnst")
     options = Options(look=stylizer.encode_style(np.asarray(Image.open("style.png"))))
 
-    def half(_target: ContainerTarget, file: BinaryIO) -> None:
+    def half(_target: ContainerTarget, file: BinaryIO, _paths: object) -> None:
         file.write(b"half")
         raise StoppedError
 

@@ -195,7 +195,7 @@ def test_a_folder_takes_videos_and_pictures(work: Path, capsys: pytest.CaptureFi
     ("arguments", "code", "reason"),
     [
         (("clip.y4m", "-o", "out.png"), 2, "out.png: the suffix of an output is one of .mp4 .mov .mkv .webm .y4m"),
-        (("style.png", "-o", "out.mp4"), 2, "out.mp4: the suffix of an output is one of .jpg"),
+        (("style.png", "-o", "out.mp4"), 2, "out.mp4: the suffix of an output is one of .avif"),
         (("clip.y4m", "-o", "clip.y4m", "--overwrite"), 2, "clip.y4m: is the content itself"),
         (("clip.y4m", "-o", "there.y4m"), 1, "there.y4m: exists already"),
         (("missing.y4m", "-o", "out.y4m"), 1, "missing.y4m: no such file"),
@@ -323,8 +323,8 @@ def test_memory_does_not_grow_with_the_video(work: Path, monkeypatch: pytest.Mon
     taken = []
     open_source = job.open_source
 
-    def watched(content: Path) -> Any:
-        source = open_source(content)
+    def watched(content: Path, clip: Any) -> Any:
+        source = open_source(content, clip)
         frames = source.frames
         source.frames = lambda start=0: (taken.append(1) or frame for frame in frames(start))  # type: ignore[method-assign]
         return source

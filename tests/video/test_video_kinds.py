@@ -91,7 +91,7 @@ def test_the_message_about_a_suffix_speaks_of_the_output(tmp_path: Path) -> None
     with pytest.raises(UsageError, match=r"out\.ts: the suffix of an output is one of \.mp4 .*, because .*clip\.ts is a video"):
         plan([tmp_path / "clip.ts"], [()], Outputs(tmp_path / "out.ts"))
     Image.new("RGB", (8, 8)).save(tmp_path / "picture.mp4", "PNG")
-    with pytest.raises(UsageError, match=r"out\.mp4: the suffix of an output is one of \.jpg .*picture\.mp4 is a picture"):
+    with pytest.raises(UsageError, match=r"out\.mp4: the suffix of an output is one of \.avif .*picture\.mp4 is a picture"):
         plan([tmp_path / "picture.mp4"], [()], Outputs(tmp_path / "out.mp4"))
     for suffix in WRITE_SUFFIXES:
         assert len(plan([tmp_path / "clip.ts"], [()], Outputs(tmp_path / f"out{suffix}")).tasks) == 1

@@ -1,6 +1,6 @@
-"""What a student generator is trained by, besides its teacher's discriminator: content relations and perceptual terms (CRD), or
-SSIM, total variation and channel means (OMGD, Ren et al., ICCV 2021); the absolute error of the teacher's pixels is our own
-addition. A weight of 0 leaves its term out, and its cost.
+"""Losses that compare a student generator with its teacher: content relations and perceptual terms (CRD), or SSIM, total
+variation and channel means (OMGD, Ren et al., ICCV 2021). The absolute error of the teacher's pixels is our own addition. A
+term of weight 0 is not computed.
 
 Pictures are [N, 3, H, W], RGB -1..1.
 """
@@ -19,18 +19,18 @@ from fastnst.metrics.pictures import similarity
 from fastnst.networks.perceptual import PerceptualNetwork
 
 FEATURE_LEVEL = 1
-"""relu2_2: the one level whose features are compared; Gram matrices are compared at all."""
+"""relu2_2, the only level whose features are compared; Gram matrices are compared at all levels."""
 
 
 @dataclass(frozen=True)
 class StudentWeights:
-    """Of the terms.
+    """The weights of the terms.
 
     Attributes:
-        relation: ``content``, ``instance`` or ``none``: what the relations are between.
+        relation: relations within the ``content``, between ``instance``s of a batch, or ``none``.
         relation_weight: alpha of the paper.
-        angle: beta of the paper, of the angles among relations; distances have 1.
-        perceptual_weight: gamma of the paper, of style and feature term together.
+        angle: beta of the paper, the weight of angles in the relation term; distances have weight 1.
+        perceptual_weight: gamma of the paper, the weight of style and feature term together.
     """
 
     relation: str
@@ -48,15 +48,15 @@ class StudentWeights:
 
 
 def relation_loss(weights: StudentWeights, student: Tensor, teacher: Tensor) -> Tensor:
-    """Among parts of each picture, mean over the pictures; or among the pictures of the batch (RKD)."""
+    """The loss of relations between parts of each picture, mean over pictures, or between the pictures of the batch (RKD)."""
     if weights.relation == "instance":
         return ops.rkd_loss(student.flatten(1), teacher.flatten(1), 1.0, weights.angle)
     return ops.content_relation_loss(student, teacher, weights.patch, 1.0, weights.angle, weights.granularities)
 
 
 def published_pair_relation_loss(weights: StudentWeights, student: Tensor, teacher: Tensor) -> Tensor:
-    """As CRD's code has it for pix2pix: summed over the batch, and, where patches of every picture were meant, the three colour
-    planes of the first patches of the first picture, as many as there are pictures."""
+    """The relation loss of CRD's published code for pix2pix: summed over the batch, and with a mistake. Instead of the patches
+    of every picture it compares the three colour planes of the first picture's first patches, as many as there are pictures."""
     parts = [each for each in weights.granularities if each != "patch"]
     terms = []
     if parts:
@@ -76,14 +76,14 @@ def variation(image: Tensor) -> Tensor:
 
 
 class Adaptors(nn.ModuleList):
-    """From the channels of a student's maps to those of its teacher's: 1x1 convolution, batch norm, ReLU."""
+    """Map the channels of a student's maps to those of its teacher's by 1x1 convolution, batch norm and ReLU."""
 
     def __init__(self, student: Sequence[int], teacher: Sequence[int]) -> None:
         pairs = zip(student, teacher, strict=True)
         super().__init__(nn.Sequential(nn.Conv2d(a, b, 1), nn.BatchNorm2d(b), nn.ReLU()) for a, b in pairs)
 
     def channel_loss(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-        """Squared error of the channels' means over the places, mean over channels and pictures, sum over the maps."""
+        """Squared error of the channels' spatial means: mean over channels and pictures, sum over the maps."""
         maps = zip(self, student, teacher, strict=True)
         means = [(adapt(mine).float().mean((2, 3)), theirs.float().mean((2, 3))) for adapt, mine, theirs in maps]
         return torch.stack([F.mse_loss(a, b) for a, b in means]).sum()
@@ -93,10 +93,10 @@ class StudentLoss:
     """All terms that compare a student's picture with its teacher's.
 
     Args:
-        weights: of the terms.
-        network: compares pictures; none without perceptual terms.
-        adaptors: none without the channel term.
-        as_published_pairs: the relations and the doubled perceptual weight of CRD's code for pix2pix.
+        weights: the weights of the terms.
+        network: the network of the perceptual terms; may be None without these.
+        adaptors: those of the channel term; may be None without it.
+        as_published_pairs: use the relations and the doubled perceptual weight of CRD's published code for pix2pix.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class StudentLoss:
         self.as_published_pairs = as_published_pairs
 
     def __call__(self, student: tuple[Tensor, Sequence[Tensor]], teacher: tuple[Tensor, Sequence[Tensor]]) -> dict[str, Tensor]:
-        """Weighed terms of pictures and maps of both generators; the teacher's get no gradient."""
+        """The weighted terms of both generators' pictures and maps; the teacher gets no gradient."""
         weights, terms = self.weights, {}
         (mine, taps), (theirs, wanted_taps) = student, teacher
         mine, theirs = mine.float(), theirs.detach().float()

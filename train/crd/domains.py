@@ -1,4 +1,4 @@
-"""Pictures of a domain, or pairs of pictures, for translation between two domains: drawn epoch by epoch, cropped at random."""
+"""Pictures of a domain, or pairs of pictures, for translation between two domains: random crops, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from torch import Tensor
 from ..data import read_all
 
 MARGIN = 286 / 256
-"""Side that pictures are resized to, in sides of the crop, as CycleGAN and pix2pix do."""
+"""The side to which pictures are resized, relative to that of the crop, as in CycleGAN and pix2pix."""
 
 
 def resized(paths: Sequence[Path], side: int, paired: bool) -> Tensor:
-    """Whole pictures, bicubically resized to squares: uint8 [N, 3, side, side]; pairs [N, 6, side, side], left half first.
-    Those that cannot be read are left out, with a warning."""
+    """Whole pictures, resized bicubically to squares: uint8 [N, 3, side, side]; pairs [N, 6, side, side], left half first.
+    Pictures that cannot be read are left out with a warning."""
 
     def prepared(picture: Image.Image) -> Tensor:
         width, height = picture.size
@@ -39,13 +39,13 @@ def signed(pixels: Tensor) -> Tensor:
 class Domain:
     """Pictures in memory, and an endless sequence of random crops of them.
 
-    Every picture comes once in an epoch, in an order of its own; the crop and its mirroring depend on nothing but the seed and
-    the counter.
+    Every picture comes once in an epoch, in a random order; the crop and its mirroring depend only on the seed and the
+    counter.
 
     Args:
         paths: the files.
         size: side of the crops in pixels.
-        seed: with the counter, decides every draw.
+        seed: determines, with the counter, every random choice.
         paired: whether a file holds two pictures side by side, which are cropped alike.
     """
 
@@ -58,7 +58,7 @@ class Domain:
         return len(self.pictures)
 
     def crop(self, counter: int) -> Tensor:
-        """The ``counter``-th crop: uint8 [C, size, size]."""
+        """Crop number ``counter``, uint8 [C, size, size]."""
         epoch, place = divmod(counter, len(self))
         if epoch != self._epoch:
             self._epoch, self._order = epoch, np.random.default_rng((self.seed, 0, epoch)).permutation(len(self))
@@ -69,5 +69,5 @@ class Domain:
         return crop.flip(2) if rng.integers(2) else crop
 
     def batch(self, counters: range) -> Tensor:
-        """Several crops, uint8 [N, C, size, size]."""
+        """The crops of several counters, uint8 [N, C, size, size]."""
         return torch.stack([self.crop(counter) for counter in counters])

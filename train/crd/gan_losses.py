@@ -1,8 +1,8 @@
-"""Adversarial losses, and those of the teachers: CycleGAN (Zhu et al., ICCV 2017, eq. 1-3) and pix2pix (Isola et al.,
-CVPR 2017, eq. 4), as their published code weighs them.
+"""Adversarial losses, and the teachers' losses of CycleGAN (Zhu et al., ICCV 2017, eq. 1-3) and pix2pix (Isola et al., CVPR
+2017, eq. 4), with the weights of their published code.
 
-Discriminators' losses are halved. Gradients reach a generator through its discriminator; which of the two moves is the loop's
-business.
+The losses of discriminators are halved. Gradients reach a generator through its discriminator; the training loop decides which
+of the two is updated.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Handed = Callable[[str, Tensor], Tensor]
-"""The image pool of a domain, given pictures for its discriminator."""
+"""Passes a domain's pictures through its image pool, for the discriminator."""
 
 
 def deceives(kind: str, logits: Tensor) -> Tensor:
-    """The generator's loss, ``lsgan`` or ``hinge``: how little its pictures' ``logits`` say that they are real."""
+    """The generator's loss, ``lsgan`` or ``hinge``, from the discriminator's ``logits`` of its pictures."""
     logits = logits.float()
     return (logits - 1).square().mean() if kind == "lsgan" else -logits.mean()
 
 
 def passes(kind: str, logits: Tensor) -> Tensor:
-    """The generator's loss where its discriminator does not learn from its pictures: they need not look more than real.
+    """The generator's loss if its discriminator is not trained on its pictures: it is bounded.
 
-    ``hinge`` ends at the margin that the discriminator asks of real pictures. Unbounded, as :func:`deceives` is, a student of
-    pix2pix ran to logits of 8 before a discriminator that only its teacher's pictures train.
+    ``hinge`` is 0 from the margin for real pictures on. With :func:`deceives`, which is unbounded, a student of pix2pix reached
+    logits of 8 with a discriminator that is trained only on its teacher's pictures.
     """
     return F.relu(1 - logits.float()).mean() if kind == "hinge" else deceives(kind, logits)
 
@@ -43,7 +43,7 @@ def tells_apart(kind: str, real: Tensor, made: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Step:
-    """A teacher's step: terms, with a loss for ``teacher`` and one for ``discriminator``, and the pictures that it made."""
+    """A teacher's step: the terms, among them the losses ``teacher`` and ``discriminator``, and the pictures it made."""
 
     terms: dict[str, Tensor]
     made: dict[str, Tensor]
@@ -60,8 +60,8 @@ def cycle_step(
         judges: discriminators, by the domain whose pictures they judge, ``A`` and ``B``.
         real: pictures of both domains, [N, 3, H, W], -1..1.
         handed: image pools.
-        cycle_weight: of the L1 error of pictures that went there and back.
-        identity_weight: of the L1 error of pictures that were there already, in parts of ``cycle_weight``.
+        cycle_weight: weight of the L1 error of pictures that are translated and translated back.
+        identity_weight: weight of the L1 error of pictures that are of the target domain already, relative to ``cycle_weight``.
     """
     made = {"B": teachers["AtoB"](real["A"]), "A": teachers["BtoA"](real["B"])}
     back = {"A": teachers["BtoA"](made["B"]), "B": teachers["AtoB"](made["A"])}
@@ -89,5 +89,5 @@ def paired_step(teacher: nn.Module, judge: nn.Module, source: Tensor, wanted: Te
 
 
 def sum_of(losses: object) -> Tensor:
-    """Of scalars, as one."""
+    """The sum of scalars."""
     return torch.stack(list(losses)).sum()  # type: ignore[call-overload]

@@ -9,13 +9,13 @@ from ..process_group import ProcessGroup
 
 
 class ImagePool(nn.Module):
-    """The last pictures but for chance, the same ones in all processes; a part of the checkpoint, being buffers of a module.
+    """Recent pictures, chosen at random and the same in all processes. They are buffers, and so part of the checkpoint.
 
     Args:
-        capacity: pictures held; 0 hands all through.
+        capacity: the number of pictures; with 0 all are passed through.
         size: their side in pixels.
-        processes: whose pictures come in.
-        seed: with the counter passed to :meth:`forward`, decides every draw.
+        processes: those whose pictures enter the pool.
+        seed: determines, with the counter passed to :meth:`forward`, every random choice.
     """
 
     def __init__(self, capacity: int, size: int, processes: ProcessGroup, seed: int) -> None:
@@ -30,7 +30,7 @@ class ImagePool(nn.Module):
     def forward(self, made: Tensor, counter: int) -> Tensor:
         """Pictures for the discriminator, in place of ``made`` [N, 3, H, W].
 
-        Each is the one that came in or, with probability 1/2 once the pool is full, an older one whose place that takes.
+        Each is the new picture or, with probability 1/2 once the pool is full, an older one, which the new picture replaces.
         """
         capacity = len(self.pictures)
         if not capacity:

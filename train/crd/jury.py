@@ -1,4 +1,4 @@
-"""How real a generator's pictures look, on pictures that it was not trained on."""
+"""Measures how real a generator's pictures look, on pictures that are not used in training."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from fastnst.networks.inception import Inception
 from .domains import signed
 
 GROUP = 4
-"""Pictures that go through a network at once."""
+"""The number of pictures in a batch."""
 
 
 @torch.no_grad()
 def translated(generator: nn.Module, pictures: Tensor) -> Tensor:
-    """What ``generator`` makes of pictures [N, 3, H, W], -1..1, as it will be used: running statistics in place of the batch's.
-    Nothing of it changes."""
+    """Pictures [N, 3, H, W], -1..1, translated by ``generator`` as in use: with running statistics instead of the batch's.
+    The generator is not changed."""
     training = generator.training
     generator.eval()
     made: Tensor = generator(pictures)
@@ -31,12 +31,12 @@ class Jury:
     """Compares translated pictures with real ones.
 
     Args:
-        extractor: of features.
-        sources: uint8 [N, 3, H, W], to be translated.
+        extractor: the network that extracts features.
+        sources: uint8 [N, 3, H, W], the pictures to translate.
         real: uint8 [M, 3, H, W], pictures of the other domain.
-        dimension: of the features.
-        source: what these pictures are, for the protocol.
-        device: where generators are.
+        dimension: the dimension of the features.
+        source: a description of the pictures, for the report.
+        device: the device of the generators.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Jury:
         self.real = features(extractor, (x.to(device).float() / 255 for x in torch.split(real, GROUP)), dimension)
 
     def realism(self, generator: nn.Module) -> Realism:
-        """Of its pictures of all sources."""
+        """The realism of its translations of all sources."""
 
         def made() -> Iterator[Tensor]:
             for part in torch.split(self.sources, GROUP):

@@ -1,4 +1,4 @@
-"""What came of a run of the recipe ``crd``: how real the pictures look, and what the networks cost."""
+"""The result of a run of the recipe ``crd``: how real the pictures look, and the cost of the networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TIMED_PASSES = 5
 
 
 class Judged(Protocol):
-    """A finished run, as far as it is judged."""
+    """What is needed of a finished run to judge it."""
 
     settings: CrdSettings
     processes: ProcessGroup
@@ -34,7 +34,7 @@ class Judged(Protocol):
 
     @property
     def results(self) -> dict[str, nn.Module]:
-        """What is judged: ``student``, and ``teacher`` where there was one."""
+        """The networks that are judged: ``student``, and ``teacher`` if there was one."""
 
     def jury(self, split: str) -> Jury:
         """Judges generators on the pictures of ``split``."""
@@ -42,7 +42,7 @@ class Judged(Protocol):
 
 @torch.no_grad()
 def cost(network: nn.Module, size: int, device: torch.device) -> dict[str, float]:
-    """Parameters, multiply-accumulates by both counts, and the median time of a pass on a picture of ``size`` pixels a side."""
+    """Parameters, multiply-accumulates counted in two ways, and the median time of a ``size`` x ``size`` picture."""
     image, times = torch.zeros(1, 3, size, size, device=device), []
     training = network.training
     network.eval()
@@ -56,7 +56,7 @@ def cost(network: nn.Module, size: int, device: torch.device) -> dict[str, float
 
 
 def quality(recipe: Judged) -> dict[str, Any]:
-    """Of the small generator as it is at the end and, where it had one, of the teacher that it learnt from last."""
+    """The quality of the small generator at the end and of the teacher that it learnt from last, if it had one."""
     settings, device = recipe.settings, recipe.processes.device
     jury = recipe.jury("test")
     figures = {
@@ -76,6 +76,6 @@ def quality(recipe: Judged) -> dict[str, Any]:
 
 
 def write_quality(recipe: Judged, path: Path) -> None:
-    """:func:`quality` as JSON, complete or absent."""
+    """Write :func:`quality` as JSON, complete or absent."""
     with atomic_output(path) as file:
         file.write(json.dumps(quality(recipe), indent=1).encode())

@@ -18,13 +18,13 @@ BY_TASK = {
     "unpaired": {"generator": "mobile_resnet", "batch": 1, "judge_width": 64, "ratio": 4, "relation_weight": 25.0},
     "paired": {"generator": "unet", "batch": 4, "judge_width": 128, "ratio": 1, "relation_weight": 2.5},
 }
-"""What published scripts have where a setting is left at 0 or empty."""
+"""The values of published scripts, for settings that are left at 0 or empty."""
 LEFT = "0: as published for the task"
 
 
 @dataclass(frozen=True)
 class CrdSettings(Settings):
-    """What decides the result. Figures are the published ones unless said otherwise."""
+    """The settings that determine the result. Defaults are the published values unless a description says otherwise."""
 
     task: str = setting("unpaired", "unpaired (CycleGAN) or paired (pix2pix)", Words(("unpaired", "paired")))
     pictures: str = setting("", "folder in DATA: trainA, trainB, testA, testB; or train, test with A and B side by side")
@@ -82,7 +82,7 @@ class CrdSettings(Settings):
     seed: int = 233
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be meant.
+        """Check the values and their combinations.
 
         Raises:
             ValueError: one line.
@@ -108,7 +108,7 @@ class CrdSettings(Settings):
 
     @property
     def together(self) -> bool:
-        """Whether teacher and student step on the same batches, as published for pix2pix."""
+        """Whether teacher and student are trained on the same batches, as published for pix2pix."""
         apart = self.discriminator.startswith("pretrained") or self.teacher
         return self.distil and self.task == "paired" and not apart
 
@@ -119,17 +119,17 @@ class CrdSettings(Settings):
 
     @property
     def selection(self) -> str:
-        """What chooses the teacher that a student learns from: held-out or test pictures, or nothing: then it is the last."""
+        """Which pictures choose the best teacher for the student, held-out or test; ``last``: the latest one is used."""
         if self.task == "paired" or self.teacher:
             return "last"  # either it is the same step's, or training is over
         return "test" if self.as_published else self.select
 
     def completed(self) -> CrdSettings:
-        """With what the task decides in place of what was left open."""
+        """The settings with the task's values in place of those that were left open."""
         return replace(self, **{k: v for k, v in BY_TASK[self.task].items() if not getattr(self, k)})  # type: ignore[arg-type]
 
     def student_weights(self) -> StudentWeights:
-        """Of the terms that compare the student's picture with its teacher's."""
+        """The weights of the terms that compare the student's picture with its teacher's."""
         return StudentWeights(
             self.relation,
             self.relation_weight,
@@ -147,7 +147,7 @@ class CrdSettings(Settings):
 
 
 def rates(settings: CrdSettings) -> list[float]:
-    """Factor of the learning rate in each epoch of the teacher, which its student's epochs share: 1, then evenly to zero."""
+    """The factor of the learning rate in each epoch of the teacher and its student's: 1, then falling linearly to zero."""
     count = settings.epochs + settings.decay_epochs
     return [1 - max(0, epoch + 1 - settings.epochs) / (settings.decay_epochs + 1) for epoch in range(count)]
 
@@ -161,8 +161,8 @@ def schedule(settings: CrdSettings, epoch_steps: int, choose: Callable[[], dict[
     a student has.
 
     Args:
-        epoch_steps: of an epoch.
-        choose: called before the student takes its turn.
+        epoch_steps: the number of steps of an epoch.
+        choose: called before each phase of the student.
     """
     teacher = ("teacher", "discriminator")
 

@@ -1,8 +1,9 @@
-"""The paper's tables for the data at hand: every variant trained for the same number of the student's steps, measured alike.
+"""The paper's tables for given data: every variant is trained for the same number of student steps and measured in the same
+way.
 
 ``fastnst train crd-tables --data DATA --out OUT --pictures FOLDER --seeds 1,2 [settings of recipe crd]`` trains each
 variant in a folder of its own under OUT, continues a run that was stopped from its last checkpoint, and writes ``tables.md``
-and ``tables.json`` after each run. Every figure comes from the ``quality.json`` of a run; what was not run stands as a dash.
+and ``tables.json`` after each run. Every figure comes from the ``quality.json`` of a run; missing ones are shown as a dash.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from .weights import EPILOG
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: what it is called, the variant that it shows, and which of its networks."""
+    """A row of a table: its name, the variant that it shows, and which of its networks."""
 
     label: str
     variant: str = "ours"
@@ -41,7 +42,7 @@ BETAS, GAMMAS, PATCHES = (0.5, 1.0), (2.0, 3.0), (16, 64)
 
 
 def variants(task: str) -> dict[str, dict[str, Any]]:
-    """Settings of every variant that the paper compares, by name; ``ours`` is the recipe as it is."""
+    """The settings of every variant that the paper compares, by name; ``ours`` has the defaults."""
     found: dict[str, dict[str, Any]] = {
         "ours": {},
         "no-distillation": {"distil": False, "teacher": ""},
@@ -62,7 +63,7 @@ def variants(task: str) -> dict[str, dict[str, Any]]:
 
 
 def tables(task: str) -> dict[str, list[Row]]:
-    """The paper's, by title."""
+    """The paper's tables, by title."""
     weights = [Row(f"alpha {a:g}", f"alpha-{a:g}") for a in ALPHAS[task]]
     weights += [Row(f"beta {b:g}", f"beta-{b:g}") for b in BETAS] + [Row(f"gamma {g:g}", f"gamma-{g:g}") for g in GAMMAS]
     return {
@@ -91,11 +92,11 @@ def tables(task: str) -> dict[str, list[Row]]:
 
 
 Qualities = dict[tuple[str, int], dict[str, Any]]
-"""What ``quality.json`` says, by variant and seed."""
+"""The contents of ``quality.json``, by variant and seed."""
 
 
 def entry(row: Row, found: Qualities) -> dict[str, Any]:
-    """Measured figures of a line: distances per seed, and cost."""
+    """The measured figures of a row: distances per seed, and cost."""
     runs = {
         seed: each[row.network] for (variant, seed), each in found.items() if variant == row.variant and row.network in each
     }
@@ -125,7 +126,7 @@ def line(figures: dict[str, Any]) -> str:
 
 
 def markdown(task: str, found: Qualities) -> str:
-    """All tables, and the protocol of their figures."""
+    """All tables, with a description of how they were measured, in Markdown."""
     some = next(iter(found.values()))
     protocol, timing = some["student"]["protocol"], some["timing"]
     seeds = sorted({seed for _, seed in found})
@@ -151,7 +152,7 @@ def markdown(task: str, found: Qualities) -> str:
 
 
 def write_tables(out: Path, task: str, found: Qualities) -> None:
-    """``tables.md`` and ``tables.json``, each complete or absent."""
+    """Write ``tables.md`` and ``tables.json``, each complete or absent."""
     measured = {title: [entry(row, found) for row in rows] for title, rows in tables(task).items()}
     runs = [{"variant": variant, "seed": seed, **each} for (variant, seed), each in found.items()]
     contents = {"tables.md": markdown(task, found), "tables.json": json.dumps({"tables": measured, "runs": runs}, indent=1)}
@@ -193,7 +194,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """See the module; the settings of ``fastnst train crd`` are the budget."""
+    """``fastnst train crd-tables``; see the module. The settings of ``fastnst train crd`` apply."""
     parser = argparse.ArgumentParser(prog="crd_tables", add_help=False, allow_abbrev=False)
     parser.add_argument("--variants", default="")
     parser.add_argument("--seeds", type=_numbers, default=[1])

@@ -1,4 +1,4 @@
-"""The teacher of an earlier run of the recipe ``crd``, for students of which nothing but their own training differs."""
+"""Loads the teacher of an earlier run of the recipe ``crd``, so that several students can have the same teacher."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ..checkpoints import load_checkpoint
 
 PLACES = (("best.generator.", "best.judge."), ("teacher.AtoB.", "discriminator.B."))
-"""Where a checkpoint has a teacher and its discriminator: the best ones, or, of a run without a choice, the last."""
+"""The prefixes of a teacher and its discriminator in a checkpoint: the best ones, or else the last."""
 
 
 def load_teacher(path: Path, teacher: nn.Module, judge: nn.Module) -> None:

@@ -1,12 +1,13 @@
 """Content relationship distillation: a small image-to-image generator learns from a large one while that is being trained.
 
 Teacher and discriminators are trained from scratch, as CycleGAN (unpaired) or as pix2pix (paired). The student is trained by
-the relations among rows, among columns and among patches of the teacher's pictures, by perceptual terms and by the teacher's
-discriminator, which is updated with the teacher and frozen with the student. Every ablation of the paper is a setting.
+the relations between rows, columns and patches of the teacher's pictures, by perceptual terms and by the teacher's
+discriminator, which is trained with the teacher and frozen while the student is trained. Every ablation of the paper is a
+setting.
 
-Of several processes each normalises its own batch (pix2pix has batch norm); image pools are common to all.
+Each of several processes normalises its own batch (pix2pix has batch norm); the image pools are shared.
 
-Beside what every recipe leaves, ``quality.json``: student and teacher on the test pictures, and what they cost.
+Beside the files of every recipe this writes ``quality.json``: student and teacher on the test pictures, and their cost.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from .weights import EPILOG, INCEPTION_FILE, VGG16_FILE, files_of, require_files
 
 
 class Best(nn.Module):
-    """Copies of the teacher with the best pictures so far and of its discriminator, frozen; ``scores`` are theirs, FID."""
+    """Frozen copies of the teacher with the best pictures so far and of its discriminator; ``scores`` are their FID."""
 
     def __init__(self, teacher: Generator, judge: nn.Module) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class Best(nn.Module):
 
 
 class CrdRecipe:
-    """See the module."""
+    """The recipe; see the module."""
 
     name = "crd"
 
@@ -117,14 +118,14 @@ class CrdRecipe:
 
     @property
     def results(self) -> dict[str, nn.Module]:
-        """The small generator, ``student``, and the ``teacher`` that it learnt from last, where it had one."""
+        """The small generator, ``student``, and the ``teacher`` that it learnt from last, if it had one."""
         if not self.settings.distil:
             return {"student": self.result}
         return {"student": self.result, "teacher": self.teachers["AtoB"] if self.settings.together else self.best.generator}
 
     @property
     def latest_judge(self) -> bool:
-        """Whether the student faces the latest discriminator, not the one that was trained with its teacher as it is."""
+        """Whether the student is trained with the latest discriminator, instead of the one that belongs to its teacher."""
         return self.settings.as_published or self.settings.judge_answers
 
     def jury(self, split: str, direction: str = "AtoB") -> Jury:
@@ -140,7 +141,7 @@ class CrdRecipe:
         return self.juries[key]
 
     def choose(self) -> dict[str, float]:
-        """Let the student have the teacher of now, or keep the one that it has if that was better."""
+        """Give the student the current teacher, or keep its present one if that was better."""
         settings, best, split = self.settings, self.best, self.settings.selection
         figures, better = {}, True
         if split != "last":
@@ -149,7 +150,7 @@ class CrdRecipe:
             for i, direction in enumerate(directions):
                 fid = self.jury(split, direction).realism(self.teachers[direction]).fid if self.processes.leads else 0.0
                 scores[i] = figures[f"teacher_fid_{direction}"] = self.processes.agreed(fid)
-            # As published the teacher of AtoB is replaced also when the one of BtoA alone got better.
+            # As published, the teacher of AtoB is also replaced when only the one of BtoA improved.
             better = bool((scores < best.scores).any())
             best.scores.copy_(torch.minimum(scores, best.scores))
         if better:
@@ -186,7 +187,7 @@ class CrdRecipe:
         return cycle_step(self.teachers, self.judges, real, handed, settings.cycle_weight, settings.identity_weight)
 
     def student_terms(self, source: Tensor, step: Step | None) -> tuple[dict[str, Tensor], Tensor]:
-        """The student's weighed terms, and its pictures of ``source``."""
+        """The student's weighted terms, and its pictures of ``source``."""
         made, taps = self.student.with_taps(source)
         teacher: tuple[Tensor, Sequence[Tensor]]
         if step and not self.settings.channel_weight:
@@ -210,7 +211,7 @@ class CrdRecipe:
         return tells_apart(self.gan_loss, *logits)
 
     def _shown(self, source: Tensor, picture: Tensor) -> Tensor:
-        """What a discriminator sees of a picture: beside its source where that is known."""
+        """The input of a discriminator: a picture, beside its source in paired tasks."""
         return torch.cat([source, picture], 1) if self.settings.task == "paired" else picture
 
     def pictures(self) -> list[list[Tensor]]:
@@ -224,7 +225,7 @@ class CrdRecipe:
 
 
 def run(settings: CrdSettings, options: RunOptions, processes: ProcessGroup) -> CrdRecipe:
-    """Train, or go on, and measure what came of it."""
+    """Train, or resume an earlier run, and measure what came of it."""
     settings = settings.completed()
     settings.require()
     require_files(settings, options.data / "weights")

@@ -1,4 +1,4 @@
-"""The pictures of a translation between two domains: what trains, what is set aside, what tests."""
+"""The pictures of a translation between two domains: for training, held out, and for the test."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ class Pictures:
 
     Raises:
         FileNotFoundError: no pictures in one of them.
-        ValueError: too few to set some aside.
+        ValueError: there are too few to hold some out.
     """
 
     def __init__(self, folder: Path, settings: CrdSettings) -> None:
         self.settings, self.paired = settings, settings.task == "paired"
         self.letters = "AB" if settings.direction == "AtoB" else "BA"
         self.folder = folder
-        # Also where there is no teacher to choose: all variants of a task see the same pictures.
+        # Also if no teacher has to be chosen, so that all variants of a task use the same pictures.
         aside = settings.held_out if settings.selection == "held-out" else 0
         files = [picture_files(folder / name) for name in self._names("train")]
         if aside and min(map(len, files)) < aside + 2:
             raise ValueError(f"held_out: {folder} has too few pictures to set {aside} aside")
-        # Spread over the names, which often tell of their subject.
+        # Spread over the names, which often reflect their subject.
         held = [{len(each) * i // aside for i in range(aside)} for each in files]
         kept = [[path for i, path in enumerate(each) if i not in out] for each, out in zip(files, held, strict=True)]
         self.held = [[each[i] for i in sorted(out)] for each, out in zip(files, held, strict=True)]

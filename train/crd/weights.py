@@ -1,4 +1,4 @@
-"""The networks of others that the recipe ``crd`` compares and judges pictures with, and whether their files are there."""
+"""Published networks by which the recipe ``crd`` compares and judges pictures, and a check that their files exist."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ CONTENTS = {
     VGG_FILE: "the normalised VGG-19 to relu5_1, for two more levels of them; --perceptual-levels 2 does without",
     INCEPTION_FILE: "FID's Inception network to Mixed_6e, named as in torchvision, batch norm folded in, for FID and KID",
 }
-"""What each file holds, and what it is for."""
+"""The content and the purpose of each file."""
 EPILOG = "Files that are read from DATA/weights: " + "; ".join(f"{file}: {what}" for file, what in CONTENTS.items()) + "."
 
 
 def files_of(settings: CrdSettings) -> list[str]:
-    """Those that ``settings`` need."""
+    """The files that ``settings`` need."""
     perceptual = settings.distil and settings.perceptual_weight and (settings.style_weight or settings.feature_weight)
     shallow = [VGG16_FILE] if perceptual else []
     return [*shallow, *([VGG_FILE] if perceptual and settings.perceptual_levels == 4 else []), INCEPTION_FILE]
 
 
 def require_files(settings: CrdSettings, folder: Path) -> None:
-    """Before hours are spent: whether all that is needed lies in ``folder``.
+    """Check before a run of hours that all files it needs are in ``folder``.
 
     Raises:
         FileNotFoundError: some are missing; one line that names them all and says what they are.
-        ValueError: one of them is no file of weights.
+        ValueError: a file does not hold weights.
     """
     missing = []
     for name in files_of(settings):

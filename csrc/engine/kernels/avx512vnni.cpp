@@ -307,7 +307,10 @@ struct Avx512Windows {
 
 }  // namespace
 
-extern const Kernels kAvx512Vnni;
-const Kernels kAvx512Vnni = make_kernels<Avx512Tile, Avx512Lanes, Avx512Windows>(depthwise_columns<Avx512Columns>, picture_row);
+extern const ProductKernels kAvx512VnniProducts;
+const ProductKernels kAvx512VnniProducts =
+    make_products<Avx512Tile, Avx512Lanes>(depthwise_columns<Avx512Columns>, picture_row);
+extern const LoopKernels kAvx512VnniLoops;
+const LoopKernels kAvx512VnniLoops = make_loops<Avx512Windows>();
 
 }  // namespace fastnst

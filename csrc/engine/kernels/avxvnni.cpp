@@ -13,8 +13,8 @@ struct VnniDot {
 
 }  // namespace
 
-extern const Kernels kAvxVnni;
-const Kernels kAvxVnni =
-    make_kernels<Avx256Tile<VnniDot>, Avx256Lanes<VnniDot>, Avx256Windows>(depthwise_columns<Avx256Columns<VnniDot>>);
+extern const ProductKernels kAvxVnniProducts;
+const ProductKernels kAvxVnniProducts =
+    make_products<Avx256Tile<VnniDot>, Avx256Lanes<VnniDot>>(depthwise_columns<Avx256Columns<VnniDot>>);
 
 }  // namespace fastnst

@@ -152,19 +152,28 @@ struct ColorMap {
   int32_t matrix[3][3], offset[3];
 };
 
-struct Kernels {
+// What multiplies bytes, or pairs of 16 bits.
+struct ProductKernels {
   void (*conv_row)(const ConvRow&);
+  // Adds to products[channels][channels] the sums over pixels of the products of two channels, where the second one's block of
+  // 16 is that of the first or a later one; what is written elsewhere means nothing.
+  void (*add_products)(const PairPanel& panel, uint64_t* products);
+  void (*mix_row)(const MixRow&);
+  void (*depthwise_row)(const DepthwiseRow&);
+  // Where it pays; elsewhere null, and five pixels are a block of conv_row.
+  void (*picture_row)(const PictureRow&);
+  // Whether conv_row takes weights as ShortBlocks.
+  bool short_sums;
+};
+
+// Everything else. Sets of which one has all instructions of the other can share it.
+struct LoopKernels {
   // out[i] = the largest of a, b at 2i and 2i + 1 pixels, for `pixels` outputs of `channels` bytes, a multiple of 16.
   void (*pool_row)(const uint8_t* a, const uint8_t* b, uint8_t* out, int64_t pixels, int64_t channels);
   // out = clamp(round(slope * q + offset), 0, 255) per channel, both operations rounded to float32.
   void (*affine_row)(const uint8_t* q, const float* slope, const float* offset, uint8_t* out, int64_t pixels, int64_t channels);
   // Adds q and q squared of `pixels` pixels, `stride` bytes apart, to the sums of one block of 16 channels.
   void (*sum_row)(const uint8_t* q, int64_t pixels, int64_t stride, uint64_t* sums, uint64_t* squares);
-  // Adds to products[channels][channels] the sums over pixels of the products of two channels, where the second one's block of
-  // 16 is that of the first or a later one; what is written elsewhere means nothing.
-  void (*add_products)(const PairPanel& panel, uint64_t* products);
-  void (*mix_row)(const MixRow&);
-  void (*depthwise_row)(const DepthwiseRow&);
   // Adds the s16 of `pixels` pixels, `stride` numbers apart, and their squares to the sums of one block of 16 channels.
   void (*sum_wide_row)(const int16_t* q, int64_t pixels, int64_t stride, int64_t* sums, uint64_t* squares);
   void (*narrow_row)(const AffineRow&);
@@ -175,11 +184,9 @@ struct Kernels {
   void (*color_sums)(const uint8_t* rgb, int64_t pixels, uint64_t* sums);
   // Maps `pixels` colours in place.
   void (*map_colors)(const ColorMap& map, uint8_t* rgb, int64_t pixels);
-  // Where it pays; elsewhere null, and five pixels are a block of conv_row.
-  void (*picture_row)(const PictureRow&);
-  // Whether conv_row takes weights as ShortBlocks.
-  bool short_sums;
 };
+
+struct Kernels : ProductKernels, LoopKernels {};
 
 // Those of the instruction set in use. Throws as instruction_set() of table.h does.
 const Kernels& kernels();

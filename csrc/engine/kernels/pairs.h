@@ -96,18 +96,22 @@ void mix_row(const MixRow& row) {
   for (; x < row.pixels; x++) mix_tile<Lanes, 1>(row, x);
 }
 
-template <typename Tile, typename Lanes, typename Windows = PlainWindows>
-constexpr Kernels make_kernels(void (*depthwise)(const DepthwiseRow&) = depthwise_row,
-                               void (*picture)(const PictureRow&) = nullptr) {
+template <typename Tile, typename Lanes>
+constexpr ProductKernels make_products(void (*depthwise)(const DepthwiseRow&) = depthwise_row,
+                                       void (*picture)(const PictureRow&) = nullptr) {
   constexpr bool kShort = requires { Tile::short_sums; };
   void (*conv)(const ConvRow&);
   if constexpr (kShort)
     conv = short_row<Tile>;
   else
     conv = conv_row<Tile>;
-  return {conv,       pool_row,     affine_row, sum_row,  add_products<Lanes>, mix_row<Lanes>,
-          depthwise,  sum_wide_row, narrow_row, wide_row, window_row<Windows>, output_row<Windows>,
-          color_sums, map_colors,   picture,    kShort};
+  return {conv, add_products<Lanes>, mix_row<Lanes>, depthwise, picture, kShort};
+}
+
+template <typename Windows>
+constexpr LoopKernels make_loops() {
+  return {pool_row,   affine_row, sum_row, sum_wide_row, narrow_row, wide_row, window_row<Windows>, output_row<Windows>,
+          color_sums, map_colors};
 }
 
 }  // namespace

@@ -19,6 +19,7 @@ struct ScalarTile {
       const uint8_t* run = source + r * group.row->source_row;
       for (int64_t s = 0; s < group.row->steps; s++, w += group.weight_step)
         for (int lane = 0; lane < kLanes; lane++)
+#pragma GCC unroll 4
           for (int i = 0; i < 4; i++) acc[lane] += int32_t(run[4 * s + i]) * w[4 * lane + i];
     }
     if (group.row->writes == Numbers::sums) {
@@ -39,7 +40,9 @@ struct ScalarTile {
 
 }  // namespace
 
-extern const Kernels kScalar;
-const Kernels kScalar = make_kernels<ScalarTile, PlainLanes>();
+extern const ProductKernels kScalarProducts;
+const ProductKernels kScalarProducts = make_products<ScalarTile, PlainLanes>();
+extern const LoopKernels kScalarLoops;
+const LoopKernels kScalarLoops = make_loops<PlainWindows>();
 
 }  // namespace fastnst

@@ -15,7 +15,9 @@
 
 namespace fastnst {
 
-extern const Kernels kAvx512Vnni, kAvxVnni, kAvx2, kNeonDot, kSimd128, kScalar;
+extern const ProductKernels kAvx512VnniProducts, kAvxVnniProducts, kAvx2Products, kSsse3Products, kNeonDotProducts,
+    kNeonProducts, kSimd128Products, kScalarProducts;
+extern const LoopKernels kAvx512VnniLoops, kAvx2Loops, kSsse3Loops, kNeonLoops, kSimd128Loops, kScalarLoops;
 
 namespace {
 
@@ -28,6 +30,11 @@ bool has_f16c() {  // clang's __builtin_cpu_supports has no name for it
 bool has_avx2() {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+}
+
+bool has_ssse3() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("ssse3");
 }
 
 bool has_avxvnni() {
@@ -55,17 +62,20 @@ bool always() { return true; }
 
 constexpr InstructionSet kSets[] = {
 #if defined(__x86_64__)
-    {"avx512vnni", has_avx512vnni, &kAvx512Vnni, Variant::avx512},
-    {"avx512", has_avx512, &kAvx2, Variant::avx512},  // has no dot products of bytes
-    {"avxvnni", has_avxvnni, &kAvxVnni, Variant::avx2},
-    {"avx2", has_avx2, &kAvx2, Variant::avx2},
+    {"avx512vnni", has_avx512vnni, &kAvx512VnniProducts, &kAvx512VnniLoops, Variant::avx512},
+    {"avx512", has_avx512, &kAvx2Products, &kAvx2Loops, Variant::avx512},  // has no dot products of bytes
+    {"avxvnni", has_avxvnni, &kAvxVnniProducts, &kAvx2Loops, Variant::avx2},
+    {"avx2", has_avx2, &kAvx2Products, &kAvx2Loops, Variant::avx2},
+    {"ssse3", has_ssse3, &kSsse3Products, &kSsse3Loops, Variant::baseline},
 #elif defined(__aarch64__)
-    {"neondot", has_dot_product, &kNeonDot, Variant::baseline},
+    {"neondot", has_dot_product, &kNeonDotProducts, &kNeonLoops, Variant::baseline},
+    {"neon", always, &kNeonProducts, &kNeonLoops, Variant::baseline},
 #elif defined(__wasm_simd128__)
-    {"simd128", always, &kSimd128, Variant::baseline},  // browsers refuse a module whose instructions they lack
+    {"simd128", always, &kSimd128Products, &kSimd128Loops,
+     Variant::baseline},  // browsers refuse a module whose instructions they lack
 #endif
 #if !defined(__wasm_simd128__)
-    {"scalar", always, &kScalar, Variant::baseline},
+    {"scalar", always, &kScalarProducts, &kScalarLoops, Variant::baseline},
 #endif
 };
 
@@ -92,7 +102,10 @@ const InstructionSet& instruction_set() {
   return set;
 }
 
-const Kernels& kernels() { return *instruction_set().kernels; }
+const Kernels& kernels() {
+  static const Kernels chosen{*instruction_set().products, *instruction_set().loops};
+  return chosen;
+}
 
 uint64_t kernel_calls(const InstructionSet& set) {
   return &set == &instruction_set() ? calls.load(std::memory_order_relaxed) : 0;

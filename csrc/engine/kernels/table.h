@@ -12,7 +12,8 @@ namespace fastnst {
 struct InstructionSet {
   const char* name;     // what FASTNST_ISA and users call it
   bool (*supported)();  // whether this processor has all that its code is compiled for: SETS in csrc/build.py
-  const Kernels* kernels;
+  const ProductKernels* products;
+  const LoopKernels* loops;
   Variant operations;
 };
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 from pathlib import Path
 
@@ -67,7 +68,7 @@ def _sheet(arguments: argparse.Namespace) -> int:
     for name in names:
         styled = stylizer(np.asarray(photo), fastnst.load_look(shipped_look(name, model)))
         cells.append((Image.fromarray(styled), name))
-    columns = round(len(cells) ** 0.5 + 0.5)
+    columns = math.isqrt(len(cells) - 1) + 1
     save_picture(Picture(sheet([cells[at : at + columns] for at in range(0, len(cells), columns)])), output)
     print(f"{output}  {len(names)} looks of {model}")
     return DONE

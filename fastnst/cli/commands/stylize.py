@@ -32,6 +32,7 @@ from fastnst.cli.values import (
     share,
     weight_list,
 )
+from fastnst.cli.video_options import add_video_arguments, clip_of
 
 if TYPE_CHECKING:
     from fastnst.jobs.plans import Failure, Outputs, Plan
@@ -120,15 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="working memory, such as 512M or 2G: larger pictures are done in tiles, with the same pixels; default: 12 bytes "
         "for each pixel, at least 64M, at most a quarter of the machine's",
     )
-    add(
-        "--smooth",
-        type=share,
-        metavar="S",
-        help="of a video: how slowly the content's statistics follow the frames, 0 = at once, 1 = only at cuts; default: "
-        "0.5 for AdaIN models",
-    )
-    qualities = "of a video: the encoder's number, 0 = best; default: 18 for H.264, 24 for WebM's VP9"
-    add("--video-quality", type=at_least(0), metavar="N", help=qualities)
+    add_video_arguments(parser)
     camera = "show what camera N sees instead; every picture given is a style (default: camera 0)"
     add("--camera", type=at_least(0), nargs="?", const=0, metavar="N", help=camera)
     datasets.add_arguments(parser)
@@ -323,6 +316,7 @@ def _options(arguments: argparse.Namespace, styles: Sequence[Path]) -> Options:
         levels=arguments.levels,
         smoothing=arguments.smooth,
         video_quality=arguments.video_quality,
+        clip=clip_of(arguments),
         strip_metadata=arguments.strip_metadata,
     )
 

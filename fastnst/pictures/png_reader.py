@@ -1,4 +1,4 @@
-"""PNG pictures in rows (ISO 15948): every colour type and depth, with transparency keys. Of an animation the still picture."""
+"""Reads PNG in rows (ISO 15948): every colour type and depth, with transparency keys; of an animation the still picture."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from fastnst.pictures.picture import KindError
 from fastnst.pictures.samples import Array, Bytes, Part, PictureFile, eight_bit, unpack_bits
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-CHUNK_BYTES = 1 << 20  # that are inflated at a time
+CHUNK_BYTES = 1 << 20  # are decompressed at a time
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # by the colour type
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _PALETTE = 3
 _MAX_TEXT = 1 << 22  # bytes of a colour profile or metadata
 _READ_BYTES = 1 << 16
-# Where editors put metadata, by the names that Pillow gives them in ``info``.
+# Text chunks in which editors store metadata, and the names that Pillow gives them in ``info``.
 _METADATA = {
     name.encode(): name
     for name in ("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type iptc", "Raw profile type xmp")
@@ -63,7 +63,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _inflated(data: bytes) -> bytes:
-    """What is deflated in ``data``, but no more than metadata may have; nothing if it is damaged."""
+    """``data`` decompressed, up to the limit of metadata; empty if it is damaged."""
     try:
         return zlib.decompressobj().decompress(data, _MAX_TEXT)
     except zlib.error:
@@ -71,7 +71,7 @@ def _inflated(data: bytes) -> bytes:
 
 
 def _metadata(kind: bytes, content: bytes) -> dict[str, Any]:
-    """Colour profile, EXIF and XMP, as in ``PIL.Image.Image.info``; what is damaged is as if it were not there."""
+    """Colour profile, EXIF and XMP, as in ``PIL.Image.Image.info``, without damaged parts."""
     if kind == b"eXIf":
         return {"exif": b"Exif\0\0" + content}
     if kind == b"pHYs":
@@ -92,11 +92,11 @@ def _metadata(kind: bytes, content: bytes) -> dict[str, Any]:
 
 
 def _read_head(file: BinaryIO) -> _Head:
-    """What the chunks beside the pixels say.
+    """Read all chunks except the pixels.
 
     Raises:
-        KindError: a kind that the format does not have.
-        ValueError: there is no header, or no pixels.
+        KindError: the colour type or depth is not one of the format.
+        ValueError: there is no header, or there are no pixels.
     """
     head: _Head | None = None
     data = 0

@@ -1,4 +1,4 @@
-"""What every reader and writer of rows has in common: from samples to sRGB, and from sRGB and transparency to samples."""
+"""Readers and writers of pictures in rows, which convert samples to sRGB, and sRGB and transparency to samples."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from PIL import Image
 
 from fastnst.pictures.color import foreign, part_to_srgb, to_srgb
 from fastnst.pictures.hidden import CELL, Filling, Sums, cell_sums
-from fastnst.pictures.pam import MODES
+from fastnst.pictures.metadata import Metadata
 from fastnst.pictures.picture import ImageError, KindError, Picture
-from fastnst.pictures.samples import Part, PictureFile
-from fastnst.pictures.writing import Saving, save_picture
+from fastnst.pictures.samples import MODES, Part, PictureFile
 
 Samples: TypeAlias = NDArray[np.uint8]
 
@@ -28,11 +27,11 @@ class Rows(ABC):
     """A picture that is read in rows.
 
     Attributes:
-        path: where it comes from, for messages.
+        path: the file, for messages.
         height, width: in pixels.
         alpha: whether it has transparency.
-        memory: bytes that reading it takes, whatever is read.
-        decoded: whether it is all in memory already.
+        memory: the bytes of memory that reading takes.
+        decoded: whether the whole picture is in memory already.
     """
 
     decoded = False
@@ -44,7 +43,7 @@ class Rows(ABC):
 
     @abstractmethod
     def pictures(self, first: int, count: int) -> Iterator[Picture]:
-        """Rows [first, first + count) as pictures of a few rows each. Rows are asked for in ascending order, or anew from 0.
+        """Rows [first, first + count) as pictures of a few rows each. Rows are read in ascending order, or again from 0.
 
         Raises:
             ImageError: the file is cut short or damaged.
@@ -58,7 +57,7 @@ class Rows(ABC):
             top += picture.rgb.height
 
     def whole(self) -> tuple[Samples, Image.Image | None]:
-        """All rows at once, [H, W, 3], not to be changed, and their transparency, mode ``L``."""
+        """All rows, [H, W, 3], which may not be changed, and their transparency, mode ``L``."""
         rgb, alpha = np.empty((self.height, self.width, 3), np.uint8), Image.new("L", (self.width, self.height), 255)
         top = 0
         for picture in self.pictures(0, self.height):
@@ -77,8 +76,8 @@ class ArrayRows(Rows):
     """The rows of a picture that is in memory, [H, W, 3], and its transparency, mode ``L`` of the same size.
 
     Args:
-        path: where it came from, if from a file.
-        memory: bytes that it takes itself, if that counts.
+        path: the file that it comes from, if any.
+        memory: the bytes of the picture itself, if they count.
     """
 
     decoded = True
@@ -89,9 +88,9 @@ class ArrayRows(Rows):
 
     @classmethod
     def of(cls, path: Path, picture: Picture) -> ArrayRows:
-        """Those of a picture file that has been decoded."""
+        """The rows of a picture file that has been decoded."""
         width, height = picture.rgb.size
-        pixel = 4 if picture.alpha is None else 5  # Pillow's, on the way here
+        pixel = 4 if picture.alpha is None else 5  # bytes, with Pillow's copy
         return cls(np.asarray(picture.rgb), picture.alpha, path, pixel * height * width + 2 * CHUNK_BYTES)
 
     def pictures(self, first: int, count: int) -> Iterator[Picture]:
@@ -112,7 +111,7 @@ class ArrayRows(Rows):
 
 
 class SampleRows(Rows):
-    """A file of samples of 8 bits, one to four for a pixel: grey or RGB, and transparency."""
+    """A file with one to four 8-bit samples per pixel: grey or RGB, with or without transparency."""
 
     def __init__(self, path: Path, height: int, width: int, channels: int, profile: bytes | None = None) -> None:
         super().__init__(path, height, width, channels in (2, 4), CHUNK_BYTES * 4)
@@ -144,8 +143,36 @@ class SampleRows(Rows):
             top += len(samples)
 
 
+class RawRows(SampleRows):
+    """A file whose samples stand one after the other from an offset on.
+
+    Args:
+        size: height, width, samples of a pixel.
+
+    Raises:
+        ImageError: it is no size of a picture, or the file is too short for it.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, size: tuple[int, int, int], offset: int) -> None:
+        super().__init__(path, *size)
+        self._file, self._offset = file, offset
+        file.seek(0, 2)
+        if file.tell() - offset < self.height * self.width * self.channels:
+            raise ImageError(f"{path}: broken picture: the file is cut short")
+
+    def samples(self, first: int, count: int) -> Samples:
+        rows = np.empty((count, self.width, self.channels), np.uint8)
+        self._file.seek(self._offset + first * self.width * self.channels)
+        if self._file.readinto(rows.data.cast("B")) != rows.nbytes:  # type: ignore[attr-defined]
+            raise ImageError(f"{self.path}: broken picture: the file is cut short")
+        return rows
+
+    def close(self) -> None:
+        self._file.close()
+
+
 class FileRows(Rows):
-    """A file of a kind that has a reader of our own, upright."""
+    """An upright picture in a file, read by a reader of our own."""
 
     def __init__(self, path: Path, file: BinaryIO, picture: PictureFile) -> None:
         super().__init__(path, picture.height, picture.width, picture.alpha, picture.memory + 4 * CHUNK_BYTES)
@@ -183,7 +210,7 @@ class FilledRows(Rows):
     """Rows of a picture with transparency whose hidden pixels are filled, see :mod:`fastnst.pictures.hidden`."""
 
     def __init__(self, rows: Rows, filling: Filling) -> None:
-        bands = 2 * 3 * CELL * rows.width * 4  # as they are read, and side by side
+        bands = 2 * 3 * CELL * rows.width * 4  # of bands as they are read, and joined
         super().__init__(rows.path, rows.height, rows.width, True, rows.memory + filling.memory + bands)
         self._rows, self._filling = rows, filling
         self._bands: dict[int, tuple[Samples, Samples]] = {}  # as they are read
@@ -199,7 +226,7 @@ class FilledRows(Rows):
             yield Picture(Image.fromarray(self._last[1][kept]), Image.fromarray(alpha[kept]))
 
     def _read(self, first: int, last: int) -> tuple[Samples, Samples]:
-        """Colours and transparency of whole bands."""
+        """The colours and the transparency of rows [first, last), which are whole bands."""
         wanted = range(first // CELL, -(-last // CELL))
         if wanted[0] < min(self._bands, default=0):
             self._bands.clear()
@@ -216,7 +243,7 @@ class FilledRows(Rows):
 
 
 def filling_of(rows: Rows) -> Filling | None:
-    """How the hidden pixels of a picture are filled, for which it is read once; ``None`` if it has none."""
+    """What fills the hidden pixels of a picture, which is read once for this; ``None`` if it has none."""
     if not rows.alpha:
         return None
     cells: list[Sums] = []
@@ -237,9 +264,9 @@ class RowWriter(ABC):
     """A picture that is written in rows; :meth:`finish` completes it.
 
     Attributes:
-        holds_alpha: whether rows have four channels, the last their transparency.
-        memory: bytes that writing takes.
-        pixels: where ``keeps_rows``, all of them at the end, [H, W, 3], which may be changed until it is finished.
+        holds_alpha: whether rows have four channels, the last of which is transparency.
+        memory: the bytes of memory that writing takes.
+        pixels: with ``keeps_rows`` the whole picture at the end, [H, W, 3], which may be changed before :meth:`finish`.
     """
 
     memory = CHUNK_BYTES
@@ -251,10 +278,10 @@ class RowWriter(ABC):
 
     @abstractmethod
     def write(self, rows: Samples) -> None:
-        """The next rows, [n, W, 3 or 4], which are gone when it returns."""
+        """Write the next rows, [n, W, 3 or 4]. The caller reuses their memory afterwards."""
 
     def write_picture(self, rgb: Samples, alpha: Image.Image | None) -> None:
-        """The next rows, [n, W, 3], and their transparency; as seen on white where the format has none."""
+        """Write the next rows, [n, W, 3], with their transparency, or blended with white if the format has none."""
         if alpha is None:
             self.write(rgb)
         else:
@@ -262,16 +289,16 @@ class RowWriter(ABC):
             self.write(np.asarray(picture.image() if self.holds_alpha else picture.flattened()))
 
     def write_whole(self, rgb: Samples, alpha: Image.Image | None) -> None:
-        """All rows at once, which may be kept."""
+        """Write all rows at once; they may be kept."""
         self.write_picture(rgb, alpha)
 
     @abstractmethod
     def finish(self) -> None:
-        """All rows are written."""
+        """Finish the file, after all rows have been written."""
 
 
 class ArrayWriter(RowWriter):
-    """Keeps the rows, and their transparency."""
+    """Keeps the rows and their transparency in memory."""
 
     keeps_rows = True
 
@@ -296,22 +323,31 @@ class ArrayWriter(RowWriter):
         self.pixels, self.alpha = rgb, alpha
 
     def finish(self) -> None:
-        """They are there."""
+        """Nothing is left to do."""
 
 
-class WholeWriter(ArrayWriter):
-    """Saves all rows at the end, for formats that Pillow encodes; arguments as for :func:`fastnst.images.save_picture`."""
+class FileWriter(RowWriter):
+    """Writes the rows to a file as they come.
 
-    def __init__(self, path: Path, height: int, width: int, alpha: bool, saving: Saving, into: BinaryIO | None = None) -> None:
-        super().__init__(height, width)
-        self.memory = self.memory_of(height, width, alpha)
-        self._path, self._saving, self._into = path, saving, into
+    Args:
+        file: open for writing, at its start.
+        size: height and width of the picture.
+        alpha: whether the rows have transparency; a format that cannot hold it ignores this.
+        kept: metadata that the format can hold, for this size.
+        threads: how many may be used.
+    """
 
-    @staticmethod
-    def memory_of(height: int, width: int, alpha: bool) -> int:
-        """Bytes that it takes."""
-        return (8 if alpha else 7) * height * width
+    def __init__(self, file: BinaryIO, size: tuple[int, int], alpha: bool, kept: Metadata, threads: int) -> None:
+        super().__init__(alpha)
+        del size, kept, threads  # for those that need them
+        self._file = file
+
+
+class RawWriter(FileWriter):
+    """Writes the samples as they are, after a header."""
+
+    def write(self, rows: Samples) -> None:
+        self._file.write(np.ascontiguousarray(rows).data)
 
     def finish(self) -> None:
-        assert self.pixels is not None
-        save_picture(Picture(Image.fromarray(self.pixels), self.alpha), self._path, self._saving, self._into)
+        """Nothing follows the last row."""

@@ -1,4 +1,4 @@
-"""Pictures whose rows libvips decodes one after the other: JPEG, TIFF of one compressed strip. Needs the ``big`` extra."""
+"""Reads pictures in rows by libvips: JPEG, and TIFF of one compressed strip. Needs the extra ``big``."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from fastnst.pictures.pam import MODES
 from fastnst.pictures.picture import ImageError
-from fastnst.pictures.streams.base import CHUNK_BYTES, SampleRows, Samples
+from fastnst.pictures.rows import CHUNK_BYTES, SampleRows, Samples
+from fastnst.pictures.samples import MODES
 
-MIN_PIXELS = 16_000_000  # smaller ones Pillow decodes whole, without a second library to load
-_LOADERS = ("jpegload_source", "pngload_source", "tiffload_source")
+MIN_PIXELS = 16_000_000  # Pillow decodes smaller ones whole, without loading a second library
 _COLORS = {"b-w": 1, "srgb": 3}
-_HELD_ROWS = 640  # that libvips keeps of a picture on its way
+_HELD_ROWS = 640  # that libvips keeps in memory
 
 
 class VipsRows(SampleRows):
@@ -26,7 +25,7 @@ class VipsRows(SampleRows):
         self.memory += _HELD_ROWS * image.width * image.bands + 8 * CHUNK_BYTES
         self._file: BinaryIO | None = None
         self._region: Any = None
-        self._source: Any = None  # which nothing else keeps alive
+        self._source: Any = None  # nothing else keeps it alive
         self._next = 0
 
     def samples(self, first: int, count: int) -> Samples:
@@ -53,14 +52,14 @@ class VipsRows(SampleRows):
 
 
 def _opened(file: BinaryIO) -> tuple[Any, Any]:
-    """A source, which has to be kept as long as the picture, and the picture. Read as it is needed: libvips maps files that it
-    opens itself, and all of that counts as memory of the process."""
+    """A source, which must be kept as long as the picture, and the picture. The file is read by callbacks, because libvips maps
+    files that it opens itself, and mapped pages count as memory of the process."""
     import pyvips
 
     def seek(offset: int, whence: int) -> int:
         try:
             return file.seek(offset, whence)
-        except (OSError, ValueError):  # to where a damaged file says; nothing above this could catch it
+        except (OSError, ValueError):  # a damaged file asks for an invalid offset; an exception could not be caught
             return -1
 
     source = pyvips.SourceCustom()
@@ -70,14 +69,17 @@ def _opened(file: BinaryIO) -> tuple[Any, Any]:
 
 
 def _reason(error: Exception) -> str:
-    """The last line of what libvips says."""
+    """The last line of libvips' message."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[-1].strip() if lines else "unknown"
 
 
-def open_vips(path: Path) -> VipsRows | None:
-    """The rows of a large JPEG, PNG or TIFF of 8 bits, grey or RGB; ``None`` where it has to be decoded whole: other kinds,
-    pictures that lie on their side, those that come in several scans, and all of them where libvips is not installed.
+def open_vips(path: Path, loader: str) -> VipsRows | None:
+    """The rows of a large picture of 8 bits, grey or RGB; ``None`` where it has to be decoded whole: other kinds, pictures that
+    lie on their side, those that come in several scans, and all of them where libvips is not installed.
+
+    Args:
+        loader: libvips' name of the loader that may read it.
     """
     try:
         import pyvips
@@ -88,10 +90,10 @@ def open_vips(path: Path) -> VipsRows | None:
             _source, image = _opened(file)
         except pyvips.Error:
             return None
-        return _plain_rows(path, image)
+        return _plain_rows(path, image, loader)
 
 
-def _plain_rows(path: Path, image: Any) -> VipsRows | None:
+def _plain_rows(path: Path, image: Any, loader: str) -> VipsRows | None:
     fields = image.get_fields()
 
     def value(name: str) -> Any:
@@ -99,7 +101,7 @@ def _plain_rows(path: Path, image: Any) -> VipsRows | None:
 
     colors = _COLORS.get(image.interpretation)
     plain = (
-        value("vips-loader") in _LOADERS
+        value("vips-loader") == loader
         and image.width * image.height >= MIN_PIXELS
         and image.format == "uchar"
         and (value("orientation") or 1) == 1
@@ -107,7 +109,7 @@ def _plain_rows(path: Path, image: Any) -> VipsRows | None:
         and not value("interlaced")
         and (value("n-pages") or 1) == 1
     )
-    transparency = value("vips-loader") == "pngload_source"  # of other formats it may be multiplied into the colours
+    transparency = loader == "pngload_source"  # of other formats it may be multiplied into the colours
     if not plain or colors is None or image.bands not in (colors, colors + transparency) or image.bands not in MODES:
         return None
     return VipsRows(path, image)

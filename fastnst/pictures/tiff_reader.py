@@ -1,6 +1,6 @@
-"""TIFF and BigTIFF pictures in rows: every layout of strips, tiles and planes, see :mod:`fastnst.pictures.tiff_tags`.
+"""Reads TIFF and BigTIFF in rows, with every layout of strips, tiles and planes; see :mod:`fastnst.pictures.tiff_tags`.
 
-What is left to Pillow as a whole is the JPEG of TIFF 6.0 itself, compression 6.
+Only the JPEG of TIFF 6.0 itself, compression 6, is left to Pillow.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BITS_OF_BYTES = (8, 16, 32, 64)
 
 
 class TiffFile(PictureFile):
-    """The first picture of a TIFF. The strips or tiles that lie side by side are held, unpacked, while their rows are read."""
+    """The first picture of a TIFF. A row of strips or tiles is kept decompressed while its rows are read."""
 
     def __init__(self, file: BinaryIO, layout: tiff.Layout) -> None:
         codecs.check(layout)
@@ -32,7 +32,7 @@ class TiffFile(PictureFile):
         self._in_place = layout.compression == codecs.NONE and layout.predictor == 1 and not self._subsampled
         band = 0 if self._in_place else layout.block_height * width * self._dtype.itemsize * layout.samples
         super().__init__(layout.height, layout.width, layout.alpha is not None, 4 * band, _info(layout))
-        self._band, self._blocks = -1, dict[tuple[int, int], Array]()  # the strips or tiles side by side that are unpacked
+        self._band, self._blocks = -1, dict[tuple[int, int], Array]()  # the decompressed strips or tiles, by plane and column
 
     def rows(self, first: int, count: int) -> Part:
         return self._meaning(self._samples(first, count))
@@ -77,7 +77,7 @@ class TiffFile(PictureFile):
         return block[inside : inside + count]
 
     def _block_rows(self, down: int) -> int:
-        """Rows that a strip has, the last of which may be shorter, or a tile."""
+        """The number of rows of a strip, the last of which may be shorter, or of a tile."""
         layout = self._layout
         if layout.block_width == layout.width and tiff.TILE_OFFSETS not in layout.tags:
             return min(layout.block_height, layout.height - down * layout.block_height)
@@ -134,7 +134,7 @@ class TiffFile(PictureFile):
         return unpack_bits(packed, layout.bits, shape[1] * shape[2]).reshape(shape)
 
     def _from_byte_differences(self, packed: Bytes) -> Array:
-        """Floats from predictor 3: the highest bytes of a row, then the next, each as difference to the one before."""
+        """Floats from predictor 3: a row has the differences of all highest bytes, then those of the next ones, and so on."""
         height, size = len(packed), self._layout.bits // 8
         summed = np.cumsum(packed.reshape(height, -1, self._pixel), axis=1, dtype=np.uint8)
         planes = summed.reshape(height, size, -1).transpose(0, 2, 1)
@@ -143,7 +143,7 @@ class TiffFile(PictureFile):
 
     def _at(self, offset: int, length: int) -> bytes:
         data = b""
-        if offset + length <= self._size:  # else it may be more than seek() takes
+        if offset + length <= self._size:  # else it may exceed the range of seek()
             self._file.seek(offset)
             data = self._file.read(length)
         if len(data) != length:
@@ -179,7 +179,7 @@ class TiffFile(PictureFile):
         if bits > 16 or indices.dtype.kind != "u" or len(tags.get(tiff.COLOR_MAP, ())) < 3 << bits:
             raise ValueError("no colours for all indices")
         table = np.asarray(tags[tiff.COLOR_MAP], np.uint64)[: 3 << bits].reshape(3, -1).T
-        # Old programs wrote 8-bit numbers here; libtiff tells them in the same way.
+        # Old programs wrote 8-bit numbers here; libtiff detects them in the same way.
         eight = table if table.max() < 256 else (table * 255 + 32767) // 65535
         return np.asarray(eight.astype(np.uint8)[indices])
 
@@ -215,7 +215,7 @@ def _check_subsampled(layout: tiff.Layout) -> None:
 
 
 def _spread(units: Bytes, h: int, v: int) -> Bytes:
-    """YCbCr of every pixel, [rows, W, 3], from rows of units: h x v times Y, then Cb and Cr for all of these."""
+    """YCbCr of every pixel, [rows, W, 3], from rows of units, each of h x v Y samples, then one Cb and one Cr."""
     count = units.shape[1] // (h * v + 2)
     unit = units.reshape(len(units), count, h * v + 2)
     found = np.empty((len(units), v, count, h, 3), np.uint8)
