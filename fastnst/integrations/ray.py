@@ -19,7 +19,7 @@ def stylize(
     *,
     column: str = "image",
     name: str | None = "path",
-    actors: int | tuple[int, int] = 2,
+    actors: int | tuple[int, int] = (1, 1024),
     batch_size: int = 64,
     p: float = 1.0,
     **options: Any,
@@ -35,7 +35,8 @@ def stylize(
             different sizes and channels.
         name: a column that tells rows apart, such as the paths of ``read_images(..., include_paths=True)``; a row's pixels do
             where there is no such column.
-        actors: how many, or the fewest and the most.
+        actors: how many, or the fewest and the most, as the cluster has cores for. Reading takes cores as well: as many actors as
+            there are cores would wait for pictures for ever.
         batch_size: rows that an actor is given at a time.
 
     Returns:

@@ -25,8 +25,11 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # ray's own
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """Two workers of this machine."""
-    ray.init(num_cpus=2, include_dashboard=False, object_store_memory=100_000_000)
+    """Two workers of this machine and two to read, or the cluster that RAY_ADDRESS names."""
+    if "RAY_ADDRESS" in os.environ:
+        ray.init()
+    else:
+        ray.init(num_cpus=4, include_dashboard=False, object_store_memory=100_000_000)
     yield
     ray.shutdown()
 
@@ -54,7 +57,7 @@ def check(rows: list[dict[str, Any]], folder: Path) -> None:
 @pytest.mark.usefixtures("cluster")
 def test_grey_rows_and_several_sizes(folder: Path) -> None:
     ds = ray.data.read_images(str(folder), include_paths=True)
-    check(stylize(ds, STYLES, model="adain-nano", batch_size=2).take_all(), folder)
+    check(stylize(ds, STYLES, actors=2, model="adain-nano", batch_size=2).take_all(), folder)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -77,5 +80,5 @@ def test_a_worker_that_is_killed_loses_nothing_and_does_nothing_twice(
 
     monkeypatch.setattr("fastnst.integrations.ray._Actor", Mortal)
     ds = ray.data.read_images(str(folder), include_paths=True)
-    check(stylize(ds, STYLES, model="adain-nano", batch_size=1).take_all(), folder)
+    check(stylize(ds, STYLES, actors=2, model="adain-nano", batch_size=1).take_all(), folder)
     assert mark.exists()
