@@ -35,8 +35,8 @@ def stylize(
             different sizes and channels.
         name: a column that tells rows apart, such as the paths of ``read_images(..., include_paths=True)``; a row's pixels do
             where there is no such column.
-        actors: how many, or the fewest and the most, as the cluster has cores for. Reading takes cores as well: as many actors as
-            there are cores would wait for pictures for ever.
+        actors: how many, or the fewest and the most, as the cluster has cores for. Reading takes cores as well: as many
+            actors as there are cores would wait for pictures for ever.
         batch_size: rows that an actor is given at a time.
 
     Returns:

@@ -68,15 +68,6 @@ class Archive(ABC):
         """All samples are written."""
 
 
-def archive_of(path: Path) -> Archive:
-    """The kind of archive that the suffix names."""
-    if path.suffix.lower() == ".tar":
-        return Tar()
-    from fastnst.jobs.parquet import Parquet
-
-    return Parquet(path)
-
-
 class Tar(Archive):
     """A shard of WebDataset: neighbours in a tar file whose names agree up to the first dot are one sample.
 

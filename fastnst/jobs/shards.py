@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fastnst.images import ImageError
-from fastnst.jobs.archives import Archive, Result, Sample, archive_of
+from fastnst.jobs.archives import Archive, Result, Sample, Tar
 from fastnst.jobs.journals import Journal, Line, line, recorded
+from fastnst.jobs.parquet import Parquet
 from fastnst.jobs.pictures import Contents
 from fastnst.jobs.plans import Failure, Plan, Task
 from fastnst.jobs.reports import ArchiveReport
@@ -55,7 +56,8 @@ def stylize_archive(
     Raises:
         ImageError: the archive cannot be read or written.
     """
-    start, archive = time.perf_counter(), archive_of(task.content)
+    start = time.perf_counter()
+    archive: Archive = Tar() if task.content.suffix.lower() == ".tar" else Parquet(task.content)
     assert task.samples is not None
     journal = Journal(task.samples.outputs.path, task, archive.resumes and not task.output.exists())
     before = journal.samples
