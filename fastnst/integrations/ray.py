@@ -69,8 +69,10 @@ class _Actor:
 
 
 def _plain(picture: Any) -> Any:
-    """[H, W, C]. Ray gives grey rows as [H, W], in a column whose other rows have three axes."""
+    """[H, W, C]. Ray gives grey rows as [H, W], or as [1, H, W] where other rows of the column have three axes."""
     array = np.asarray(picture)
+    if array.ndim == 3 and array.shape[0] == 1 and array.shape[2] > 4:
+        array = array[0]
     return array[..., None] if array.ndim == 2 else array
 
 
