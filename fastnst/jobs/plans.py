@@ -256,7 +256,7 @@ def _plan_folder(contents: Sequence[Path], choice: Choice, part: Part | None) ->
         raise UsageError(f"{PIPE}: standard input and output carry one picture or video")
     if os.path.lexists(output) and not output.is_dir():
         raise UsageError(f"{output}: is a file; name a folder, because {_why_folder(contents, styles)}")
-    if is_archive(output) and not output.exists():
+    if is_archive(output) and not (output.exists() or outputs.folder):
         raise UsageError(f"{output}: name a folder, because each archive of pictures becomes one of its own name there")
     in_place = any(output.is_dir() and content.is_dir() and output.samefile(content) for content in contents)
     if in_place and not outputs.overwrite:
