@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 OPERATIONS = ("adain", "wct", "color", "relation", "embedding", "perceptual")
-REPORTS = ("stylize", "training", "video", "translate", "large", "web")
+REPORTS = ("stylize", "training", "video", "translate", "large", "web", "dataset")
 """Stems that are no operations. Each has a folder of its own with the module that writes its report."""
 STEMS = (*OPERATIONS, *REPORTS)

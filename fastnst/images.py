@@ -8,7 +8,7 @@ from fastnst.pictures.metadata_reader import read_metadata
 from fastnst.pictures.picture import MAX_PIXELS, ImageError, Picture, require_file
 from fastnst.pictures.reading import open_picture, picture_size
 from fastnst.pictures.registry import OTHER_SUFFIXES, READ_SUFFIXES, VIDEO_SUFFIXES, read_head, usual_suffix
-from fastnst.pictures.resize import resize_short_side, scaled_size
+from fastnst.pictures.resize import crop_middle, resize_short_side, scaled_size
 from fastnst.pictures.writing import FORMATS, WRITE_SUFFIXES, Saving, can_write, save_picture
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Saving",
     "as_mask",
     "can_write",
+    "crop_middle",
     "filled",
     "open_label_masks",
     "open_mask",

@@ -152,6 +152,8 @@ class Options:
     """Of the mode ``palette``: how far the colours go to the style's, 0..1; None = all the way."""
     size: int = 0
     """Short side of the content in pixels; 0 = as it is."""
+    crop: int = 0
+    """Sides of the square in pixels that is cut out of the middle of the content after that; 0 = all of it."""
     smoothing: float | None = None
     """Of videos, 0..1: see :mod:`fastnst.video.stability`; None = the usual of the kind of model."""
     video_quality: int | None = None

@@ -29,6 +29,7 @@ from fastnst.engine.base import (
 from fastnst.engine.generator import GeneratorEngine
 from fastnst.engine.palette import Colors, Palette, RegionPalette, colors_of
 from fastnst.engine.regions import Regions
+from fastnst.engine.shipped import is_shipped, shipped_model
 from fastnst.engine.wct import Coloring, WctEngine, WctLook
 from fastnst.format.kinds import described, require_weights
 from fastnst.format.lookfile import LookError, StoredLook, from_bytes
@@ -81,6 +82,8 @@ _KINDS: dict[str, Kind] = {"adain": AdainEngine(), "wct": WctEngine(), "generato
 class Engine:
     """A model ready to run. One engine may be used from many threads at once; every method releases the GIL.
 
+    It may be pickled: one that ships by its name, any other with the bytes of its file, which need not be there again.
+
     Args:
         model: a ``.fnst`` file, or its content.
 
@@ -105,7 +108,18 @@ class Engine:
             raise ModelError(f"{name}: the model card is not a JSON object")
         self.card: dict[str, Any] = card
         self.identity = hashlib.sha256(data).hexdigest(), str(card.get("name", Path(name).stem))
+        self._file = Path(name).stem if not isinstance(model, bytes) and is_shipped(Path(model)) else data
         self._kind, self._levels = _KINDS[self._model.kind], tuple(self._model.levels)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_model"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        data = self._file if isinstance(self._file, bytes) else shipped_model(self._file).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.identity[0]:
+            raise ModelError(f"{self.identity[1]}: the fastnst here ships another model of this name than the one pickled")
+        self._model = _engine.load(data)
 
     @property
     def _run(self) -> tuple[int, ...] | None:

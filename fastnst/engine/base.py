@@ -73,6 +73,11 @@ class Look(ABC):
     def arrays(self) -> list[NDArray[np.generic]]:
         """All that the network made of the style, in an order of its own: what a digest is taken of."""
 
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory, about."""
+        return sum(array.nbytes for array in self.named_arrays().values()) + 1024
+
     @abstractmethod
     def mixed(self, others: Sequence[Look], weights: Sequence[float]) -> Look:
         """The weighted sum of this look and others, weights as they are.

@@ -11,6 +11,16 @@ DEFAULT_MODEL = "adain-16x"
 MODELS = Path(__file__).parents[1] / "models"
 
 
+def shipped_model(name: str) -> Path:
+    """The file of a model inside the package; whether there is one is not looked at."""
+    return MODELS / f"{name}.fnst"
+
+
+def is_shipped(model: Path) -> bool:
+    """Whether it is the file of a model inside the package."""
+    return model == shipped_model(model.stem)
+
+
 def looks(model: str | None = None) -> list[str]:
     """Names of the looks inside the package for a shipped model, by default the default one; each may stand for a style.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -9,28 +10,41 @@ from functools import partial
 from pathlib import Path
 
 from fastnst.engine import Look, load_look
-from fastnst.jobs.pictures import look_of_file
+from fastnst.jobs.lookstore import LookStore, file_digest
+from fastnst.jobs.pictures import DEFAULT_STYLE_SIZE, look_of_file
 from fastnst.options import Options, StyleScale
 from fastnst.stylize import Stylizer, find_look
 from fastnst.system.errors import UsageError
 from fastnst.system.threads import awaited
 
-_KEPT = 64  # looks that wait for a content of the same size
+_KEPT = 32 << 20  # bytes of looks that wait for the next content that they are for
+
+__all__ = ["DEFAULT_STYLE_SIZE", "Looks"]
 
 
 class Looks:
-    """Makes looks, and keeps them.
+    """Makes looks, and keeps them. Several threads may use it at once.
 
     Args:
         options: with sizes, scales and levels, and the weights of several styles; the styles are told with each call.
         worker: where the engine runs, so that whoever is interrupted can give up waiting for it.
+        store: keeps the looks of pictures from run to run.
     """
 
-    def __init__(self, stylizer: Stylizer, options: Options, worker: Executor | None = None) -> None:
-        self._stylizer, self._options, self._worker = stylizer, options, worker
+    def __init__(
+        self, stylizer: Stylizer, options: Options, worker: Executor | None = None, store: LookStore | None = None
+    ) -> None:
+        self._stylizer, self._options, self._worker, self._store = stylizer, options, worker, store
         self._scales = options.style_scale or (StyleScale(),)
-        self.made = False  # a look, by the last call
         self._kept: dict[tuple[Path, StyleScale, int | None], Look] = {}
+        self._bytes = 0  # of these
+        self._digests: dict[Path, str] = {}
+        self._lock, self._last = threading.Lock(), threading.local()
+
+    @property
+    def made(self) -> bool:
+        """Whether the last call of this thread made a look."""
+        return bool(getattr(self._last, "made", False))
 
     @property
     def follows_contents(self) -> bool:
@@ -48,7 +62,7 @@ class Looks:
             LookError: a look of another model, or a damaged one.
             UsageError: a scale for what is a look already, or one that follows contents whose size is not known.
         """
-        self.made = False
+        self._last.made = False
         if not styles and not self._options.regions:
             return self._options
         side = None
@@ -70,15 +84,37 @@ class Looks:
         self._stylizer.engine.check_look(look)
         return look
 
+    def look(self, style: Path) -> Look:
+        """That of one style; errors as for :meth:`options`."""
+        look = self.options([style]).look
+        assert look is not None
+        return look
+
     def _look(self, style: Path, scale: StyleScale, side: int | None) -> Look:
         key = style, scale, side if scale.factor is None else None
-        if key not in self._kept:
-            if len(self._kept) >= _KEPT:
-                del self._kept[next(iter(self._kept))]
-            self.made = True
-            make = partial(self._made, style, scale, side)
-            self._kept[key] = awaited(self._worker.submit(make)) if self._worker else make()
-        return self._kept[key]
+        with self._lock:
+            kept = self._kept.get(key)
+        if kept is not None:
+            return kept
+        self._last.made = True
+        make = partial(self._stored, style, scale, side)
+        look = awaited(self._worker.submit(make)) if self._worker else make()
+        with self._lock:
+            while self._kept and self._bytes + look.bytes > _KEPT:
+                self._bytes -= self._kept.pop(next(iter(self._kept))).bytes
+            if key not in self._kept:  # another thread may have been faster
+                self._kept[key] = look
+                self._bytes += look.bytes
+        return look
+
+    def _stored(self, style: Path, scale: StyleScale, side: int | None) -> Look:
+        if self._store is None or find_look(style, self._stylizer.engine.identity[1]) is not None or not style.is_file():
+            return self._made(style, scale, side)
+        if style not in self._digests:
+            self._digests[style] = file_digest(style)
+        what = (self._stylizer.engine.identity[0], self._digests[style], self._options.style_size, self._options.levels)
+        return self._store.look((*what, scale.factor, side if scale.factor is None else None),
+                                partial(self._made, style, scale, side))  # fmt: skip
 
     def _made(self, style: Path, scale: StyleScale, side: int | None) -> Look:
         path = find_look(style, self._stylizer.engine.identity[1])

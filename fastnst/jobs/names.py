@@ -1,7 +1,9 @@
-"""Names of outputs, made of the names of content and style."""
+"""Names of outputs, made of the names of content and style; and which contents are whose, by their names."""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import string
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -35,3 +37,36 @@ class Name:
     def of(self, content: str, style: str, ext: str) -> str:
         """The name of one output."""
         return self.template.format(content=content, style=style, ext=ext)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part ``number`` of ``count``, such as ``3/16``: of a run that several processes or machines share.
+
+    A content is in the part that a digest of its name tells, so that no part has to know of the others, and a content that
+    comes or goes moves no other.
+
+    Raises:
+        ValueError: the number is not 1 to ``count``.
+    """
+
+    number: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.count:
+            raise ValueError(f"{self.number}/{self.count}: the number of a shard is 1 to how many there are, such as 3/16")
+
+    @classmethod
+    def of(cls, text: str) -> Part:
+        """From ``3/16``."""
+        number, _, count = text.partition("/")
+        if not (number.isdecimal() and count.isdecimal()):
+            raise ValueError(f"{text!r} is no shard such as 3/16")
+        return cls(int(number), int(count))
+
+    def holds(self, place: PurePath) -> bool:
+        """Whether a content is in this part. Those that differ in their suffixes alone, whose results might have one name, are
+        in the same."""
+        digest = hashlib.sha256(os.fsencode(place.with_suffix("").as_posix())).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.number - 1

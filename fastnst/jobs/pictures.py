@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 from fastnst.color import color_step
 from fastnst.engine import Look, Plan, Tell, default_threads
-from fastnst.images import MAX_PIXELS, ImageError, Picture, Saving, filled, open_picture, read_metadata, resize_short_side
+from fastnst.images import (
+    MAX_PIXELS,
+    ImageError,
+    Picture,
+    Saving,
+    crop_middle,
+    filled,
+    open_picture,
+    read_metadata,
+    resize_short_side,
+)
 from fastnst.jobs.plans import Task
 from fastnst.jobs.reports import Report
 from fastnst.options import Options, StyleScale
@@ -48,21 +60,35 @@ class Contents:
 
     Args:
         several: whether that is to be expected; else nothing is kept.
+        data: what is in the file of the only content, where that lies in no folder.
     """
 
-    def __init__(self, several: bool) -> None:
+    def __init__(self, several: bool, data: bytes | None = None) -> None:
+        self._data = data
         self._key: tuple[Path, int] | None = None
         self._rows: Rows | None = None
         self.memo = Memo() if several else None
 
-    def opened(self, path: Path, short_side: int, plan_of: _PlanOf, in_rows: bool) -> tuple[Rows, Plan]:
-        """As :func:`_opened`."""
+    def opened(self, path: Path, options: Options, plan_of: _PlanOf, in_rows: bool) -> tuple[Rows, Plan]:
+        """As :func:`_opened`, as large as the options say."""
+        short_side = options.size
         if self._rows is not None and self._key == (path, short_side):
             return self._rows, plan_of(self._rows)
         self.close()
-        self._rows, plan = _opened(path, lambda own: short_side or own, plan_of, in_rows)
+        self._rows, plan = _opened(path, lambda own: short_side or own, plan_of, in_rows, options.crop, self._data)
         self._key = path, short_side
         return self._rows, plan
+
+    @property
+    def in_files(self) -> bool:
+        """Whether contents lie in folders."""
+        return self._data is None
+
+    def file(self, path: Path) -> BinaryIO | None:
+        """A content as bytes; None if there is none, which whoever reads its pixels says."""
+        if self._data is not None:
+            return io.BytesIO(self._data)
+        return path.open("rb") if path.is_file() else None
 
     def close(self) -> None:
         """Let go of it."""
@@ -74,7 +100,13 @@ class Contents:
 
 
 def stylize_picture(
-    task: Task, stylizer: Stylizer, options: Options, worker: Executor, tell: Tell, contents: Contents
+    task: Task,
+    stylizer: Stylizer,
+    options: Options,
+    worker: Executor,
+    tell: Tell,
+    contents: Contents,
+    into: BinaryIO | None = None,
 ) -> Report:
     """Stylize one picture file into another, complete or not at all, with the pixels of :class:`fastnst.Stylizer`.
 
@@ -83,15 +115,16 @@ def stylize_picture(
         worker: where the engine runs, so that whoever is interrupted can give up waiting for it and remove the output.
         tell: called there with how far it is, from 0 to 1, if the picture is done in tiles.
         contents: what the content is opened by; it closes it.
+        into: where the output is written instead; its name tells the format all the same.
 
     Raises:
         ImageError: the content cannot be read, the output not written, or there is too little memory for it.
     """
     if task.content != PIPE:
-        return _stylized(task, task.content, stylizer, options, worker, tell, contents)
+        return _stylized(task, task.content, stylizer, options, worker, tell, contents, into)
     with input_file() as path:
         try:
-            return _stylized(task, path, stylizer, options, worker, tell, contents)
+            return _stylized(task, path, stylizer, options, worker, tell, contents, into)
         except ImageError as error:
             said = str(error).replace(str(path), "standard input")
             raise ImageError(said.replace("not a picture in", "neither a y4m video nor a picture in")) from error
@@ -100,10 +133,17 @@ def stylize_picture(
 
 
 def _stylized(
-    task: Task, content: Path, stylizer: Stylizer, options: Options, worker: Executor, tell: Tell, contents: Contents
+    task: Task,
+    content: Path,
+    stylizer: Stylizer,
+    options: Options,
+    worker: Executor,
+    tell: Tell,
+    contents: Contents,
+    into: BinaryIO | None,
 ) -> Report:
     start, output = time.perf_counter(), task.output
-    saving = _saving(task, content, options)
+    saving = _saving(task, options, contents.file(content))
 
     def plan_of(source: Rows) -> Plan:
         beside, beside_tiles = beside_engine(source, saving, options)
@@ -113,11 +153,11 @@ def _stylized(
             others = f", beside {beside_tiles / 1e6:.1f} MB for reading and writing" if stylizer.engine.tileable else ""
             raise ImageError(f"{source.path}: {error}{others}") from None
 
-    in_rows = stylizer.engine.tileable and options.size == 0
-    source, plan = contents.opened(content, options.size, plan_of, in_rows)
+    in_rows = stylizer.engine.tileable and options.size == options.crop == 0 and contents.in_files
+    source, plan = contents.opened(content, options, plan_of, in_rows)
     read = time.perf_counter() - start
-    with _target(output, saving, source, plan, stylizer.threads or default_threads()) as target:
-        folder = tempfile.gettempdir() if output == PIPE else str(output.parent)
+    with _target(output, saving, source, plan, stylizer.threads or default_threads(), into) as target:
+        folder = tempfile.gettempdir() if output == PIPE or into else str(output.parent)
         job = worker.submit(stylizer.stylize, source, target, options, plan, folder, tell, contents.memo)
         seconds = awaited(job)
         done = time.perf_counter()
@@ -147,13 +187,13 @@ def beside_engine(source: Rows, saving: Saving, options: Options) -> tuple[int |
     return None if whole is None else whole + regions, tiles + regions
 
 
-def _saving(task: Task, content: Path, options: Options) -> Saving:
-    """How the output of a task is saved, with the metadata of its content."""
+def _saving(task: Task, options: Options, file: BinaryIO | None) -> Saving:
+    """How the output of a task is saved, with the metadata of its content, which is closed."""
     saving = task.saving or Saving.by(task.output.suffix)
-    if options.strip_metadata or not content.is_file():  # whoever reads the pixels says what is wrong
+    if file is None:
         return saving
-    with content.open("rb") as file:
-        return replace(saving, metadata=read_metadata(file))
+    with file:
+        return saving if options.strip_metadata else replace(saving, metadata=read_metadata(file))
 
 
 def look_of_file(path: Path, stylizer: Stylizer, options: Options, scale: StyleScale, content: int | None = None) -> Look:
@@ -183,12 +223,21 @@ def look_of_file(path: Path, stylizer: Stylizer, options: Options, scale: StyleS
         return stylizer.look_of(source, options, plan)
 
 
-def _opened(path: Path, short_side: Callable[[int], int], plan_of: _PlanOf, in_rows: bool) -> tuple[Rows, Plan]:
+def _opened(
+    path: Path,
+    short_side: Callable[[int], int],
+    plan_of: _PlanOf,
+    in_rows: bool,
+    crop: int = 0,
+    data: bytes | None = None,
+) -> tuple[Rows, Plan]:
     """A picture file, its hidden pixels filled, and how it is done: read in rows if that is in tiles, or else decoded.
 
     Args:
         short_side: what its own becomes, in pixels; only a picture that stays as it is can be read in rows.
         in_rows: whether it may be read in rows at all.
+        crop: sides of the square that is cut out of its middle then; 0 = all.
+        data: as for :func:`fastnst.images.open_picture`.
     """
     if in_rows and (rows := open_rows(path)):
         with ExitStack() as stack:
@@ -200,16 +249,20 @@ def _opened(path: Path, short_side: Callable[[int], int], plan_of: _PlanOf, in_r
                     plan = plan_of(rows)
                 stack.pop_all()
                 return rows, plan
-    picture = open_picture(path)
-    source = ArrayRows.of(path, filled(_resized(picture, short_side(min(picture.rgb.size)), path)))
+    picture = open_picture(path, data)
+    source = ArrayRows.of(path, filled(_resized(picture, short_side(min(picture.rgb.size)), crop, path)))
     return source, plan_of(source)
 
 
-def _resized(picture: Picture, size: int, path: Path) -> Picture:
+def _resized(picture: Picture, size: int, crop: int, path: Path) -> Picture:
     try:
-        return resize_short_side(picture, size)
+        picture = resize_short_side(picture, size)
     except ValueError as error:
         raise ImageError(f"{path}: with a short side of {size}: {error}") from None
+    try:
+        return crop_middle(picture, crop) if crop else picture
+    except ValueError as error:
+        raise ImageError(f"{path}: {error}") from None
 
 
 def _beside_whole(size: tuple[int, int]) -> int | None:
@@ -220,14 +273,14 @@ def _beside_whole(size: tuple[int, int]) -> int | None:
 
 
 @contextmanager
-def _target(output: Path, saving: Saving, source: Rows, plan: Plan, threads: int) -> Iterator[RowWriter]:
+def _target(output: Path, saving: Saving, source: Rows, plan: Plan, threads: int, into: BinaryIO | None) -> Iterator[RowWriter]:
     """Where the result goes. Formats that are not written in rows, and what is done whole, wait in memory for the end."""
     size = (source.height, source.width)
     try:
         if plan.tiling is None or not written_in_rows(saving):
-            yield WholeWriter(output, *size, source.alpha, saving)
+            yield WholeWriter(output, *size, source.alpha, saving, into)
         else:
-            with atomic_output(output) as file:
+            with atomic_output(output) if into is None else nullcontext(into) as file:
                 yield open_writer(saving, file, size, source.alpha, threads)
     except OSError as error:
         raise ImageError(f"{output}: cannot be written: {error.strerror or error}") from error

@@ -1,4 +1,4 @@
-"""What ``fastnst stylize CONTENT -o OUT`` has to do: which picture or video is written where, and what exists already."""
+"""What ``fastnst stylize CONTENT -o OUT`` has to do: what is written where, and what exists already."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastnst import video
@@ -21,11 +21,12 @@ from fastnst.images import (
     require_file,
     usual_suffix,
 )
-from fastnst.jobs.names import DEFAULT_NAME, Name
+from fastnst.jobs.names import DEFAULT_NAME, Name, Part
 from fastnst.system.atomic import PIPE
 from fastnst.system.errors import UsageError
 
-_SUFFIXES = READ_SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES  # a file that cannot be read fails by name
+ARCHIVE_SUFFIXES = frozenset((".tar", ".parquet"))
+_SUFFIXES = READ_SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES | ARCHIVE_SUFFIXES  # a file that cannot be read fails by name
 
 
 @dataclass(frozen=True)
@@ -89,12 +90,53 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Task:
-    """One picture or video to read and one to write."""
+    """One picture, video or archive to read and one to write.
+
+    Args:
+        saving: of a picture.
+        place: what the content is called below the folder that it is from.
+        style: what the styles are called together.
+        samples: of an archive: which tasks the pictures in it are.
+    """
 
     content: Path
     output: Path
     styles: tuple[Path, ...] = ()
-    saving: Saving | None = None  # of a picture
+    saving: Saving | None = None
+    place: Path = Path()
+    style: str = ""
+    samples: Choice | None = None
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which styles the contents of a run get, and what comes of them.
+
+    Args:
+        styles: those of each result that a content may get; several are mixed.
+        sample: take so many of these at random for each content, or else all.
+        seed: of that.
+    """
+
+    outputs: Outputs
+    styles: Sequence[tuple[Path, ...]]
+    sample: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        names = unlike("+".join(path.stem for path in each) + ".style" for each in self.styles)  # a stem may have dots itself
+        object.__setattr__(self, "_names", [name.removesuffix(".style") for name in names])
+
+    def tasks(self, content: Path, place: Path) -> list[Task]:
+        """Those of one picture or video; ``place`` is the name of its result below the folder of outputs, before its style."""
+        names: list[str] = self._names  # type: ignore[attr-defined]
+        name = self.outputs.name or Name(DEFAULT_NAME if len(self.styles) > 1 else "{content}.{ext}")
+        suffix, folder = self.outputs.suffix_for(content)[1:], self.outputs.path / place.parent
+        tasks = []
+        for at in _chosen(len(self.styles), self.sample, f"{self.seed}:{place}"):
+            task = _task(content, folder / name.of(place.stem, names[at], suffix), self.styles[at], self.outputs, strict=False)
+            tasks.append(replace(task, place=place, style=names[at]))
+        return tasks
 
 
 @dataclass(frozen=True)
@@ -103,6 +145,8 @@ class Failure:
 
     task: Task
     reason: str
+    inside: bool = False
+    """It is one sample of an archive, the others of which are done."""
 
     def as_json(self) -> dict[str, object]:
         """The failure in JSON's types."""
@@ -127,25 +171,31 @@ def plan(
     outputs: Outputs,
     sample: int | None = None,
     seed: int = 0,
+    part: Part | None = None,
 ) -> Plan:
-    """What is to do for contents, each a picture, a video or a folder of them; ``-`` is standard input or output.
+    """What is to do for contents, each a picture, a video, an archive of pictures or a folder of all these; ``-`` is standard
+    input or output.
 
     Args:
-        styles: those of each result that a content gets; one of several styles is a mix of them.
-        sample: take so many of these at random for each content.
-        seed: of that.
+        styles, sample, seed: see :class:`Choice`.
+        part: do only the contents of this part.
 
     Raises:
         UsageError: an output that is not of the kind of the content, or of unknown format.
         ImageError: no such content.
         FileExistsError: the output of a single picture exists.
     """
-    single = len(contents) == 1 and len(styles) == 1 and not contents[0].is_dir()
-    if single and not outputs.folder:
+    single = len(contents) == 1 and len(styles) == 1 and not contents[0].is_dir() and not is_archive(contents[0])
+    if single and not outputs.folder and part is None:
         if outputs.name is not None:
             raise UsageError(f"{outputs.path}: --name is for outputs in a folder; end the folder's name with /")
         return _plan_file(contents[0], styles[0], outputs)
-    return _plan_folder(contents, styles, outputs, sample, seed)
+    return _plan_folder(contents, Choice(outputs, styles, sample, seed), part)
+
+
+def is_archive(content: Path) -> bool:
+    """Whether it holds pictures of its own: a shard of a data set."""
+    return content.suffix.lower() in ARCHIVE_SUFFIXES
 
 
 def _plan_file(content: Path, styles: tuple[Path, ...], outputs: Outputs) -> Plan:
@@ -200,24 +250,26 @@ def _fits(content: Path, outputs: Outputs, output: Path) -> bool:
     return output == PIPE or can_write(output) or outputs.suffix is not None
 
 
-def _plan_folder(
-    contents: Sequence[Path], styles: Sequence[tuple[Path, ...]], outputs: Outputs, sample: int | None, seed: int
-) -> Plan:
-    output = outputs.path
+def _plan_folder(contents: Sequence[Path], choice: Choice, part: Part | None) -> Plan:
+    outputs, styles, output = choice.outputs, choice.styles, choice.outputs.path
     if PIPE in (output, *contents):
         raise UsageError(f"{PIPE}: standard input and output carry one picture or video")
     if os.path.lexists(output) and not output.is_dir():
         raise UsageError(f"{output}: is a file; name a folder, because {_why_folder(contents, styles)}")
+    if is_archive(output) and not (output.exists() or outputs.folder):
+        raise UsageError(f"{output}: name a folder, because each archive of pictures becomes one of its own name there")
     in_place = any(output.is_dir() and content.is_dir() and output.samefile(content) for content in contents)
     if in_place and not outputs.overwrite:
         raise UsageError(f"{output}: is the folder of the contents; only --overwrite would replace them")
     found, left_alone = _contents(contents, None if in_place else output.resolve())
-    names, tasks = _style_names(styles), list[Task]()
-    name = outputs.name or Name(DEFAULT_NAME if len(styles) > 1 else "{content}.{ext}")
+    tasks = list[Task]()
     for content, place in found:
-        for at in _chosen(len(styles), sample, f"{seed}:{place}"):
-            target = output / place.parent / name.of(place.stem, names[at], outputs.suffix_for(content)[1:])
-            tasks.append(_task(content, target, styles[at], outputs, strict=False))
+        if part is not None and not part.holds(place):
+            continue
+        if is_archive(content):
+            tasks.append(Task(content, output / place, place=place, samples=choice))
+        else:
+            tasks += choice.tasks(content, place)
     targets: dict[Path, list[Task]] = {}
     for task in tasks:
         targets.setdefault(task.output, []).append(task)
@@ -228,8 +280,13 @@ def _plan_folder(
         if len(several) > 1
     ]
     wanted = [several[0] for several in targets.values() if len(several) == 1]
-    missing = [task for task in wanted if outputs.overwrite or not task.output.is_file()]
+    missing = [task for task in wanted if outputs.overwrite or not _is_there(task.output)]
     return Plan(missing, failures, len(wanted) - len(missing), left_alone, in_folder=True, every=wanted)
+
+
+def _is_there(output: Path) -> bool:
+    """Whether an earlier run made it. Of what was written last before a power cut, an empty file may be left."""
+    return output.is_file() and output.stat().st_size > 0
 
 
 def _why_folder(contents: Sequence[Path], styles: Sequence[tuple[Path, ...]]) -> str:
@@ -253,10 +310,6 @@ def _contents(contents: Sequence[Path], but: Path | None) -> tuple[list[tuple[Pa
         found += [(path, path.relative_to(content)) for path in pictures]
         left_alone += len(files) - len(pictures)
     return [*found, *zip(single, map(Path, unlike(path.name for path in single)), strict=True)], left_alone
-
-
-def _style_names(styles: Sequence[tuple[Path, ...]]) -> list[str]:
-    return unlike("+".join(path.stem for path in each) for each in styles)
 
 
 def unlike(names: Iterable[str]) -> list[str]:

@@ -78,6 +78,9 @@ def preview(task: Task, stylizer: Stylizer, options: Options) -> Preview:
             picture_size(style)
     if task.content == video.PIPE:
         return Preview(task, None, None, None, None)
+    if task.samples is not None:
+        require_file(task.content, "archive")
+        return Preview(task, None, None, None, None)
     if video.is_video(task.content, task.output):
         if not video.is_sequence(task.content):
             require_file(task.content, "video")
@@ -98,11 +101,15 @@ def preview(task: Task, stylizer: Stylizer, options: Options) -> Preview:
 
 def _source(path: Path, stylizer: Stylizer, options: Options) -> Rows:
     """A content that is read in rows if it can be, or the size of one that is decoded."""
-    if stylizer.engine.tileable and options.size == 0 and (rows := open_rows(path)):
+    if stylizer.engine.tileable and options.size == options.crop == 0 and (rows := open_rows(path)):
         return rows
     size = picture_size(path)
     try:
         width, height = scaled_size(*size, options.size)
     except ValueError as error:
         raise ImageError(f"{path}: with a short side of {options.size}: {error}") from None
+    if options.crop:
+        if min(width, height) < options.crop:
+            raise ImageError(f"{path}: a square of {options.crop} pixels is to be cut out of {width} x {height}")
+        width = height = options.crop
     return _Decoded(path, height, width, False, 5 * height * width + 2 * CHUNK_BYTES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
 
 from fastnst.jobs.plans import Task
 
@@ -16,6 +17,7 @@ def _losses(left_out: Sequence[str]) -> str:
 class Report:
     """One picture done."""
 
+    count: ClassVar[int] = 1
     task: Task
     width: int
     height: int
@@ -26,6 +28,7 @@ class Report:
     levels: Sequence[int] = ()  # of a WCT model, in the order in which they ran
     warnings: Sequence[str] = ()
     left_out: Sequence[str] = ()  # what the output does not hold of the content's metadata
+    sha256: str | None = None  # of the output, where that is asked for
 
     @property
     def pace(self) -> str:
@@ -63,6 +66,7 @@ class Report:
 class VideoReport:
     """One video done."""
 
+    count: ClassVar[int] = 1
     task: Task
     width: int
     height: int
@@ -107,3 +111,46 @@ class VideoReport:
             "working_memory": self.working_memory,
             "peak_memory": self.peak_memory,
         }
+
+
+@dataclass(frozen=True)
+class ArchiveReport:
+    """One archive of a data set done."""
+
+    task: Task
+    samples: int  # in it, those that failed and those without a picture included
+    failed: int  # of these
+    seconds: float
+    peak_memory: int | None  # as for pictures
+    warnings: Sequence[str] = ()
+    width: int = 0  # there are many
+    height: int = 0
+
+    @property
+    def count(self) -> int:
+        """Samples that are done."""
+        return self.samples - self.failed
+
+    @property
+    def pace(self) -> str:
+        """For a line of text."""
+        return f"{self.samples} samples"
+
+    @property
+    def losses(self) -> str:
+        """For the end of a line of text: failures are told by themselves."""
+        return ""
+
+    def as_json(self) -> dict[str, object]:
+        """The report in JSON's types."""
+        return {
+            "content": str(self.task.content),
+            "output": str(self.task.output),
+            "samples": self.samples,
+            "failed": self.failed,
+            "seconds": {"total": round(self.seconds, 6)},
+            "peak_memory": self.peak_memory,
+        }
+
+
+Done: TypeAlias = Report | VideoReport | ArchiveReport

@@ -1,25 +1,29 @@
-"""The work of ``fastnst stylize``: pictures and videos, one after the other, with times and failures."""
+"""The work of ``fastnst stylize``: pictures, videos and archives of pictures, with times and failures."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from fastnst import video
 from fastnst.images import ImageError, picture_size
 from fastnst.jobs.looks import Looks
+from fastnst.jobs.lookstore import LookStore, file_digest
 from fastnst.jobs.pictures import Contents, stylize_picture
 from fastnst.jobs.plans import Failure, Task
 from fastnst.jobs.regions import with_masks
-from fastnst.jobs.reports import Report, VideoReport
+from fastnst.jobs.reports import Done, Report, VideoReport
+from fastnst.jobs.shards import stylize_archive
+from fastnst.jobs.together import AtOnce, Together
 from fastnst.options import Options
 from fastnst.stylize import LookError, Stylizer
-from fastnst.system.atomic import PIPE, remove_stale_partials
-from fastnst.system.errors import UsageError
+from fastnst.system.atomic import PIPE, atomic_output, remove_stale_partials
+from fastnst.system.errors import UsageError, full_disk
 from fastnst.system.memory import held_memory, peak_memory
 from fastnst.system.threads import room_for_threads
 
@@ -34,13 +38,32 @@ def check(stylizer: Stylizer, options: Options) -> None:
     stylizer.check(options)
 
 
+Result: TypeAlias = Done | Failure
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How the tasks of a data set are done.
+
+    Args:
+        cores: how many pictures are done at a time, each by one thread.
+        store: where looks are kept from run to run.
+        digests: whether reports tell the SHA-256 of outputs.
+    """
+
+    cores: int = 1
+    store: LookStore | None = None
+    digests: bool = False
+
+
 def run(
     tasks: Sequence[Task],
     stylizer: Stylizer,
     options: Options,
     on_frame: OnFrame | None = None,
     on_part: Callable[[float], object] = lambda _: None,
-) -> Iterator[Report | VideoReport | Failure]:
+    manner: Manner | None = None,
+) -> Iterator[Result]:
     """Do all tasks, one after the other; a task that fails does not stop the next one.
 
     Each look is made once, and a content that several tasks in a row have is read and encoded once. The time of a style is part
@@ -48,56 +71,140 @@ def run(
     folders of the outputs is removed first.
 
     Args:
-        on_frame: called after each frame of a video.
+        on_frame: called after each frame of a video, and each sample of an archive.
         on_part: called with how far a large picture is, from 0 to 1; in another thread.
+        manner: with it, contents are done several at a time; results come in the order of the tasks all the same.
 
     Raises:
-        ImageError: a mask or the style of all tasks cannot be read.
+        ImageError: a mask or the style of all tasks cannot be read; or the disk is full, after which nothing more is tried.
         MemoryError: there is not even memory for a thread.
     """
-    for folder in {task.output.parent for task in tasks}:
+    for folder in {task.output.parent for task in tasks if task.output.parent.is_dir()}:
         remove_stale_partials(folder)
+    options = with_masks(options)
+    if manner is not None:
+        together = Together(manner.cores)
+        try:
+            yield from _Run(stylizer, options, AtOnce(), manner, on_frame).several(tasks, together)
+        finally:
+            together.close()
+        return
     # The engine runs in a second thread: Python answers a signal only in the first one and between its own instructions, and
     # a large picture keeps the engine busy for seconds. Whoever is interrupted there does not wait for it.
     room_for_threads(1)
     worker = ThreadPoolExecutor(1, "engine")
     contents = Contents(len({task.content for task in tasks}) < len(tasks))
     try:
-        start = time.perf_counter()
-        options = with_masks(options)
-        looks = Looks(stylizer, options, worker)
-        if len({task.styles for task in tasks}) == 1 and not looks.follows_contents:
-            looks.options(tasks[0].styles)  # nothing could be done without it
-        style_seconds = time.perf_counter() - start
-        before = held_memory() or 0
+        work = _Run(stylizer, options, worker, None, on_frame, on_part)
+        if len({task.styles for task in tasks}) == 1 and not work.looks.follows_contents:
+            work.make_look(tasks[0])  # nothing could be done without it
         for task in tasks:
-            report: Report | VideoReport
-            try:
-                task.output.parent.mkdir(parents=True, exist_ok=True)
-                start = time.perf_counter()
-                ready = looks.options(task.styles, partial(_short_side, task, options))
-                style_seconds += time.perf_counter() - start if looks.made else 0.0
-                if video.is_video(task.content, task.output):
-                    report = _do_video(task, stylizer, ready, on_frame)
-                else:
-                    report = stylize_picture(task, stylizer, ready, worker, on_part, contents)
-                    report = replace(report, planned_memory=before + report.planned_memory)
-            except Exception as error:  # whatever it is, the other pictures can still be done
-                yield Failure(task, _reason(task, error))
-                continue
-            report.seconds["style"] += style_seconds
-            report.seconds["total"] += style_seconds
-            style_seconds = 0.0
-            yield report
+            yield work.one(task, contents)
     finally:
         contents.close()
         worker.shutdown(wait=False)
 
 
+class _Run:
+    """What the tasks of a run have in common; its methods may be called from several threads."""
+
+    def __init__(
+        self,
+        stylizer: Stylizer,
+        options: Options,
+        worker: Executor,
+        manner: Manner | None,
+        on_frame: OnFrame | None,
+        on_part: Callable[[float], object] = lambda _: None,
+    ) -> None:
+        self._stylizer, self._options, self._worker, self._manner = stylizer, options, worker, manner
+        self._on_frame: OnFrame = on_frame or (lambda _done, _count: None)
+        self._on_part = on_part
+        self.looks = Looks(stylizer, options, worker, manner.store if manner else None)
+        self._style_seconds = 0.0
+        self._before = held_memory() or 0
+
+    def make_look(self, task: Task) -> Options:
+        """The options with the look of a task."""
+        start = time.perf_counter()
+        ready = self.looks.options(task.styles, partial(_short_side, task, self._options))
+        self._style_seconds += time.perf_counter() - start if self.looks.made else 0.0
+        return ready
+
+    def several(self, tasks: Sequence[Task], together: Together) -> Iterator[Result]:
+        """Contents side by side; archives one after the other, and what is in one side by side."""
+        for archives, some in groupby(tasks, lambda task: task.samples is not None):
+            if archives:
+                for task in some:
+                    yield from self._archive(task, together)
+            else:
+                contents = (list(each) for _, each in groupby(some, lambda task: task.content))
+                for results in together.map(self._content, contents):
+                    yield from results
+
+    def _content(self, tasks: Sequence[Task]) -> list[Result]:
+        contents = Contents(len(tasks) > 1)
+        try:
+            return [self.one(task, contents) for task in tasks]
+        finally:
+            contents.close()
+
+    def _archive(self, task: Task, together: Together) -> Iterator[Result]:
+        try:
+            yield from stylize_archive(task, self._sample, _reason, self._options.alpha, together, self._on_frame)
+        except Exception as error:
+            if full_disk(error):
+                raise
+            yield Failure(task, _reason(task, error))
+
+    def _sample(self, task: Task, contents: Contents, into: BinaryIO) -> None:
+        ready = self.looks.options(task.styles, partial(_needs_size, self._options))
+        stylize_picture(task, self._stylizer, ready, self._worker, self._on_part, contents, into)
+
+    def one(self, task: Task, contents: Contents) -> Result:
+        """A picture or a video."""
+        report: Report | VideoReport
+        try:
+            task.output.parent.mkdir(parents=True, exist_ok=True)
+            ready = self.make_look(task)
+            if video.is_video(task.content, task.output):
+                if self._options.crop:
+                    raise UsageError(f"{task.content}: --crop is for pictures, and this is a video")
+                report = _do_video(task, self._stylizer, ready, self._on_frame)
+            else:
+                report = self._picture(task, ready, contents)
+                report = replace(report, planned_memory=self._before + report.planned_memory)
+        except Exception as error:  # whatever it is, the other pictures can still be done
+            if full_disk(error):
+                raise
+            return Failure(task, _reason(task, error))
+        report.seconds["style"] += self._style_seconds
+        report.seconds["total"] += self._style_seconds
+        self._style_seconds = 0.0
+        return report
+
+    def _picture(self, task: Task, ready: Options, contents: Contents) -> Report:
+        if self._manner is None:
+            return stylize_picture(task, self._stylizer, ready, self._worker, self._on_part, contents)
+        try:
+            with atomic_output(task.output, durable=False) as file:
+                report = stylize_picture(task, self._stylizer, ready, self._worker, self._on_part, contents, file)
+        except OSError as error:
+            raise ImageError(f"{task.output}: cannot be written: {error.strerror or error}") from error
+        return replace(report, sha256=file_digest(task.output) if self._manner.digests else None)
+
+
+def _needs_size(options: Options) -> int:
+    """Of a picture in an archive, short side."""
+    if options.crop or options.size:
+        return options.crop or options.size
+    raise UsageError("--style-scale auto in an archive needs --size, because its pictures are of many sizes")
+
+
 def _short_side(task: Task, options: Options) -> int:
     """That of a content as it is stylized."""
-    if options.size:
-        return options.size
+    if options.crop or options.size:
+        return options.crop or options.size
     if video.is_video(task.content, task.output):
         if task.content == PIPE:
             raise UsageError("--style-scale auto needs the size of the content, which a pipe does not tell")
@@ -109,10 +216,10 @@ def _short_side(task: Task, options: Options) -> int:
     return min(picture_size(task.content))
 
 
-def _do_video(task: Task, stylizer: Stylizer, options: Options, on_frame: OnFrame | None) -> VideoReport:
+def _do_video(task: Task, stylizer: Stylizer, options: Options, on_frame: OnFrame) -> VideoReport:
     from fastnst.video.job import stylize_video
 
-    outcome = stylize_video(task.content, task.output, stylizer, options, on_frame or (lambda _done, _count: None))
+    outcome = stylize_video(task.content, task.output, stylizer, options, on_frame)
     return VideoReport(
         task=task,
         width=outcome.width,

@@ -6,6 +6,7 @@ around. Of an animation, or of several pictures in a file, only the first is rea
 
 from __future__ import annotations
 
+import io
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from fastnst.pictures.color import part_to_srgb, to_srgb
 from fastnst.pictures.picture import MAX_PIXELS, ImageError, KindError, Picture, check_size, require_file
-from fastnst.pictures.registry import FORMATS, VIDEO_SUFFIXES, decoders, format_of, name_of, opened, read_head
+from fastnst.pictures.registry import FORMATS, HEAD_BYTES, VIDEO_SUFFIXES, decoders, format_of, name_of, opened, read_head
 from fastnst.pictures.samples import PictureFile
 from fastnst.pictures.tiff_tags import ORIENTATION
 
@@ -25,22 +26,28 @@ _UNSUPPORTED = ("unsupported", "not supported", "unknown")  # Pillow's words for
 _PIXELS_AT_ONCE = 1 << 18  # converted at a time, because conversion takes several times the space of the result
 
 
-def open_picture(path: Path) -> Picture:
+def open_picture(path: Path, data: bytes | None = None) -> Picture:
     """The picture in the file ``path``, upright and in sRGB.
+
+    Args:
+        data: what is in the file, where it lies in no folder; the path only names it then.
 
     Raises:
         ImageError: there is no picture, or it is broken, of a kind that is not read, or larger than ``MAX_PIXELS``; in the last
             case nothing is decoded.
     """
-    require_file(path)
+    if data is None:
+        require_file(path)
+    elif not data:
+        raise ImageError(f"{path}: is empty")
     try:
-        with path.open("rb") as file:
+        with path.open("rb") if data is None else io.BytesIO(data) as file:
             own = open_file(file)
             return _decoded(own) if own else _by_pillow(file)
     except MemoryError:
         raise
     except Exception as error:  # Files may be hostile, and Pillow's parsers raise exceptions of any kind.
-        raise ImageError(f"{path}: {_reason(path, error)}") from error
+        raise ImageError(f"{path}: {_reason(path, error, data)}") from error
 
 
 def picture_size(path: Path) -> tuple[int, int]:
@@ -135,9 +142,9 @@ def _by_pillow(file: BinaryIO) -> Picture:
             return to_srgb(image)
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _reason(path: Path, error: Exception, data: bytes | None = None) -> str:
     """Why the picture cannot be read."""
-    head = read_head(path)
+    head = read_head(path) if data is None else data[:HEAD_BYTES]
     text = f"broken picture: {error}"
     if isinstance(error, Image.DecompressionBombError):
         text = f"more than {MAX_PIXELS // 10**6} megapixels"

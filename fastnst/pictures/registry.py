@@ -18,7 +18,7 @@ from fastnst.system.atomic import PIPE, peeked_input
 # Without a handler of the application's own, Pillow's log would go to stderr, beside the one line that a failure is.
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
-_HEAD_BYTES = 64
+HEAD_BYTES = 64
 
 
 def _found() -> list[Format]:
@@ -68,7 +68,7 @@ _RAW_CANON = b"crx "  # a brand
 def read_head(path: Path) -> bytes:
     """The first bytes of a file."""
     with path.open("rb") as file:
-        return file.read(_HEAD_BYTES)
+        return file.read(HEAD_BYTES)
 
 
 def format_of(head: bytes) -> Format | None:
@@ -99,7 +99,7 @@ def opened(file: BinaryIO) -> Image.Image:
         UnidentifiedImageError: Pillow does not read it here.
     """
     file.seek(0)
-    head = file.read(_HEAD_BYTES)
+    head = file.read(HEAD_BYTES)
     Image.init()
     for name in decoders(head):
         opener, accept = Image.OPEN.get(name, (None, None))

@@ -46,5 +46,19 @@ def resize_short_side(picture: Picture, pixels: int) -> Picture:
     return Picture(Image.fromarray(rgb), Image.fromarray(alpha))
 
 
+def crop_middle(picture: Picture, side: int) -> Picture:
+    """The square of ``side`` pixels in the middle of ``picture``; of an odd rest, less is cut off above and on the left.
+
+    Raises:
+        ValueError: the picture is smaller.
+    """
+    width, height = picture.rgb.size
+    if min(width, height) < side:
+        raise ValueError(f"a square of {side} pixels is to be cut out of {width} x {height}")
+    left, top = (width - side) // 2, (height - side) // 2
+    box = (left, top, left + side, top + side)
+    return Picture(picture.rgb.crop(box), picture.alpha.crop(box) if picture.alpha else None)
+
+
 def _resized(values: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
     return np.asarray(Image.fromarray(values).resize(size, Image.Resampling.LANCZOS))

@@ -105,12 +105,12 @@ def open_writer(saving: Saving, file: BinaryIO, size: tuple[int, int], alpha: bo
 
 
 class WholeWriter(ArrayWriter):
-    """Saves all rows at the end, for formats that Pillow encodes."""
+    """Saves all rows at the end, for formats that Pillow encodes; arguments as for :func:`fastnst.images.save_picture`."""
 
-    def __init__(self, path: Path, height: int, width: int, alpha: bool, saving: Saving) -> None:
+    def __init__(self, path: Path, height: int, width: int, alpha: bool, saving: Saving, into: BinaryIO | None = None) -> None:
         super().__init__(height, width)
         self.memory = self.memory_of(height, width, alpha)
-        self._path, self._saving = path, saving
+        self._path, self._saving, self._into = path, saving, into
 
     @staticmethod
     def memory_of(height: int, width: int, alpha: bool) -> int:
@@ -119,4 +119,4 @@ class WholeWriter(ArrayWriter):
 
     def finish(self) -> None:
         assert self.pixels is not None
-        save_picture(Picture(Image.fromarray(self.pixels), self.alpha), self._path, self._saving)
+        save_picture(Picture(Image.fromarray(self.pixels), self.alpha), self._path, self._saving, self._into)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -136,8 +137,10 @@ class Saving:
             file.write(writer.complete(encoded.getvalue(), kept))
 
 
-def save_picture(picture: Picture, path: Path, saving: Saving | None = None) -> None:
+def save_picture(picture: Picture, path: Path, saving: Saving | None = None, into: BinaryIO | None = None) -> None:
     """Write ``picture`` to ``path``, complete or not at all; unless told how, in the format of its suffix (see ``can_write``).
+
+    With ``into`` it is written there, and the path only names it.
 
     JPEG has quality 95 and full colour resolution. A format without transparency gets the picture as seen on white.
 
@@ -147,7 +150,7 @@ def save_picture(picture: Picture, path: Path, saving: Saving | None = None) -> 
     saving = saving or Saving.by(path.suffix)
     image = picture.image() if saving.holds_alpha else picture.flattened()
     try:
-        with atomic_output(path) as file:
+        with atomic_output(path) if into is None else nullcontext(into) as file:
             saving.write(image, file)
     except KeyError:  # Pillow's, for AVIF where it is built without it
         raise ImageError(f"{path}: cannot be written: this Pillow is built without {saving.format}") from None

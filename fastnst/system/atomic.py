@@ -48,12 +48,16 @@ def _standard_output() -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def atomic_output(path: Path) -> Iterator[BinaryIO]:
+def atomic_output(path: Path, durable: bool = True) -> Iterator[BinaryIO]:
     """A file to write, which becomes ``path`` when the block ends and is deleted if the block raises. With ``-``, all of it
     goes to standard output at the end.
 
     Until then it is a hidden file in the same folder, named after the machine and the process; the name of ``path`` may
     already be as long as the file system allows.
+
+    Args:
+        durable: wait until it is on the disk, which takes longer than to make a small picture. Otherwise the end of the
+            machine, though not that of the process, may leave an empty file.
 
     Raises:
         OSError: the file cannot be written.
@@ -67,12 +71,14 @@ def atomic_output(path: Path) -> Iterator[BinaryIO]:
         with partial.open("xb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -17,7 +17,8 @@ FOLDERS = {"fastnst": ROOT / "fastnst", "fastnst.kernels": ROOT / "kernels", "fa
 
 ROWS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ground": (("system", "format", "pictures", "images"), ()),
-    "deployment": (("engine", "options", "color", "steps", "stylize", "verify", "video", "jobs", "info"), ("ground",)),
+    "deployment": (("engine", "options", "color", "steps", "stylize", "verify", "video", "jobs", "info",
+                    "transforms", "integrations"), ("ground",)),
     "reference": (("reference",), ()),
     "kernels": (("kernels", "testing"), ()),
     "operations": (("dispatch", "ops", "nn"), ("reference", "kernels")),

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastnst.cli import datasets
 from fastnst.cli.errors import DONE, FAILED, USAGE, fail, hint, quiet_libraries, warn
 from fastnst.cli.progress import Progress
 from fastnst.cli.regions import add_arguments as add_region_arguments
@@ -37,11 +38,13 @@ from fastnst.cli.video_options import add_video_arguments, clip_of
 
 if TYPE_CHECKING:
     from fastnst.jobs.plans import Failure, Outputs, Plan
-    from fastnst.jobs.reports import Report, VideoReport
+    from fastnst.jobs.reports import Done
     from fastnst.options import Options
     from fastnst.stylize import Stylizer
 
 _LARGE = 2048  # pixels of a short side: four times that of a style
+_FOR_FILES = ("each", "sample", "sheet", "name", "dry_run", "format", "quality", "lossless", "strip_metadata", "regions",
+              "labels", "alpha_map")  # fmt: skip
 HELP = "stylize a picture, a video or a folder of them"
 STYLE_HELP = (
     "a picture, or several to mix; a .look file; or the name of a look that ships, see fastnst styles; none for a model that "
@@ -125,6 +128,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_video_arguments(parser)
     camera = "show what camera N sees instead; every picture given is a style (default: camera 0)"
     add("--camera", type=at_least(0), nargs="?", const=0, metavar="N", help=camera)
+    datasets.add_arguments(parser)
     add("--dry-run", action="store_true", help="print what would be done: outputs, sizes, tiles and memory; write nothing")
     add("--overwrite", action="store_true", help="replace existing outputs; without it a folder run does what is missing")
     add("--quiet", action="store_true", help="print nothing but errors")
@@ -151,31 +155,35 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
         return fail("the following arguments are required: -o/--output (see 'fastnst stylize --help')", USAGE)
     try:
         contents, styles = _contents_and_styles(arguments)
-        plan = plans.plan(contents, styles, _outputs(arguments), arguments.sample, arguments.seed)
+        outputs = _outputs(arguments)
+        plan = plans.plan(contents, styles, outputs, arguments.sample, arguments.seed, arguments.shard)
         _check_sheet(arguments, plan)
         stylizer = Stylizer(arguments.model, arguments.threads, arguments.max_memory)
         options = _options(arguments, styles[0])
         run.check(stylizer, options)
+        job = datasets.job_of(plan, outputs, styles, options, arguments)
         if arguments.dry_run:
             return _preview(plan, stylizer, options, arguments)
-        return _do(plan, stylizer, options, arguments)
+        return _do(plan, stylizer, options, arguments, job)
     except UsageError as error:
         return fail(str(error), USAGE)
 
 
-def _do(plan: Plan, stylizer: Stylizer, options: Options, arguments: argparse.Namespace) -> int:
+def _do(plan: Plan, stylizer: Stylizer, options: Options, arguments: argparse.Namespace, job: datasets.DataSet | None) -> int:
     """Do all that is planned, and print what came of it; the exit code."""
     from fastnst.jobs.plans import Failure
 
     start = time.perf_counter()
-    reports: list[Report | VideoReport] = []
+    reports: list[Done] = []
     failures: list[Failure] = []
     try:
-        for result in _results(plan, stylizer, options, arguments):
+        for result in _results(plan, stylizer, options, arguments, job):
             if isinstance(result, Failure):
                 failures.append(result)
             else:
                 reports.append(result)
+        if job is not None:
+            job.end()
         if arguments.sheet is not None:
             _write_sheet(arguments.sheet, plan)
         if plan.in_folder and not (arguments.json or arguments.quiet):
@@ -269,7 +277,7 @@ def _preview(plan: Plan, stylizer: Stylizer, options: Options, arguments: argpar
     return FAILED if failures else DONE
 
 
-def _hint(options: Options, reports: Sequence[Report | VideoReport]) -> None:
+def _hint(options: Options, reports: Sequence[Done]) -> None:
     """Say once that strokes are small beside a large picture."""
     if options.style_scale is not None or not options.styles:
         return
@@ -308,6 +316,7 @@ def _options(arguments: argparse.Namespace, styles: Sequence[Path]) -> Options:
         colors=arguments.colors,
         palette=arguments.palette,
         size=arguments.size,
+        crop=arguments.crop,
         levels=arguments.levels,
         smoothing=arguments.smooth,
         video_quality=arguments.video_quality,
@@ -320,8 +329,8 @@ def _options(arguments: argparse.Namespace, styles: Sequence[Path]) -> Options:
 
 
 def _results(
-    plan: Plan, stylizer: Stylizer, options: Options, arguments: argparse.Namespace
-) -> Iterator[Report | VideoReport | Failure]:
+    plan: Plan, stylizer: Stylizer, options: Options, arguments: argparse.Namespace, job: datasets.DataSet | None
+) -> Iterator[Done | Failure]:
     """Do all, and print each result as it comes; failures are for the end, but for their lines of JSON."""
     from fastnst.jobs import run
     from fastnst.jobs.plans import Failure
@@ -334,7 +343,8 @@ def _results(
         len(plan.failures) + len(plan.tasks), shown=not arguments.quiet and sys.stderr.isatty(), at_once=moving
     ) as progress:
         on_frame = progress.within if folder else progress.reach
-        for result in chain(plan.failures, run.run(plan.tasks, stylizer, options, on_frame, progress.part)):
+        done = job.run(on_frame) if job else run.run(plan.tasks, stylizer, options, on_frame, progress.part)
+        for result in chain(plan.failures, done):
             if arguments.json:
                 print(json.dumps(result.as_json()), file=out, flush=True)
             elif not (arguments.quiet or isinstance(result, Failure)):
@@ -343,12 +353,12 @@ def _results(
                 elif result.losses:
                     print(f"{result.task.output}{result.losses}")
             yield result
-            if folder:
+            if folder and not (isinstance(result, Failure) and result.inside):
                 progress.advance()
 
 
-def _summary(plan: Plan, reports: list[Report | VideoReport], failures: list[Failure], seconds: float) -> str:
-    parts = [f"{len(reports)} stylized"]
+def _summary(plan: Plan, reports: list[Done], failures: list[Failure], seconds: float) -> str:
+    parts = [f"{sum(report.count for report in reports)} stylized"]
     if plan.already_there:
         parts.append(f"{plan.already_there} already there")
     if failures:
@@ -367,8 +377,7 @@ def _camera(arguments: argparse.Namespace) -> int:
     from fastnst.system.errors import UsageError
     from fastnst.video.camera import show
 
-    only_files = ("each", "sample", "sheet", "name", "dry_run", "format", "quality", "lossless", "strip_metadata")
-    for name in (*only_files, "regions", "labels", "alpha_map"):
+    for name in (*_FOR_FILES, *datasets.FOR_FILES):
         if getattr(arguments, name) not in (None, False, []):
             option = name.removesuffix("s") if name == "regions" else name.replace("_", "-")
             return fail(f"--camera shows pictures and writes none: --{option} is for files", USAGE)

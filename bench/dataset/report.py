@@ -1,0 +1,60 @@
+"""Turns the JSON of the data sets' benchmark into ``dataset-<machine>.md`` and ``.json``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .. import pages
+from ..ops.report import DISTURBED
+from ..stylize.report import table
+
+HEAD = ("what, how many", "pictures a second", "a second and core", "times as fast as published", "memory of one, MB")
+
+METHOD = """\
+adain-nano, one style for each picture, at 224 pixels. Every worker is a process of its own with {threads} thread; those of a
+row run at the same time. Rates are medians of {samples} samples of at least 3 s each. Looks are cached, but for the published
+network, which is VGG-19 to relu4_1 and its mirror in eager PyTorch, one picture at a time, its style of 512 pixels encoded each
+time, as stylize-datasets runs it; its rate has neither decoding nor encoding of files in it. Rows are marked as disturbed where
+other processes used more than {disturbed:.0%} of the cores meanwhile.
+"""
+
+
+def write(source: Path, folder: Path) -> Path:
+    """Write the report of pytest-benchmark's JSON into ``folder``; the Markdown file's path.
+
+    Raises:
+        ValueError: ``source`` holds no data set.
+    """
+    return pages.write(source, folder, "dataset", "kind", markdown)
+
+
+def markdown(summary: dict[str, Any]) -> str:
+    """The whole page."""
+    rows = summary["rows"]
+    told = METHOD.format(threads=1, samples=len(rows[0]["visits_seconds"]), disturbed=DISTURBED)
+    published = next((row["median_seconds"] for row in rows if row["kind"] == "published"), None)
+    lines = [*pages.head("Data sets", summary), "", table(HEAD, [cells(row, published) for row in rows]), told]
+    return "\n".join([*lines, *ratios(rows)]) + "\n"
+
+
+def cells(row: dict[str, Any], published: float | None) -> list[str]:
+    rate = 1 / row["median_seconds"]
+    each = rate / row["workers"]
+    times = f"{each * published:,.1f}" if published else "-"
+    memory = f"{row['peak_memory'] / 1e6:.0f}" if row["peak_memory"] else "-"
+    return [pages.case(row), f"{rate:,.1f}", f"{each:,.1f}", times, memory]
+
+
+def ratios(rows: list[dict[str, Any]]) -> list[str]:
+    """What two workers are beside one, and a loader beside its calls."""
+    seconds = {(row["kind"], row["workers"]): row["median_seconds"] for row in rows}
+    lines = [
+        f"* {kind}: two workers are {seconds[kind, 1] / seconds[kind, 2]:.2f} times as fast as one"
+        for kind in ("engine", "jpeg", "job")
+        if {(kind, 1), (kind, 2)} <= seconds.keys()
+    ]
+    if {("calls", 1), ("loader", 2)} <= seconds.keys():
+        cost = 2 * seconds["loader", 2] / seconds["calls", 1]
+        lines.append(f"* a DataLoader of two workers costs {cost:.2f} times the sum of its calls")
+    return lines
