@@ -67,7 +67,7 @@ class DataSet:
         from fastnst.jobs import records
         from fastnst.jobs.lookstore import store_of
         from fastnst.jobs.plans import Choice
-        from fastnst.jobs.run import Manner
+        from fastnst.jobs.run import BulkOptions
         from fastnst.stylize import Stylizer
 
         self.plan, self.options, self.folder, self.file = plan, options, outputs.path, arguments.manifest
@@ -75,7 +75,7 @@ class DataSet:
         memory = None if arguments.max_memory is None else max(1, arguments.max_memory // cores)
         self.stylizer = Stylizer(arguments.model, 1, memory)
         store = store_of(False if arguments.no_style_cache else arguments.style_cache or True)
-        self.manner = Manner(cores, store, digests=self.file is not None)
+        self.bulk = BulkOptions(cores, store, digests=self.file is not None)
         self._told = records.identity(self.stylizer, options, Choice(outputs, styles, arguments.sample, arguments.seed))
         records.check(self.folder, self._told, plan, outputs.overwrite)
         self._digests: dict[Path, str] = {}
@@ -86,7 +86,7 @@ class DataSet:
 
         records.write(self.folder, self._told)
         yield from shards.failures_before(self.plan, self.folder)
-        for result in run.run(self.plan.tasks, self.stylizer, self.options, on_frame, manner=self.manner):
+        for result in run.run(self.plan.tasks, self.stylizer, self.options, on_frame, bulk=self.bulk):
             digest = getattr(result, "sha256", None)
             if digest is not None:
                 self._digests[result.task.output] = digest
@@ -100,7 +100,7 @@ class DataSet:
             os.sync()
         if self.file is not None:
             manifests.write(self.file, self.plan, self.folder, self.options.alpha, self._digests)
-        store = self.manner.store
+        store = self.bulk.store
         if store is not None and store.error is not None:
             warn(store.error)
 

@@ -42,7 +42,7 @@ Result: TypeAlias = Done | Failure
 
 
 @dataclass(frozen=True)
-class Manner:
+class BulkOptions:
     """How the tasks of a data set are done.
 
     Args:
@@ -62,7 +62,7 @@ def run(
     options: Options,
     on_frame: OnFrame | None = None,
     on_part: Callable[[float], object] = lambda _: None,
-    manner: Manner | None = None,
+    bulk: BulkOptions | None = None,
 ) -> Iterator[Result]:
     """Do all tasks, one after the other; a task that fails does not stop the next one.
 
@@ -73,7 +73,7 @@ def run(
     Args:
         on_frame: called after each frame of a video, and each sample of an archive.
         on_part: called with how far a large picture is, from 0 to 1; in another thread.
-        manner: with it, contents are done several at a time; results come in the order of the tasks all the same.
+        bulk: with it, contents are done several at a time; results come in the order of the tasks all the same.
 
     Raises:
         ImageError: a mask or the style of all tasks cannot be read; or the disk is full, after which nothing more is tried.
@@ -82,10 +82,10 @@ def run(
     for folder in {task.output.parent for task in tasks if task.output.parent.is_dir()}:
         remove_stale_partials(folder)
     options = with_masks(options)
-    if manner is not None:
-        together = Together(manner.cores)
+    if bulk is not None:
+        together = Together(bulk.cores)
         try:
-            yield from _Run(stylizer, options, AtOnce(), manner, on_frame).several(tasks, together)
+            yield from _Run(stylizer, options, AtOnce(), bulk, on_frame).several(tasks, together)
         finally:
             together.close()
         return
@@ -113,14 +113,14 @@ class _Run:
         stylizer: Stylizer,
         options: Options,
         worker: Executor,
-        manner: Manner | None,
+        bulk: BulkOptions | None,
         on_frame: OnFrame | None,
         on_part: Callable[[float], object] = lambda _: None,
     ) -> None:
-        self._stylizer, self._options, self._worker, self._manner = stylizer, options, worker, manner
+        self._stylizer, self._options, self._worker, self._bulk = stylizer, options, worker, bulk
         self._on_frame: OnFrame = on_frame or (lambda _done, _count: None)
         self._on_part = on_part
-        self.looks = Looks(stylizer, options, worker, manner.store if manner else None)
+        self.looks = Looks(stylizer, options, worker, bulk.store if bulk else None)
         self._style_seconds = 0.0
         self._before = held_memory() or 0
 
@@ -184,14 +184,14 @@ class _Run:
         return report
 
     def _picture(self, task: Task, ready: Options, contents: Contents) -> Report:
-        if self._manner is None:
+        if self._bulk is None:
             return stylize_picture(task, self._stylizer, ready, self._worker, self._on_part, contents)
         try:
             with atomic_output(task.output, durable=False) as file:
                 report = stylize_picture(task, self._stylizer, ready, self._worker, self._on_part, contents, file)
         except OSError as error:
             raise ImageError(f"{task.output}: cannot be written: {error.strerror or error}") from error
-        return replace(report, sha256=file_digest(task.output) if self._manner.digests else None)
+        return replace(report, sha256=file_digest(task.output) if self._bulk.digests else None)
 
 
 def _needs_size(options: Options) -> int:
