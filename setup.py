@@ -38,8 +38,9 @@ class BuildEngine(build_ext):
     def build_extension(self, ext: Extension) -> None:
         build, folder = build_file(), Path(self.build_temp).resolve()
         python = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
-        module = [*build.units("bind", [*python, *build.SMALL, "-DNDEBUG"]), *build.engine(), *build.operations()]
-        program = [*build.units(".", build.SMALL), *build.library()]
+        glue = [*build.SMALL, *build.TOGETHER]
+        module = [*build.units("bind", [*python, *glue, "-DNDEBUG"]), *build.engine(), *build.operations()]
+        program = [*build.units(".", glue), *build.library()]
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
         build.build(folder, [build.Link(target, module, build.module_flags()), build.Link(folder / EXECUTABLE, program, [])])
 

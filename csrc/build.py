@@ -40,22 +40,25 @@ VARIANTS = {"x86_64": ["avx512", "avx2"]}
 
 SMALL = ["-Os"]
 SHORT = ["-O2"]
+# Of glue, whose files have much in common. clang may be without what its linker needs for that.
+TOGETHER = [] if "clang" in os.environ.get("CXX", "") or sys.platform == "darwin" else ["-flto=auto"]
 # As -O3 vectorises, without the copies of loops that it makes for every case.
 VECTORS = ["-O2", "-ftree-vectorize"]
 # Kernels: exceptions begin and end outside of them.
 NOTHING_THROWN = ["-fno-exceptions", "-fno-asynchronous-unwind-tables"]
 OWN = {
-    # Never hot: glue, readers of files, what hands rows on.
-    **dict.fromkeys([f"base/{name}" for name in ("hidden", "memory", "temporary_picture", "pnm", "temporary_storage")], SMALL),
-    **dict.fromkeys([f"engine/{name}" for name in ("adain", "channel_order", "codec", "engine", "fields", "graph")], SMALL),
-    **dict.fromkeys([f"engine/{name}" for name in ("model", "palette", "tiles", "wct")], SMALL),
+    # Never hot: glue, readers of files, what is done when a model is loaded, what hands rows on.
+    **dict.fromkeys([f"base/{name}" for name in ("hidden", "memory", "pnm", "sha256", "temporary_picture")], SMALL),
+    **dict.fromkeys(("base/temporary_storage", "engine/adain", "engine/channel_order", "engine/codec", "engine/engine"), SMALL),
+    **dict.fromkeys([f"engine/{name}" for name in ("fields", "graph", "model", "network", "palette", "short_sums")], SMALL),
+    **dict.fromkeys([f"engine/{name}" for name in ("tiles", "wct", "winograd")], SMALL),
     # What calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster.
-    **dict.fromkeys(("engine/convolution", "engine/generator", "engine/network", "engine/packing"), SHORT),
-    **dict.fromkeys(("engine/regions", "engine/whitening"), VECTORS),
-    **dict.fromkeys(("ops/embedding", "ops/wct"), SHORT),
-    **dict.fromkeys(("base/png", "ops/perceptual"), VECTORS),
+    **dict.fromkeys([f"engine/{name}" for name in ("convolution", "eigen", "generator", "packing")], SHORT),
+    **dict.fromkeys([f"ops/{name}" for name in ("embedding", "wct")], SHORT),
+    # Hot loops over vectors that are written out, or that compilers make without copies.
+    **dict.fromkeys(("base/png", "base/yuv", "engine/regions", "engine/whitening", "ops/perceptual"), VECTORS),
+    **dict.fromkeys([f"engine/kernels/{name}" for name in ("avxvnni", "ssse3")], VECTORS),
     "engine/kernels/scalar": [*VECTORS, *NOTHING_THROWN],
-    "engine/kernels/ssse3": VECTORS,
 }
 """Flags of single files, beside ``FLAGS``."""
 

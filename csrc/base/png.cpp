@@ -25,7 +25,7 @@ void subtract_paeth(const uint8_t* __restrict row, const uint8_t* __restrict abo
     const int16_t to_left = across < 0 ? -across : across, to_above = down < 0 ? -down : down;
     const int16_t to_corner = both < 0 ? -both : both;
     const int16_t other = to_above <= to_corner ? up : corner;
-    to[i] = uint8_t(row[i] - ((to_left <= to_above) & (to_left <= to_corner) ? left : other));
+    to[i] = uint8_t(row[i] - (((to_left <= to_above) & (to_left <= to_corner)) ? left : other));
   }
 }
 

@@ -24,7 +24,7 @@ def is_shipped(model: Path) -> bool:
 def looks(model: str | None = None) -> list[str]:
     """Names of the looks inside the package for a shipped model, by default the default one; each may stand for a style.
 
-    They are drawn by :mod:`fastnst.train.drawings` and belong to the very files of the models.
+    They are drawn by ``examples/drawings`` and belong to the very files of the models.
     """
     return [path.stem for path in sorted((MODELS / "looks" / (model or DEFAULT_MODEL)).glob(f"*{SUFFIX}"))]
 

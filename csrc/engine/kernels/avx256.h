@@ -76,6 +76,7 @@ struct Avx256Tile {
       const uint8_t* run = source + r * row.source_row;
       for (int64_t s = 0; s < row.steps; s++, run += 4, w += group.weight_step) {
         const typename Dot::Weights first = Dot::load(w), second = Dot::load(w + 32);
+#pragma GCC unroll 4  // or the accumulators would be in memory
         for (int p = 0; p < 4; p++) {
           const __m256i input = four_bytes(run + p * row.source_pixel);
           sums.pixels[p][0] = Dot::add(sums.pixels[p][0], input, first);

@@ -15,19 +15,20 @@ constexpr int64_t kColorPlane = 256;  // 256 * 255 * 255 < 2^31
 struct ColorPlanes {
   alignas(64) int16_t r[kColorPlane], g[kColorPlane], b[kColorPlane];
 
-  void take(const uint8_t* __restrict rgb, int64_t pixels) {
+  [[gnu::noinline]] void take(const uint8_t* __restrict rgb, int64_t pixels) {
     if (pixels < kColorPlane) *this = {};
     for (int64_t i = 0; i < pixels; i++) r[i] = rgb[3 * i], g[i] = rgb[3 * i + 1], b[i] = rgb[3 * i + 2];
   }
 };
 
-inline int32_t plane_sum(const int16_t* __restrict a) {
+// Not inline, or there would be nine copies of these loops.
+[[gnu::noinline]] inline int32_t plane_sum(const int16_t* __restrict a) {
   int32_t sum = 0;
   for (int64_t i = 0; i < kColorPlane; i++) sum += a[i];
   return sum;
 }
 
-inline int32_t plane_product(const int16_t* __restrict a, const int16_t* __restrict b) {
+[[gnu::noinline]] inline int32_t plane_product(const int16_t* __restrict a, const int16_t* __restrict b) {
   int32_t sum = 0;
   for (int64_t i = 0; i < kColorPlane; i++) sum += int32_t(a[i]) * int32_t(b[i]);
   return sum;
@@ -45,7 +46,7 @@ inline void color_sums(const uint8_t* rgb, int64_t pixels, uint64_t* sums) {
   }
 }
 
-inline void map_plane(const int32_t* row, int32_t offset, const ColorPlanes& planes, uint8_t* __restrict to) {
+[[gnu::noinline]] inline void map_plane(const int32_t* row, int32_t offset, const ColorPlanes& planes, uint8_t* __restrict to) {
   const int32_t x = row[0], y = row[1], z = row[2], half = offset + (1 << (kColorBits - 1));
   for (int64_t i = 0; i < kColorPlane; i++) {
     const int32_t value = (x * planes.r[i] + y * planes.g[i] + z * planes.b[i] + half) >> kColorBits;

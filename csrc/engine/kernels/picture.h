@@ -42,8 +42,10 @@ struct PictureTile {
   // 16 pixels from `source` on, into 48 bytes.
   static void run(const PictureRow& row, const uint8_t* source, uint8_t* target) {
     __m512i parts[3][kParts];
+#pragma GCC unroll 4
     for (int part = 0; part < kParts; part++) add_taps(row, source + part * 4 * together * row.channels, part, parts);
     __m512i pixels = _mm512_setzero_si512();
+#pragma GCC unroll 4
     for (int output = 0; output < 3; output++)
       pixels = _mm512_or_si512(pixels, _mm512_slli_epi32(numbers(row, joined(parts[output]), output), 8 * output));
     pixels = _mm512_permutexvar_epi32(order(), pixels);
@@ -65,16 +67,20 @@ struct PictureTile {
       for (int64_t at = 0; at < vectors; at++, weights += 3 * 64) {
         const uint8_t* tap = source + ky * row.source_row + at * (together > 1 ? row.channels : 64);
         __m512i input[4];
+#pragma GCC unroll 4
         for (int i = 0; i < 4; i++) {
           input[i] = _mm512_loadu_si512(tap + i * step);
           asm("" : "+v"(input[i]));  // loaded once: gcc would do it for each output
         }
+#pragma GCC unroll 4
         for (int output = 0; output < 3; output++) {
           const __m512i w = _mm512_load_si512(weights + output * 64);
-          // Assembly, because gcc copies every sum before and after the intrinsic.
+        // Assembly, because gcc copies every sum before and after the intrinsic.
+#pragma GCC unroll 4
           for (int i = 0; i < 4; i++) asm("vpdpbusd %2, %1, %0" : "+v"(sums[output][i]) : "v"(input[i]), "v"(w));
         }
       }
+#pragma GCC unroll 4
     for (int output = 0; output < 3; output++) parts[output][part] = sums_of_four(sums[output]);
   }
 

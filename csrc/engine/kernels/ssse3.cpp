@@ -67,7 +67,4 @@ struct Ssse3Tile {
 
 extern const ProductKernels kSsse3Products;
 const ProductKernels kSsse3Products = make_products<Ssse3Tile, Lanes128<Ssse3>>();
-extern const LoopKernels kSsse3Loops;
-const LoopKernels kSsse3Loops = make_loops<Windows128<Ssse3>>();
-
 }  // namespace fastnst

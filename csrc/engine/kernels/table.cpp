@@ -17,7 +17,7 @@ namespace fastnst {
 
 extern const ProductKernels kAvx512VnniProducts, kAvxVnniProducts, kAvx2Products, kSsse3Products, kNeonDotProducts,
     kNeonProducts, kSimd128Products, kScalarProducts;
-extern const LoopKernels kAvx512VnniLoops, kAvx2Loops, kSsse3Loops, kNeonLoops, kSimd128Loops, kScalarLoops;
+extern const LoopKernels kAvx512VnniLoops, kAvx2Loops, kNeonLoops, kSimd128Loops, kScalarLoops;
 
 namespace {
 
@@ -66,7 +66,7 @@ constexpr InstructionSet kSets[] = {
     {"avx512", has_avx512, &kAvx2Products, &kAvx2Loops, Variant::avx512},  // has no dot products of bytes
     {"avxvnni", has_avxvnni, &kAvxVnniProducts, &kAvx2Loops, Variant::avx2},
     {"avx2", has_avx2, &kAvx2Products, &kAvx2Loops, Variant::avx2},
-    {"ssse3", has_ssse3, &kSsse3Products, &kSsse3Loops, Variant::baseline},
+    {"ssse3", has_ssse3, &kSsse3Products, &kScalarLoops, Variant::baseline},
 #elif defined(__aarch64__)
     {"neondot", has_dot_product, &kNeonDotProducts, &kNeonLoops, Variant::baseline},
     {"neon", always, &kNeonProducts, &kNeonLoops, Variant::baseline},

@@ -37,7 +37,9 @@ struct Column {
   template <typename Windows>
   void load(const WindowRow& row, int64_t at) {
     Vector raw[side][2];
+#pragma GCC unroll 4
     for (int r = 0; r < side; r++) Windows::load(row.rows[r] + at, raw[r][0], raw[r][1]);
+#pragma GCC unroll 2
     for (int h = 0; h < 2; h++) {
       if constexpr (upsample) {
         half[h][0] = raw[0][h] - raw[1][h], half[h][1] = raw[1][h], half[h][2] = raw[1][h] - raw[2][h];
@@ -125,6 +127,7 @@ inline void tile_outputs(const OutputRow& row, const int32_t* sums, const float*
       along[0][column] = (product(0) + product(1)) + product(2), along[1][column] = (product(1) - product(2)) - product(3);
     }
   }
+#pragma GCC unroll 2
   for (int i = 0; i < 2; i++) {
     if constexpr (upsample) {
       out[i][0] = along[i][0] + along[i][1], out[i][1] = along[i][1] - along[i][2];
@@ -142,6 +145,7 @@ inline void output_tile(const OutputRow& row, int64_t tile, int lane, Put&& put)
   for (int v = 0; v < vectors; v++)
     tile_outputs<upsample>(row, row.sums + tile * row.lanes + lane + v * kWidth, row.multiplier + lane + v * kWidth, out[v]);
   if (row.pool) {  // the largest is so before rounding as well
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
       one[v] = out[v][0][0];
       if (row.columns == 2) one[v] = larger(one[v], out[v][0][1]);
@@ -153,6 +157,7 @@ inline void output_tile(const OutputRow& row, int64_t tile, int lane, Put&& put)
   }
 #pragma GCC unroll 4
   for (int i = 0; i < 4; i++) {
+#pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) one[v] = out[v][i / 2][i % 2];
     put(row.target + i / 2 * row.target_row + (2 * tile + i % 2) * row.target_pixel + lane, one);
   }

@@ -1,4 +1,4 @@
-"""Tools for the drawings of :mod:`fastnst.train.drawings`: noise, colours, strokes, cells and lines."""
+"""Tools for the drawings: noise, colours, strokes, cells and lines."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Further drawings, see :mod:`fastnst.train.drawings`: of things that are made rather than painted."""
+"""Further drawings, see :mod:`drawings`: of things that are made rather than painted."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from . import pens
+from drawings import pens
 
 FINE = 2  # drawn so many times as large, and shrunk: that smooths edges
 

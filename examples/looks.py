@@ -1,7 +1,7 @@
 """Makes the shipped looks: of every drawing, for every shipped model whose looks are small.
 
-    python -m fastnst.train.looks               # writes them into the package, replacing the present ones
-    python -m fastnst.train.looks --draw FOLDER # writes the drawings themselves, to look at
+    python examples/looks.py               # writes them into the package, replacing the present ones
+    python examples/looks.py --draw FOLDER # writes the drawings themselves, to look at
 
 Run it whenever a shipped model changes, because a look works only with the exact model file that it was made for; a test checks
 this.
@@ -16,11 +16,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from drawings import DRAWINGS
 from fastnst.engine import AdainLook
 from fastnst.format.lookfile import SUFFIX
 from fastnst.stylize import Stylizer, models, shipped_look
-
-from .drawings import DRAWINGS
 
 SIDE = 512  # pixels, the size to which stylize shrinks styles
 
@@ -47,13 +46,17 @@ def main() -> None:
         for name, drawing in drawings.items():
             look = stylizer.encode_style(np.asarray(drawing))
             assert isinstance(look, AdainLook)
-            # The zeros behind the digits of a float32 compress to nothing in the package.
-            replace(look, mean=_short(look.mean), std=_short(look.std)).save(shipped_look(name, model.name))
-        print(f"{folder}  {len(drawings)} looks  {sum(path.stat().st_size for path in folder.iterdir()):,} bytes")  # noqa: T201
+            assert look.colors is not None
+            colors = type(look.colors)(_short(look.colors.mean), _short(look.colors.covariance))
+            # The zeros behind their digits compress to nothing in the package.
+            replace(look, mean=_short(look.mean), std=_short(look.std), colors=colors).save(shipped_look(name, model.name))
+        print(f"{folder}  {len(drawings)} looks  {sum(path.stat().st_size for path in folder.iterdir()):,} bytes")
 
 
 def _short(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values.astype(np.float32).astype(np.float64)
+    """Rounded to 12 binary digits: a four-thousandth, which no 8-bit picture shows."""
+    digits, exponents = np.frexp(values)
+    return np.ldexp(np.round(digits * 2**12) / 2**12, exponents)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from . import pens
-from .more_drawings import batik, blueprint, impasto, ink_wash, scratchboard, terrazzo
+from drawings import pens
+from drawings.made import batik, blueprint, impasto, ink_wash, scratchboard, terrazzo
 
 FINE = 2  # pictures are drawn at this multiple of their size and shrunk, which smooths edges
 
