@@ -193,8 +193,9 @@ def fake_module(monkeypatch: pytest.MonkeyPatch, name: str, **contents: object) 
 def test_convert_passes_its_arguments_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def convert(source: Path, calibration: Path, output: Path, **options: object) -> dict[str, int]:
-        calls.append((source, calibration, output, options))
+    def convert(sources: list[Path], calibration: Path, output: Path, **options: object) -> dict[str, int]:
+        assert callable(options.pop("recognised"))  # prints a line
+        calls.append((sources, calibration, output, options))
         output.write_bytes(bytes(1234))
         return {"parameters": 5678}
 
@@ -204,7 +205,7 @@ def test_convert_passes_its_arguments_on(run: Run, monkeypatch: pytest.MonkeyPat
     assert run(*arguments, "out.fnst", "--name", "small", "--overwrite", "--keep-dead").code == 0
     assert run(*arguments, "out.fnst", "--nearly-dead", "0.1").code == 0
     assert run(*arguments, "out.fnst", "--source", "a paper", "--licence", "CC0").code == 0
-    paths = (Path("in.safetensors"), Path("photos"), Path("out.fnst"))
+    paths = ([Path("in.safetensors")], Path("photos"), Path("out.fnst"))
     plain = {"name": None, "origin": None, "licence": None, "overwrite": False, "winograd": "never", "keep_dead": False}
     plain |= {"nearly_dead": 0.0, "report": None}
     assert calls == [

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from published import AFFINE, BATCH, Resnet, Unet
+from foreign_networks import AFFINE, BATCH, Resnet, Unet
 from safetensors.torch import save_file
 from torch import Tensor, nn
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from published import (
+from foreign_networks import (
     AFFINE,
     BATCH,
     INSTANCE,
@@ -21,6 +20,7 @@ from published import (
     Unet,
     tuned,
 )
+from PIL import Image
 from skimage import data
 from torch import Tensor, nn
 from trained_pair import as_tensor, content_photograph, psnr

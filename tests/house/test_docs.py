@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from foreign_networks import Resnet
 from PIL import Image
-from published import Resnet
 
 import fastnst
 from fastnst.cli.commands.train import RECIPES
