@@ -6,25 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from command_line import Result, Run
+from command_line import Run, in_process
 from PIL import Image
-
-from fastnst import cli
 
 
 @pytest.fixture
 def run(capfd: pytest.CaptureFixture[str]) -> Run:
     """Run one command line in this process."""
-
-    def run(*arguments: str | Path) -> Result:
-        capfd.readouterr()
-        try:
-            code = cli.main([str(argument) for argument in arguments])
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        return Result(code, *capfd.readouterr())
-
-    return run
+    return in_process(capfd)
 
 
 @pytest.fixture

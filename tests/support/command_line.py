@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from PIL import Image
+
+from fastnst import cli
 
 Pixels = NDArray[np.uint8]
 
@@ -66,3 +69,17 @@ def failed(result: Result, *parts: str, code: int = 1) -> bool:
     for part in parts:
         assert part in result.err
     return True
+
+
+def in_process(capfd: pytest.CaptureFixture[str]) -> Run:
+    """Runs command lines in this process."""
+
+    def run(*arguments: str | Path) -> Result:
+        capfd.readouterr()
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as exit_:
+            code = int(exit_.code or 0)
+        return Result(code, *capfd.readouterr())
+
+    return run

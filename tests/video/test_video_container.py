@@ -29,15 +29,6 @@ from fastnst.video.remux import ContainerTarget
 av = pytest.importorskip("av", reason="PyAV reads and writes these: pip install 'fastnst[video]'")
 
 
-@pytest.fixture
-def work(tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with ``model.fnst`` and ``style.png``."""
-    (tmp_path / "model.fnst").symlink_to(model_path)
-    Image.fromarray(np.random.default_rng(2).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "style.png")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def run(content: str, *arguments: str) -> int:
     return cli.main(["stylize", content, "style.png", *arguments, "--model", "model.fnst", "--quiet"])
 

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import BASE, TIMES, frames, moving_square, packets, read_y4m, write_clip, write_y4m
-from PIL import Image
 
 from fastnst import cli
 from fastnst.options import Clip
@@ -19,15 +18,6 @@ from fastnst.video.filters import HLG, PQ, tone_mapped
 from fastnst.video.frames import VideoError
 
 av = pytest.importorskip("av", reason="PyAV reads and writes these: pip install 'fastnst[video]'")
-
-
-@pytest.fixture
-def work(tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with ``model.fnst`` and ``style.png``."""
-    (tmp_path / "model.fnst").symlink_to(model_path)
-    Image.fromarray(np.random.default_rng(2).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "style.png")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def run(content: str, *arguments: str) -> int:

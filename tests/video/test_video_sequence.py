@@ -15,14 +15,11 @@ from fastnst import Stylizer, cli
 
 
 @pytest.fixture
-def work(tmp_path: Path, model_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with ``model.fnst``, ``style.png`` and eight pictures with numbers from 7 on."""
-    (tmp_path / "model.fnst").symlink_to(model_path)
-    Image.fromarray(np.random.default_rng(2).integers(0, 256, (40, 40, 3), dtype=np.uint8)).save(tmp_path / "style.png")
+def work(work: Path) -> Path:
+    """With eight pictures with numbers from 7 on, too."""
     for number, picture in enumerate(moving_square(8, 49, 65), 7):
-        Image.fromarray(picture).save(tmp_path / f"frame_{number:04}.png")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+        Image.fromarray(picture).save(work / f"frame_{number:04}.png")
+    return work
 
 
 def run(content: str, *arguments: str) -> int:

@@ -38,7 +38,7 @@ def _chunks(kept: Metadata) -> list[tuple[bytes, bytes]]:
 
 
 def _deflate() -> Any:
-    """Huffman codes, and of repetitions only runs of one byte. To search for others takes twelve times as long, and makes
+    """Huffman codes, and of repetitions only runs of one byte. To search for others takes many times as long, and makes
     filtered paintings and photographs no smaller."""
     return zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
 
