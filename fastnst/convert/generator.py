@@ -242,10 +242,11 @@ class Quantiser:
         return Affine(node.source, node.target, *arrays, epsilon, node.negative, zero, node.wide, node.addend)
 
     def _bytes(self, node: FloatAffine, made: Sequence[Tensor]) -> Grids:
-        """The grids of a map of bytes: one for all channels, unless what reads them does so channel by channel."""
+        """The grids of a map of bytes: one for all channels, unless what reads them does so channel by channel, and what stands
+        for 0 beyond the edges is not one byte for all."""
         reader = self.readers[node.target]
         values = sampled(made)
-        if isinstance(reader, FloatConv) and reader.form == "depthwise":
+        if isinstance(reader, FloatConv) and reader.form == "depthwise" and (reader.border != "constant" or node.negative == 0):
             return choose_grids(values, self.ranges)
         grids = choose_grids(values.flatten()[None], self.ranges)
         return Grids(grids.scale.expand(len(values)), grids.zero.expand(len(values)))
