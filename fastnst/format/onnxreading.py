@@ -33,9 +33,14 @@ KINDS: dict[int, tuple[str, str]] = {
 """Of tensors that are read: their type in NumPy, and the field that holds them where the raw bytes do not."""
 
 
+def plain(text: str) -> str:
+    """Words from a file, fit for one line."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text[:80]) + (".." if len(text) > 80 else "")
+
+
 def shown(name: str) -> str:
     """A name from a file in quotes, fit for one line."""
-    return repr(name if len(name) <= 80 else f"{name[:80]}..")
+    return f"'{plain(name)}'"
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class OnnxNode:
 
     def word(self, name: str, default: str) -> str:
         """An attribute that is a word."""
-        return str(self.get(name, default.encode()).decode("utf-8", "replace"))
+        return plain(self.get(name, default.encode()).decode("utf-8", "replace"))
 
 
 @dataclass(frozen=True)
@@ -158,7 +163,7 @@ def _nodes(graph: GraphProto) -> list[OnnxNode]:
     for node in graph.node:
         outputs = list(node.output)
         name = node.name or next(iter(outputs), "")
-        operator = node.op_type if node.domain in {"", "ai.onnx"} else f"{node.domain}.{node.op_type}"
+        operator = plain(node.op_type if node.domain in {"", "ai.onnx"} else f"{node.domain}.{node.op_type}")
         attributes = {each.name: _attribute(each) for each in node.attribute}
         nodes.append(OnnxNode(operator, name, list(node.input), outputs, attributes))
     return nodes

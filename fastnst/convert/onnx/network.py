@@ -29,7 +29,7 @@ def read_network(path: Path, numbers: Numbers | None) -> tuple[TrainedGenerator,
             raise LayoutError(f"its input has {graph.channels} channels, expected 3")
         if numbers is None and not any(node.operator == "Tanh" for node in graph.nodes):
             raise LayoutError(
-                "it does not end in Tanh, so --values has to say whether pictures are signed (-1..1), unit (0..1) or bytes (0..255)"
+                "it does not end in Tanh, so --values has to say how it writes pictures: signed -1..1, unit 0..1, bytes 0..255"
             )
         tensors = Tensors({})
         walk = Walk(graph, Builder(tensors, numbers))
