@@ -33,6 +33,11 @@ KINDS: dict[int, tuple[str, str]] = {
 """Of tensors that are read: their type in NumPy, and the field that holds them where the raw bytes do not."""
 
 
+def named(value: str | bytes) -> str:
+    """A name in a file. What is no UTF-8, protobuf gives as bytes."""
+    return value if isinstance(value, str) else value.decode("utf-8", "backslashreplace")
+
+
 def plain(text: str) -> str:
     """Words from a file, fit for one line."""
     return "".join(sign if sign.isprintable() else "?" for sign in text[:80]) + (".." if len(text) > 80 else "")
@@ -114,17 +119,18 @@ def read_graph(path: Path) -> OnnxGraph:
         raise ValueError(f"opset {opset} of ONNX; {OLDEST} is the first that fastnst reads")
     if graph.sparse_initializer:
         raise ValueError("sparse tensors, which fastnst does not read")
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    inputs = [each for each in graph.input if each.name not in constants]
+    constants = {named(tensor.name): tensor for tensor in graph.initializer}
+    inputs = [each for each in graph.input if named(each.name) not in constants]
     for kind, values in (("input", inputs), ("output", graph.output)):
         if len(values) != 1:
             raise ValueError(f"{len(values)} {kind}s, expected one picture")
-    nodes = _needed(_nodes(graph), graph.output[0].name, {*constants, inputs[0].name})
+    source, output = named(inputs[0].name), named(graph.output[0].name)
+    nodes = _needed(_nodes(graph), output, {*constants, source})
     dims = inputs[0].type.tensor_type.shape.dim
     channels = dims[1].dim_value if len(dims) > 1 else 0
     read = {name for node in nodes for name in node.inputs}
     arrays = {name: array_of(tensor) for name, tensor in constants.items() if name in read}
-    return OnnxGraph(nodes, arrays, inputs[0].name, graph.output[0].name, opset, channels or None)
+    return OnnxGraph(nodes, arrays, source, output, opset, channels or None)
 
 
 def array_of(tensor: TensorProto) -> Array:
@@ -133,7 +139,7 @@ def array_of(tensor: TensorProto) -> Array:
     Raises:
         ValueError: they are in another file, of a type that is not read, or not as many as its shape says.
     """
-    name = f"tensor {shown(tensor.name)}"
+    name = f"tensor {shown(named(tensor.name))}"
     if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
         raise ValueError(f"{name} is in another file: save the network as one file, onnx.save(onnx.load(FILE), ONE)")
     if tensor.data_type not in KINDS:
@@ -161,11 +167,12 @@ def array_of(tensor: TensorProto) -> Array:
 def _nodes(graph: GraphProto) -> list[OnnxNode]:
     nodes = []
     for node in graph.node:
-        outputs = list(node.output)
-        name = node.name or next(iter(outputs), "")
-        operator = plain(node.op_type if node.domain in {"", "ai.onnx"} else f"{node.domain}.{node.op_type}")
-        attributes = {each.name: _attribute(each) for each in node.attribute}
-        nodes.append(OnnxNode(operator, name, list(node.input), outputs, attributes))
+        inputs, outputs = [named(each) for each in node.input], [named(each) for each in node.output]
+        name = named(node.name) or next(iter(outputs), "")
+        domain = "" if node.domain in {"", "ai.onnx"} else f"{named(node.domain)}."
+        operator = plain(domain + named(node.op_type))
+        attributes = {named(each.name): _attribute(each) for each in node.attribute}
+        nodes.append(OnnxNode(operator, name, inputs, outputs, attributes))
     return nodes
 
 
