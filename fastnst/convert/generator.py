@@ -228,6 +228,8 @@ class Quantiser:
         slope, offset, epsilon, zero = own.scale / grids.scale, torch.zeros(count, dtype=torch.float64), None, 0
         if node.normalises:
             slope, epsilon = 1 / grids.scale, (EPSILON / own.scale**2).numpy().astype(np.float32)
+            if not (np.isfinite(epsilon).all() and (epsilon >= np.finfo(np.float32).tiny).all()):
+                raise ValueError("values too large or too small for the epsilon of an instance norm")
             slope = slope if node.gain is None else slope * node.gain
             offset = offset if node.shift is None else node.shift / grids.scale
         elif bool((own.zero != 0).any()):

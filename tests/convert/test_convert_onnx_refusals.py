@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy_engine import Lcg
+from numpy_engine import Lcg, random_picture
+from PIL import Image
 
 from fastnst import cli
+from fastnst.convert import convert
 from fastnst.convert.builder import Numbers
 from fastnst.convert.recognition import recognise
 
@@ -204,3 +206,14 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         assert cli.main(["convert", *map(str, sources), "-o", str(out), "--calibrate", str(tmp_path)]) == 1
         error = capsys.readouterr().err
         assert words in error and error.count("\n") == 1 and not out.exists()
+
+
+@pytest.mark.parametrize("size", [1e25, 1e30])
+def test_a_norm_of_values_that_no_model_file_can_hold(size: float, written: Callable[[bytes], Path], tmp_path: Path) -> None:
+    Image.fromarray(random_picture(Lcg(1), 40, 40)).save(tmp_path / "photograph.png")
+    model = network()
+    constant("wa", np.full((4, 3, 3, 3), size, np.float32))(model)
+    path = written(model.SerializeToString())
+    with pytest.raises(ValueError, match="too large or too small") as error:
+        convert(path, tmp_path, tmp_path / "out.fnst")
+    assert str(error.value).startswith(f"{path}: ") and not (tmp_path / "out.fnst").exists()
