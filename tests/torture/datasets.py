@@ -22,7 +22,7 @@ CLASSES, SHARDS = 10, 2
 PATIENCE = 3600
 """Seconds that a whole job may take."""
 DISTINCT = 100
-"""Pictures that differ: a data set of any size repeats them, each under a name of its own, which is what styles are drawn from."""
+"""Pictures that differ: a data set of any size repeats them, each under a name of its own, by which its style is drawn."""
 
 
 def _furnish(folder: Path, pictures: int) -> None:
@@ -38,17 +38,14 @@ def _furnish(folder: Path, pictures: int) -> None:
     (folder / "data").mkdir()
     for number in range(CLASSES):
         (folder / "data" / f"c{number}").mkdir()
-    shards = [tarfile.open(folder / "data" / f"archive-{number}.tar", "w") for number in range(SHARDS)]
-    for index in range(pictures):
-        data = files[index % len(files)]
-        if index % 2:
-            (folder / "data" / f"c{index // 2 % CLASSES}" / f"{index:06}.png").write_bytes(data)
-        else:
-            member = tarfile.TarInfo(f"{index:06}.png")
-            member.size = len(data)
-            shards[index // 2 % SHARDS].addfile(member, io.BytesIO(data))
-    for shard in shards:
-        shard.close()
+    for index in range(1, pictures, 2):
+        (folder / "data" / f"c{index // 2 % CLASSES}" / f"{index:06}.png").write_bytes(files[index % len(files)])
+    for number in range(SHARDS):
+        with tarfile.open(folder / "data" / f"archive-{number}.tar", "w") as shard:
+            for index in range(2 * number, pictures, 2 * SHARDS):
+                member = tarfile.TarInfo(f"{index:06}.png")
+                member.size = len(files[index % len(files)])
+                shard.addfile(member, io.BytesIO(files[index % len(files)]))
 
 
 def _job(folder: Path, output: str) -> int:
