@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import runpy
 import shutil
 import sysconfig
@@ -19,8 +20,9 @@ from setuptools.dist import Distribution
 
 ROOT = Path(__file__).parent
 EXECUTABLE = "fastnst-stylize"
-# Of all builds in this folder. setuptools' own place for them is new, and empty, at every editable installation.
-OBJECTS = ROOT.resolve() / "build" / "objects"
+# Of all builds in this folder. setuptools' own place for them is new, and empty, at every editable installation. Copies of the
+# sources may share them, of a source distribution for one: ninja compiles what differs.
+OBJECTS = Path(os.environ.get("FASTNST_OBJECTS") or ROOT / "build" / "objects").resolve()
 
 
 def build_file() -> SimpleNamespace:

@@ -143,7 +143,9 @@ def ninja_file(folder: Path, compiler: str, flags: Sequence[str], links: Iterabl
         return re.sub(r"([$ :])", r"$\1", str(path))
 
     lines = [
-        f"builddir = {escaped(folder)}",  # of ninja's own files; it runs in the root, for names of headers are relative to that
+        # Of ninja's own files. It runs in the root, and all names of sources are relative to that: objects are the same, and
+        # can be shared, wherever the root is.
+        f"builddir = {escaped(folder)}",
         "rule compile",
         f"  command = {compiler} $flags -MMD -MF $out.d -c $in -o $out",
         "  depfile = $out.d",
@@ -160,7 +162,7 @@ def ninja_file(folder: Path, compiler: str, flags: Sequence[str], links: Iterabl
         rule = "archive" if link.target.suffix == ".a" else "link"
         lines += [f"build {escaped(link.target)}: {rule} {objects}", f"  flags = {shlex.join(link.flags)}"]
     for unit in compiled.values():
-        lines.append(f"build {escaped(folder / f'{unit.name}.o')}: compile {escaped(unit.path)}")
+        lines.append(f"build {escaped(folder / f'{unit.name}.o')}: compile {escaped(unit.path.relative_to(ROOT))}")
         lines.append(f"  flags = {shlex.join([*flags, *unit.flags, *last])}")
     return "\n".join(lines) + "\n"
 
@@ -180,6 +182,6 @@ def build(folder: Path, links: Iterable[Link], file: str = "build.ninja") -> Non
     """
     strip = ["-Wl,-dead_strip"] if sys.platform == "darwin" else ["-s", "-Wl,--gc-sections"]
     end = ["-pthread", "-ldl", *strip, *shlex.split(os.environ.get("LDFLAGS", ""))]
-    flags = [*FLAGS, *shlex.split(os.environ.get("CXXFLAGS", "")), f"-ffile-prefix-map={ROOT}=."]
+    flags = [*FLAGS, *shlex.split(os.environ.get("CXXFLAGS", ""))]
     links = [link._replace(flags=[*link.flags, *end]) for link in links]
     run_ninja(folder / file, ninja_file(folder, os.environ.get("CXX", "c++"), flags, links))

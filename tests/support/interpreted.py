@@ -46,6 +46,30 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = "cuda" if torch.cuda.is_available() and not INTERPRETED else "cpu"
 """Where the tensors of an interpreted test belong."""
 
+if INTERPRETED:
+    from triton.runtime import interpreter
+
+    patch_language = interpreter._patch_lang
+    patched: set[Any] = set()
+
+    class Launch(interpreter._LangPatchScope):
+        """What a launch has replaced in Triton's language; ends with the launch."""
+
+        def restore(self) -> None:
+            super().restore()
+            patched.clear()
+
+    def patch_once_a_launch(function: Any) -> Any:
+        """Triton replaces its language's functions, hundreds, again at every call of a helper: half of the time of a test."""
+        scope = Launch()
+        modules = frozenset(id(value) for value in function.__globals__.values() if inspect.ismodule(value))
+        if modules not in patched:
+            scope._changes = patch_language(function)._changes
+            patched.add(modules)
+        return scope
+
+    interpreter._patch_lang = patch_once_a_launch
+
 compiled = pytest.mark.skipif(INTERPRETED, reason="no kernel compiles in a process that interprets them")
 
 
