@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from fastnst.images import Mask, open_label_masks, open_mask, picture_size
+from fastnst.images import Mask, MaskClip, open_label_masks, open_mask, picture_size
 from fastnst.options import Options
+from fastnst.video import moves
 
 
 def with_masks(options: Options) -> Options:
-    """The options with their masks read from files.
+    """The options with their masks read from files; those that move are read along with each video.
 
     Raises:
         ImageError: a mask that cannot be read, or a label that its picture does not have.
@@ -21,11 +22,13 @@ def with_masks(options: Options) -> Options:
     objects = open_label_masks(options.labels, labels) if options.labels is not None and labels else {}
     read = dict[Path, Mask]()
 
-    def mask(given: Path | Mask | int) -> Mask:
-        if isinstance(given, Mask):
+    def mask(given: Path | Mask | MaskClip | int) -> Mask | MaskClip:
+        if isinstance(given, Mask | MaskClip):
             return given
         if isinstance(given, int):
             return objects[given]
+        if moves(given):
+            return MaskClip(given)
         if given not in read:
             read[given] = open_mask(given)
         return read[given]
@@ -35,7 +38,7 @@ def with_masks(options: Options) -> Options:
 
 
 def check_masks(options: Options) -> None:
-    """Raise ImageError for masks that are not there or no pictures; nothing is decoded."""
+    """Raise ImageError for masks that are not there or no pictures; nothing is decoded, and clips are not looked into."""
     for given in (options.labels, options.alpha_map, *(region.mask for region in options.regions)):
-        if isinstance(given, Path):
+        if isinstance(given, Path) and not moves(given):
             picture_size(given)

@@ -208,7 +208,7 @@ def _short_side(task: Task, options: Options) -> int:
     if video.is_video(task.content, task.output):
         if task.content == PIPE:
             raise UsageError("--style-scale auto needs the size of the content, which a pipe does not tell")
-        from fastnst.video.job import open_source
+        from fastnst.video.sources import open_source
 
         source = open_source(task.content, options.clip)
         source.close()

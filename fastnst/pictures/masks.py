@@ -35,6 +35,13 @@ class Mask:
     values: Bytes
 
 
+@dataclass(frozen=True)
+class MaskClip:
+    """Masks that move, one for each frame of a video: a clip, or a folder or pattern of pictures with numbers."""
+
+    path: Path
+
+
 class _Shrinking:
     """Rows of a mask of any size, as they come, into one whose sides are at most ``MAX_SIDE``."""
 

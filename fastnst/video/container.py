@@ -106,7 +106,7 @@ class ContainerSource:
         container: PyAV's input container.
         index: the index of the video among the container's streams.
         tags: those of its first frame.
-        ends_early: the video continues in another size or pixel format, which was not read.
+        ends_early: the video continues where it was not read on: in another size or pixel format, or beyond its masks.
         damaged: something could not be read; known once all frames have been read.
 
     Raises:
@@ -152,7 +152,12 @@ class ContainerSource:
         """Whether any frame read so far was not opaque."""
         return self._unpacker.transparent
 
-    def frames(self, start: int = 0) -> Iterator[Frame]:
+    @property
+    def has_alpha(self) -> bool:
+        """See :class:`fastnst.video.frames.Source`."""
+        return self._unpacker.may_be_transparent
+
+    def frames(self, start: int = 0, keep_alpha: bool = False) -> Iterator[Frame]:
         """See :class:`fastnst.video.frames.Source`. Frames before ``start`` are decoded too, because no index can be relied on.
 
         The frames end where the size or the pixel format changes. That, and any damage, is added to ``warnings``.
@@ -169,9 +174,9 @@ class ContainerSource:
             given = frame.pts
             time = expected if given is None or (time is not None and given <= time) else given
             if number >= start or self._unpacker.may_be_transparent:
-                planes = self._unpacker.planes(frame)
+                planes, alpha = self._unpacker.picture(frame, keep_alpha)
                 if number >= start:
-                    yield Frame(planes, time)
+                    yield Frame(planes, time, alpha)
         if damage := self._damage():
             self.damaged = True
             self.warnings.append(f"{self.path}: is cut off or damaged: {damage}")

@@ -70,6 +70,13 @@ def is_video(content: Path, output: Path | None = None) -> bool:
     return asked or (kind is _Kind.UNKNOWN and content.suffix.lower() in VIDEO_SUFFIXES)
 
 
+def moves(mask: Path) -> bool:
+    """Whether a mask is one for each frame of a video: a clip or animation, or a folder or pattern of pictures."""
+    if mask == PIPE:
+        return False
+    return mask.is_dir() or is_video(mask) or _kind(mask) is _Kind.ANIMATION
+
+
 def is_sequence(path: Path) -> bool:
     """Whether a path is the pattern of pictures with numbers, such as ``frame_%04d.png``."""
     return len(SEQUENCE.findall(path.name)) == 1 and not path.exists()

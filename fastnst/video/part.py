@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -31,7 +32,17 @@ class Part:
         """See :class:`fastnst.video.frames.Source`."""
         return self.source.transparent
 
-    def frames(self, start: int = 0) -> Iterator[Frame]:
+    @property
+    def has_alpha(self) -> bool:
+        """See :class:`fastnst.video.frames.Source`."""
+        return self.source.has_alpha
+
+    @property
+    def ends_early(self) -> bool:
+        """See :class:`fastnst.video.frames.Source`."""
+        return self.source.ends_early
+
+    def frames(self, start: int = 0, keep_alpha: bool = False) -> Iterator[Frame]:
         """See :class:`fastnst.video.frames.Source`.
 
         Raises:
@@ -42,14 +53,14 @@ class Part:
         end = None if self.clip.end is None else _exact(self.source.origin + self.clip.end)
         shift = math.floor(_exact(self.clip.start) / base)
         number, last = 0, Fraction(0)
-        for frame in self.source.frames():
+        for frame in self.source.frames(0, keep_alpha):
             last = frame.time * base
             if end is not None and last >= end:
                 break
             if last < begin:
                 continue
             if number >= start:
-                yield Frame(frame.planes, frame.time - shift)
+                yield replace(frame, time=frame.time - shift)
             number += 1
         if not number:
             after = f"its last frame is at {float(last - _exact(self.source.origin)):.2f} s"

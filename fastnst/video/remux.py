@@ -22,7 +22,7 @@ class ContainerTarget(SegmentedTarget):
     """A container to write.
 
     Args:
-        video: the format of the frames, 4:2:0.
+        video: the format of the frames.
         source: its chapters and tags are copied, or its sound alone; ``None`` if there is neither.
         companions: what happens to its other streams.
         cut: what of them belongs to the part that is taken; ``None``: all.

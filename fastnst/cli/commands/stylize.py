@@ -320,6 +320,7 @@ def _options(arguments: argparse.Namespace, styles: Sequence[Path]) -> Options:
         levels=arguments.levels,
         smoothing=arguments.smooth,
         video_quality=arguments.video_quality,
+        codec=arguments.codec,
         regions=regions_of(arguments),
         alpha_map=arguments.alpha_map,
         labels=arguments.labels,
