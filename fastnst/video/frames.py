@@ -65,7 +65,10 @@ class Source(Protocol):
     count: int | None  # the number of frames, an estimate; None if unknown
     origin: float  # when its clock begins, in seconds: 0 but in formats for broadcasting
     warnings: list[str]  # problems that did not stop the reading; each is a line that names the video
-    ends_early: bool  # frames were left out at the end; known once all have been read
+
+    @property
+    def ends_early(self) -> bool:
+        """Whether frames were left out at the end; known once all have been read."""
 
     @property
     def has_alpha(self) -> bool:

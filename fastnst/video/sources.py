@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,8 @@ from fastnst.video.part import Part
 from fastnst.video.sequence import USUAL_RATE, SequenceSource, numbered_pictures
 from fastnst.video.y4m import Y4mSource
 
+Whole: TypeAlias = ContainerSource | SequenceSource | Y4mSource
+
 
 def open_source(content: Path, clip: Clip | None = None, masks: Sequence[MaskClip] = ()) -> Source:
     """Open the video in a file, or on standard input; the part of it that ``clip`` names.
@@ -34,14 +37,14 @@ def open_source(content: Path, clip: Clip | None = None, masks: Sequence[MaskCli
     """
     source = whole(content, clip)
     try:
-        moving = Masked(source, str(content), masks, clip) if masks else source
+        moving: Source = Masked(source, str(content), masks, clip) if masks else source
     except BaseException:
         source.close()
         raise
     return Part(moving, clip, str(content)) if clip and clip.is_part else moving
 
 
-def whole(content: Path, clip: Clip | None = None) -> Source:
+def whole(content: Path, clip: Clip | None = None) -> Whole:
     """Open all of a video."""
     if is_sequence(content):
         rate = Fraction(clip.rate).limit_denominator(1001) if clip and clip.rate else USUAL_RATE
@@ -79,7 +82,7 @@ class Masked:
         VideoError, ImageError: masks cannot be read.
     """
 
-    def __init__(self, source: Source, name: str, clips: Sequence[MaskClip], clip: Clip | None = None) -> None:
+    def __init__(self, source: Whole, name: str, clips: Sequence[MaskClip], clip: Clip | None = None) -> None:
         self.source, self._name = source, name
         self.format: Format = source.format
         self.warnings, self.origin, self.count = source.warnings, source.origin, source.count

@@ -323,10 +323,10 @@ def test_memory_does_not_grow_with_the_video(work: Path, monkeypatch: pytest.Mon
     taken = []
     open_source = job.open_source
 
-    def watched(content: Path, clip: Any) -> Any:
-        source = open_source(content, clip)
+    def watched(content: Path, *more: Any) -> Any:
+        source = open_source(content, *more)
         frames = source.frames
-        source.frames = lambda start=0: (taken.append(1) or frame for frame in frames(start))  # type: ignore[method-assign]
+        source.frames = lambda *how: (taken.append(1) or frame for frame in frames(*how))  # type: ignore[method-assign]
         return source
 
     monkeypatch.setattr(job, "open_source", watched)

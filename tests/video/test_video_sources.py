@@ -202,7 +202,7 @@ def test_what_is_transparent_is_seen_on_white_and_named(
     for picture in pictures:
         assert picture[8:40, 40:56].min() > 235  # and not the green below
         assert np.abs(picture[8:40, 8:24].reshape(-1, 3).mean(0) - (200, 30, 30)).max() < 20
-    report, _ = stylize(clip, "out.mkv", model_path, capsys)
+    report, _ = stylize(clip, "out.mp4", model_path, capsys)
     assert "transparency" in report["left_out"]
 
 
