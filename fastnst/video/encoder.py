@@ -80,7 +80,9 @@ class Codec:
     def keeping_alpha(self) -> Codec:
         """The same for frames that may be transparent."""
         # NUT drops the transparency of VP9, which lies beside each packet.
-        return replace(self, pixels=self.with_alpha or self.pixels, segments="matroska" if self.name == "libvpx-vp9" else self.segments)
+        return replace(
+            self, pixels=self.with_alpha or self.pixels, segments="matroska" if self.name == "libvpx-vp9" else self.segments
+        )
 
 
 _MPEG4 = Codec("mpeg4", "yuv420p", 31, 3)

@@ -44,6 +44,7 @@ OPTIONS = (
     "--max-memory 64M",
     "--smooth 0.5",
     "--video-quality 30",
+    "--codec h264",
     "--overwrite",
     "--quiet",
     "--json",
