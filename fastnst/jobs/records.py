@@ -23,7 +23,7 @@ _NOT_THE_PICTURES = {
     "smoothing",
     "video_quality",
     "codec",
-}  # options that another line of the record has, or none
+}  # in another line of the record, or in none
 
 
 def identity(stylizer: Stylizer, options: Options, choice: Choice) -> dict[str, str]:
