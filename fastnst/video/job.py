@@ -16,6 +16,7 @@ from fastnst import __version__
 from fastnst.images import MAX_PIXELS, Mask, MaskClip, scaled_size
 from fastnst.options import Options
 from fastnst.stylize import Stylizer
+from fastnst.system.digest import file_digest
 from fastnst.video import PIPE
 from fastnst.video.animation import WITH_ALPHA, AnimationTarget, checked_quality
 from fastnst.video.checkpoint import Checkpoint
@@ -28,7 +29,7 @@ from fastnst.video.part import Cut, Part
 from fastnst.video.pipeline import Pipeline
 from fastnst.video.remux import ContainerTarget
 from fastnst.video.sequence import SequenceSource, SequenceTarget
-from fastnst.video.sources import digest_of, file_digest, innermost, open_source
+from fastnst.video.sources import digest_of, innermost, open_source
 from fastnst.video.stability import Average, smoothing_of
 from fastnst.video.streams import Companions, Sound, all_kinds, companions
 from fastnst.video.y4m import Y4mPipe, Y4mTarget, output_format

@@ -16,6 +16,7 @@ from PIL import Image
 from fastnst.images import Mask, MaskClip, as_mask, open_mask
 from fastnst.options import Clip
 from fastnst.system.atomic import PIPE
+from fastnst.system.digest import file_digest
 from fastnst.video.container import ContainerSource
 from fastnst.video.frames import Format, Frame, Source, VideoError
 from fastnst.video.kinds import is_sequence, is_y4m
@@ -160,12 +161,3 @@ def digest_of(path: Path) -> str:
     if is_sequence(path) or path.is_dir():
         return hashlib.sha256("".join(map(file_digest, numbered_pictures(path).values())).encode()).hexdigest()
     return file_digest(path)
-
-
-def file_digest(path: Path) -> str:
-    """The SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
