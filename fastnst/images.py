@@ -2,7 +2,7 @@
 
 from fastnst.pictures.color import to_srgb
 from fastnst.pictures.hidden import filled
-from fastnst.pictures.masks import Mask, MaskClip, as_mask, open_label_masks, open_mask
+from fastnst.pictures.masks import Mask, MaskClip, as_mask, is_transparent, open_label_masks, open_mask
 from fastnst.pictures.metadata import Metadata
 from fastnst.pictures.metadata_reader import read_metadata
 from fastnst.pictures.picture import MAX_PIXELS, ImageError, Picture, require_file
@@ -28,6 +28,7 @@ __all__ = [
     "can_write",
     "crop_middle",
     "filled",
+    "is_transparent",
     "open_label_masks",
     "open_mask",
     "open_picture",

@@ -187,16 +187,20 @@ class Options:
         """The regions as the engine takes them, once their masks and looks are there; None if the picture is one.
 
         Raises:
-            ValueError: masks move, and these are options of no single frame.
+            ValueError: masks move.
         """
-        for clip in self.mask_clips:
-            raise ValueError(f"{clip.path} holds a mask for each frame, which is for videos alone")
+        self.check_still()
         strength = self.alpha_map if isinstance(self.alpha_map, Mask) else None
         if not self.regions and strength is None:
             return None
         masks = tuple(region.mask for region in self.regions if isinstance(region.mask, Mask))
         looks = tuple(region.look for region in self.regions if region.look is not None)
         return Regions(masks, looks, strength, self.look is not None)
+
+    def check_still(self) -> None:
+        """Raise ValueError if masks move: these are the options of no single picture."""
+        for clip in self.mask_clips:
+            raise ValueError(f"{clip.path} holds a mask for each frame, which is for videos alone")
 
     @property
     def is_parted(self) -> bool:

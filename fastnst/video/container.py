@@ -106,8 +106,9 @@ class ContainerSource:
         container: PyAV's input container.
         index: the index of the video among the container's streams.
         tags: those of its first frame.
-        ends_early: the video continues where it was not read on: in another size or pixel format, or beyond its masks.
+        ends_early: the video continues in another size or pixel format, which was not read.
         damaged: something could not be read; known once all frames have been read.
+        has_gap: frames before the last one that was read may be missing, because a packet before it could not be read.
 
     Raises:
         VideoError: there is no video, or one that is not supported: with a matrix other than those of BT.601, BT.709 and
@@ -118,13 +119,14 @@ class ContainerSource:
         self.path = path
         self.warnings: list[str] = []
         self.ends_early = False
-        self.damaged = False
+        self.damaged = self.has_gap = False
         self.container = open_container(path)
         try:
             self._stream = self._video_stream()
             self.index: int = self._stream.index
             self._context = self._decoder()
             self._broken = 0  # packets
+            self._lost: int | None = None  # when the first of them was to be shown
             self._error: BaseException | None = None
             self._end = 0.0  # of what was read, in seconds
             self._decoded = self._decode()
@@ -168,11 +170,12 @@ class ContainerSource:
             if shape != self._shape:
                 self.ends_early = True
                 change = f"changes from {_described(self._shape)} to {_described(shape)}"
-                self.warnings.append(f"{self.path}: {change} at frame {number}; the output ends there")
+                self.warnings.append(f"{self.path}: {change} at frame {number}; what follows is left out")
                 return
             expected = self._first_time if time is None else time + self._period
             given = frame.pts
             time = expected if given is None or (time is not None and given <= time) else given
+            self.has_gap = self.has_gap or (self._lost is not None and time > self._lost)
             if number >= start or self._unpacker.may_be_transparent:
                 planes, alpha = self._unpacker.picture(frame, keep_alpha)
                 if number >= start:
@@ -237,6 +240,8 @@ class ContainerSource:
             except error_kind as error:
                 decoded, damaged, self._error = [], True, error
             self._broken += damaged
+            if damaged and self._lost is None and packet is not None and not ended:
+                self._lost = packet.pts or 0
             yield from decoded
 
     def _expected(self) -> int | None:

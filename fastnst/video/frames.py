@@ -67,10 +67,6 @@ class Source(Protocol):
     warnings: list[str]  # problems that did not stop the reading; each is a line that names the video
 
     @property
-    def ends_early(self) -> bool:
-        """Whether frames were left out at the end; known once all have been read."""
-
-    @property
     def has_alpha(self) -> bool:
         """Whether frames may be transparent."""
 

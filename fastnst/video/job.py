@@ -25,11 +25,12 @@ from fastnst.video.container import ContainerSource, pyav
 from fastnst.video.encoder import CONTAINERS, LOSSLESS, choose, encoded_format
 from fastnst.video.frames import Format, Source, Target, VideoError
 from fastnst.video.kinds import ANIMATIONS, is_sequence
-from fastnst.video.part import Cut, Part
+from fastnst.video.masked import innermost, open_masked
+from fastnst.video.part import Cut
 from fastnst.video.pipeline import Pipeline
 from fastnst.video.remux import ContainerTarget
 from fastnst.video.sequence import SequenceSource, SequenceTarget
-from fastnst.video.sources import digest_of, innermost, open_source
+from fastnst.video.sources import digest_of
 from fastnst.video.stability import Average, smoothing_of
 from fastnst.video.streams import Companions, Sound, all_kinds, companions
 from fastnst.video.y4m import Y4mPipe, Y4mTarget, output_format
@@ -78,7 +79,7 @@ def stylize_video(
     """
     start = time.perf_counter()
     fingerprint = _fingerprint(stylizer, options)
-    source = open_source(content, options.clip, options.mask_clips)
+    source = open_masked(content, options)
     try:
         outcome = Outcome(*_size(content, source, options.size))
         target, video = _open_target(content, output, source, outcome, fingerprint, options)
@@ -158,7 +159,7 @@ def _open_target(
     beside = container or (Sound(sound) if sound is not None else None)
     others = companions(beside, output) if beside else Companions()
     checkpoint = _checkpoint(output, content_digest, [fingerprint, *versions])
-    cut = Cut(source.clip, whole.origin) if isinstance(source, Part) else None
+    cut = Cut(options.clip, whole.origin) if options.clip.is_part else None
     return ContainerTarget(checkpoint, video, codec, level, beside, others, cut), video
 
 

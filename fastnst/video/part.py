@@ -18,6 +18,9 @@ class Part:
     Args:
         clip: the moments, in seconds from the beginning of the video.
         name: of the video, for messages.
+
+    Attributes:
+        skipped: how many frames are shown before the part; known once its first frame is read.
     """
 
     def __init__(self, source: Source, clip: Clip, name: str) -> None:
@@ -26,6 +29,7 @@ class Part:
         self.warnings = source.warnings
         self.origin = source.origin
         self.count = self._expected()
+        self.skipped = 0
 
     @property
     def transparent(self) -> bool:
@@ -36,11 +40,6 @@ class Part:
     def has_alpha(self) -> bool:
         """See :class:`fastnst.video.frames.Source`."""
         return self.source.has_alpha
-
-    @property
-    def ends_early(self) -> bool:
-        """See :class:`fastnst.video.frames.Source`."""
-        return self.source.ends_early
 
     def frames(self, start: int = 0, keep_alpha: bool = False) -> Iterator[Frame]:
         """See :class:`fastnst.video.frames.Source`.
@@ -58,6 +57,7 @@ class Part:
             if end is not None and last >= end:
                 break
             if last < begin:
+                self.skipped += 1
                 continue
             if number >= start:
                 yield replace(frame, time=frame.time - shift)

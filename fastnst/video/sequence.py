@@ -84,7 +84,7 @@ class SequenceSource:
     def __init__(self, pattern: Path, rate: Fraction = USUAL_RATE) -> None:
         pictures = numbered_pictures(pattern)
         self.first, self.paths = next(iter(pictures)), list(pictures.values())
-        self.transparent = self.ends_early = False
+        self.transparent = False
         first = open_picture(self.paths[0])
         self.has_alpha = first.alpha is not None
         self.format = Format(*first.rgb.size, RGB, 1 / rate, rate, Fraction(1))

@@ -41,7 +41,7 @@ class Y4mSource:
         self._file, self._name = file, name
         self.warnings: list[str] = []
         self.origin = 0.0
-        self.transparent = self.has_alpha = self.ends_early = False
+        self.transparent = self.has_alpha = False
         line = file.readline(_LONGEST_LINE)
         if line.split(b" ")[0].strip() != _MAGIC or not line.endswith(b"\n"):
             raise VideoError(f"{name}: not a y4m video: it does not begin with the line {_MAGIC.decode()} ...")
