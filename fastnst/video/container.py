@@ -100,6 +100,8 @@ class ContainerSource:
 
     Args:
         clip: whether its frames are deinterlaced and tone-mapped.
+        exact: ``has_gap`` tells of every gap from the first frame after it on; without it several frames are decoded at a time,
+            and their errors come late, or not at all if they are at the end.
 
     Attributes:
         path: the file.
@@ -115,8 +117,8 @@ class ContainerSource:
             BT.2020, or, unless ``clip`` says what to do with it, interlaced or of high dynamic range.
     """
 
-    def __init__(self, path: Path, clip: Clip | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path, clip: Clip | None = None, exact: bool = False) -> None:
+        self.path, self._exact = path, exact
         self.warnings: list[str] = []
         self.ends_early = False
         self.damaged = self.has_gap = False
@@ -200,9 +202,9 @@ class ContainerSource:
         return None
 
     def _video_stream(self) -> Any:
-        for stream in self.container.streams.video:
-            if not is_cover(stream):
-                return stream
+        pictures = [stream for stream in self.container.streams.video if not is_cover(stream)]
+        if pictures:  # an animated AVIF has a still picture before what moves
+            return next((stream for stream in pictures if stream.frames > 1), pictures[0])
         kinds = {"a cover picture" if stream.type == "video" else stream.type for stream in self.container.streams}
         held = [name for kind, name in (("audio", "sound"), ("a cover picture", "a cover picture")) if kind in kinds]
         raise VideoError(f"{self.path}: holds no video" + (f", only {' and '.join(held)}" if held else ""))
@@ -214,7 +216,7 @@ class ContainerSource:
         other = _WITH_ALPHA.get(context.name)
         if self._stream.metadata.get("alpha_mode") == "1" and other in pyav().codecs_available:
             return pyav().CodecContext.create(other, "r")
-        self._stream.thread_type = "AUTO"
+        self._stream.thread_type = "SLICE" if self._exact else "AUTO"
         return context
 
     def _decode(self) -> Iterator[av.VideoFrame]:

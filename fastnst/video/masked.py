@@ -17,7 +17,7 @@ from fastnst.options import Clip, Options
 from fastnst.system.atomic import PIPE
 from fastnst.video.container import ContainerSource
 from fastnst.video.frames import Format, Frame, Source, VideoError
-from fastnst.video.kinds import is_sequence
+from fastnst.video.kinds import is_sequence, unread_animation
 from fastnst.video.part import Part
 from fastnst.video.sequence import numbered_pictures
 from fastnst.video.sources import Whole, open_source, open_whole
@@ -29,7 +29,7 @@ def open_masked(content: Path, options: Options) -> Whole | Part | Masked:
     Raises:
         VideoError, ImageError: the video or masks cannot be read, or a clip of masks is known to be too short.
     """
-    source = open_source(content, options.clip)
+    source = open_source(content, options.clip, exact=bool(options.mask_clips))
     if not options.mask_clips:
         return source
     try:
@@ -48,6 +48,8 @@ def open_mask_clip(path: Path, clip: Clip) -> Mask | MaskClip:
     if is_sequence(path) or path.is_dir():
         numbered_pictures(path)
         return MaskClip(path)
+    if kind := unread_animation(path):
+        raise VideoError(f"{path}: no masks are read from an {kind}: make pictures with numbers of it, or a video")
     with closing(_opened(path, clip)) as source:
         frames = list(islice(source.frames(keep_alpha=True), 2))
         if not frames:
@@ -106,7 +108,7 @@ class Masked:
                 skipped = self._skipped()
                 moving = [each.masks(skipped + start) for each in self._masks]
             if _has_gap(self.source):
-                raise VideoError(f"{self._content}: is damaged before frame {number}: which mask is for which is not known")
+                raise _shifting(self._content, f"frame {number}")
             now = list[Mask]()
             for each, masks in zip(self._masks, moving, strict=True):
                 mask = next(masks, None)
@@ -139,7 +141,7 @@ class Masked:
             raise self._too_few(masks, held)
 
     def _too_few(self, masks: _Masks, held: int) -> VideoError:
-        needs = "has more frames"
+        needs = "standard input has more frames"
         if self._content != PIPE:
             needs = f"{self._content} needs {self._needed()}, one for each frame from its first on"
         damage = "".join(f" ({line.removeprefix(f'{masks.path}: ')})" for line in masks.warnings)
@@ -212,7 +214,7 @@ class _ClipMasks:
         by_opacity = self._source.has_alpha and self._is_transparent()
         for number, frame in enumerate(self._source.frames(start, keep_alpha=True), start):
             if _has_gap(self._source):
-                raise VideoError(f"{self.path}: is damaged before mask {number}: which is for which frame is not known")
+                raise _shifting(self.path, f"mask {number}")
             yield _mask(frame, self._source.format, by_opacity)
 
     def counted(self) -> int:
@@ -232,12 +234,16 @@ def _masks_in(path: Path, clip: Clip) -> _Masks:
 
 
 def _opened(path: Path, clip: Clip) -> Whole:
-    return open_whole(path, Clip(deinterlace=clip.deinterlace, tone_map=clip.tone_map))
+    return open_whole(path, Clip(deinterlace=clip.deinterlace, tone_map=clip.tone_map), exact=True)
 
 
 def _has_gap(source: Source) -> bool:
     whole = innermost(source)
     return isinstance(whole, ContainerSource) and whole.has_gap
+
+
+def _shifting(path: Path, what: str) -> VideoError:
+    return VideoError(f"{path}: is damaged before {what}, and masks would belong to other frames after that")
 
 
 def _is_transparent(frame: Frame) -> bool:

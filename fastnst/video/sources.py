@@ -21,17 +21,20 @@ from fastnst.video.y4m import Y4mSource
 Whole: TypeAlias = ContainerSource | SequenceSource | Y4mSource
 
 
-def open_source(content: Path, clip: Clip | None = None) -> Whole | Part:
+def open_source(content: Path, clip: Clip | None = None, exact: bool = False) -> Whole | Part:
     """Open the video in a file, or on standard input; the part of it that ``clip`` names.
+
+    Args:
+        exact: as of :class:`fastnst.video.container.ContainerSource`.
 
     Raises:
         VideoError: it cannot be read.
     """
-    source = open_whole(content, clip)
+    source = open_whole(content, clip, exact)
     return Part(source, clip, str(content)) if clip and clip.is_part else source
 
 
-def open_whole(content: Path, clip: Clip | None = None) -> Whole:
+def open_whole(content: Path, clip: Clip | None = None, exact: bool = False) -> Whole:
     """Open all of a video."""
     if is_sequence(content):
         rate = Fraction(clip.rate).limit_denominator(1001) if clip and clip.rate else USUAL_RATE
@@ -47,7 +50,7 @@ def open_whole(content: Path, clip: Clip | None = None) -> Whole:
         except BaseException:
             file.close()
             raise
-    return ContainerSource(content, clip)
+    return ContainerSource(content, clip, exact)
 
 
 def digest_of(path: Path) -> str:

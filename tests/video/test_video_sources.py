@@ -238,6 +238,13 @@ def test_a_size_that_changes_ends_the_output_with_a_line(
             assert max(ends) < 0.5  # the sound of what was left out is not there either
 
 
+def test_of_an_animated_avif_what_moves_is_read_and_not_its_still(tmp_path: Path) -> None:
+    first, *others = map(Image.fromarray, moving_square(5))
+    first.save(tmp_path / "clip.avif", save_all=True, append_images=others)
+    _, pictures, times = read(tmp_path / "clip.avif")
+    assert len(pictures) == len(set(times)) == 5
+
+
 def test_a_file_that_ends_within_a_frame_keeps_the_others_and_says_so(
     tmp_path: Path, model_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
