@@ -128,6 +128,8 @@ def _open_target(
     whole = innermost(source)
     container = whole if isinstance(whole, ContainerSource) else None
     beside_the_picture = all_kinds(container) if container else []
+    if options.codec is not None and output.suffix.lower() not in CONTAINERS:
+        raise VideoError(f"{output}: --codec is for outputs in {' '.join(CONTAINERS)}")
     if output == PIPE:
         return Y4mPipe(sys.stdout.buffer, video, beside_the_picture), video
     sound = options.clip.sound

@@ -80,6 +80,9 @@ def test_prores_is_422_hq_and_4444_for_what_is_transparent(capsys: pytest.Captur
             assert context.pix_fmt.endswith(("10le", "12le"))
     assert run("in_%d.png", "c.mp4", "--codec", "prores") == 1
     assert capsys.readouterr().err == "fastnst: error: c.mp4: --codec prores is not for .mp4, which is written with h264\n"
+    for output in ("c.gif", "c_%d.png", "c.y4m"):
+        assert run("in_%d.png", output, "--codec", "h264") == 1
+        assert capsys.readouterr().err == f"fastnst: error: {output}: --codec is for outputs in .mp4 .mov .mkv .webm\n"
     assert run("in_%d.png", "c.mov", "--codec", "prores", "--video-quality", "3") == 1
     assert capsys.readouterr().err == "fastnst: error: c.mov: ProRes has no quality to choose\n"
 

@@ -209,7 +209,6 @@ def test_what_cannot_be_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
     Path("broken.mp4").write_bytes(b"\0\0\0\x18ftypmp42" + bytes(30))
     assert refused("--region", "broken.mp4=style.png").startswith("broken.mp4: ")
-    assert "regions have their own" in refused("--region", "masks=style.png", "--smooth", "0.5")
     pictures = [Image.fromarray(bar(index)) for index in range(2)]
     pictures[0].save("masks.webp", save_all=True, append_images=pictures[1:])
     assert refused("--region", "masks.webp=style.png").startswith("masks.webp: no masks are read from an animated WebP: ")
@@ -219,17 +218,19 @@ def test_what_cannot_be_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("work")
 def test_a_dry_run_refuses_what_the_run_refuses(capsys: pytest.CaptureFixture[str]) -> None:
-    def refused(content: str, masks: str) -> str:
+    def refused(content: str, masks: str, *options: str) -> str:
         output = "out_%d.png" if "%" in content else "out.png"
         lines = []
         for more in ([], ["--dry-run"]):
-            assert run(output, "--region", f"{masks}=style.png", *more, content=content) == 1
+            assert run(output, "--region", f"{masks}=style.png", *options, *more, content=content) == 1
             lines.append(line(capsys).removeprefix("error: "))
         assert not list(Path().glob("out*"))
         assert lines[0] == lines[1]
         return lines[0]
 
     assert refused("in_3.png", "masks") == "in_3.png: masks holds a mask for each frame, which is for videos alone"
+    assert "regions have their own" in refused("in_%d.png", "masks", "--smooth", "0.5")
+    assert refused("in_%d.png", "masks", "--crop", "8") == "in_%d.png: --crop is for pictures, and this is a video"
     assert refused("in_%d.png", "missing.mp4").startswith("missing.mp4: ")
     assert refused("in_%d.png", "none_%d.png") == "none_%d.png: no picture has such a name"
     Path("masks/bar101.png").unlink()
