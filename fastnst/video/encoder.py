@@ -30,7 +30,7 @@ class Codec:
         pixels: FFmpeg's name of the pixel format.
         worst: the largest quality number; 0 is the best. None: there is no such number.
         usual: the number without ``--video-quality``.
-        even: width and height must be even.
+        even: width and height must be even; FFmpeg's ProRes 422 spoils the last column of chroma else.
         square: cannot store that pixels are not square.
         segments: FFmpeg's name of the format that it is kept in until the video is joined.
         with_alpha: the pixel format that holds transparency; None: it cannot.
@@ -78,11 +78,10 @@ class Codec:
         return {"qmin": str(max(1, quality)), "qmax": str(max(1, quality))}
 
     def keeping_alpha(self) -> Codec:
-        """The same for frames that may be transparent."""
+        """The same for frames that may be transparent; of ``with_alpha``, odd sides are no trouble."""
         # NUT drops the transparency of VP9, which lies beside each packet.
-        return replace(
-            self, pixels=self.with_alpha or self.pixels, segments="matroska" if self.name == "libvpx-vp9" else self.segments
-        )
+        segments = "matroska" if self.name == "libvpx-vp9" else self.segments
+        return replace(self, pixels=self.with_alpha or self.pixels, even=False, segments=segments)
 
 
 _MPEG4 = Codec("mpeg4", "yuv420p", 31, 3)
@@ -90,7 +89,7 @@ LOSSLESS = Codec("ffv1", "yuv444p", 0, 0, square=True, with_alpha="yuva444p")
 CODECS = {
     "h264": (Codec("libx264", "yuv420p", 51, 18, even=True), _MPEG4),
     "vp9": (Codec("libvpx-vp9", "yuv420p", 63, 24, square=True, with_alpha="yuva420p"),),
-    "prores": (Codec("prores_ks", "yuv422p10le", None, 0, segments="mov", with_alpha="yuva444p10le"),),
+    "prores": (Codec("prores_ks", "yuv422p10le", None, 0, even=True, segments="mov", with_alpha="yuva444p10le"),),
 }
 """The encoders by the names that users have for them; the first that there is, is taken."""
 CONTAINERS = {
@@ -178,16 +177,17 @@ class Segment:
     def write(self, frame: Frame) -> None:
         """Encode one frame."""
         planes: tuple[NDArray[Any], ...] = frame.planes
-        if self._codec.even and any(side % 2 for side in planes[0].shape):
-            height, width = planes[0].shape
-            planes = (np.pad(planes[0], ((0, height % 2), (0, width % 2)), "edge"), *planes[1:])
         if self._codec.deep:
             planes = tuple(plane.astype("<u2") << 2 for plane in planes)
         if self._codec.holds_alpha:
             planes = (*planes, self._alpha(frame))
-        picture = self._av.VideoFrame(planes[0].shape[1], planes[0].shape[0], self._codec.pixels)
+        context = self._stream.codec_context
+        picture = self._av.VideoFrame(context.width, context.height, self._codec.pixels)
+        for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):  # ProRes writes those of its frames
+            setattr(picture, tag, getattr(context, tag))
         for to, plane in zip(picture.planes, planes, strict=True):
-            to.update(_with_line_size(plane, to.line_size))
+            missing = (0, to.height - plane.shape[0]), (0, to.width - plane.shape[1])
+            to.update(_with_line_size(np.pad(plane, missing, "edge"), to.line_size))
         picture.pts, picture.time_base = frame.time, self._base
         self._container.mux(self._stream.encode(picture))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from clips import moving_square, write_clip
 from PIL import Image
 
 from fastnst import Stylizer, cli
@@ -85,6 +87,33 @@ def test_prores_is_422_hq_and_4444_for_what_is_transparent(capsys: pytest.Captur
         assert capsys.readouterr().err == f"fastnst: error: {output}: --codec is for outputs in .mp4 .mov .mkv .webm\n"
     assert run("in_%d.png", "c.mov", "--codec", "prores", "--video-quality", "3") == 1
     assert capsys.readouterr().err == "fastnst: error: c.mov: ProRes has no quality to choose\n"
+
+
+@pytest.mark.usefixtures("work")
+def test_prores_of_odd_sides_has_the_colours_of_its_last_column() -> None:
+    for number in range(5):
+        Image.open(f"in_{number}.png").convert("RGB").save(f"plain_{number}.png")
+    assert run("plain_%d.png", "out.mov", "--codec", "prores") == 0
+    assert run("plain_%d.png", "out_%d.png") == 0
+    source = open_source(Path("out.mov"))
+    for number, frame in enumerate(source.frames()):
+        wanted = source.format.coding.from_rgb(np.asarray(Image.open(f"out_{number}.png")))
+        for plane, exact in zip(frame.planes, wanted, strict=True):
+            height, width = exact.shape
+            assert np.abs(plane[:height, width - 1].astype(int) - exact[:, -1]).mean() < 6
+    source.close()
+
+
+def test_prores_keeps_the_tags_of_colours(work: Path) -> None:
+    def tag(stream: Any) -> None:
+        context = stream.codec_context
+        context.colorspace, context.color_primaries, context.color_trc, context.color_range = 1, 9, 14, 1
+
+    write_clip(work / "clip.mp4", moving_square(3), prepare=tag)
+    assert run("clip.mp4", "out.mov", "--codec", "prores") == 0
+    with av.open("out.mov") as made:
+        (frame, *_) = made.decode(video=0)
+    assert (frame.colorspace, frame.color_primaries, frame.color_trc, frame.color_range) == (1, 9, 14, 1)
 
 
 @pytest.mark.usefixtures("work")
