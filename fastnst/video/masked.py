@@ -219,6 +219,7 @@ class _ClipMasks:
 
     def counted(self) -> int:
         with closing(_opened(self.path, self._clip)) as source:
+            self.warnings = source.warnings
             return sum(1 for _ in source.frames())
 
     def close(self) -> None:

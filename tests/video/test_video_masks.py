@@ -12,6 +12,7 @@ from clips import Pixels, moving_square, write_clip, write_y4m, y4m_format
 from PIL import Image
 
 from fastnst import Stylizer, cli
+from fastnst.video import job
 
 av = pytest.importorskip("av", reason="PyAV reads and writes these: pip install 'fastnst[video]'")
 
@@ -82,9 +83,11 @@ def test_each_frame_has_its_own_mask(work: Path) -> None:
 
 def test_a_part_of_the_video_takes_its_masks_and_needs_no_more(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("all_%d.png", "style.png", "--alpha-map", "masks") == 0
+    part = ("style.png", "--alpha-map", "masks", "--start", "0.12", "--end", "0.24")
+    assert run("part_%d.png", *part) == 0
     for number in (104, 105):
         (work / "masks" / f"bar{number}.png").unlink()
-    assert run("part_%d.png", "style.png", "--alpha-map", "masks", "--start", "0.12", "--end", "0.24") == 0
+    assert run("part_%d.png", *part) == 0
     assert capsys.readouterr().err == ""
     assert all(map(np.array_equal, made("all_%d.png")[3:6], made("part_%d.png", 3)))
     assert not (work / "part_6.png").exists()
@@ -94,7 +97,11 @@ def test_a_part_of_the_video_takes_its_masks_and_needs_no_more(work: Path, capsy
 
 
 @pytest.mark.parametrize("masks", ["masks", "masks.mkv"])
-def test_masks_that_end_before_the_video_are_refused(clip: Path, capsys: pytest.CaptureFixture[str], masks: str) -> None:
+def test_masks_that_end_before_the_video_are_refused(
+    clip: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, masks: str
+) -> None:
+    """Before the first frame is stylized."""
+    monkeypatch.setattr(job, "Pipeline", None)
     for number in range(99, 106):
         Path(f"masks/bar{number}.png").unlink()
     write_clip(Path("masks.mkv"), [grey(index) for index in range(6)], codec="ffv1", pixels="gray")
