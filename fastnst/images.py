@@ -2,13 +2,13 @@
 
 from fastnst.pictures.color import to_srgb
 from fastnst.pictures.hidden import filled
-from fastnst.pictures.masks import Mask, as_mask, open_label_masks, open_mask
+from fastnst.pictures.masks import Mask, MaskClip, as_mask, is_transparent, open_label_masks, open_mask
 from fastnst.pictures.metadata import Metadata
 from fastnst.pictures.metadata_reader import read_metadata
 from fastnst.pictures.picture import MAX_PIXELS, ImageError, Picture, require_file
 from fastnst.pictures.reading import open_picture, picture_size
 from fastnst.pictures.registry import OTHER_SUFFIXES, READ_SUFFIXES, VIDEO_SUFFIXES, read_head, usual_suffix
-from fastnst.pictures.resize import crop_middle, resize_short_side, scaled_size
+from fastnst.pictures.resize import crop_middle, resize, resize_short_side, scaled_size
 from fastnst.pictures.writing import FORMATS, WRITE_SUFFIXES, Saving, can_write, save_picture
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "WRITE_SUFFIXES",
     "ImageError",
     "Mask",
+    "MaskClip",
     "Metadata",
     "Picture",
     "Saving",
@@ -27,6 +28,7 @@ __all__ = [
     "can_write",
     "crop_middle",
     "filled",
+    "is_transparent",
     "open_label_masks",
     "open_mask",
     "open_picture",
@@ -34,6 +36,7 @@ __all__ = [
     "read_head",
     "read_metadata",
     "require_file",
+    "resize",
     "resize_short_side",
     "save_picture",
     "scaled_size",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from fastnst.engine import Look, Regions
-from fastnst.pictures.masks import Mask
+from fastnst.pictures.masks import Mask, MaskClip
 
 MIN_SCALE, MAX_SCALE = 0.25, 4.0
 
@@ -77,12 +77,12 @@ class Region:
     """A part of the content that has a style of its own.
 
     Args:
-        mask: where it is, a file or as it was read; or the number of an object in ``Options.labels``.
+        mask: where it is, a file or as it was read, or one for each frame; or the number of an object in ``Options.labels``.
         styles, weights: as those of ``Options``.
         look: what the model made of the styles; None before that.
     """
 
-    mask: Path | Mask | int
+    mask: Path | Mask | MaskClip | int
     styles: Sequence[Path] = ()
     weights: Sequence[float] | None = None
     look: Look | None = None
@@ -158,10 +158,12 @@ class Options:
     """Of videos, 0..1: see :mod:`fastnst.video.stability`; None = the usual of the kind of model."""
     video_quality: int | None = None
     """The encoder's number, 0 = best; None = its usual one."""
+    codec: str | None = None
+    """Of videos: one of :data:`fastnst.video.encoder.CODECS`; None = the usual one of the output's suffix."""
 
     regions: Sequence[Region] = ()
     """What they cover takes their styles, and what none covers the other styles, or stays as it is if there are none."""
-    alpha_map: Path | Mask | None = None
+    alpha_map: Path | Mask | MaskClip | None = None
     """Strength by place, times ``alpha``."""
     labels: Path | None = None
     """A picture whose numbers are objects, which regions may name."""
@@ -182,13 +184,43 @@ class Options:
 
     @cached_property
     def parted(self) -> Regions | None:
-        """The regions as the engine takes them, once their masks and looks are there; None if the picture is one."""
+        """The regions as the engine takes them, once their masks and looks are there; None if the picture is one.
+
+        Raises:
+            ValueError: masks move.
+        """
+        self.check_still()
         strength = self.alpha_map if isinstance(self.alpha_map, Mask) else None
         if not self.regions and strength is None:
             return None
         masks = tuple(region.mask for region in self.regions if isinstance(region.mask, Mask))
         looks = tuple(region.look for region in self.regions if region.look is not None)
         return Regions(masks, looks, strength, self.look is not None)
+
+    def check_still(self) -> None:
+        """Raise ValueError if masks move: these are the options of no single picture."""
+        for clip in self.mask_clips:
+            raise ValueError(f"{clip.path} holds a mask for each frame, which is for videos alone")
+
+    @property
+    def is_parted(self) -> bool:
+        """Whether parts of the picture differ in style or strength."""
+        return bool(self.regions) or self.alpha_map is not None
+
+    @property
+    def mask_clips(self) -> tuple[MaskClip, ...]:
+        """The masks that move, each once."""
+        given = (*(region.mask for region in self.regions), self.alpha_map)
+        return tuple(dict.fromkeys(mask for mask in given if isinstance(mask, MaskClip)))
+
+    def at_frame(self, masks: Sequence[Mask]) -> Options:
+        """The options of one frame, with its masks for those that move, in the order of ``mask_clips``."""
+        if not masks:
+            return self
+        now = dict(zip(self.mask_clips, masks, strict=True))
+        regions = [replace(each, mask=now[each.mask]) if isinstance(each.mask, MaskClip) else each for each in self.regions]
+        strength = now[self.alpha_map] if isinstance(self.alpha_map, MaskClip) else self.alpha_map
+        return replace(self, regions=regions, alpha_map=strength)
 
     @property
     def about_style(self) -> bool:

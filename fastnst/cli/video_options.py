@@ -31,6 +31,8 @@ def add_video_arguments(parser: argparse.ArgumentParser) -> None:
     add("--audio", type=path, metavar="FILE", help="sound for a video made of pictures with numbers or of y4m")
     qualities = "of a video: the encoder's number, 0 = best; default: 18 for H.264, 24 for WebM's VP9, 10 for WebP"
     add("--video-quality", type=at_least(0), metavar="N", help=qualities)
+    codecs = "of a video: h264, vp9, or prores (422 HQ with 10 bits, 4444 for what is transparent); default: as the suffix says"
+    add("--codec", choices=("h264", "vp9", "prores"), help=codecs)
 
 
 def clip_of(arguments: argparse.Namespace) -> Clip:

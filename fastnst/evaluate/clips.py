@@ -13,7 +13,7 @@ from PIL import Image
 from fastnst.engine.palette import Palette, colors_of
 from fastnst.images import Picture, resize_short_side
 from fastnst.metrics.flow import flows, warping_error
-from fastnst.video.job import open_source
+from fastnst.video.sources import open_source
 
 from .models import Model, Row
 from .pictures import STRIDE, Pixels

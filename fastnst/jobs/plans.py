@@ -221,7 +221,7 @@ def _plan_file(content: Path, styles: tuple[Path, ...], outputs: Outputs) -> Pla
         raise FileNotFoundError(f"{output}: no such folder: {output.parent}")
     if not outputs.overwrite and (there := _there(output, kind)):
         raise FileExistsError(f"{there}: exists already; --overwrite replaces it")
-    if content != PIPE and output.exists() and output.samefile(content) and kind == "video":
+    if kind == "video" and content != PIPE and output.exists() and content.exists() and output.samefile(content):
         raise UsageError(f"{output}: is the content itself, which is read until the end")
     return Plan([task], every=[task])
 

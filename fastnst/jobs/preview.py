@@ -11,6 +11,7 @@ from fastnst.images import ImageError, Picture, Saving, picture_size, require_fi
 from fastnst.jobs.pictures import beside_engine
 from fastnst.jobs.plans import Task
 from fastnst.jobs.regions import check_masks
+from fastnst.jobs.run import check_video
 from fastnst.options import Options
 from fastnst.pictures.streams import CHUNK_BYTES, Rows, open_rows
 from fastnst.stylize import Stylizer, find_look
@@ -69,10 +70,12 @@ def preview(task: Task, stylizer: Stylizer, options: Options) -> Preview:
     """What ``task`` would come to.
 
     Raises:
-        ImageError: a content or style that is not there or no picture, or there is too little memory for it.
+        ImageError: a content, style or mask that is not there or no picture, masks that move over a picture, an option that
+            a video cannot have, or there is too little memory for it.
         LookError: a look that ships for other models.
     """
-    check_masks(options)
+    is_video = task.samples is None and video.is_video(task.content, task.output)
+    check_masks(options, None if is_video else task.content)
     for style in (*task.styles, *(style for region in options.regions for style in region.styles)):
         if find_look(style, stylizer.engine.identity[1]) is None:
             picture_size(style)
@@ -81,9 +84,10 @@ def preview(task: Task, stylizer: Stylizer, options: Options) -> Preview:
     if task.samples is not None:
         require_file(task.content, "archive")
         return Preview(task, None, None, None, None)
-    if video.is_video(task.content, task.output):
+    if is_video:
         if not video.is_sequence(task.content):
             require_file(task.content, "video")
+        check_video(task, stylizer, options)
         return Preview(task, None, None, None, None)
     source = _source(task.content, stylizer, options)
     try:

@@ -17,7 +17,8 @@ from fastnst.system.atomic import atomic_output, remove_stale_partials
 from fastnst.system.errors import UsageError
 
 _FILE = "job.json"
-_NOT_THE_PICTURES = {"styles", "look", "smoothing", "video_quality"}  # options that another line of the record has, or none
+_NOT_THE_PICTURES = {"styles", "look", "smoothing", "video_quality", "codec"}
+"""Options that another line of the record has, or none."""
 
 
 def identity(stylizer: Stylizer, options: Options, choice: Choice) -> dict[str, str]:

@@ -39,6 +39,18 @@ def check(stylizer: Stylizer, options: Options) -> None:
     stylizer.check(options)
 
 
+def check_video(task: Task, stylizer: Stylizer, options: Options) -> None:
+    """Raise ImageError for options that a video cannot have."""
+    from fastnst.video.stability import smoothing_of
+
+    try:
+        if options.crop:
+            raise ValueError("--crop is for pictures, and this is a video")
+        smoothing_of(stylizer.engine, options)
+    except ValueError as error:
+        raise ImageError(f"{task.content}: {error}") from None
+
+
 Result: TypeAlias = Done | Failure
 
 
@@ -169,8 +181,7 @@ class _Run:
             task.output.parent.mkdir(parents=True, exist_ok=True)
             ready = self.make_look(task)
             if video.is_video(task.content, task.output):
-                if self._options.crop:
-                    raise UsageError(f"{task.content}: --crop is for pictures, and this is a video")
+                check_video(task, self._stylizer, ready)
                 report = _do_video(task, self._stylizer, ready, self._on_frame)
             else:
                 report = self._picture(task, ready, contents)
@@ -209,7 +220,7 @@ def _short_side(task: Task, options: Options) -> int:
     if video.is_video(task.content, task.output):
         if task.content == PIPE:
             raise UsageError("--style-scale auto needs the size of the content, which a pipe does not tell")
-        from fastnst.video.job import open_source
+        from fastnst.video.sources import open_source
 
         source = open_source(task.content, options.clip)
         source.close()

@@ -7,6 +7,7 @@ covers, in whole numbers, so that every machine gets the same.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from fastnst.pictures.color import to_srgb
 from fastnst.pictures.picture import ImageError, KindError, Picture, require_file
 from fastnst.pictures.png_reader import open_png
 from fastnst.pictures.reading import open_picture
-from fastnst.pictures.rows import CHUNK_BYTES, ArrayRows
+from fastnst.pictures.rows import CHUNK_BYTES, ArrayRows, Rows
 from fastnst.pictures.streams import open_rows
 
 MAX_SIDE = 4096
@@ -33,6 +34,13 @@ class Mask:
     """A mask that is ready, uint8 [H, W], of at most ``MAX_SIDE`` pixels a side."""
 
     values: Bytes
+
+
+@dataclass(frozen=True)
+class MaskClip:
+    """Masks that move, one for each frame of a video: a clip, or a folder or pattern of pictures with numbers."""
+
+    path: Path
 
 
 class _Shrinking:
@@ -104,28 +112,47 @@ def as_mask(given: Image.Image | NDArray[Any] | Mask) -> Mask:
     return shrinking.mask()
 
 
-def open_mask(path: Path) -> Mask:
+def open_mask(path: Path, by_opacity: bool | None = None) -> Mask:
     """The mask in a picture file of any size that is read: see :func:`as_mask`.
+
+    Args:
+        by_opacity: take how opaque it is, or how light; None = as the picture itself decides.
 
     Raises:
         ImageError: it cannot be read.
     """
-    rows = open_rows(path) or ArrayRows.of(path, open_picture(path))
-    try:
-        return _mask_of_parts(rows.height, rows.width, rows.pictures(0, rows.height))
-    finally:
-        rows.close()
+    with closing(_rows(path)) as rows:
+        return _mask_of_parts(rows.height, rows.width, rows.pictures(0, rows.height), by_opacity)
 
 
-def _mask_of_parts(height: int, width: int, parts: Iterator[Picture]) -> Mask:
+def is_transparent(path: Path) -> bool:
+    """Whether any pixel of a picture file is; pixels are decoded only where the file may have such.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    with closing(_rows(path)) as rows:
+        return rows.alpha and any(map(_any_transparent, rows.pictures(0, rows.height)))
+
+
+def _rows(path: Path) -> Rows:
+    return open_rows(path) or ArrayRows.of(path, open_picture(path))
+
+
+def _any_transparent(part: Picture) -> bool:
+    return part.alpha is not None and not bool((np.asarray(part.alpha) == 255).all())
+
+
+def _mask_of_parts(height: int, width: int, parts: Iterator[Picture], by_opacity: bool | None = None) -> Mask:
     light, opaque, transparent = _Shrinking(height, width), _Shrinking(height, width), False
     for part in parts:
         light.add(np.asarray(part.rgb.convert("L")))
         if part.alpha is not None:
-            alpha = np.asarray(part.alpha)
-            opaque.add(alpha)
-            transparent = transparent or not bool((alpha == 255).all())
-    return (opaque if transparent else light).mask()
+            opaque.add(np.asarray(part.alpha))
+            transparent = transparent or _any_transparent(part)
+        elif by_opacity:
+            opaque.add(np.full(part.rgb.size[::-1], 255, np.uint8))
+    return (opaque if (transparent if by_opacity is None else by_opacity) else light).mask()
 
 
 def open_label_masks(path: Path, labels: set[int]) -> dict[int, Mask]:

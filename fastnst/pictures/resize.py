@@ -24,12 +24,16 @@ def scaled_size(width: int, height: int, pixels: int) -> tuple[int, int]:
 
 
 def resize_short_side(picture: Picture, pixels: int) -> Picture:
-    """``picture`` at its :func:`scaled_size`. Pixels are weighted by their opacity, so that hidden colours do not show.
+    """``picture`` at its :func:`scaled_size`; see :func:`resize`.
 
     Raises:
         ValueError: the result would have more than ``MAX_PIXELS``.
     """
-    size = scaled_size(*picture.rgb.size, pixels)
+    return resize(picture, scaled_size(*picture.rgb.size, pixels))
+
+
+def resize(picture: Picture, size: tuple[int, int]) -> Picture:
+    """``picture`` at another width and height. Pixels are weighted by their opacity, so that hidden colours do not show."""
     if size == picture.rgb.size:
         return picture
     if picture.alpha is None:

@@ -7,6 +7,6 @@ which ``y4m``, ``container`` and ``remux`` implement; ``pipeline`` stylizes what
 from __future__ import annotations
 
 from fastnst.system.atomic import PIPE
-from fastnst.video.kinds import WRITE_SUFFIXES, is_sequence, is_video
+from fastnst.video.kinds import WRITE_SUFFIXES, is_sequence, is_video, moves
 
-__all__ = ["PIPE", "WRITE_SUFFIXES", "is_sequence", "is_video"]
+__all__ = ["PIPE", "WRITE_SUFFIXES", "is_sequence", "is_video", "moves"]

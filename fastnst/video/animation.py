@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import av
 
 _BEST, _USUAL = 100, 10  # quality numbers: libwebp's best, and how far the usual one is from it
+WITH_ALPHA = (".webp", ".apng")
+"""Those that hold frames of any transparency."""
 _SIDE = {".gif": 65535, ".webp": 16383}
 """The largest that a format can say."""
 
@@ -44,17 +46,18 @@ class AnimationTarget(SegmentedTarget):
     Args:
         video: the format of the frames, 4:4:4 in full range.
         left_out: what of the source the output does not hold.
+        holds_alpha: whether frames may be transparent.
 
     Raises:
         VideoError: the format cannot hold a picture of this size.
     """
 
-    def __init__(self, checkpoint: Checkpoint, video: Format, quality: int, left_out: Sequence[str]) -> None:
+    def __init__(self, checkpoint: Checkpoint, video: Format, quality: int, left_out: Sequence[str], holds_alpha: bool) -> None:
         output = checkpoint.output
         most = _SIDE.get(output.suffix.lower())
         if most and max(video.width, video.height) > most:
             raise VideoError(f"{output}: has sides of {most} pixels at most, not {video.width} x {video.height}")
-        super().__init__(checkpoint, video, LOSSLESS, 0, None, left_out)
+        super().__init__(checkpoint, video, LOSSLESS.keeping_alpha() if holds_alpha else LOSSLESS, 0, None, left_out)
         self._written_quality = quality
 
     def _join(self, file: BinaryIO, paths: Sequence[Path]) -> None:
@@ -67,10 +70,11 @@ class AnimationTarget(SegmentedTarget):
             frames = (frame.reformat(format="bgra") for frame in self._frames(paths))
             _encode(file, "webp", "libwebp_anim", "bgra", frames, self._video, {"loop": "0"}, options)
         else:
-            _encode(file, "apng", "apng", "rgb24", self._frames(paths), self._video, {"plays": "0"}, {})
+            pixels = "rgba" if self.holds_alpha else "rgb24"
+            _encode(file, "apng", "apng", pixels, self._frames(paths), self._video, {"plays": "0"}, {})
 
     def _frames(self, paths: Sequence[Path]) -> Iterator[av.VideoFrame]:
-        """The stylized frames in RGB, by our own arithmetic."""
+        """The stylized frames in RGB, by our own arithmetic, and their transparency."""
         av = pyav()
         for path in paths:
             with av.open(str(path)) as segment:
@@ -79,7 +83,11 @@ class AnimationTarget(SegmentedTarget):
                     for plane in stored.planes:
                         rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
                         planes.append(np.ascontiguousarray(rows[: stored.height, : stored.width]))
-                    frame = av.VideoFrame.from_ndarray(self._video.coding.to_rgb(tuple(planes)), format="rgb24")
+                    rgb = self._video.coding.to_rgb(tuple(planes[:3]))
+                    if self.holds_alpha:
+                        frame = av.VideoFrame.from_ndarray(np.dstack([rgb, planes[3]]), format="rgba")
+                    else:
+                        frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
                     base = self._video.time_base
                     frame.pts, frame.time_base = round(stored.pts * stored.time_base / base), base
                     yield frame

@@ -1,4 +1,4 @@
-"""A camera, stylized live: PyAV reads it, and Python's own tkinter shows it."""
+"""A camera, stylized live: PyAV reads it; Python's own tkinter shows it, or pyvirtualcam to other programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -22,6 +22,7 @@ from fastnst.video.frames import VideoError
 from fastnst.video.stability import Following, smoothing_of
 
 _TITLE = "fastnst"
+_USUAL_RATE = 30  # pictures a second, as programs are told; they come as fast as they are stylized
 _DEVICES = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
 """FFmpeg's input device for cameras on each system, and its name for camera N."""
 
@@ -98,14 +99,24 @@ class LatestFrame:
             self._there.notify()
 
 
-def show(camera: int, stylizer: Stylizer, options: Options) -> None:
-    """Show what a camera sees, stylized, until the window is closed or Escape is pressed.
+class Screen(Protocol):
+    """What pictures are shown on."""
+
+    def show(self, pixels: Pixels) -> bool:
+        """Show a picture, uint8 [H, W, 3], and return whether more may follow."""
+
+    def close(self) -> None:
+        """No more pictures follow."""
+
+
+def show(camera: int, stylizer: Stylizer, options: Options, screen: Screen) -> None:
+    """Show what a camera sees, stylized, until the screen is closed.
 
     Raises:
-        VideoError: there is no display, no camera of this number, no tkinter or no PyAV.
+        VideoError: there is no camera of this number, or no PyAV; or the screen cannot show it.
     """
-    live, window = Live(stylizer, options), _Window()
-    run(LatestFrame(_pictures(camera)), live.stylize, window.show)
+    with closing(screen):
+        run(LatestFrame(_pictures(camera)), Live(stylizer, options).stylize, screen.show)
 
 
 def run(latest: LatestFrame, stylize: Callable[[Pixels], Pixels], shown: Callable[[Pixels], bool]) -> None:
@@ -126,8 +137,48 @@ def _pictures(camera: int) -> Iterator[Pixels]:
             yield frame.to_ndarray(format="rgb24")
 
 
-class _Window:
-    """A window that shows pictures."""
+class VirtualCamera:
+    """A camera that other programs can choose, and which sees what is shown: by v4l2loopback on Linux, by OBS elsewhere.
+
+    Args:
+        tell: is told the name of the device.
+
+    Raises:
+        VideoError: pyvirtualcam is not installed; at the first picture, there is no device for it.
+    """
+
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        try:
+            import pyvirtualcam
+        except ModuleNotFoundError:
+            raise VideoError("--virtual-camera needs pyvirtualcam: pip install 'fastnst[virtual-camera]'") from None
+        self._module, self._tell = pyvirtualcam, tell
+        self._device: Any = None
+
+    def show(self, pixels: Pixels) -> bool:
+        """Send a picture, without the last row and column of odd sides: the devices' chroma is of half the size."""
+        height, width = (side - side % 2 for side in pixels.shape[:2])
+        if self._device is None:
+            try:
+                self._device = self._module.Camera(width, height, _USUAL_RATE)
+            except RuntimeError as error:
+                raise VideoError(f"--virtual-camera: {' '.join(str(error).split())}") from None
+            self._tell(self._device.device)
+        self._device.send(np.ascontiguousarray(pixels[:height, :width]))
+        return True
+
+    def close(self) -> None:
+        """Take the camera away."""
+        if self._device is not None:
+            self._device.close()
+
+
+class Window:
+    """A window that shows pictures, until it is closed or Escape is pressed.
+
+    Raises:
+        VideoError: there is no display, or no tkinter.
+    """
 
     def __init__(self) -> None:
         try:
@@ -140,8 +191,8 @@ class _Window:
             raise VideoError(f"--camera needs a display: {error}") from None
         self._open = True
         self._root.title(_TITLE)
-        self._root.protocol("WM_DELETE_WINDOW", self._close)
-        self._root.bind("<Escape>", lambda _event: self._close())
+        self._root.protocol("WM_DELETE_WINDOW", self.close)
+        self._root.bind("<Escape>", lambda _event: self.close())
         self._label = tkinter.Label(self._root)
         self._label.pack()
 
@@ -156,6 +207,8 @@ class _Window:
             self._root.update()
         return self._open
 
-    def _close(self) -> None:
-        self._open = False
-        self._root.destroy()
+    def close(self) -> None:
+        """Close the window, if the user has not."""
+        if self._open:
+            self._open = False
+            self._root.destroy()

@@ -100,6 +100,8 @@ class ContainerSource:
 
     Args:
         clip: whether its frames are deinterlaced and tone-mapped.
+        exact: ``has_gap`` tells of every gap from the first frame after it on; without it several frames are decoded at a time,
+            and their errors come late, or not at all if they are at the end.
 
     Attributes:
         path: the file.
@@ -108,23 +110,25 @@ class ContainerSource:
         tags: those of its first frame.
         ends_early: the video continues in another size or pixel format, which was not read.
         damaged: something could not be read; known once all frames have been read.
+        has_gap: frames before the last one that was read may be missing, because a packet before it could not be read.
 
     Raises:
         VideoError: there is no video, or one that is not supported: with a matrix other than those of BT.601, BT.709 and
             BT.2020, or, unless ``clip`` says what to do with it, interlaced or of high dynamic range.
     """
 
-    def __init__(self, path: Path, clip: Clip | None = None) -> None:
-        self.path = path
+    def __init__(self, path: Path, clip: Clip | None = None, exact: bool = False) -> None:
+        self.path, self._exact = path, exact
         self.warnings: list[str] = []
         self.ends_early = False
-        self.damaged = False
+        self.damaged = self.has_gap = False
         self.container = open_container(path)
         try:
             self._stream = self._video_stream()
             self.index: int = self._stream.index
             self._context = self._decoder()
             self._broken = 0  # packets
+            self._lost: int | None = None  # when the first of them was to be shown
             self._error: BaseException | None = None
             self._end = 0.0  # of what was read, in seconds
             self._decoded = self._decode()
@@ -152,7 +156,12 @@ class ContainerSource:
         """Whether any frame read so far was not opaque."""
         return self._unpacker.transparent
 
-    def frames(self, start: int = 0) -> Iterator[Frame]:
+    @property
+    def has_alpha(self) -> bool:
+        """See :class:`fastnst.video.frames.Source`."""
+        return self._unpacker.may_be_transparent
+
+    def frames(self, start: int = 0, keep_alpha: bool = False) -> Iterator[Frame]:
         """See :class:`fastnst.video.frames.Source`. Frames before ``start`` are decoded too, because no index can be relied on.
 
         The frames end where the size or the pixel format changes. That, and any damage, is added to ``warnings``.
@@ -163,15 +172,16 @@ class ContainerSource:
             if shape != self._shape:
                 self.ends_early = True
                 change = f"changes from {_described(self._shape)} to {_described(shape)}"
-                self.warnings.append(f"{self.path}: {change} at frame {number}; the output ends there")
+                self.warnings.append(f"{self.path}: {change} at frame {number}; what follows is left out")
                 return
             expected = self._first_time if time is None else time + self._period
             given = frame.pts
             time = expected if given is None or (time is not None and given <= time) else given
+            self.has_gap = self.has_gap or (self._lost is not None and time > self._lost)
             if number >= start or self._unpacker.may_be_transparent:
-                planes = self._unpacker.planes(frame)
+                planes, alpha = self._unpacker.picture(frame, keep_alpha)
                 if number >= start:
-                    yield Frame(planes, time)
+                    yield Frame(planes, time, alpha)
         if damage := self._damage():
             self.damaged = True
             self.warnings.append(f"{self.path}: is cut off or damaged: {damage}")
@@ -192,9 +202,9 @@ class ContainerSource:
         return None
 
     def _video_stream(self) -> Any:
-        for stream in self.container.streams.video:
-            if not is_cover(stream):
-                return stream
+        pictures = [stream for stream in self.container.streams.video if not is_cover(stream)]
+        if pictures:  # an animated AVIF has a still picture before what moves
+            return next((stream for stream in pictures if stream.frames > 1), pictures[0])
         kinds = {"a cover picture" if stream.type == "video" else stream.type for stream in self.container.streams}
         held = [name for kind, name in (("audio", "sound"), ("a cover picture", "a cover picture")) if kind in kinds]
         raise VideoError(f"{self.path}: holds no video" + (f", only {' and '.join(held)}" if held else ""))
@@ -206,7 +216,7 @@ class ContainerSource:
         other = _WITH_ALPHA.get(context.name)
         if self._stream.metadata.get("alpha_mode") == "1" and other in pyav().codecs_available:
             return pyav().CodecContext.create(other, "r")
-        self._stream.thread_type = "AUTO"
+        self._stream.thread_type = "SLICE" if self._exact else "AUTO"
         return context
 
     def _decode(self) -> Iterator[av.VideoFrame]:
@@ -232,6 +242,8 @@ class ContainerSource:
             except error_kind as error:
                 decoded, damaged, self._error = [], True, error
             self._broken += damaged
+            if damaged and self._lost is None and packet is not None and not ended:
+                self._lost = packet.pts or 0
             yield from decoded
 
     def _expected(self) -> int | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from fastnst.video.color import Plane
+from fastnst.video.color import SUBSAMPLING
 from fastnst.video.container import Tags, pyav
 from fastnst.video.frames import UNKNOWN_RATE, Format, Frame, VideoError
 
@@ -26,24 +27,43 @@ class Codec:
 
     Attributes:
         name: FFmpeg's name of it.
-        worst: the largest quality number; 0 is the best.
+        pixels: FFmpeg's name of the pixel format.
+        worst: the largest quality number; 0 is the best. None: there is no such number.
         usual: the number without ``--video-quality``.
-        even: width and height must be even.
+        even: width and height must be even; FFmpeg's ProRes 422 spoils the last column of chroma else.
         square: cannot store that pixels are not square.
-        lossless: stores 4:4:4 in full range, for what is encoded again; otherwise 4:2:0.
+        segments: FFmpeg's name of the format that it is kept in until the video is joined.
+        with_alpha: the pixel format that holds transparency; None: it cannot.
     """
 
     name: str
-    worst: int
+    pixels: str
+    worst: int | None
     usual: int
-    even: bool
+    even: bool = False
     square: bool = False
-    lossless: bool = False
+    segments: str = "nut"
+    with_alpha: str | None = None
 
     @property
-    def pixels(self) -> str:
-        """FFmpeg's name of the pixel format."""
-        return "yuv444p" if self.lossless else "yuv420p"
+    def holds_alpha(self) -> bool:
+        """Whether its frames are transparent."""
+        return self.pixels == self.with_alpha
+
+    @property
+    def lossless(self) -> bool:
+        """Whether it is for what is encoded again, in full range."""
+        return self.name == "ffv1"
+
+    @property
+    def deep(self) -> bool:
+        """Whether samples have 10 bits."""
+        return self.pixels.endswith("10le")
+
+    @property
+    def subsampling(self) -> str:
+        """A key of :data:`fastnst.video.color.SUBSAMPLING`."""
+        return next(each for each in SUBSAMPLING if each in self.pixels)
 
     def options(self, quality: int) -> dict[str, str]:
         """FFmpeg's options for constant quality."""
@@ -53,46 +73,67 @@ class Codec:
             return {"crf": str(quality), "preset": "veryfast"}
         if self.name == "libvpx-vp9":
             return {"crf": str(quality), "b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}
+        if self.name == "prores_ks":
+            return {"profile": "4444" if self.holds_alpha else "hq"}
         return {"qmin": str(max(1, quality)), "qmax": str(max(1, quality))}
 
+    def keeping_alpha(self) -> Codec:
+        """The same for frames that may be transparent; of ``with_alpha``, odd sides are no trouble."""
+        # NUT drops the transparency of VP9, which lies beside each packet.
+        segments = "matroska" if self.name == "libvpx-vp9" else self.segments
+        return replace(self, pixels=self.with_alpha or self.pixels, even=False, segments=segments)
 
-_H264 = Codec("libx264", 51, 18, even=True)
-_MPEG4 = Codec("mpeg4", 31, 3, even=False)
-LOSSLESS = Codec("ffv1", 0, 0, even=False, square=True, lossless=True)
-_VP9 = Codec("libvpx-vp9", 63, 24, even=False, square=True)
-CONTAINERS = {
-    ".mp4": ("mp4", (_H264, _MPEG4)),
-    ".mov": ("mov", (_H264, _MPEG4)),
-    ".mkv": ("matroska", (_H264, _MPEG4)),
-    ".webm": ("webm", (_VP9,)),
+
+_MPEG4 = Codec("mpeg4", "yuv420p", 31, 3)
+LOSSLESS = Codec("ffv1", "yuv444p", 0, 0, square=True, with_alpha="yuva444p")
+CODECS = {
+    "h264": (Codec("libx264", "yuv420p", 51, 18, even=True), _MPEG4),
+    "vp9": (Codec("libvpx-vp9", "yuv420p", 63, 24, square=True, with_alpha="yuva420p"),),
+    "prores": (Codec("prores_ks", "yuv422p10le", None, 0, even=True, segments="mov", with_alpha="yuva444p10le"),),
 }
-"""FFmpeg's name of the container of each suffix, and the encoders for it; the first that there is, is taken."""
+"""The encoders by the names that users have for them; the first that there is, is taken."""
+CONTAINERS = {
+    ".mp4": ("mp4", ("h264",)),
+    ".mov": ("mov", ("h264", "prores")),
+    ".mkv": ("matroska", ("h264", "vp9", "prores")),
+    ".webm": ("webm", ("vp9",)),
+}
+"""FFmpeg's name of the container of each suffix, and what it is written with; the first is the usual one."""
 
 
-def choose(path: Path, quality: int | None) -> tuple[Codec, int]:
+def choose(path: Path, quality: int | None, name: str | None = None, alpha: bool = False) -> tuple[Codec, int]:
     """The encoder for an output, and its quality.
+
+    Args:
+        name: a key of ``CODECS``; without it the usual one of the suffix, or the first that holds transparency.
+        alpha: whether frames may be transparent.
 
     Raises:
         VideoError: there is none, or it knows no such quality.
     """
-    available = pyav().codecs_available
-    codec = next((each for each in CONTAINERS[path.suffix.lower()][1] if each.name in available), None)
-    if codec is None:
-        raise VideoError(f"{path}: this PyAV has no encoder for {path.suffix.lower()}")
-    if quality is not None and quality > codec.worst:
+    suffix = path.suffix.lower()
+    names = CONTAINERS[suffix][1]
+    if name is not None and name not in names:
+        raise VideoError(f"{path}: --codec {name} is not for {suffix}, which is written with {' or '.join(names)}")
+    there = [each for key in ([name] if name else names) for each in CODECS[key] if each.name in pyav().codecs_available]
+    if not there:
+        raise VideoError(f"{path}: this PyAV has no encoder for {name or suffix}")
+    codec = next((each.keeping_alpha() for each in there if alpha and each.with_alpha), there[0])
+    if quality is not None and codec.worst is None:
+        raise VideoError(f"{path}: ProRes has no quality to choose")
+    if quality is not None and codec.worst is not None and quality > codec.worst:
         raise VideoError(f"{path}: the quality of {codec.name} is at most {codec.worst}, not {quality}")
     return codec, codec.usual if quality is None else quality
 
 
 def encoded_format(source: Format, width: int, height: int, codec: Codec) -> Format:
-    """The encoded format of frames of ``source`` at another size: 4:2:0 with chroma on the left, which all players can show; or
-    what a lossless codec stores.
+    """The encoded format of frames of ``source`` at another size: chroma on the left, as all players show it.
 
     Where the codec needs square pixels, frames are stretched in width or height.
     """
-    coding = replace(source.coding.in_yuv(height, width), subsampling="420", centred=False, top=False)
-    if codec.lossless:
-        coding = replace(coding, subsampling="444", full=True)
+    coding = replace(source.coding.in_yuv(height, width), subsampling=codec.subsampling, centred=False, top=False)
+    if codec.lossless or codec.deep:
+        coding = replace(coding, full=codec.lossless)
     video = replace(source, width=width, height=height, coding=coding)
     if not codec.square or not source.aspect:
         return video
@@ -101,7 +142,7 @@ def encoded_format(source: Format, width: int, height: int, codec: Codec) -> For
 
 
 class Segment:
-    """Encodes frames to a NUT file in memory, a format that keeps every time base exactly.
+    """Encodes frames to a file in memory, where it can in NUT, a format that keeps every time base exactly.
 
     Args:
         video: the format of the frames. Where the codec needs even sides, the last row and column are repeated.
@@ -112,7 +153,9 @@ class Segment:
         av = pyav()
         self._av, self._codec, self._base = av, codec, video.time_base
         self._file = io.BytesIO()
-        self._container = av.open(self._file, "w", format="nut")
+        # MOV says when the first frame is shown in a unit of its own.
+        unit = {"movie_timescale": str(video.time_base.denominator)} if codec.segments == "mov" else {}
+        self._container = av.open(self._file, "w", format=codec.segments, container_options=unit)
         self._stream = self._container.add_stream(codec.name, rate=video.rate or UNKNOWN_RATE, options=codec.options(quality))
         context = self._stream.codec_context
         context.width, context.height = video.width, video.height
@@ -133,15 +176,24 @@ class Segment:
 
     def write(self, frame: Frame) -> None:
         """Encode one frame."""
-        planes = frame.planes
-        if self._codec.even and any(side % 2 for side in planes[0].shape):
-            height, width = planes[0].shape
-            planes = (np.pad(planes[0], ((0, height % 2), (0, width % 2)), "edge"), *planes[1:])
-        picture = self._av.VideoFrame(planes[0].shape[1], planes[0].shape[0], self._codec.pixels)
+        planes: tuple[NDArray[Any], ...] = frame.planes
+        if self._codec.deep:
+            planes = tuple(plane.astype("<u2") << 2 for plane in planes)
+        if self._codec.holds_alpha:
+            planes = (*planes, self._alpha(frame))
+        context = self._stream.codec_context
+        picture = self._av.VideoFrame(context.width, context.height, self._codec.pixels)
+        for tag in ("colorspace", "color_range", "color_primaries", "color_trc"):  # ProRes writes those of its frames
+            setattr(picture, tag, getattr(context, tag))
         for to, plane in zip(picture.planes, planes, strict=True):
-            to.update(_with_line_size(plane, to.line_size))
+            missing = (0, to.height - plane.shape[0]), (0, to.width - plane.shape[1])
+            to.update(_with_line_size(np.pad(plane, missing, "edge"), to.line_size))
         picture.pts, picture.time_base = frame.time, self._base
         self._container.mux(self._stream.encode(picture))
+
+    def _alpha(self, frame: Frame) -> NDArray[Any]:
+        alpha = np.full_like(frame.planes[0], 255) if frame.alpha is None else frame.alpha
+        return ((alpha.astype(np.uint32) * 1023 + 127) // 255).astype("<u2") if self._codec.deep else alpha
 
     def finish(self) -> bytes:
         """The complete file."""
@@ -150,9 +202,10 @@ class Segment:
         return self._file.getvalue()
 
 
-def _with_line_size(plane: Plane, line_size: int) -> Any:
+def _with_line_size(samples: NDArray[Any], line_size: int) -> Any:
+    plane = np.ascontiguousarray(samples).view(np.uint8)
     if plane.shape[1] == line_size:
-        return np.ascontiguousarray(plane)
+        return plane
     lines = np.zeros((plane.shape[0], line_size), np.uint8)
     lines[:, : plane.shape[1]] = plane
     return lines

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fastnst.images import ImageError
+from fastnst.images import ImageError, Mask
 from fastnst.video.color import Coding, Plane
 
 UNKNOWN_RATE = Fraction(25)
@@ -34,14 +34,28 @@ class Format:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture: the planes Y, or Y, Cb and Cr, and the time at which it is shown, in units of the video's ``time_base``."""
+    """One picture.
+
+    Attributes:
+        planes: Y, or Y, Cb and Cr.
+        time: at which it is shown, in units of the video's ``time_base``.
+        alpha: how opaque each pixel is, [H, W], where that is kept apart; None = opaque, or blended with white.
+        masks: those of the frame where masks move, in the order of ``Options.mask_clips``.
+    """
 
     planes: tuple[Plane, ...]
     time: int
+    alpha: Plane | None = None
+    masks: tuple[Mask, ...] = ()
 
     def looks_like(self, other: Frame) -> bool:
-        """Whether every byte is the same."""
-        return all(np.array_equal(mine, its) for mine, its in zip(self.planes, other.planes, strict=True))
+        """Whether every byte is the same, those of transparency and masks included."""
+        mine, its = ((*each.planes, *(mask.values for mask in each.masks)) for each in (self, other))
+        if (self.alpha is None) != (other.alpha is None) or len(mine) != len(its):
+            return False
+        if self.alpha is not None and not np.array_equal(self.alpha, other.alpha):  # type: ignore[arg-type]
+            return False
+        return all(map(np.array_equal, mine, its))
 
 
 class Source(Protocol):
@@ -53,11 +67,18 @@ class Source(Protocol):
     warnings: list[str]  # problems that did not stop the reading; each is a line that names the video
 
     @property
+    def has_alpha(self) -> bool:
+        """Whether frames may be transparent."""
+
+    @property
     def transparent(self) -> bool:
         """Whether any frame so far was not opaque."""
 
-    def frames(self, start: int = 0) -> Iterator[Frame]:
+    def frames(self, start: int = 0, keep_alpha: bool = False) -> Iterator[Frame]:
         """All frames from number ``start`` on. It can be called once.
+
+        Args:
+            keep_alpha: give transparency apart; without it frames are blended with white.
 
         Raises:
             VideoError: during the iteration, where the video is broken or not supported.
@@ -73,6 +94,7 @@ class Target(Protocol):
     done: int  # the number of finished frames, those of an earlier run included
     state: Any  # that of the last checkpoint; None if there is none
     interval: int  # the number of frames between checkpoints
+    holds_alpha: bool  # whether frames may be transparent
 
     @property
     def left_out(self) -> Sequence[str]:

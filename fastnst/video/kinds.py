@@ -24,6 +24,8 @@ _OTHER_PICTURES = (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51", b"8BPS")
 _PICTURE_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif", b"jp2 ", b"crx ")
 _ANIMATION_BRANDS = (b"avis", b"msf1", b"hevc", b"hevx")
 """Major brands of ISO base media files, which hold pictures, sequences of them or videos: ISO/IEC 14496-12, 23008-12."""
+_WEBP_MOVES = 2
+"""A flag of WebP's extended header."""
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"pnot")
 _VIDEOS = (
     Y4M_MAGIC,
@@ -68,6 +70,23 @@ def is_video(content: Path, output: Path | None = None) -> bool:
     asked = output is not None and (output == PIPE or is_sequence(output) or output.suffix.lower() in WRITE_SUFFIXES)
     asked = asked and (kind is _Kind.ANIMATION or (output is not None and output.suffix.lower() not in ANIMATIONS))
     return asked or (kind is _Kind.UNKNOWN and content.suffix.lower() in VIDEO_SUFFIXES)
+
+
+def moves(mask: Path) -> bool:
+    """Whether a mask is one for each frame of a video: a clip or animation, or a folder or pattern of pictures."""
+    if mask == PIPE:
+        return False
+    return mask.is_dir() or is_video(mask) or _kind(mask) is _Kind.ANIMATION or unread_animation(mask) is not None
+
+
+def unread_animation(path: Path) -> str | None:
+    """The kind of a picture that moves, if FFmpeg does not read its frames with their transparency; None for other files."""
+    head = _head(path)
+    if head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and head[20:21] and head[20] & _WEBP_MOVES:
+        return "animated WebP"
+    if head[4:8] == b"ftyp" and head[8:12] in _ANIMATION_BRANDS:
+        return "AVIF or HEIF sequence"
+    return None
 
 
 def is_sequence(path: Path) -> bool:

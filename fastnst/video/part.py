@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -17,6 +18,9 @@ class Part:
     Args:
         clip: the moments, in seconds from the beginning of the video.
         name: of the video, for messages.
+
+    Attributes:
+        skipped: how many frames are shown before the part; known once its first frame is read.
     """
 
     def __init__(self, source: Source, clip: Clip, name: str) -> None:
@@ -25,13 +29,19 @@ class Part:
         self.warnings = source.warnings
         self.origin = source.origin
         self.count = self._expected()
+        self.skipped = 0
 
     @property
     def transparent(self) -> bool:
         """See :class:`fastnst.video.frames.Source`."""
         return self.source.transparent
 
-    def frames(self, start: int = 0) -> Iterator[Frame]:
+    @property
+    def has_alpha(self) -> bool:
+        """See :class:`fastnst.video.frames.Source`."""
+        return self.source.has_alpha
+
+    def frames(self, start: int = 0, keep_alpha: bool = False) -> Iterator[Frame]:
         """See :class:`fastnst.video.frames.Source`.
 
         Raises:
@@ -42,14 +52,15 @@ class Part:
         end = None if self.clip.end is None else _exact(self.source.origin + self.clip.end)
         shift = math.floor(_exact(self.clip.start) / base)
         number, last = 0, Fraction(0)
-        for frame in self.source.frames():
+        for frame in self.source.frames(0, keep_alpha):
             last = frame.time * base
             if end is not None and last >= end:
                 break
             if last < begin:
+                self.skipped += 1
                 continue
             if number >= start:
-                yield Frame(frame.planes, frame.time - shift)
+                yield replace(frame, time=frame.time - shift)
             number += 1
         if not number:
             after = f"its last frame is at {float(last - _exact(self.source.origin)):.2f} s"

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fastnst.engine import Pixels, Statistics, default_threads
 from fastnst.engine.palette import Colors
+from fastnst.images import Picture, filled, resize
 from fastnst.options import Options
 from fastnst.steps import Clock, stylize_pixels
 from fastnst.stylize import Stylizer
@@ -81,6 +82,7 @@ class Pipeline:
         target: how the output frames are coded.
         size: width and height of the output.
         average: the one after the last frame that an earlier run has finished.
+        keep_alpha: whether frames keep their transparency, or else are blended with white.
     """
 
     def __init__(
@@ -91,11 +93,12 @@ class Pipeline:
         target: Coding,
         size: tuple[int, int],
         average: Average | None = None,
+        keep_alpha: bool = False,
     ) -> None:
         self._engine, self._threads = stylizer.engine.with_levels(options.levels), stylizer.threads or default_threads()
         self._options, self._smoothing = options, smoothing_of(stylizer.engine, options)
         self._source, self._target, self._size = source, target, size
-        self._average = average
+        self._average, self._keep_alpha = average, keep_alpha
 
     def run(self, source: Source, done: int = 0) -> Generator[Done, None, None]:
         """Yield all stylized frames in order. The source is closed at the end, also when the generator is closed early.
@@ -112,7 +115,7 @@ class Pipeline:
         reading: deque[Future[Frame | None]] = deque()
         working: deque[Future[Done]] = deque()
         try:
-            frames = source.frames(max(0, done - 1))
+            frames = source.frames(max(0, done - 1), self._keep_alpha)
             last = self._finished(next(frames)) if done else None
             while True:
                 while len(reading) <= self._threads:
@@ -148,15 +151,17 @@ class Pipeline:
             if before is not None and repeated:
                 pending.average.set_result(before.average.result())
                 pending.colors.set_result(before.colors.result())
+            picture = self._picture(pending.frame)
             if before is not None and repeated and before.planes is not None:
                 planes = before.planes.result()
             else:
-                planes = self._target.from_rgb(self._stylized(pending, before))
+                planes = self._target.from_rgb(self._stylized(picture, pending, before))
             pending.planes.set_result(planes)
             average = pending.average.result()
             if average is not None:
                 average = replace(average, colors=pending.colors.result())
-            return Done(Frame(planes, pending.frame.time), average, repeated)
+            alpha = None if picture.alpha is None else np.asarray(picture.alpha)
+            return Done(Frame(planes, pending.frame.time, alpha), average, repeated)
         except BaseException as error:
             # The frames that wait for this one must be released.
             for promise in (pending.average, pending.colors, pending.planes):
@@ -164,18 +169,18 @@ class Pipeline:
                     promise.set_exception(error)
             raise
 
-    def _stylized(self, pending: _PendingFrame, before: _PendingFrame | None) -> Pixels:
-        pixels = self._resized(self._source.to_rgb(pending.frame.planes))
+    def _stylized(self, picture: Picture, pending: _PendingFrame, before: _PendingFrame | None) -> Pixels:
         follower = _Follower(pending, before, self._smoothing) if self._smoothing else None
         if follower is None and not pending.average.done():  # no average is needed, so nothing has to wait for it
             pending.average.set_result(None)
             pending.colors.set_result(None)
-        styled = stylize_pixels(self._engine, pixels, self._options, 1, Clock(), follower)
+        pixels, options = np.asarray(filled(picture).rgb), self._options.at_frame(pending.frame.masks)
+        styled = stylize_pixels(self._engine, pixels, options, 1, Clock(), follower)
         if not pending.colors.done():
             pending.colors.set_result(None)
         return styled
 
-    def _resized(self, pixels: Pixels) -> Pixels:
-        if (pixels.shape[1], pixels.shape[0]) == self._size:
-            return pixels
-        return np.asarray(Image.fromarray(pixels).resize(self._size, Image.Resampling.LANCZOS))
+    def _picture(self, frame: Frame) -> Picture:
+        """In the size of the output."""
+        alpha = None if frame.alpha is None else Image.fromarray(frame.alpha)
+        return resize(Picture(Image.fromarray(self._source.to_rgb(frame.planes)), alpha), self._size)

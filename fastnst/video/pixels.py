@@ -29,7 +29,8 @@ _CENTRED = frozenset(("mjpeg", "mpeg1video", "h261", "h263", "theora"))
 class Unpacker:
     """Turns frames of one pixel format into planes.
 
-    RGB, palettes and everything with transparency are converted by way of RGB; transparent pixels are blended with white.
+    RGB, palettes and everything with transparency are converted by way of RGB; transparent pixels are blended with white,
+    unless transparency is asked for.
 
     Args:
         first: the first frame.
@@ -64,10 +65,16 @@ class Unpacker:
         full = first.color_range == _FULL or "yuvj" in first.format.name or not said
         self.coding = Coding(_DIRECT[self._format], codec in _CENTRED, matrix, full)
 
-    def planes(self, frame: av.VideoFrame) -> tuple[Plane, ...]:
-        """The planes Y, or Y, Cb and Cr, of a frame."""
+    def picture(self, frame: av.VideoFrame, keep_alpha: bool = False) -> tuple[tuple[Plane, ...], Plane | None]:
+        """The planes Y, or Y, Cb and Cr, of a frame, and its transparency if that is kept apart and the frame may have some."""
+        if not self.may_be_transparent:
+            return self._planes(frame), None
+        color, alpha = self._rgba(frame)
+        return self.coding.from_rgb(color if keep_alpha else _on_white(color, alpha)), alpha if keep_alpha else None
+
+    def _planes(self, frame: av.VideoFrame) -> tuple[Plane, ...]:
         if self._through_rgb:
-            return self.coding.from_rgb(self._rgb(frame))
+            return self.coding.from_rgb(np.ascontiguousarray(frame.to_ndarray(format="rgb24", src_colorspace=self._matrix)))
         if frame.format.name != self._format:
             frame = frame.reformat(format=self._format, src_color_range=frame.color_range, dst_color_range=frame.color_range)
         planes = []
@@ -86,13 +93,13 @@ class Unpacker:
         across, down = round(frame.width / chroma.width), round(frame.height / chroma.height)
         return {(2, 2): "yuv420p", (2, 1): "yuv422p"}.get((across, down), "yuv444p")
 
-    def _rgb(self, frame: av.VideoFrame) -> NDArray[np.uint8]:
-        if not self.may_be_transparent:
-            return np.ascontiguousarray(frame.to_ndarray(format="rgb24", src_colorspace=self._matrix))
+    def _rgba(self, frame: av.VideoFrame) -> tuple[NDArray[np.uint8], Plane]:
         pixels: NDArray[np.uint8] = np.asarray(frame.to_ndarray(format="rgba", src_colorspace=self._matrix), np.uint8)
-        color, alpha = pixels[..., :3], pixels[..., 3:]
-        if alpha.min() == 255:
-            return np.ascontiguousarray(color)
-        self.transparent = True
-        dark = (np.multiply(255 - color, alpha, dtype=np.uint16) + 127) // 255
-        return (255 - dark).astype(np.uint8)
+        color, alpha = np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
+        self.transparent = self.transparent or not bool((alpha == 255).all())
+        return color, alpha
+
+
+def _on_white(color: NDArray[np.uint8], alpha: Plane) -> NDArray[np.uint8]:
+    dark = (np.multiply(255 - color, alpha[..., None], dtype=np.uint16) + 127) // 255
+    return (255 - dark).astype(np.uint8)

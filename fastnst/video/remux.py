@@ -22,7 +22,7 @@ class ContainerTarget(SegmentedTarget):
     """A container to write.
 
     Args:
-        video: the format of the frames, 4:2:0.
+        video: the format of the frames.
         source: its chapters and tags are copied, or its sound alone; ``None`` if there is neither.
         companions: what happens to its other streams.
         cut: what of them belongs to the part that is taken; ``None``: all.
@@ -86,6 +86,10 @@ class ContainerTarget(SegmentedTarget):
     def _video_stream(self, output: Any, template: Any, rate: Fraction) -> Any:
         stream = output.add_stream_from_template(template)
         stream.codec_context.framerate = rate
+        if self._codec.holds_alpha:  # the template tells only of the opaque picture of VP9
+            stream.codec_context.pix_fmt = self._codec.pixels
+        if self._codec.segments == "mov":  # its tag says which kind of ProRes it is, and is not part of the template
+            stream.codec_context.codec_tag = template.codec_context.codec_tag
         if self._video.aspect:
             stream.codec_context.sample_aspect_ratio = self._video.aspect
         return stream

@@ -35,6 +35,7 @@ class SegmentedTarget(ABC):
         self.done, self.state = checkpoint.frames, checkpoint.state
         self._segment: Segment | None = None
         self.left_out = list(left_out)
+        self.holds_alpha = codec.holds_alpha
 
     def write(self, frame: Frame) -> None:
         """See :class:`fastnst.video.frames.Target`."""

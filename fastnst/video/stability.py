@@ -31,7 +31,7 @@ def smoothing_of(engine: Engine, options: Options) -> float:
     Raises:
         ValueError: smoothing is asked for, and the engine cannot do it.
     """
-    if options.parted is not None:
+    if options.is_parted:
         if options.smoothing:
             raise ValueError("--smooth follows statistics of whole frames, and regions have their own: leave it away")
         return 0.0

@@ -41,7 +41,7 @@ class Y4mSource:
         self._file, self._name = file, name
         self.warnings: list[str] = []
         self.origin = 0.0
-        self.transparent = False
+        self.transparent = self.has_alpha = False
         line = file.readline(_LONGEST_LINE)
         if line.split(b" ")[0].strip() != _MAGIC or not line.endswith(b"\n"):
             raise VideoError(f"{name}: not a y4m video: it does not begin with the line {_MAGIC.decode()} ...")
@@ -56,7 +56,7 @@ class Y4mSource:
             self.count = (file.seek(0, os.SEEK_END) - len(line)) // (len(_FRAME) + self._bytes)
             file.seek(len(line))
 
-    def frames(self, start: int = 0) -> Iterator[Frame]:
+    def frames(self, start: int = 0, keep_alpha: bool = False) -> Iterator[Frame]:  # noqa: ARG002 - y4m is opaque
         """See :class:`fastnst.video.frames.Source`."""
         number = 0
         while line := self._file.readline(_LONGEST_LINE):
@@ -147,7 +147,7 @@ def write_frame(file: BinaryIO, frame: Frame) -> None:
 class Y4mPipe:
     """Writes a y4m to a pipe. There is nothing to resume and nothing to clean up."""
 
-    done, state, interval = 0, None, 1
+    done, state, interval, holds_alpha = 0, None, 1, False
 
     def __init__(self, file: BinaryIO, video: Format, left_out: Sequence[str] = ()) -> None:
         self._file, self.left_out = file, left_out
@@ -172,7 +172,7 @@ class Y4mPipe:
 class Y4mTarget:
     """A y4m file to write. Until it is finished, its frames are in a file of ``checkpoint``."""
 
-    interval = 64
+    interval, holds_alpha = 64, False
 
     def __init__(self, checkpoint: Checkpoint, video: Format, left_out: Sequence[str] = ()) -> None:
         self._checkpoint, self.left_out = checkpoint, left_out

@@ -44,6 +44,7 @@ OPTIONS = (
     "--max-memory 64M",
     "--smooth 0.5",
     "--video-quality 30",
+    "--codec h264",
     "--overwrite",
     "--quiet",
     "--json",
@@ -81,7 +82,7 @@ stylize clip.y4m style.png -o clip.y4m --overwrite --model model.fnst | {ONE} --
 {ONE} --size -1 | {ONE} --size 1.5 | {ONE} --style-size -1 | {ONE} --style-size x | {ONE} --threads 0 | {ONE} --threads -3
 {ONE} --max-memory 0 | {ONE} --max-memory much | {ONE} --max-memory -5M | {ONE} --max-memory 1.5G | {ONE} --smooth 2
 {ONE} --smooth -1 | {ONE} --video-quality -1 | {ONE} --video-quality x | {ONE} --camera x | {ONE} --camera -1 | {ONE} --over
-{ONE} --quality 50 | {ONE} --quality 0 | {ONE} --quality x | {ONE} --format jpg | {ONE} --format xcf
+{ONE} --virtual-camera | {ONE} --quality 50 | {ONE} --quality 0 | {ONE} --quality x | {ONE} --format jpg | {ONE} --format xcf
 {ONE} --preserve-color=sepia | {ONE} --palette 1 --preserve-color lab | {ONE} --lossless --quality 3
 {ONE} --region x | {ONE} --region =style.png | {ONE} --region content.png=style.png:-1 | {ONE} --labels content.png
 {ONE} --model generator.fnst --region content.png=style.png

@@ -7,7 +7,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -132,6 +133,56 @@ def test_without_tkinter_or_a_camera(
         def show(self, _picture: Pixels) -> bool:
             return True
 
-    monkeypatch.setattr(camera, "_Window", Window)
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(camera, "Window", Window)
     assert cli.main(["stylize", style, "--camera", "77", "--model", str(model_path)]) == 1
     assert "cannot be used as a camera" in error(capsys)
+
+
+class Loopback:
+    """Stands in for pyvirtualcam, whose devices need a module of the kernel."""
+
+    there: ClassVar[bool] = True
+    sent: ClassVar[list[Pixels]]
+    last: ClassVar[Loopback]
+
+    def __init__(self, width: int, height: int, fps: float) -> None:
+        if not self.there:
+            raise RuntimeError("'v4l2loopback' backend: No v4l2 loopback device found.\nDid you run 'modprobe v4l2loopback'?")
+        self.size, self.device, self.closed = (height, width, 3), "/dev/video9", False
+        Loopback.last, Loopback.sent = self, []
+        assert fps > 0
+
+    def send(self, picture: Pixels) -> None:
+        assert picture.shape == self.size and picture.dtype == np.uint8 and picture.flags.c_contiguous
+        self.sent.append(picture.copy())
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_virtual_camera_shows_it_to_other_programs(
+    model_path: Path, style: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["stylize", style, "--model", str(model_path), "--smooth", "0", "--virtual-camera"]
+    assert cli.main(command) == 2
+    assert "say which one by --camera" in error(capsys)
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", None)  # as if it were not installed
+    assert cli.main([*command, "--camera"]) == 1
+    assert "pip install 'fastnst[virtual-camera]'" in error(capsys)
+
+    (picture,) = moving_square(1, 49, 65)
+    monkeypatch.setattr(camera, "_pictures", lambda _number: iter([picture]))
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", SimpleNamespace(Camera=Loopback))
+    assert cli.main([*command, "--camera"]) == 0
+    assert capsys.readouterr().out == "other programs find it as /dev/video9; Ctrl-C ends it\n"
+    wanted = Stylizer(model_path)(picture, np.asarray(Image.open(style)))
+    (sent,) = Loopback.sent
+    assert np.array_equal(sent, wanted[:48, :64])
+    assert Loopback.last.closed
+
+    monkeypatch.setattr(Loopback, "there", False)
+    assert cli.main([*command, "--camera"]) == 1
+    assert "--virtual-camera: 'v4l2loopback' backend: No v4l2 loopback device found. Did you run" in error(capsys)

@@ -321,15 +321,15 @@ def test_an_interrupted_run_exits_130_and_leaves_what_the_next_one_needs(long: P
 def test_memory_does_not_grow_with_the_video(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the output is, only some frames are in memory."""
     taken = []
-    open_source = job.open_source
+    open_masked = job.open_masked
 
-    def watched(content: Path, clip: Any) -> Any:
-        source = open_source(content, clip)
+    def watched(content: Path, *more: Any) -> Any:
+        source = open_masked(content, *more)
         frames = source.frames
-        source.frames = lambda start=0: (taken.append(1) or frame for frame in frames(start))  # type: ignore[method-assign]
+        source.frames = lambda *how: (taken.append(1) or frame for frame in frames(*how))  # type: ignore[method-assign]
         return source
 
-    monkeypatch.setattr(job, "open_source", watched)
+    monkeypatch.setattr(job, "open_masked", watched)
     ahead = []
     stylizer = Stylizer(work / "model.fnst", threads=2)
     way = options(stylizer)

@@ -202,7 +202,7 @@ def test_what_is_transparent_is_seen_on_white_and_named(
     for picture in pictures:
         assert picture[8:40, 40:56].min() > 235  # and not the green below
         assert np.abs(picture[8:40, 8:24].reshape(-1, 3).mean(0) - (200, 30, 30)).max() < 20
-    report, _ = stylize(clip, "out.mkv", model_path, capsys)
+    report, _ = stylize(clip, "out.mp4", model_path, capsys)
     assert "transparency" in report["left_out"]
 
 
@@ -228,7 +228,7 @@ def test_a_size_that_changes_ends_the_output_with_a_line(
     report, err = stylize(clip, output, model_path, capsys)
     assert (report["frames"], report["width"], report["height"]) == (10, 64, 48)
     (line,) = report["warnings"]
-    assert line.startswith(f"{clip}: changes from 64x48 (yuv420p) to 128x96 (yuv420p) at frame 10; the output ends there")
+    assert line.startswith(f"{clip}: changes from 64x48 (yuv420p) to 128x96 (yuv420p) at frame 10; what follows is left out")
     assert err == f"fastnst: warning: {line}\n"
     if output != "out.y4m":
         with av.open(str(tmp_path / output)) as made:
@@ -236,6 +236,13 @@ def test_a_size_that_changes_ends_the_output_with_a_line(
                 float((packet.pts + packet.duration) * packet.time_base) for packet in made.demux() if packet.pts is not None
             ]
             assert max(ends) < 0.5  # the sound of what was left out is not there either
+
+
+def test_of_an_animated_avif_what_moves_is_read_and_not_its_still(tmp_path: Path) -> None:
+    first, *others = map(Image.fromarray, moving_square(5))
+    first.save(tmp_path / "clip.avif", save_all=True, append_images=others)
+    _, pictures, times = read(tmp_path / "clip.avif")
+    assert len(pictures) == len(set(times)) == 5
 
 
 def test_a_file_that_ends_within_a_frame_keeps_the_others_and_says_so(

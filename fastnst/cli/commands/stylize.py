@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastnst.cli import datasets
+from fastnst.cli import camera, datasets
 from fastnst.cli.errors import DONE, FAILED, USAGE, fail, hint, quiet_libraries, warn
 from fastnst.cli.progress import Progress
 from fastnst.cli.regions import add_arguments as add_region_arguments
@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from fastnst.stylize import Stylizer
 
 _LARGE = 2048  # pixels of a short side: four times that of a style
-_FOR_FILES = ("each", "sample", "sheet", "name", "dry_run", "format", "quality", "lossless", "strip_metadata", "regions",
-              "labels", "alpha_map")  # fmt: skip
 HELP = "stylize a picture, a video or a folder of them"
 STYLE_HELP = (
     "a picture, or several to mix; a .look file; or the name of a look that ships, see fastnst styles; none for a model that "
@@ -126,8 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "for each pixel, at least 64M, at most a quarter of the machine's",
     )
     add_video_arguments(parser)
-    camera = "show what camera N sees instead; every picture given is a style (default: camera 0)"
-    add("--camera", type=at_least(0), nargs="?", const=0, metavar="N", help=camera)
+    camera.add_arguments(parser)
     datasets.add_arguments(parser)
     add("--dry-run", action="store_true", help="print what would be done: outputs, sizes, tiles and memory; write nothing")
     add("--overwrite", action="store_true", help="replace existing outputs; without it a folder run does what is missing")
@@ -149,8 +146,8 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
     from fastnst.stylize import Stylizer
     from fastnst.system.errors import UsageError
 
-    if arguments.camera is not None:
-        return _camera(arguments)
+    if camera.is_asked_for(arguments):
+        return camera.show(arguments, _options)
     if arguments.output is None:  # argparse cannot know: a camera needs none
         return fail("the following arguments are required: -o/--output (see 'fastnst stylize --help')", USAGE)
     try:
@@ -320,6 +317,7 @@ def _options(arguments: argparse.Namespace, styles: Sequence[Path]) -> Options:
         levels=arguments.levels,
         smoothing=arguments.smooth,
         video_quality=arguments.video_quality,
+        codec=arguments.codec,
         regions=regions_of(arguments),
         alpha_map=arguments.alpha_map,
         labels=arguments.labels,
@@ -369,28 +367,3 @@ def _summary(plan: Plan, reports: list[Done], failures: list[Failure], seconds: 
     if reports:
         parts.append(f"{seconds:.1f} s" + (f", engine {sum(pictures) / len(pictures):.1f} ms a picture" if pictures else ""))
     return ", ".join(parts)
-
-
-def _camera(arguments: argparse.Namespace) -> int:
-    from fastnst.jobs.looks import Looks
-    from fastnst.stylize import Stylizer
-    from fastnst.system.errors import UsageError
-    from fastnst.video.camera import show
-
-    for name in (*_FOR_FILES, *datasets.FOR_FILES):
-        if getattr(arguments, name) not in (None, False, []):
-            option = name.removesuffix("s") if name == "regions" else name.replace("_", "-")
-            return fail(f"--camera shows pictures and writes none: --{option} is for files", USAGE)
-    if arguments.output is not None:
-        return fail("--camera shows pictures and writes none: omit -o", USAGE)
-    stylizer = Stylizer(arguments.model, arguments.threads)
-    if not stylizer.engine.takes_style:
-        return fail("--camera needs a model that takes a style", USAGE)
-    styles = [arguments.content, *arguments.style, *arguments.styles]
-    options = _options(arguments, styles)
-    try:
-        ready = Looks(stylizer, options).options(styles)
-    except UsageError as error:
-        return fail(str(error), USAGE)
-    show(arguments.camera, stylizer, ready)
-    return DONE
