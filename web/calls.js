@@ -14,13 +14,17 @@ export const answering = (post) => {
     },
     encode: (_, picture) => engine.encode(model, picture),
     freeStyle: (_, style) => engine.freeStyle(style),
-    stylize(tell, picture, styles, weights, options) {
-      const mixed = styles.length > 1 || weights.some((weight) => weight !== 1);
-      const style = mixed ? engine.mix(styles, weights) : (styles[0] ?? null);
+    stylize(tell, picture, rest, regions, options) {
+      const made = []; // mixtures, of this call alone
+      const styleOf = ({ styles, weights }) => {
+        if (styles.length <= 1 && weights.every((weight) => weight === 1)) return styles[0] ?? null;
+        return made[made.push(engine.mix(styles, weights)) - 1];
+      };
       try {
-        return engine.stylize(model, picture, style, options, tell);
+        const placed = regions.map(({ mask, mixture }) => ({ mask, style: styleOf(mixture) }));
+        return engine.stylize(model, picture, styleOf(rest), { ...options, regions: placed }, tell);
       } finally {
-        if (mixed) engine.freeStyle(style);
+        for (const style of made) engine.freeStyle(style);
       }
     },
   };

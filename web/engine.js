@@ -36,6 +36,15 @@ const numberIn = (options, name, fallback) => {
   return value;
 };
 
+/** Whose colours the result has: the numbers of fastnst_colors in fastnst.h. */
+const COLORS = { luma: 1, lab: 2, match: 3, histogram: 4 };
+
+const colorsOf = (preserve = false) => {
+  if (typeof preserve === "boolean") return preserve ? COLORS.luma : 0;
+  if (Object.hasOwn(COLORS, preserve)) return COLORS[preserve];
+  throw new FastnstError(`preserveColor is true, false or one of ${Object.keys(COLORS).join(", ")}, not ${preserve}`);
+};
+
 const isTransparent = ({ data }) => {
   for (let i = 3; i < data.length; i += 4) if (data[i] !== 255) return true;
   return false;
@@ -144,7 +153,9 @@ export class Engine {
   }
 
   /**
-   * @param style of {@link encode}, or null for a generator
+   * @param style of {@link encode}, or null for a generator, or to leave as it is what no region covers
+   * @param {{alphaMap?: object, regions?: {mask: object, style: number}[]}} options masks have width, height and a byte of data
+   *   for each pixel
    * @param {(part: number) => boolean | void} tell hears how far it is, from 0 to 1; true stops it
    * @returns {Uint8ClampedArray} RGBA
    */
@@ -172,16 +183,20 @@ export class Engine {
     if (model.generator && (alpha !== 1 || palette !== 1 || levels.length)) {
       throw new FastnstError("this model translates pictures by itself: it takes no alpha, palette or levels");
     }
-    const place = levels.length ? this.#copied(new Uint8Array(Int32Array.from(levels).buffer)) : 0;
+    const colors = colorsOf(options.preserveColor);
+    const places = [];
+    const placed = (bytes) => places[places.push(this.#copied(bytes)) - 1];
     try {
-      return run(
-        this.#exports.fastnst_page_options(
-          alpha, palette, options.preserveColor ? 1 : 0, place, levels.length, 1,
-          model.generator ? 0 : (options.maxMemory ?? MEMORY),
-        ),
+      const given = this.#exports.fastnst_page_options(
+        alpha, palette, colors, levels.length ? placed(new Uint8Array(Int32Array.from(levels).buffer)) : 0, levels.length, 1,
+        model.generator ? 0 : (options.maxMemory ?? MEMORY),
       );
+      const add = ({ width, height, data }, style) => this.#exports.fastnst_page_mask(height, width, placed(data), style);
+      for (const { mask, style } of options.regions ?? []) add(mask, style);
+      if (options.alphaMap) add(options.alphaMap, 0);
+      return run(given);
     } finally {
-      if (place) this.#exports.free(place);
+      for (const place of places) this.#exports.free(place);
     }
   }
 

@@ -20,7 +20,7 @@ WEB = ROOT / "web"
 EXPORTS = ["malloc", "free", "fastnst_error", "fastnst_version", "fastnst_instruction_set"]
 EXPORTS += [f"fastnst_model_{name}" for name in ("load", "free", "kind", "card", "levels")]
 EXPORTS += ["fastnst_style_mix", "fastnst_style_free"]
-EXPORTS += [f"fastnst_page_{name}" for name in ("options", "style", "stylize")]
+EXPORTS += [f"fastnst_page_{name}" for name in ("options", "mask", "style", "stylize")]
 
 # Exceptions of WebAssembly itself, which every browser has that has vectors; JavaScript's take twice the space and time.
 EXCEPTIONS = ["-fwasm-exceptions"]

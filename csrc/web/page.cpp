@@ -19,6 +19,12 @@ extern "C" {
 
 namespace {
 
+// What one call is asked: JavaScript makes one after the other. The library refuses a number of regions above what it takes.
+constexpr size_t kMostRegions = 65;
+fastnst_options options = FASTNST_OPTIONS;
+fastnst_region regions[kMostRegions];
+fastnst_mask alpha_map;
+
 struct Stopped {};
 
 void split(const uint8_t* rgba, size_t pixels, uint8_t* rgb, uint8_t* alpha) {
@@ -111,14 +117,26 @@ fastnst_status guarded(Work&& work) noexcept {
 
 extern "C" {
 
-// Options in memory of the library's, until the next call. `levels` is NULL for all.
+// Options in memory of the library's, until the next call. `levels` is NULL for all. They have no regions and no alpha map.
 FASTNST_API const fastnst_options* fastnst_page_options(double alpha, double palette, int preserve_color, const int* levels,
                                                         int level_count, int threads, double max_memory) {
-  static fastnst_options options = FASTNST_OPTIONS;
+  options = FASTNST_OPTIONS;
   options.alpha = alpha, options.palette = palette, options.preserve_color = preserve_color;
   options.levels = levels, options.level_count = size_t(level_count);
   options.threads = threads, options.max_memory = uint64_t(max_memory);
   return &options;
+}
+
+// Gives these options one more region, in a style; or without a style their alpha map. `values` are height * width bytes.
+FASTNST_API void fastnst_page_mask(int height, int width, const uint8_t* values, const fastnst_style* style) {
+  const fastnst_mask mask = {height, width, values};
+  if (style == nullptr) {
+    alpha_map = mask;
+    options.alpha_map = &alpha_map;
+  } else if (options.region_count < kMostRegions) {
+    regions[options.region_count++] = {mask, style};
+    options.regions = regions;
+  }
 }
 
 // The style of the page's picture; NULL: see `*status`.
@@ -133,12 +151,12 @@ FASTNST_API fastnst_style* fastnst_page_style(const fastnst_model* model, const 
   return style;
 }
 
-// The page's picture in a style, or what a generator makes of it: then `style` is NULL.
+// The page's picture in a style, which may be NULL with regions; or what a generator makes of it.
 FASTNST_API fastnst_status fastnst_page_stylize(const fastnst_model* model, const fastnst_options* options,
                                                 const fastnst_style* style, int height, int width, int transparent) {
   return guarded([&] {
     Picture picture(height, width, transparent != 0);
-    if (style != nullptr) {
+    if (fastnst_model_kind(model) != FASTNST_GENERATOR) {
       const fastnst_rows rows = picture.rows();
       return picture.outcome(fastnst_stylize_rows(model, options, style, &rows));
     }

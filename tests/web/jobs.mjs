@@ -7,13 +7,18 @@ const jobs = JSON.parse(await readFile(process.argv[3], "utf8"));
 
 const picture = ({ width, height, rgba }) => ({ width, height, data: new Uint8ClampedArray(Buffer.from(rgba, "base64")) });
 
-for (const { model, wasm, content, style, options, twice } of jobs) {
+const mask = (given) => (given.grey ? { ...given, data: new Uint8Array(Buffer.from(given.grey, "base64")) } : picture(given));
+
+for (const { model, wasm, content, style, options, twice, regions, alphaMap } of jobs) {
   const parts = [];
   let fastnst;
   try {
     const bytes = wasm ? { wasm: new Uint8Array(await readFile(wasm)) } : {};
     fastnst = await Fastnst.load(model, bytes);
-    const styles = Array.isArray(style) ? style.map(([each, weight]) => [picture(each), weight]) : style && picture(style);
+    const choice = (style) => (Array.isArray(style) ? style.map(([each, weight]) => [picture(each), weight]) : style && picture(style));
+    const styles = choice(style);
+    if (regions) options.regions = regions.map(([where, own]) => ({ mask: mask(where), style: choice(own) }));
+    if (alphaMap) options.alphaMap = mask(alphaMap);
     const onProgress = (part) => parts.push(part);
     let made = await fastnst.stylize(picture(content), styles, { ...options, onProgress });
     if (twice) made = await fastnst.stylize(picture(content), await fastnst.encodeStyle(styles), options);
