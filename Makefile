@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Everything whose change means a new build. Tests and results of benchmarks are not installed.
 PACKAGE := pyproject.toml setup.py $(shell find bench csrc fastnst include kernels train web -type f -not -name '*.pyc' -not -name '*.so' -not -name '*.wasm' -not -path 'bench/results/*')
 
-.PHONY: demo test lib web torture asan tsan fuzz bench gpu lint docs clean
+.PHONY: demo test lib web models torture asan tsan fuzz bench gpu lint docs clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py demo
@@ -30,6 +30,12 @@ endif
 web: | $(BIN)/python
 	$(PIP) ninja
 	$(BIN)/python csrc/web/build.py
+
+# What follows from the shipped models: looks, digests of golden pictures, addresses in the npm package (docs/adding.md).
+models: $(VENV)/.test
+	$(BIN)/python examples/looks.py
+	cd tests && FASTNST_ISA=scalar PYTHONPATH=.:support $(abspath $(BIN))/python -m torture.goldens --update
+	$(BIN)/python csrc/web/models.py
 
 # The full figures of the checks in tests/torture, of which `make test` runs quick ones. Takes hours.
 torture: $(VENV)/.test

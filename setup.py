@@ -19,6 +19,8 @@ from setuptools.dist import Distribution
 
 ROOT = Path(__file__).parent
 EXECUTABLE = "fastnst-stylize"
+# Of all builds in this folder. setuptools' own place for them is new, and empty, at every editable installation.
+OBJECTS = ROOT.resolve() / "build" / "objects"
 
 
 def build_file() -> SimpleNamespace:
@@ -36,13 +38,13 @@ class BuildEngine(build_ext):
     """Builds the module and the executable."""
 
     def build_extension(self, ext: Extension) -> None:
-        build, folder = build_file(), Path(self.build_temp).resolve()
+        build = build_file()
         python = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
         glue = [*build.SMALL, *build.TOGETHER]
         module = [*build.units("bind", [*python, *glue, "-DNDEBUG"]), *build.engine(), *build.operations()]
         program = [*build.units(".", glue), *build.library()]
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
-        build.build(folder, [build.Link(target, module, build.module_flags()), build.Link(folder / EXECUTABLE, program, [])])
+        build.build(OBJECTS, [build.Link(target, module, build.module_flags()), build.Link(OBJECTS / EXECUTABLE, program, [])])
 
 
 class BuildLibrary(Command):
@@ -58,12 +60,12 @@ class BuildLibrary(Command):
     def finalize_options(self) -> None: ...
 
     def run(self) -> None:
-        build, folder = build_file(), Path(self.get_finalized_command("build_ext").build_temp).resolve()
+        build = build_file()
         target = ROOT.resolve() / "build" / "libfastnst"
         target.mkdir(parents=True, exist_ok=True)
         units = build.library()
         shared = build.Link(target / build.SONAME, units, build.library_flags())
-        build.build(folder, [shared, build.Link(target / "libfastnst.a", units, [])], "library.ninja")
+        build.build(OBJECTS, [shared, build.Link(target / "libfastnst.a", units, [])], "library.ninja")
         link = target / build.SONAME.removesuffix(".0")
         link.unlink(missing_ok=True)
         link.symlink_to(build.SONAME)
@@ -76,11 +78,10 @@ class BuildExecutable(build_scripts):
     """Puts the executable where scripts go, so that it is installed on the user's PATH."""
 
     def run(self) -> None:
-        build_engine = self.get_finalized_command("build_ext")
         self.run_command("build_ext")
         target = Path(self.build_dir)
         target.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(Path(build_engine.build_temp) / EXECUTABLE, target / EXECUTABLE)
+        shutil.copy2(OBJECTS / EXECUTABLE, target / EXECUTABLE)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Pictures a second of data set jobs and data loaders. See :mod:`bench.dataset.measure`.
 
 pytest bench/bench_dataset.py --benchmark-json=dataset.json              all cases
-pytest bench/bench_dataset.py --quick --benchmark-json=dataset.json      one worker, with fewer samples
+pytest bench/bench_dataset.py --quick --benchmark-json=dataset.json      two workers for the engine alone, with fewer samples
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ FLAGS += ["-ffp-contract=off", "-fno-math-errno"]
 AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"]
 SETS: dict[str, dict[str, list[str]]] = {
     "x86_64": {
+        "amx": AVX512,
         "avx512vnni": [*AVX512, "-mavx512vnni"],
         "avx512": [*AVX512, "-mprefer-vector-width=512"],
         "avxvnni": ["-mavx2", "-mfma", "-mf16c", "-mavxvnni"],

@@ -5,6 +5,7 @@
 //   const picture = await fastnst.stylize(photo, painting, { alpha: 0.8 });
 
 import { FastnstError, hasVectors } from "./engine.js";
+import { MODELS } from "./models.js";
 import { maskOf, pictureOf, resultOf } from "./pictures.js";
 
 export { FastnstError };
@@ -12,12 +13,6 @@ export { FastnstError };
 // Bundlers look for files by this very form of an address, and take them along: every name is written out.
 const moduleAddress = () =>
   hasVectors() ? new URL("./fastnst.wasm", import.meta.url) : new URL("./fastnst-scalar.wasm", import.meta.url);
-const MODELS = {
-  "adain-16x": new URL("./models/adain-16x.fnst", import.meta.url),
-  "adain-nano": new URL("./models/adain-nano.fnst", import.meta.url),
-  "adain-pruned": new URL("./models/adain-pruned.fnst", import.meta.url),
-  "wct-16x": new URL("./models/wct-16x.fnst", import.meta.url),
-};
 
 /** A style that was encoded once, for any number of pictures. */
 export class Style {

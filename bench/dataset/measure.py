@@ -23,6 +23,8 @@ SIDE, STYLE = 256, 512
 CONTENTS, STYLES = 64, 4
 SAMPLE_SECONDS = 3.0
 ROUNDS, LESS_ROUNDS = 5, 3
+BESIDE = ("engine", "jpeg", "job")
+"""Kinds of which two workers are set beside one."""
 TITLES = {
     "engine": "engine, pictures decoded",
     "jpeg": "JPEG in and out, in memory",
@@ -59,8 +61,9 @@ class Result:
 
 
 def cases(quick: bool) -> list[Case]:
-    both = [Case(kind, workers) for kind in ("engine", "jpeg", "job") for workers in (1, 2)]
-    return [each for each in both if each.workers == 1 or not quick] + [
+    """What is measured; quickly, two workers are set beside one for the engine alone."""
+    both = [Case(kind, workers) for kind in BESIDE for workers in (1, 2)]
+    return [each for each in both if each.workers == 1 or each.kind == "engine" or not quick] + [
         Case("calls", 1),
         Case("loader", 2),
         Case("published", 1),

@@ -8,8 +8,10 @@ from typing import Any
 from .. import pages
 from ..ops.report import DISTURBED
 from ..stylize.report import table
+from .measure import BESIDE, TITLES
 
 HEAD = ("what, how many", "pictures a second", "a second and core", "times as fast as published", "memory of one, MB")
+RATIOS = ("ratio", "measured", "asked")
 
 METHOD = """\
 adain-nano, one style for each picture, at 224 pixels. Every worker is a process of its own with {threads} thread; those of a
@@ -35,7 +37,7 @@ def markdown(summary: dict[str, Any]) -> str:
     told = METHOD.format(threads=1, samples=len(rows[0]["visits_seconds"]), disturbed=DISTURBED)
     published = next((row["median_seconds"] for row in rows if row["kind"] == "published"), None)
     lines = [*pages.head("Data sets", summary), "", table(HEAD, [cells(row, published) for row in rows]), told]
-    return "\n".join([*lines, *ratios(rows)]) + "\n"
+    return "\n".join([*lines, table(RATIOS, ratios(rows))])
 
 
 def cells(row: dict[str, Any], published: float | None) -> list[str]:
@@ -46,15 +48,15 @@ def cells(row: dict[str, Any], published: float | None) -> list[str]:
     return [pages.case(row), f"{rate:,.1f}", f"{each:,.1f}", times, memory]
 
 
-def ratios(rows: list[dict[str, Any]]) -> list[str]:
+def ratios(rows: list[dict[str, Any]]) -> list[list[str]]:
     """What two workers are beside one, and a loader beside its calls."""
     seconds = {(row["kind"], row["workers"]): row["median_seconds"] for row in rows}
     lines = [
-        f"* {kind}: two workers are {seconds[kind, 1] / seconds[kind, 2]:.2f} times as fast as one"
-        for kind in ("engine", "jpeg", "job")
+        [f"{TITLES[kind]}: two workers beside one, pictures a second", f"{seconds[kind, 1] / seconds[kind, 2]:.2f}", ">= 1.9"]
+        for kind in BESIDE
         if {(kind, 1), (kind, 2)} <= seconds.keys()
     ]
     if {("calls", 1), ("loader", 2)} <= seconds.keys():
         cost = 2 * seconds["loader", 2] / seconds["calls", 1]
-        lines.append(f"* a DataLoader of two workers costs {cost:.2f} times the sum of its calls")
+        lines.append(["DataLoader of two workers: cost beside the sum of its calls", f"{cost:.2f}", "<= 1.1"])
     return lines

@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fastnst.convert.builder import Numbers
 from fastnst.convert.cascade import quantise_cascade
 from fastnst.convert.choosing import Chooser
 from fastnst.convert.dead import without_dead
@@ -147,6 +148,7 @@ def convert(
     name: str | None = None,
     origin: str | None = None,
     licence: str | None = None,
+    values: tuple[float, float] | None = None,
     overwrite: bool = False,
     ranges: Ranges = "mse",
     winograd: str = "never",
@@ -159,12 +161,14 @@ def convert(
 
     Args:
         source: file of a trained network, ``.safetensors`` or PyTorch's, in a layout that :mod:`~fastnst.convert.recognition`
-            knows; or the files, of one that is published in several.
+            knows; or the files, of one that is published in several; or an ONNX file, ``.onnx``.
         calibration: folder of pictures, or of two folders ``content`` and ``style``; for a generator of what it translates.
         output: complete or absent, whatever happens.
         name: for the card; without it the file's.
         origin: where the weights come from, and
         licence: theirs, for the card; without them what ``source`` says of itself, or that they are unknown.
+        values: what an ONNX file's network takes for black and white, and makes of them, such as (0, 255); without it (-1, 1),
+            if it ends in Tanh.
         ranges: see :func:`best_grid`.
         winograd: which layers of an AdaIN pair take Winograd form; see :func:`~fastnst.convert.forms.choices`.
         keep_dead: leave channels of an AdaIN pair that stay zero by a margin in every calibration picture; they are
@@ -181,13 +185,14 @@ def convert(
         FileExistsError: ``output`` exists and may not be overwritten.
         ValueError: one line about what is wrong with the weights or the pictures.
         OSError: a file cannot be read or written.
+        ModuleNotFoundError: of ``onnx``, which an ONNX file needs.
     """
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists")
     if not 0 <= nearly_dead < 1:
         raise ValueError(f"nearly_dead: expected a share from 0 to below 1, got {nearly_dead:g}")
     paths = [source] if isinstance(source, Path) else list(source)
-    found, where = recognise(paths), ", ".join(map(str, paths))
+    found, where = recognise(paths, None if values is None else Numbers(*values)), ", ".join(map(str, paths))
     if recognised:
         recognised(found)
     trained = found.trained

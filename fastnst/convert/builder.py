@@ -12,8 +12,6 @@ from fastnst.convert.graph import EPSILON, FloatAffine, FloatConv, FloatNode, Fl
 from fastnst.convert.tensors import LayoutError, Tensors
 from fastnst.format.graphfile import STEP
 
-MIDDLE = 127.5
-"""Of 0..255."""
 UPSAMPLED = torch.tensor([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], dtype=torch.float64)
 """From the taps of a 3x3 convolution behind nearest upsampling by 2 to those of a transposed one of kernel 4; one dimension."""
 
@@ -23,12 +21,22 @@ class Numbers:
     """How a network writes pictures, -1..1 and RGB unless stated.
 
     Attributes:
-        bytes: 0..255 go in and come out.
+        low, high: black and white, such as 0 and 255.
         bgr: blue comes first.
     """
 
-    bytes: bool = False
+    low: float = -1.0
+    high: float = 1.0
     bgr: bool = False
+
+    @property
+    def middle(self) -> float:
+        return (self.high + self.low) / 2
+
+    @property
+    def half(self) -> float:
+        """From the middle to white."""
+        return (self.high - self.low) / 2
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,9 @@ class Builder:
 
         Args:
             name: of its ``weight`` and ``bias``.
-            form: as in the file, or ``upsampled``: kernel 3 behind nearest upsampling by 2 and reflection.
-            border: what is beyond the edges of the source: ``constant`` zeros, or ``reflected``.
+            form: as in the file, or ``upsampled``: kernel 3 behind nearest upsampling by 2 and a border of one pixel.
+            border: what is beyond the edges of the source, or of the upsampled one: ``constant`` zeros, ``reflected`` or
+                ``repeated``.
             norm: the name of the norm's tensors. A batch norm, known by its running statistics, is folded. An instance norm may
                 have a weight and a bias; running statistics that old programs saved with it are not used.
             outputs: how many there must be; any number without it.
@@ -99,9 +108,10 @@ class Builder:
         if norm is not None:
             weight, bias, raw = self._normalised(raw, weight, bias, norm)
         bias = weight.new_zeros(len(weight)) if bias is None else bias
-        if source.number == 0 and self.numbers.bytes:
-            assert border == "reflected"  # beyond which nothing stands for 0
-            weight, bias = weight * MIDDLE, bias + MIDDLE * weight.sum((1, 2, 3))
+        if source.number == 0 and self.numbers != Numbers(bgr=self.numbers.bgr):
+            if border == "constant" and weight.shape[-1] > 1 and self.numbers.middle:  # beyond the edges is the middle
+                raise LayoutError(f"{name}: zeros beyond the edges of a picture whose grey is not 0")
+            weight, bias = weight * self.numbers.half, bias + self.numbers.middle * weight.sum((1, 2, 3))
         if source.number == 0 and self.numbers.bgr:
             weight = weight.flip(1)
         gap = 0
@@ -109,7 +119,8 @@ class Builder:
             weight, gap = _with_gap(weight, source.parts)
         if form == "upsampled":
             weight = torch.einsum("ka,lb,oiab->oikl", UPSAMPLED, UPSAMPLED, weight)
-            form, border, stride = "transposed", "repeated", 2
+            # A reflected row of an upsampled map is the same as the one at the edge.
+            form, border, stride = "transposed", "constant" if border == "constant" else "repeated", 2
         self.nodes.append(FloatConv(source.number, self.maps, weight, bias, stride, form, border, gap))
         self.maps += 1
         return raw
@@ -135,8 +146,9 @@ class Builder:
         """The picture, by a curve of :class:`~fastnst.convert.graph.FloatPaint`, and so the whole graph."""
         conv = self.nodes[-1]
         assert isinstance(conv, FloatConv)
-        if self.numbers.bytes:
-            conv = replace(conv, weight=conv.weight / MIDDLE, bias=conv.bias / MIDDLE - 1)
+        if curve == "clamp":  # tanh makes -1..1 itself
+            half = self.numbers.half
+            conv = replace(conv, weight=conv.weight / half, bias=(conv.bias - self.numbers.middle) / half)
         if self.numbers.bgr:
             conv = replace(conv, weight=conv.weight.flip(0), bias=conv.bias.flip(0))
         self.nodes[-1] = conv
@@ -180,8 +192,9 @@ class Builder:
 
 
 def _with_gap(weight: Tensor, parts: Sequence[int]) -> tuple[Tensor, int]:
-    """Weights [O, I, k, k] of a map whose second part begins at a multiple of 16 channels, and how many are skipped."""
-    first, _ = parts
-    gap = -first % STEP
-    between = weight.new_zeros(len(weight), gap, *weight.shape[2:])
-    return torch.cat([weight[:, :first], between, weight[:, first:]], 1), gap
+    """Weights [O, I, k, k] of a map whose parts begin at multiples of 16 channels, and how many channels are skipped."""
+    made, at = weight[:, : parts[0]], parts[0]
+    for width in parts[1:]:
+        between = weight.new_zeros(len(weight), -made.shape[1] % STEP, *weight.shape[2:])
+        made, at = torch.cat([made, between, weight[:, at : at + width]], 1), at + width
+    return made, made.shape[1] - weight.shape[1]

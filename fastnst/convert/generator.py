@@ -228,6 +228,8 @@ class Quantiser:
         slope, offset, epsilon, zero = own.scale / grids.scale, torch.zeros(count, dtype=torch.float64), None, 0
         if node.normalises:
             slope, epsilon = 1 / grids.scale, (EPSILON / own.scale**2).numpy().astype(np.float32)
+            if not (np.isfinite(epsilon).all() and (epsilon >= np.finfo(np.float32).tiny).all()):
+                raise ValueError("values too large or too small for the epsilon of an instance norm")
             slope = slope if node.gain is None else slope * node.gain
             offset = offset if node.shift is None else node.shift / grids.scale
         elif bool((own.zero != 0).any()):
@@ -242,10 +244,11 @@ class Quantiser:
         return Affine(node.source, node.target, *arrays, epsilon, node.negative, zero, node.wide, node.addend)
 
     def _bytes(self, node: FloatAffine, made: Sequence[Tensor]) -> Grids:
-        """The grids of a map of bytes: one for all channels, unless what reads them does so channel by channel."""
+        """The grids of a map of bytes: one for all channels, unless what reads them does so channel by channel, and what stands
+        for 0 beyond the edges is not one byte for all."""
         reader = self.readers[node.target]
         values = sampled(made)
-        if isinstance(reader, FloatConv) and reader.form == "depthwise":
+        if isinstance(reader, FloatConv) and reader.form == "depthwise" and (reader.border != "constant" or node.negative == 0):
             return choose_grids(values, self.ranges)
         grids = choose_grids(values.flatten()[None], self.ranges)
         return Grids(grids.scale.expand(len(values)), grids.zero.expand(len(values)))

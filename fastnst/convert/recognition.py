@@ -7,6 +7,8 @@ A layout is one module there, found by its name. It has
 * ``read(sources)``: the network in one or several files (:class:`~fastnst.convert.tensors.Source`), and in words what it is. A
   tensor that is missing, left over or of another shape is a :class:`~fastnst.convert.tensors.LayoutError`.
 
+An ONNX file says itself what it computes (:mod:`fastnst.convert.onnx.network`), and so needs none.
+
 The layout whose names most tensors have is asked, and only that: so what is said to be wrong is wrong with the nearest one.
 """
 
@@ -21,6 +23,7 @@ from pkgutil import iter_modules
 from typing import Protocol, TypeAlias, cast
 
 from fastnst.convert import layouts
+from fastnst.convert.builder import Numbers
 from fastnst.convert.pair import Pair
 from fastnst.convert.stages import Stages
 from fastnst.convert.tensors import LayoutError, Source, read_source
@@ -60,13 +63,27 @@ def known_layouts() -> dict[str, Layout]:
     return {name: cast(Layout, import_module(f"{layouts.__name__}.{name}")) for name in names}
 
 
-def recognise(paths: Sequence[Path]) -> Recognised:
+def recognise(paths: Sequence[Path], numbers: Numbers | None = None) -> Recognised:
     """The trained network in one or several files.
+
+    Args:
+        numbers: how a network in an ONNX file writes pictures; layouts know it themselves.
 
     Raises:
         OSError: a file cannot be read.
+        ModuleNotFoundError: of ``onnx``, which an ONNX file needs.
         ValueError: one line about what is wrong with one, or about what it holds and the layout that is nearest to it.
     """
+    graphs = [path for path in paths if path.suffix.lower() == ".onnx"]
+    if graphs:
+        if len(paths) > 1:
+            raise ValueError(f"{graphs[0]}: an ONNX file is a whole network; {len(paths)} files are given")
+        from fastnst.convert.onnx.network import read_network
+
+        network, what, source = read_network(graphs[0], numbers)
+        return Recognised(network, what, "onnx", [source])
+    if numbers is not None:
+        raise ValueError(f"{paths[0]}: how it writes pictures is said only of an ONNX file; layouts know it themselves")
     sources = [read_source(path) for path in paths]
     where = ", ".join(str(path) for path in paths)
     names = [name for source in sources for name in source.tensors]

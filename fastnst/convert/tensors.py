@@ -45,6 +45,10 @@ class Tensors:
         self.parameters += tensor.numel()
         return tensor.double()
 
+    def add(self, name: str, tensor: Tensor) -> None:
+        """Put in a tensor that is to be taken."""
+        self._left[name] = tensor
+
     def rank(self, name: str) -> int:
         """How many dimensions a tensor has; 0 if there is none."""
         return self._left[name].ndim if name in self._left else 0
@@ -91,11 +95,16 @@ def read_source(path: Path) -> Source:
     for name in sorted(tensors):
         if not tensors[name].isfinite().all():
             raise ValueError(f"{path}: {name} holds NaN or infinity")
+    return Source(path, tensors, facts, digest_of_file(path))
+
+
+def digest_of_file(path: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
-    return Source(path, tensors, facts, digest.hexdigest())
+    return digest.hexdigest()
 
 
 def only(sources: Sequence[Source]) -> Source:

@@ -19,7 +19,7 @@ class TrainedGenerator:
     """A generator's graph; LayoutError if it has more nodes than a file may.
 
     Attributes:
-        kind: one of :data:`fastnst.networks.gan.KINDS`, or ``transformer``.
+        kind: one of :data:`fastnst.networks.gan.KINDS`, ``transformer``, or ``graph`` from an ONNX file.
         width: of its first layer.
     """
 

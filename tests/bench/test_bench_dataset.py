@@ -19,6 +19,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "datasets.md"
 def test_every_kind_is_measured() -> None:
     assert {case.kind for case in dataset.cases(quick=True)} == set(worker.KINDS) == set(dataset.TITLES)
     assert len(dataset.cases(quick=False)) == 9
+    assert {Case("engine", 1), Case("engine", 2)} <= set(dataset.cases(quick=True))
 
 
 def test_workers_report_what_they_did(tmp_path: Path) -> None:
@@ -56,8 +57,8 @@ def test_report(tmp_path: Path) -> None:
     (tmp_path / "dataset.json").write_text(json.dumps(data))
     text = dataset_report.write(tmp_path / "dataset.json", tmp_path / "results").read_text()
     assert "| engine, pictures decoded, 2 workers | 500.0 | 250.0 | 100.0 | 99 |" in text
-    assert "* engine: two workers are 2.00 times as fast as one" in text
-    assert "* a DataLoader of two workers costs 1.10 times the sum of its calls" in text
+    assert "| engine, pictures decoded: two workers beside one, pictures a second | 2.00 | >= 1.9 |" in text
+    assert "| DataLoader of two workers: cost beside the sum of its calls | 1.10 | <= 1.1 |" in text
 
 
 def test_the_plan_of_the_docs_follows_from_its_rates() -> None:

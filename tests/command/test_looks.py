@@ -123,7 +123,7 @@ WITH_LOOKS = ("adain-16x", "adain-nano", "adain-pruned")
 
 @pytest.mark.parametrize("model", WITH_LOOKS)
 def test_shipped_looks_belong_to_the_shipped_model(model: str) -> None:
-    """If not: python examples/looks.py makes them anew."""
+    """If not: make models."""
     names = fastnst.looks(model)
     assert len(names) >= 12
     assert names == fastnst.looks(WITH_LOOKS[0])

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,3 +93,11 @@ def test_the_default_is_one_of_them() -> None:
 
 if __name__ == "__main__":
     print(*stylized(), sep="\n")  # noqa: T201
+
+
+def test_the_npm_package_has_the_address_of_every_model() -> None:
+    """If not: make models."""
+    root = Path(__file__).parents[2]
+    written = runpy.run_path(str(root / "csrc" / "web" / "models.py"))["addresses"]()
+    assert (root / "web" / "models.js").read_text() == written
+    assert all(f'"{model.name}": new URL("./models/{model.path.name}"' in written for model in fastnst.models())

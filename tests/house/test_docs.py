@@ -260,7 +260,6 @@ def options() -> set[str]:
     for path in (ROOT / "train").rglob("*.py"):
         found |= {f"--{name.replace('_', '-')}" for name in re.findall(r"^    (\w+): \w+ =", path.read_text(), re.MULTILINE)}
     found |= set(re.findall(r'"(--[\w-]+)"', (ROOT / "train" / "settings.py").read_text()))
-    found |= set(re.findall(r'"(--[\w-]+)"', (ROOT / "tests" / "torture" / "goldens.py").read_text()))
     return found
 
 

@@ -211,7 +211,7 @@ def test_an_unknown_instruction_set_is_one_error_for_engine_and_operations() -> 
     assert errors[0].startswith("RuntimeError: FASTNST_ISA=foo cannot run on this processor; it can run ")
 
 
-CHOSEN = {"avx512vnni": "avx512", "avx512": "avx512", "avxvnni": "avx2", "avx2": "avx2", "ssse3": "baseline",
+CHOSEN = {"amx": "avx512", "avx512vnni": "avx512", "avx512": "avx512", "avxvnni": "avx2", "avx2": "avx2", "ssse3": "baseline",
           "neondot": "baseline", "neon": "baseline", "scalar": "baseline"}  # fmt: skip
 
 

@@ -21,6 +21,7 @@ MODULES = (
     "images",
     "streams",
     "crashes",
+    "datasets",
     "steps",
     "processes",
     "exits",

@@ -18,8 +18,11 @@ def resident_memory() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
-def forked(work: Callable[[], int]) -> int:
-    """The id of a child that does ``work`` and exits with what it returns, silent, like a fresh process to signals."""
+def forked(work: Callable[[], int], patience: int = 120) -> int:
+    """The id of a child that does ``work`` and exits with what it returns, silent, like a fresh process to signals.
+
+    One that is still at it after ``patience`` seconds is killed: what waits for ever is a finding.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which no child here needs
         process = os.fork()
@@ -32,7 +35,7 @@ def forked(work: Callable[[], int]) -> int:
             os.dup2(nowhere, stream)
         sys.stdout, sys.stderr = (os.fdopen(stream, "w") for stream in (1, 2))
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.alarm(120)  # one that waits for ever is a finding
+        signal.alarm(patience)
         code = work()
     except MemoryError:
         code = 98

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from copy import deepcopy
@@ -28,9 +29,18 @@ def arguments(out: Path, *more: str) -> list[str]:
     return ["--data", str(out), "--out", str(out), "--every", "3", *more]
 
 
-def in_process(out: Path, *more: str) -> int:
-    """The exit status of the tiny recipe in a process of its own."""
-    return subprocess.run([sys.executable, TINY, *arguments(out, *more)], capture_output=True).returncode
+def kill(out: Path, at: int) -> None:
+    """The tiny recipe in a process of its own, which is killed at this batch."""
+    done = subprocess.run([sys.executable, TINY, *arguments(out, "--dies-at", str(at))], capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing happened to."""
+    out = tmp_path_factory.mktemp("whole")
+    tiny_recipe.main(arguments(out))
+    return out
 
 
 def two_processes(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
@@ -103,30 +113,27 @@ def test_training_learns_and_the_second_phase_leaves_the_first_layer(tmp_path: P
 
 
 @pytest.mark.parametrize("stop", [1, 3, 4, 5, 6, 11])
-def test_a_killed_run_goes_on_with_the_same_bytes(stop: int, tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert in_process(whole) == 0
-    assert in_process(broken, "--dies-at", str(stop)) == -9
-    assert not (broken / "final.safetensors").exists()
-    assert in_process(broken) == 0
-    assert same_weights(whole, broken)
-    kept = [[row for row in (out / "log.csv").read_text().splitlines() if "samples" not in row] for out in (whole, broken)]
+def test_a_killed_run_goes_on_with_the_same_bytes(stop: int, whole: Path, tmp_path: Path) -> None:
+    kill(tmp_path, stop)
+    assert not (tmp_path / "final.safetensors").exists()
+    tiny_recipe.main(arguments(tmp_path))
+    assert same_weights(whole, tmp_path)
+    kept = [[row for row in (out / "log.csv").read_text().splitlines() if "samples" not in row] for out in (whole, tmp_path)]
     assert kept[0] == kept[1]
 
 
-def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_used(tmp_path: Path) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert in_process(whole) == 0
-    assert in_process(broken, "--dies-at", "8") == -9
-    last = broken / "last.safetensors"
+def test_a_damaged_checkpoint_is_noticed_and_the_one_before_it_used(
+    whole: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    kill(tmp_path, 8)
+    last = tmp_path / "last.safetensors"
     data = bytearray(last.read_bytes())
     data[-5] ^= 4
     last.write_bytes(data)
-    done = subprocess.run([sys.executable, TINY, *arguments(broken)], capture_output=True, text=True)
-    assert done.returncode == 0
-    (warning,) = (line for line in done.stderr.splitlines() if line.startswith("warning: "))
+    tiny_recipe.main(arguments(tmp_path))
+    (warning,) = (line for line in capfd.readouterr().err.splitlines() if line.startswith("warning: "))
     assert "last.safetensors: the checksum does not match" in warning and "previous.safetensors" in warning
-    assert same_weights(whole, broken)
+    assert same_weights(whole, tmp_path)
 
 
 def test_accumulated_batches_are_one_large_batch(tmp_path: Path) -> None:

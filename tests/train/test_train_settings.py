@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -109,27 +110,26 @@ def test_ranges_say_what_they_hold() -> None:
     assert str(Words(("", "a", "b", "c"))) == "a, b or c"
 
 
-def again(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(Path(tiny_recipe.__file__)), "--data", str(out), "--out", str(out), "--every", "3", *more]
-    return subprocess.run(command, capture_output=True, text=True)
+def arguments(out: Path, *more: str) -> list[str]:
+    return ["--data", str(out), "--out", str(out), "--every", "3", *more]
 
 
 def test_a_run_goes_on_with_its_own_settings_alone(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert again(out, "--dies-at", "8").returncode == -9
+    killed = subprocess.run([sys.executable, tiny_recipe.__file__, *arguments(out, "--dies-at", "8")], capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
     begun = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
-    done = again(out, "--learning-rate", "0.5", "--batch", "2")
-    assert done.returncode
-    line = done.stderr.splitlines()[-1]
-    assert f"{out}: this run was begun with --learning-rate 0.001, not 0.5; --batch 4, not 2; another --out" in line
+    line = f"{out}: this run was begun with --learning-rate 0.001, not 0.5; --batch 4, not 2; another --out begins a new one"
+    with pytest.raises(ValueError, match=re.escape(line)):
+        tiny_recipe.main(arguments(out, "--learning-rate", "0.5", "--batch", "2"))
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == begun
-    assert again(out).returncode == 0
+    tiny_recipe.main(arguments(out))
 
 
 def test_a_run_may_go_on_for_longer(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    assert again(out).returncode == 0
-    assert again(out, "--second", "9").returncode == 0
+    tiny_recipe.main(arguments(out))
+    tiny_recipe.main(arguments(out, "--second", "9"))
     assert "\n14,loss," in (out / "log.csv").read_text()
 
 

@@ -185,7 +185,7 @@ def test_the_package_holds_what_it_needs() -> None:
     described = json.loads((WEB / "package.json").read_text())
     files = sorted(path.name for pattern in described["files"] for path in WEB.glob(pattern))
     assert files == sorted(
-        ["calls.js", "engine.js", "fastnst.js", "node.js", "pictures.js", "worker.js", "fastnst.d.ts", *MODULES]
+        ["calls.js", "engine.js", "fastnst.js", "models.js", "node.js", "pictures.js", "worker.js", "fastnst.d.ts", *MODULES]
         + [f"{model}.fnst" for model in MODELS]
     )
     assert described["version"] == fastnst.__version__

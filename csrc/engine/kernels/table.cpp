@@ -8,6 +8,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__aarch64__) && defined(__linux__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
@@ -15,8 +19,8 @@
 
 namespace fastnst {
 
-extern const ProductKernels kAvx512VnniProducts, kAvxVnniProducts, kAvx2Products, kSsse3Products, kNeonDotProducts,
-    kNeonProducts, kSimd128Products, kScalarProducts;
+extern const ProductKernels kAmxProducts, kAvx512VnniProducts, kAvxVnniProducts, kAvx2Products, kSsse3Products,
+    kNeonDotProducts, kNeonProducts, kSimd128Products, kScalarProducts;
 extern const LoopKernels kAvx512VnniLoops, kAvx2Loops, kNeonLoops, kSimd128Loops, kScalarLoops;
 
 namespace {
@@ -48,6 +52,19 @@ bool has_avx512() {
 }
 
 bool has_avx512vnni() { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
+
+// A process has tiles only once it has asked the kernel for them, for all of its threads: they make a thread's state larger.
+bool has_amx() {
+#if defined(__linux__)
+  constexpr unsigned kTiles = 1u << 24, kInt8 = 1u << 25;
+  constexpr long kRequest = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM of asm/prctl.h, XFEATURE_XTILEDATA
+  unsigned eax, ebx, ecx, edx;
+  return has_avx512vnni() && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & kTiles) != 0 &&
+         (edx & kInt8) != 0 && syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 #elif defined(__aarch64__)
 bool has_dot_product() {
 #if defined(__linux__)
@@ -62,6 +79,7 @@ bool always() { return true; }
 
 constexpr InstructionSet kSets[] = {
 #if defined(__x86_64__)
+    {"amx", has_amx, &kAmxProducts, &kAvx512VnniLoops, Variant::avx512},
     {"avx512vnni", has_avx512vnni, &kAvx512VnniProducts, &kAvx512VnniLoops, Variant::avx512},
     {"avx512", has_avx512, &kAvx2Products, &kAvx2Loops, Variant::avx512},  // has no dot products of bytes
     {"avxvnni", has_avxvnni, &kAvxVnniProducts, &kAvx2Loops, Variant::avx2},

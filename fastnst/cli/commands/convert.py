@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from fastnst.convert.recognition import Recognised
 
 HELP = "quantise a trained network for the engine (needs torch)"
+VALUES = {"signed": (-1.0, 1.0), "unit": (0.0, 1.0), "bytes": (0.0, 255.0)}
 ON_CARD = "for the model's card; default: what the file says of itself, or unknown"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    trained = "trained network, .safetensors, .pth or .pt; several files of one that is published so"
+    trained = "trained network, .safetensors, .pth, .pt or .onnx; several files of one that is published so"
     parser.add_argument("sources", nargs="+", type=path, metavar="IN", help=trained)
     parser.add_argument("-o", "--output", type=path, metavar="OUT", required=True, help="engine model, .fnst")
     parser.add_argument(
@@ -27,6 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--source", dest="origin", type=text, metavar="TEXT", help=f"where the weights come from, {ON_CARD}")
     parser.add_argument("--licence", "--license", type=text, metavar="TEXT", help=f"that of the weights, {ON_CARD}")
+    values = "how an ONNX network writes pictures: signed, -1..1 (default if it ends in Tanh), unit, 0..1, or bytes, 0..255"
+    parser.add_argument("--values", choices=VALUES, help=values)
     parser.add_argument("--name", help="name on the model's card; default: that of the file")
     forms = "layers in Winograd form: never (default), always, auto (where it is faster here and loses little), or numbers: 3,4"
     parser.add_argument("--winograd", default="never", metavar="LAYERS", help=forms)
@@ -49,20 +52,24 @@ def run(arguments: argparse.Namespace) -> int:
         from fastnst.convert import convert
     except ModuleNotFoundError as error:
         return missing("convert", "torch", error)
-    card = convert(
-        arguments.sources,
-        arguments.calibrate,
-        arguments.output,
-        name=arguments.name,
-        origin=arguments.origin,
-        licence=arguments.licence,
-        overwrite=arguments.overwrite,
-        winograd=arguments.winograd,
-        keep_dead=arguments.keep_dead,
-        nearly_dead=arguments.nearly_dead,
-        report=_print_layers if arguments.report else None,
-        recognised=_print_network,
-    )
+    try:
+        card = convert(
+            arguments.sources,
+            arguments.calibrate,
+            arguments.output,
+            name=arguments.name,
+            origin=arguments.origin,
+            licence=arguments.licence,
+            values=VALUES.get(arguments.values),
+            overwrite=arguments.overwrite,
+            winograd=arguments.winograd,
+            keep_dead=arguments.keep_dead,
+            nearly_dead=arguments.nearly_dead,
+            report=_print_layers if arguments.report else None,
+            recognised=_print_network,
+        )
+    except ModuleNotFoundError as error:
+        return missing("convert", "onnx", error)
     fidelity = f"  {card['psnr']} dB beside float" if "psnr" in card else ""
     print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes{fidelity}")
     return DONE

@@ -52,7 +52,8 @@ def read(sources: Sequence[Source]) -> tuple[TrainedGenerator, str]:
         stream = graph.affine(raw, wide=True, addend=stream)
     level = graph.affine(stream)
     for conv, norm in names.ups:
-        level = graph.affine(graph.conv(level, conv, 3, form=names.doubles, stride=2, norm=norm), 0.0)
+        border = "reflected" if names.doubles == "upsampled" else "constant"
+        level = graph.affine(graph.conv(level, conv, 3, form=names.doubles, stride=2, border=border, norm=norm), 0.0)
     nodes = graph.paint(graph.conv(level, names.head, 9, border="reflected", outputs=3), "clamp")
     tensors.finish()
     trained = TrainedGenerator(nodes, "transformer", filters, tensors.parameters, source.facts)
@@ -66,7 +67,7 @@ def _examples(tensors: Tensors) -> Names:
         for i in range(1, tensors.count(r"res(\d+)\.") + 1)
     ]
     ups = [("deconv1.conv2d", "in4"), ("deconv2.conv2d", "in5")]
-    return Names("pytorch/examples", Numbers(bytes=True), start, blocks, ups, "upsampled", "deconv3.conv2d")
+    return Names("pytorch/examples", Numbers(0, 255), start, blocks, ups, "upsampled", "deconv3.conv2d")
 
 
 def _rrmina(tensors: Tensors) -> Names:
@@ -79,4 +80,4 @@ def _rrmina(tensors: Tensors) -> Names:
         for i in range(tensors.count(r"ResidualBlock\.(\d+)\."))
     ]
     ups = [(f"DeconvBlock.{i}.conv_transpose", f"DeconvBlock.{i}.norm_layer") for i in (0, 2)]
-    return Names("rrmina's code", Numbers(bytes=True, bgr=True), start, blocks, ups, "transposed", "DeconvBlock.4.conv_layer")
+    return Names("rrmina's code", Numbers(0, 255, bgr=True), start, blocks, ups, "transposed", "DeconvBlock.4.conv_layer")

@@ -1,0 +1,100 @@
+"""What exporters leave to be computed from constants, such as the widths of borders: computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto
+
+from fastnst.format.onnxreading import KINDS, OnnxNode, array_of
+
+Array = NDArray[Any]
+
+MOST = 4096
+"""Numbers that may be made from fewer: these are sizes and borders, not weights."""
+
+
+def _constant(node: OnnxNode, _inputs: Sequence[Array]) -> Array:
+    for name, kind in (
+        ("value_int", np.int64),
+        ("value_ints", np.int64),
+        ("value_float", np.float32),
+        ("value_floats", np.float32),
+    ):
+        if node.attributes.get(name) is not None:
+            return np.asarray(node.attributes[name], kind)
+    value = node.attributes.get("value")
+    if not isinstance(value, TensorProto):
+        raise ValueError("its value is of a type that fastnst does not read")
+    return array_of(value)
+
+
+def _filled(node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    value, (shape,) = node.attributes.get("value"), inputs
+    fill = array_of(value).reshape(-1)[0] if isinstance(value, TensorProto) else np.float32(0)
+    if shape.size > 8 or np.prod(shape, dtype=np.float64) > MOST:
+        raise ValueError("too large")
+    return np.full(shape.astype(np.int64), fill)
+
+
+def _slice(node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    data, *given = inputs
+    if not given:  # before opset 10
+        given = [np.array(node.attributes[name]) for name in ("starts", "ends", "axes") if name in node.attributes]
+    starts, ends = given[:2]
+    axes = given[2] if len(given) > 2 else np.arange(len(starts))
+    steps = given[3] if len(given) > 3 else np.ones(len(starts), np.int64)
+    places: list[slice] = [slice(None)] * data.ndim
+    for axis, *part in zip(axes, starts, ends, steps, strict=True):
+        places[int(axis)] = slice(*map(int, part))
+    result: Array = data[tuple(places)]
+    return result
+
+
+def _reshape(_node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    data, shape = inputs
+    sides = [data.shape[place] if side == 0 else int(side) for place, side in enumerate(shape)]
+    return data.reshape(sides)
+
+
+def _unsqueeze(node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    axes = inputs[1].tolist() if len(inputs) > 1 else node.get("axes", [0])
+    return np.expand_dims(inputs[0], tuple(axes))
+
+
+def _cast(node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    return inputs[0].astype(KINDS[node.get("to", 1)][0])
+
+
+def _transpose(node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    (data,) = inputs
+    return data.transpose(node.get("perm", list(range(data.ndim))[::-1] or [0]))
+
+
+COMPUTED: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {
+    "Cast": _cast,
+    "Concat": lambda node, inputs: np.concatenate(inputs, node.get("axis", 0)),
+    "Constant": _constant,
+    "ConstantOfShape": _filled,
+    "Identity": lambda _, inputs: inputs[0],
+    "Reshape": _reshape,
+    "Slice": _slice,
+    "Transpose": _transpose,
+    "Unsqueeze": _unsqueeze,
+}
+
+
+def computed(node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    """What a node of :data:`COMPUTED` makes of constants; ValueError in one line if it cannot."""
+    try:
+        result = COMPUTED[node.operator](node, inputs)
+        if result.size > max(MOST, *(each.size for each in inputs), 0) and node.operator != "Constant":
+            raise ValueError("too large")
+    except (ArithmeticError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{node} cannot be computed: {str(error).splitlines()[0] if str(error) else 'its inputs are wrong'}"
+        ) from None
+    return result

@@ -1,0 +1,219 @@
+"""ONNX files that are broken, hostile, or of networks that the engine cannot run: one line each, nothing read elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy_engine import Lcg, random_picture
+from PIL import Image
+
+from fastnst import cli
+from fastnst.convert import convert
+from fastnst.convert.builder import Numbers
+from fastnst.convert.recognition import recognise
+
+onnx = pytest.importorskip("onnx", reason="needs onnx: pip install '.[onnx]'")
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+Change = Callable[[ModelProto], Any]
+
+
+def network() -> ModelProto:
+    """x -> pad -> a -> norm -> relu -> b -> add -> c -> y, small, with every kind of field."""
+
+    def node(operator: str, inputs: list[str], made: str, **attributes: Any) -> NodeProto:
+        return helper.make_node(operator, inputs, [made], name=f"/{made}", **attributes)
+
+    weights = {
+        "pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]),
+        "wa": np.full((4, 3, 3, 3), 0.1, np.float32),
+        "ba": np.zeros(4, np.float32),
+        "gain": np.full(4, 0.5, np.float32),
+        "shift": np.zeros(4, np.float32),
+        "wb": np.full((4, 4, 3, 3), 0.1, np.float32),
+        "wc": np.full((3, 4, 3, 3), 0.1, np.float32),
+    }
+    nodes = [
+        node("Pad", ["x", "pads"], "pad", mode="reflect"),
+        node("Conv", ["pad", "wa", "ba"], "a"),
+        node("InstanceNormalization", ["a", "gain", "shift"], "norm", epsilon=1e-5),
+        node("LeakyRelu", ["norm"], "relu", alpha=0.25),
+        node("Conv", ["relu", "wb"], "b", pads=[1, 1, 1, 1], strides=[1, 1]),
+        node("Add", ["b", "relu"], "add"),
+        node("Conv", ["add", "wc"], "c", auto_pad="SAME_UPPER"),
+        node("Tanh", ["c"], "y"),
+    ]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, "H", "W"]) for name in "xy")
+    constants = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "network", [x], [y], constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+
+
+def node_of(model: ModelProto, made: str) -> NodeProto:
+    return next(node for node in model.graph.node if node.output[0] == made)
+
+
+def becomes(made: str, operator: str, inputs: list[str] | None = None, **attributes: Any) -> Change:
+    """The node that makes ``made`` is another one."""
+
+    def change(model: ModelProto) -> None:
+        node = node_of(model, made)
+        given = list(node.input) if inputs is None else inputs
+        node.CopyFrom(helper.make_node(operator, given, [made], name=f"/{made}", **attributes))
+
+    return change
+
+
+def constant(name: str, value: np.ndarray) -> Change:
+    def change(model: ModelProto) -> None:
+        kept = [tensor for tensor in model.graph.initializer if tensor.name != name]
+        del model.graph.initializer[:]
+        model.graph.initializer.extend([*kept, numpy_helper.from_array(value, name)])
+
+    return change
+
+
+def external(model: ModelProto) -> None:
+    tensor = model.graph.initializer[1]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="secret")
+
+
+def huge(model: ModelProto) -> None:
+    model.graph.initializer[1].dims[0] = 1 << 40
+
+
+def zeros(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.float32)
+
+
+REFUSED: dict[str, tuple[Change, str]] = {
+    "an operator": (becomes("relu", "Sigmoid"), "Sigmoid '/relu' is of an operator that fastnst does not take; it takes Add, "),
+    "a domain": (becomes("relu", "Relu", domain="com.own"), "com.own.Relu '/relu' is of an operator"),
+    "an empty graph": (lambda model: model.graph.ClearField("node"), "whose graph is empty"),
+    "an old opset": (lambda model: model.opset_import[0].ClearField("version"), "opset 0 of ONNX"),
+    "a cycle": (becomes("a", "Conv", ["relu", "wa"]), "Conv '/a' reads 'relu', which no node before it makes"),
+    "nothing made": (becomes("a", "Conv", ["nowhere", "wa"]), "reads 'nowhere', which no node"),
+    "made twice": (lambda model: model.graph.node.append(node_of(model, "a")), "makes 'a', which there is already"),
+    "two outputs": (lambda model: model.graph.output.append(model.graph.output[0]), "2 outputs, expected one picture"),
+    "no input": (lambda model: model.graph.ClearField("input"), "0 inputs, expected one picture"),
+    "external data": (external, "tensor 'wa' is in another file: save the network as one file"),
+    "a huge shape": (huge, "tensor 'wa' has shape [1099511627776, 3, 3, 3] and holds 108 numbers"),
+    "NaN": (constant("wa", np.full((4, 3, 3, 3), np.nan, np.float32)), "tensor 'wa' holds NaN or infinity"),
+    "words": (constant("wa", np.array(["no"], object)), "is of type 8 of ONNX"),
+    "a wrong shape": (constant("wb", zeros(4, 5, 3, 3)), "Conv '/b'.weight has shape [4, 5, 3, 3], expected [any, 4, 3, 3]"),
+    "a wrong rank": (constant("wb", zeros(4, 5)), "Conv '/b': its input 2 has 2 dimensions, expected 4"),
+    "no weights": (constant("wb", zeros(0, 4, 3, 3)), "Conv '/b': a kernel of [3, 3]"),
+    "a wrong bias": (constant("ba", zeros(5)), "Conv '/a'.bias has shape [5], expected [4]"),
+    "a wrong norm": (constant("gain", zeros(5)), "InstanceNormalization '/norm': its input 2 has 5 numbers for 4 channels"),
+    "no epsilon": (becomes("norm", "InstanceNormalization", epsilon=-1.0), "epsilon -1"),
+    "a norm alone": (becomes("relu", "InstanceNormalization", ["norm", "gain", "shift"]), "does not stand right behind"),
+    "a sum of channels": (constant("wb", zeros(6, 4, 3, 3)), "Add '/add' adds maps of 6 and 4 channels"),
+    "a sum of sizes": (becomes("b", "Conv", strides=[2, 2], pads=[1] * 4), "Add '/add' takes maps of different sizes"),
+    "a sum with the picture": (becomes("add", "Add", ["b", "x"]), "Add '/add' reads the picture itself"),
+    "a constant sum": (becomes("add", "Add", ["b", "ba"]), "Add '/add' adds a constant"),
+    "a wrong type": (becomes("b", "Conv", strides="no"), "Conv '/b': its attribute strides is of a wrong type"),
+    "one-sided pads": (becomes("b", "Conv", pads=[0, 1, 0, 1]), "Conv '/b': pads [0, 1, 0, 1], expected the same"),
+    "no pads": (becomes("b", "Conv"), "Conv '/b': 0 pixels around its map, with kernel 3 the engine takes 1"),
+    "a stride": (becomes("b", "Conv", strides=[3, 3], pads=[1] * 4), "Conv '/b': kernel 3 with stride 3; the engine"),
+    "dilations": (becomes("b", "Conv", dilations=[2, 2], pads=[2] * 4), "Conv '/b': dilations"),
+    "groups": (becomes("b", "Conv", group=2, pads=[1] * 4), "Conv '/b': 2 groups from 4 channels to 4"),
+    "a size that depends": (becomes("b", "Conv", auto_pad="SAME_LOWER", strides=[2, 2]), "auto_pad SAME_LOWER"),
+    "another doubling": (becomes("b", "ConvTranspose", strides=[2, 2]), "ConvTranspose '/b': kernel 3, stride 2, padding 0"),
+    "wrap": (becomes("pad", "Pad", mode="wrap"), "Pad '/pad': mode wrap"),
+    "wide pads": (constant("pads", np.array([0, 0, 9, 9, 0, 0, 9, 9])), "Pad '/pad': pads [0, 0, 9, 9, 0, 0, 9, 9]"),
+    "bilinear": (becomes("relu", "Upsample", ["norm", "pads"], mode="linear"), "Upsample '/relu': mode linear"),
+    "an early Tanh": (becomes("relu", "Tanh"), "Conv '/b' reads what Tanh has made"),
+    "no convolution": (becomes("y", "Tanh", ["add"]), "the output has to be what the last convolution"),
+    "four channels": (constant("wc", zeros(4, 4, 3, 3)), "the output has 4 channels"),
+    "no Tanh": (becomes("y", "Identity"), "--values has to say"),
+    "a slope": (becomes("relu", "LeakyRelu", alpha=2.0), "LeakyRelu '/relu': alpha 2, expected 0 to 1"),
+    "a name of lines": (becomes("relu", "Oh\nno"), "Oh?no '/relu' is of an operator"),
+}  # fmt: skip
+
+
+def refusal(path: Path, numbers: Numbers | None = None) -> str | None:
+    """The line that a file is refused with; None if it is not."""
+    try:
+        recognise([path], numbers)
+    except ValueError as error:
+        line = str(error)
+        assert line.startswith(f"{path}: ") and "\n" not in line and len(line) < 600, line
+        return line
+    return None
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[bytes], Path]:
+    def write(data: bytes) -> Path:
+        (tmp_path / "network.onnx").write_bytes(data)
+        return tmp_path / "network.onnx"
+
+    return write
+
+
+def test_the_network_itself_is_taken(written: Callable[[bytes], Path]) -> None:
+    assert refusal(written(network().SerializeToString())) is None
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(name: str, written: Callable[[bytes], Path], tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(bytes(432))
+    change, words = REFUSED[name]
+    model = network()
+    change(model)
+    assert words in (refusal(written(model.SerializeToString())) or "")
+
+
+@pytest.mark.parametrize("data", [b"", b"no network", bytes(100), b"\x80" * 40])
+def test_no_onnx_file(data: bytes, written: Callable[[bytes], Path]) -> None:
+    assert "no ONNX file" in (refusal(written(data)) or "")
+
+
+def test_zeros_around_a_picture_whose_grey_is_not_zero(written: Callable[[bytes], Path]) -> None:
+    model = network()
+    becomes("pad", "Pad", mode="constant")(model)
+    line = refusal(written(model.SerializeToString()), Numbers(0, 255))
+    assert line is not None and "Conv '/a': zeros beyond the edges of a picture whose grey is not 0" in line
+
+
+def test_damaged_files(written: Callable[[bytes], Path]) -> None:
+    whole, lcg, refused = network().SerializeToString(), Lcg(7), 0
+    for number in range(200):
+        data = bytearray(whole)
+        for _ in range(1 + lcg.below(4)):
+            data[lcg.below(len(data))] = lcg.below(256)
+        if number % 4 == 0:
+            data = data[: lcg.below(len(data))]
+        refused += refusal(written(bytes(data))) is not None
+    assert refused > 60  # of the others the weights alone are damaged
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line, and no file, whatever is wrong; and several files are no network."""
+    path, model = tmp_path / "network.onnx", network()
+    becomes("relu", "Oh\nno")(model)
+    path.write_bytes(model.SerializeToString())
+    for sources, words in (([path], "Oh?no '/relu' is of an operator"), ([path, path], "an ONNX file is a whole network")):
+        out = tmp_path / "out.fnst"
+        assert cli.main(["convert", *map(str, sources), "-o", str(out), "--calibrate", str(tmp_path)]) == 1
+        error = capsys.readouterr().err
+        assert words in error and error.count("\n") == 1 and not out.exists()
+
+
+@pytest.mark.parametrize("size", [1e25, 1e30])
+def test_a_norm_of_values_that_no_model_file_can_hold(size: float, written: Callable[[bytes], Path], tmp_path: Path) -> None:
+    Image.fromarray(random_picture(Lcg(1), 40, 40)).save(tmp_path / "photograph.png")
+    model = network()
+    constant("wa", np.full((4, 3, 3, 3), size, np.float32))(model)
+    path = written(model.SerializeToString())
+    with pytest.raises(ValueError, match="too large or too small") as error:
+        convert(path, tmp_path, tmp_path / "out.fnst")
+    assert str(error.value).startswith(f"{path}: ") and not (tmp_path / "out.fnst").exists()
