@@ -4,26 +4,26 @@
 
 namespace fastnst {
 
-void Histogram::add(const uint8_t* rgb, int64_t pixels) {
+void count_levels(const uint8_t* rgb, int64_t pixels, Histogram& histogram) {
   for (int64_t i = 0; i < 3 * pixels; i += 3)
-    for (size_t c = 0; c < 3; c++) counts_[c][rgb[i + int64_t(c)]]++;
+    for (size_t c = 0; c < 3; c++) histogram[c][rgb[i + int64_t(c)]]++;
 }
 
-Histogram::Tables Histogram::tables(const Histogram& wanted) const {
-  Tables found;
+LevelTables level_tables(const Histogram& own, const Histogram& wanted) {
+  LevelTables found;
   for (size_t c = 0; c < 3; c++) {
-    uint64_t below = 0, level = 0, reached = wanted.counts_[c][0];  // by levels up to `level`
-    for (size_t own = 0; own < 256; own++) {
-      const uint64_t rank = 2 * below + counts_[c][own];
-      while (level < 255 && 2 * reached < rank) reached += wanted.counts_[c][++level];
-      found[c][own] = uint8_t(level);
-      below += counts_[c][own];
+    uint64_t below = 0, level = 0, reached = wanted[c][0];  // by levels up to `level`
+    for (size_t from = 0; from < 256; from++) {
+      const uint64_t rank = 2 * below + own[c][from];
+      while (level < 255 && 2 * reached < rank) reached += wanted[c][++level];
+      found[c][from] = uint8_t(level);
+      below += own[c][from];
     }
   }
   return found;
 }
 
-void map_levels(const Histogram::Tables& tables, uint8_t* rgb, int64_t pixels, int threads) {
+void map_levels(const LevelTables& tables, uint8_t* rgb, int64_t pixels, int threads) {
   parallel_for(pixels, 16384, threads, [&](int, int64_t begin, int64_t end) {
     for (int64_t i = 3 * begin; i < 3 * end; i++) rgb[i] = tables[size_t(i % 3)][rgb[i]];
   });

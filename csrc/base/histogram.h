@@ -1,4 +1,4 @@
-// Levels of red, green and blue as often as in another picture: fastnst/color/histograms.py in C++.
+// Levels of red, green and blue as often as in another picture: exact histograms, and a table for each channel.
 #pragma once
 
 #include <array>
@@ -7,22 +7,19 @@
 
 namespace fastnst {
 
-// How often each level is there, of a picture that is seen in parts.
-class Histogram {
- public:
-  // The level that each becomes.
-  using Tables = std::array<std::array<uint8_t, 256>, 3>;
+// How often each level of each channel is there.
+using Histogram = std::array<std::array<uint64_t, 256>, 3>;
+// The level that each becomes.
+using LevelTables = std::array<std::array<uint8_t, 256>, 3>;
 
-  void add(const uint8_t* rgb, int64_t pixels);
-  // A level goes to the one at the same rank in `wanted`; its own rank is the middle of the pixels that have it, so that a
-  // picture matched with itself does not change. Both are of pictures with the same number of pixels.
-  Tables tables(const Histogram& wanted) const;
+// Adds those of `pixels` pixels of 3 bytes.
+void count_levels(const uint8_t* rgb, int64_t pixels, Histogram& histogram);
 
- private:
-  std::array<std::array<uint64_t, 256>, 3> counts_{};
-};
+// A level goes to the one at the same rank in `wanted`; its own rank is the middle of the pixels that have it, so that a
+// picture matched with itself does not change. Both are of pictures with the same number of pixels.
+LevelTables level_tables(const Histogram& own, const Histogram& wanted);
 
 // In place.
-void map_levels(const Histogram::Tables& tables, uint8_t* rgb, int64_t pixels, int threads);
+void map_levels(const LevelTables& tables, uint8_t* rgb, int64_t pixels, int threads);
 
 }  // namespace fastnst

@@ -1,4 +1,7 @@
-// The lightness of one picture in the colours of another, as CIE 1976 L*a*b* has them: fastnst/color/lab.py in C++.
+// The lightness of one picture in the colours of another, as CIE 1976 L*a*b* has them: in integers, the same everywhere.
+//
+// With f of the three relative tristimulus values X/Xn, Y/Yn, Z/Zn, L* is 116 f(Y) - 16, a* is 500 (f(X) - f(Y)) and b* is
+// 200 (f(Y) - f(Z)): another lightness with the same a* and b* adds one number to all three.
 #pragma once
 
 #include <cstdint>

@@ -30,17 +30,17 @@ class MatchStep final : public ContentStep {
 class HistogramStep final : public ContentStep {
  public:
   explicit HistogramStep(int64_t width) : width_(width) {}
-  void see(const uint8_t* rgb, int64_t pixels, int) override { wanted_.add(rgb, pixels); }
-  void add(const uint8_t* rows, int64_t, int64_t count, int) override { own_.add(rows, count * width_); }
-  void settle() override { tables_ = own_.tables(wanted_); }
+  void see(const uint8_t* rgb, int64_t pixels, int) override { count_levels(rgb, pixels, wanted_); }
+  void add(const uint8_t* rows, int64_t, int64_t count, int) override { count_levels(rows, count * width_, own_); }
+  void settle() override { tables_ = level_tables(own_, wanted_); }
   void apply(uint8_t* rows, int64_t, int64_t count, int threads) const override {
     map_levels(tables_, rows, count * width_, threads);
   }
 
  private:
   const int64_t width_;
-  Histogram wanted_, own_;
-  Histogram::Tables tables_{};
+  Histogram wanted_{}, own_{};
+  LevelTables tables_{};
 };
 
 // Colours of the styles, for each region and the rest: those of a rest without a style stay.
