@@ -20,8 +20,6 @@ const VECTORS = new Uint8Array([
 /** Whether this browser has vectors. */
 export const hasVectors = () => WebAssembly.validate(VECTORS);
 
-const OK = 0;
-const STOPPED = 4;
 const GENERATOR = 3;
 const MEBIBYTE = 1 << 20;
 
@@ -51,11 +49,11 @@ const isTransparent = ({ data }) => {
 };
 
 export class Engine {
-  #exports;
+  #exports = {};
+  #spent = false;
   #picture = null; // the one that the module reads now
   #result = null;
   #tell = null;
-  #thrown = null; // by what the module called
 
   /**
    * @param {BufferSource} bytes of the module
@@ -65,16 +63,28 @@ export class Engine {
     const nothing = () => 0;
     const { instance } = await WebAssembly.instantiate(bytes, {
       page: {
-        read: (first, count, to) => engine.#guarded(() => engine.#read(first, count, to)),
-        write: (from, count) => engine.#guarded(() => engine.#write(from, count)),
-        tell: (part) => engine.#guarded(() => engine.#tell?.(part)),
+        read: (first, count, to) => engine.#read(first, count, to),
+        write: (from, count) => engine.#write(from, count),
+        tell: (part) => {
+          if (engine.#tell?.(part) === true) throw new Stopped();
+        },
+        fail: (why) => {
+          throw new FastnstError(engine.#text(why));
+        },
       },
       env: { emscripten_notify_memory_growth: nothing },
       wasi_snapshot_preview1: new Proxy({}, { get: () => nothing }), // the C library's files, which nothing opens
     });
-    engine.#exports = instance.exports;
+    for (const [name, each] of Object.entries(instance.exports)) {
+      engine.#exports[name] = typeof each === "function" ? (...given) => engine.#called(each, given) : each;
+    }
     engine.#exports._initialize();
     return engine;
+  }
+
+  /** Whether a call of the module has failed. Its memory is as it was in the middle of that: it must not be called again. */
+  get spent() {
+    return this.#spent;
   }
 
   get version() {
@@ -98,7 +108,7 @@ export class Engine {
     const data = this.#copied(bytes);
     const place = this.#copied(new Uint8Array(4));
     try {
-      this.#check(this.#exports.fastnst_model_load(data, bytes.length, place));
+      this.#exports.fastnst_model_load(data, bytes.length, place);
       const [pointer] = this.#words(place, 1);
       const count = this.#exports.fastnst_model_levels(pointer, place);
       return {
@@ -108,8 +118,7 @@ export class Engine {
         levels: Array.from(this.#words(this.#words(place, 1)[0], count)),
       };
     } finally {
-      this.#exports.free(data);
-      this.#exports.free(place);
+      this.#free(data, place);
     }
   }
 
@@ -120,17 +129,12 @@ export class Engine {
   /** A style of `picture`, for {@link stylize} and {@link mix}. */
   encode(model, picture, options = {}) {
     this.#begin(picture);
-    const status = this.#copied(new Uint8Array(4));
+    const { width, height } = picture, transparent = isTransparent(picture) ? 1 : 0;
     try {
-      return this.#withOptions(model, options, (given) => {
-        const style = this.#exports.fastnst_page_style(
-          model.pointer, given, picture.height, picture.width, isTransparent(picture) ? 1 : 0, status,
-        );
-        this.#check(this.#words(status, 1)[0]);
-        return style;
-      });
+      return this.#withOptions(model, options, (given) =>
+        this.#exports.fastnst_page_style(model.pointer, given, height, width, transparent),
+      );
     } finally {
-      this.#exports.free(status);
       this.#end();
     }
   }
@@ -141,10 +145,10 @@ export class Engine {
     const parts = this.#copied(new Uint8Array(Uint32Array.from(styles).buffer));
     const shares = this.#copied(new Uint8Array(Float64Array.from(weights).buffer));
     try {
-      this.#check(this.#exports.fastnst_style_mix(styles.length, parts, shares, place));
+      this.#exports.fastnst_style_mix(styles.length, parts, shares, place);
       return this.#words(place, 1)[0];
     } finally {
-      for (const pointer of [place, parts, shares]) this.#exports.free(pointer);
+      this.#free(place, parts, shares);
     }
   }
 
@@ -164,11 +168,8 @@ export class Engine {
     this.#result = { data: new Uint8ClampedArray(picture.data.length), rows: 0 };
     try {
       return this.#withOptions(model, options, (given) => {
-        this.#check(
-          this.#exports.fastnst_page_stylize(
-            model.pointer, given, style ?? 0, picture.height, picture.width, isTransparent(picture) ? 1 : 0,
-          ),
-        );
+        const { width, height } = picture, transparent = isTransparent(picture) ? 1 : 0;
+        this.#exports.fastnst_page_stylize(model.pointer, given, style ?? 0, height, width, transparent);
         return this.#result.data;
       });
     } finally {
@@ -196,7 +197,7 @@ export class Engine {
       if (options.alphaMap) add(options.alphaMap, 0);
       return run(given);
     } finally {
-      for (const place of places) this.#exports.free(place);
+      this.#free(...places);
     }
   }
 
@@ -207,7 +208,6 @@ export class Engine {
     }
     this.#picture = picture;
     this.#tell = tell;
-    this.#thrown = null;
   }
 
   #end() {
@@ -226,20 +226,18 @@ export class Engine {
     this.#result.rows += count;
   }
 
-  // Nothing is thrown through the module's own frames.
-  #guarded(work) {
+  #called(work, given) {
+    if (this.#spent) throw new FastnstError("a call of this engine has failed: load another one");
     try {
-      return work() === true ? 1 : 0;
+      return work(...given);
     } catch (error) {
-      this.#thrown = error;
-      return 1;
+      this.#spent = true;
+      throw error;
     }
   }
 
-  #check(status) {
-    if (this.#thrown) throw this.#thrown;
-    if (status === STOPPED) throw new Stopped();
-    if (status !== OK) throw new FastnstError(this.#text(this.#exports.fastnst_error()) || "not enough memory");
+  #free(...places) {
+    if (!this.#spent) for (const place of places) this.#exports.free(place);
   }
 
   #copied(bytes) {

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <new>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 
 #include "c/stylizer.h"
@@ -27,7 +28,9 @@ namespace {
 
 thread_local char last_error[1024] = "";
 
-struct Stopped {};
+struct Stopped : std::exception {
+  const char* what() const noexcept override { return "stopped by a callback"; }
+};
 
 // A file that cannot be read.
 struct FileError : std::runtime_error {
@@ -35,7 +38,7 @@ struct FileError : std::runtime_error {
 };
 
 fastnst_status failed(fastnst_status status, const char* why) {
-  std::snprintf(last_error, sizeof last_error, "%s", why);
+  last_error[std::string_view(why).copy(last_error, sizeof last_error - 1)] = 0;
   return status;
 }
 
@@ -45,8 +48,8 @@ fastnst_status guarded(Work&& work) noexcept {
   try {
     work();
     return FASTNST_OK;
-  } catch (const Stopped&) {
-    return failed(FASTNST_STOPPED, "stopped by a callback");
+  } catch (const Stopped& stopped) {
+    return failed(FASTNST_STOPPED, stopped.what());
   } catch (const std::bad_alloc&) {
     return failed(FASTNST_NO_MEMORY, "not enough memory");
   } catch (const ModelError& error) {

@@ -17,13 +17,15 @@ ROOT = Path(__file__).resolve().parents[2]
 WEB = ROOT / "web"
 
 # What the modules export, beside what they need themselves: calls of include/fastnst.h and of csrc/web/page.cpp.
-EXPORTS = ["malloc", "free", "fastnst_error", "fastnst_version", "fastnst_instruction_set"]
+EXPORTS = ["malloc", "free", "fastnst_version", "fastnst_instruction_set"]
 EXPORTS += [f"fastnst_model_{name}" for name in ("load", "free", "kind", "card", "levels")]
 EXPORTS += ["fastnst_style_mix", "fastnst_style_free"]
 EXPORTS += [f"fastnst_page_{name}" for name in ("options", "mask", "style", "stylize")]
 
-# Exceptions of WebAssembly itself, which every browser has that has vectors; JavaScript's take twice the space and time.
-EXCEPTIONS = ["-fwasm-exceptions"]
+# What is thrown ends the call in JavaScript, through csrc/web/failure.cpp. Nothing is caught in the module.
+EXCEPTIONS = ["-fignore-exceptions"]
+# Calls of virtual functions that a page never makes leave those functions out.
+VIRTUAL = ["-fwhole-program-vtables", "-fvirtual-function-elimination"]
 # The engine allocates rarely, and much at once: the small allocator does for it.
 LINK = ["-Oz", "-sMALLOC=emmalloc", "--no-entry", "-sSTANDALONE_WASM", "-sALLOW_MEMORY_GROWTH", "-sMAXIMUM_MEMORY=4GB"]
 # What csrc/web/page.cpp imports is JavaScript's; tests/web finds whatever else is missing.
@@ -39,7 +41,7 @@ FAST = {"engine.eigen", "engine.whitening", "engine.winograd", "base.hidden"}
 def sized(unit: Any) -> Any:
     """A file as it is compiled for a page, which has to be transferred first."""
     fast = unit.path.parent.name == "kernels" or unit.name in FAST
-    return unit._replace(flags=[*unit.flags, *(["-O2"] if fast else ["-Oz", "-flto"])])
+    return unit._replace(flags=[*unit.flags, *(["-O2"] if fast else ["-Oz", "-flto", *VIRTUAL])])
 
 
 def main() -> int:
