@@ -75,13 +75,17 @@ void check_share(double value, const char* name) {
   if (!(value >= 0 && value <= 1)) throw std::invalid_argument(std::string(name) + " must lie in 0..1");
 }
 
-// The options of a program that was compiled with this header, or with the first, which ended before `regions`.
+// The options of a program that was compiled with this header, or with the first, which ended before `regions` and knew no
+// other colours of the content than luma.
 fastnst_options complete(const fastnst_options* options) {
   fastnst_options all = FASTNST_OPTIONS;
   if (options == nullptr) return all;
-  if (options->size != sizeof all && options->size != offsetof(fastnst_options, regions))
+  const bool first = options->size == offsetof(fastnst_options, regions);
+  if (options->size != sizeof all && !first)
     throw std::invalid_argument("options do not begin with FASTNST_OPTIONS of this version");
   std::memcpy(&all, options, options->size);
+  all.size = sizeof all;
+  if (first && all.preserve_color != 0) all.preserve_color = FASTNST_LUMA;
   return all;
 }
 
@@ -89,6 +93,7 @@ Mask mask_of(const fastnst_mask& mask) { return Mask(mask.height, mask.width, gi
 
 void add_regions(const fastnst_options& from, Settings& to) {
   if (from.region_count == 0 && from.alpha_map == nullptr) return;
+  check_region_count(from.region_count);  // before anything is read of as many
   Regions& regions = to.regions.emplace(Regions{{}, {}, true});
   if (from.alpha_map != nullptr) regions.strength = mask_of(*from.alpha_map);
   for (size_t i = 0; i < from.region_count; i++) {

@@ -86,6 +86,7 @@ def test_a_program_in_c_gets_the_pixels_of_python(
         "translated": Engine(generator_path).translate(CONTENT),
         "translated_histogram": Stylizer(generator_path)(CONTENT, preserve_color="histogram"),
         "first_header": plain,
+        "first_header_luma": adain(CONTENT, STYLE, preserve_color=True),
     }
     column, row = np.arange(30)[None, :], np.arange(20)[:, None]
     left = np.broadcast_to((column < 12) * np.uint8(255), (20, 30)).copy()

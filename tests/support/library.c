@@ -195,12 +195,17 @@ static void by_place(const fastnst_model* model, const fastnst_style* one, const
   for (size_t i = 0; i < 65; i++) many[i] = regions[0];
   options.preserve_color = 0, options.regions = many, options.region_count = 65;
   CHECK(MADE_OF(one) == FASTNST_BAD_ARGUMENT && says("at most 64 regions"));
+  options.region_count = SIZE_MAX;
+  CHECK(MADE_OF(one) == FASTNST_BAD_ARGUMENT && says("at most 64 regions"));
 
-  /* A program that was compiled with the first header has nothing behind `folder`. */
+  /* A program that was compiled with the first header has nothing behind `folder`, and any number but 0 for luma. */
   options = (fastnst_options)FASTNST_OPTIONS;
   options.size = offsetof(fastnst_options, regions), options.region_count = 1, options.regions = regions;
   CHECK(MADE_OF(one) == FASTNST_OK);
   write_picture(folder, "first_header", out, content);
+  options.preserve_color = 7;
+  CHECK(MADE_OF(one) == FASTNST_OK);
+  write_picture(folder, "first_header_luma", out, content);
 }
 
 static fastnst_model* load_from_memory(const char* path) {

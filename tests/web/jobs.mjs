@@ -9,7 +9,7 @@ const picture = ({ width, height, rgba }) => ({ width, height, data: new Uint8Cl
 
 const mask = (given) => (given.grey ? { ...given, data: new Uint8Array(Buffer.from(given.grey, "base64")) } : picture(given));
 
-for (const { model, wasm, content, style, options, twice, regions, alphaMap } of jobs) {
+for (const { model, wasm, content, style, options, twice, fails, regions, alphaMap } of jobs) {
   const parts = [];
   let fastnst;
   try {
@@ -21,6 +21,14 @@ for (const { model, wasm, content, style, options, twice, regions, alphaMap } of
     if (alphaMap) options.alphaMap = mask(alphaMap);
     const onProgress = (part) => parts.push(part);
     let made = await fastnst.stylize(picture(content), styles, { ...options, onProgress });
+    if (fails) { // one engine, one style: what fails in between changes nothing
+      const kept = await fastnst.encodeStyle(styles);
+      const failing = fastnst.stylize(picture(content), kept, { ...options, ...fails }).catch(({ message }) => message);
+      const other = await fastnst.encodeStyle(styles); // waits behind it
+      made = await fastnst.stylize(picture(content), [[kept, 1], [other, 1]], options);
+      parts.push(await failing);
+      await kept.free();
+    }
     if (twice) made = await fastnst.stylize(picture(content), await fastnst.encodeStyle(styles), options);
     const digest = createHash("sha256").update(made.data).digest("hex");
     console.log(JSON.stringify({ digest, width: made.width, height: made.height, parts, set: fastnst.instructionSet }));

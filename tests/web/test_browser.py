@@ -179,7 +179,6 @@ def test_regions_are_painted_by_keys_alone(page: Any, site: str) -> None:
     painted(page, 1)
     page.focus("#regions")
     page.keyboard.press("Enter")
-    page.focus("#easel")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Space")
     painted(page, 2)

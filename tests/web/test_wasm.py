@@ -180,6 +180,15 @@ def test_what_is_wrong_is_one_line(change: dict[str, Any], said: str, tmp_path: 
     assert "\n" not in answer["error"]
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_a_call_that_fails_changes_nothing_for_the_next(module: str, tmp_path: Path) -> None:
+    content, style = verify.picture(37, 50, seed=1), verify.picture(48, 40, seed=7)
+    job = {"model": "adain-nano", "wasm": str(WEB / module), "content": given(content), "style": given(style), "options": {}}
+    (answer,) = run(tmp_path, job | {"fails": {"maxMemory": 1000}})
+    assert "pixels takes at least" in answer["parts"][-1]
+    assert answer["digest"] == digest(fastnst.Stylizer("adain-nano")(content, style))
+
+
 def test_the_package_holds_what_it_needs() -> None:
     """What npm would publish, by the rules of package.json: modules, types, the two builds and the models."""
     described = json.loads((WEB / "package.json").read_text())

@@ -61,7 +61,7 @@ export class Regions {
     $("region-remove").addEventListener("click", () => this.#remove());
     $("region").addEventListener("change", ({ target }) => this.#select(this.#list[target.selectedIndex]));
     $("undo").addEventListener("click", () => this.undo());
-    $("erase").addEventListener("click", ({ target }) => target.setAttribute("aria-pressed", target.ariaPressed !== "true"));
+    $("erase").addEventListener("click", ({ target }) => target.setAttribute("aria-pressed", target.getAttribute("aria-pressed") !== "true"));
     $("keep-rest").addEventListener("change", changed);
     $("brush").addEventListener("input", () => this.#show());
     $("masks").addEventListener("pointerdown", (event) => {
@@ -102,6 +102,7 @@ export class Regions {
   open(open) {
     this.#$("brushes").hidden = !open;
     this.#$("regions").setAttribute("aria-pressed", open);
+    if (open) this.#$("easel").focus({ preventScroll: true }); // its keys are the brush's now
     if (open && !this.#list.length) this.#add();
     else this.#select(open ? (this.#list.at(-1) ?? null) : null);
   }
@@ -179,7 +180,7 @@ export class Regions {
 
   #begin(point) {
     this.#cursor = point;
-    this.#stroke = { points: [point], size: this.#size, erases: this.#$("erase").ariaPressed === "true" };
+    this.#stroke = { points: [point], size: this.#size, erases: this.#$("erase").getAttribute("aria-pressed") === "true" };
     this.#selected.strokes.push(this.#stroke);
     this.#selected.draw();
   }
