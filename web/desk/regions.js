@@ -61,7 +61,7 @@ export class Regions {
     $("region-remove").addEventListener("click", () => this.#remove());
     $("region").addEventListener("change", ({ target }) => this.#select(this.#list[target.selectedIndex]));
     $("undo").addEventListener("click", () => this.undo());
-    $("erase").addEventListener("click", ({ target }) => target.setAttribute("aria-pressed", target.getAttribute("aria-pressed") !== "true"));
+    $("erase").addEventListener("click", () => $("erase").setAttribute("aria-pressed", !this.#erases));
     $("keep-rest").addEventListener("change", changed);
     $("brush").addEventListener("input", () => this.#show());
     $("masks").addEventListener("pointerdown", (event) => {
@@ -169,6 +169,10 @@ export class Regions {
     });
   }
 
+  get #erases() {
+    return this.#$("erase").getAttribute("aria-pressed") === "true";
+  }
+
   get #size() {
     return Number(this.#$("brush").value) / 100;
   }
@@ -180,7 +184,7 @@ export class Regions {
 
   #begin(point) {
     this.#cursor = point;
-    this.#stroke = { points: [point], size: this.#size, erases: this.#$("erase").getAttribute("aria-pressed") === "true" };
+    this.#stroke = { points: [point], size: this.#size, erases: this.#erases };
     this.#selected.strokes.push(this.#stroke);
     this.#selected.draw();
   }
