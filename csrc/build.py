@@ -49,12 +49,13 @@ VECTORS = ["-O2", "-ftree-vectorize"]
 NOTHING_THROWN = ["-fno-exceptions", "-fno-asynchronous-unwind-tables"]
 OWN = {
     # Never hot: glue, readers of files, what is done when a model is loaded, what hands rows on.
-    **dict.fromkeys([f"base/{name}" for name in ("hidden", "memory", "pnm", "sha256", "temporary_picture")], SMALL),
-    **dict.fromkeys(("base/temporary_storage", "engine/adain", "engine/channel_order", "engine/codec", "engine/engine"), SMALL),
-    **dict.fromkeys([f"engine/{name}" for name in ("fields", "graph", "model", "network", "palette", "short_sums")], SMALL),
-    **dict.fromkeys([f"engine/{name}" for name in ("tiles", "wct", "winograd")], SMALL),
+    **dict.fromkeys([f"base/{name}" for name in ("hidden", "histogram", "memory", "pnm", "sha256")], SMALL),
+    **dict.fromkeys(("base/temporary_picture", "base/temporary_storage", "engine/adain", "engine/channel_order"), SMALL),
+    **dict.fromkeys([f"engine/{name}" for name in ("codec", "engine", "fields", "graph", "model", "network")], SMALL),
+    **dict.fromkeys([f"engine/{name}" for name in ("palette", "short_sums", "tiles", "wct", "winograd")], SMALL),
     # What calls hot loops that are elsewhere, or has them unrolled already: -O3 makes it twice as large and no faster.
     **dict.fromkeys([f"engine/{name}" for name in ("convolution", "eigen", "generator", "packing")], SHORT),
+    "base/lab": SHORT,
     **dict.fromkeys([f"ops/{name}" for name in ("embedding", "wct")], SHORT),
     # Hot loops over vectors that are written out, or that compilers make without copies.
     **dict.fromkeys(("base/png", "base/yuv", "engine/regions", "engine/whitening", "ops/perceptual"), VECTORS),

@@ -235,8 +235,8 @@ class Rows {
 };
 
 // The style, which a WCT model reads once for every level.
-Look encode_style(const fastnst_model& model, const Options& options, const fastnst_options& wanted) {
-  Input input(options.style);
+Look encode_style(const fastnst_model& model, const Options& options, const fastnst_options& wanted, const std::string& path) {
+  Input input(path);
   const auto kept = stored(options, input);
   fastnst_style* style = nullptr;
   Rows(
@@ -246,9 +246,70 @@ Look encode_style(const fastnst_model& model, const Options& options, const fast
   return {style, fastnst_style_free};
 }
 
+// A mask of at most 4096 pixels a side, as the library wants it.
+class MaskFile {
+ public:
+  explicit MaskFile(const std::string& path) {
+    Input input(path);
+    const auto [height, width, has_alpha, pam] = input.size();
+    if (std::max(height, width) > 4096) throw Failure{name_of(path) + ": a mask has at most 4096 pixels a side"};
+    std::vector<uint8_t> rgb(input.pixels() * 3), alpha(has_alpha ? input.pixels() : 0);
+    input.read(height, rgb.data(), alpha.data());
+    values_ = std::any_of(alpha.begin(), alpha.end(), [](uint8_t each) { return each != 255; }) ? alpha : light(rgb);
+    mask_ = {height, width, values_.data()};
+  }
+  const fastnst_mask& mask() const { return mask_; }
+
+ private:
+  // As Pillow makes pictures grey.
+  static std::vector<uint8_t> light(const std::vector<uint8_t>& rgb) {
+    std::vector<uint8_t> grey;
+    for (size_t i = 0; i < rgb.size(); i += 3)
+      grey.push_back(uint8_t((rgb[i] * 19595 + rgb[i + 1] * 38470 + rgb[i + 2] * 7471 + 0x8000) >> 16));
+    return grey;
+  }
+
+  std::vector<uint8_t> values_;  // a moved vector stays where it is
+  fastnst_mask mask_;
+};
+
+// Styles and strength by place, for as long as a call takes.
+class Places {
+ public:
+  Places(const fastnst_model& model, const Options& options, const fastnst_options& wanted) {
+    for (const RegionFiles& files : options.regions) {
+      masks_.emplace_back(files.mask);
+      std::vector<Look> parts;
+      std::vector<const fastnst_style*> styles;
+      for (const std::string& path : files.styles) {
+        parts.push_back(encode_style(model, options, wanted, path));
+        styles.push_back(parts.back().get());
+      }
+      fastnst_style* mixed = nullptr;
+      check(fastnst_style_mix(styles.size(), styles.data(), files.weights.data(), &mixed));
+      looks_.push_back({mixed, fastnst_style_free});
+      regions_.push_back({masks_.back().mask(), mixed});
+    }
+    if (options.alpha_map) alpha_map_.emplace(*options.alpha_map);
+  }
+
+  void give(fastnst_options& wanted) const {
+    wanted.regions = regions_.data(), wanted.region_count = regions_.size();
+    if (alpha_map_) wanted.alpha_map = &alpha_map_->mask();
+  }
+
+ private:
+  std::vector<MaskFile> masks_;
+  std::vector<Look> looks_;
+  std::vector<fastnst_region> regions_;
+  std::optional<MaskFile> alpha_map_;
+};
+
 void translate(const fastnst_model& model, const Options& options, const fastnst_options& wanted) {
-  if (!options.style.empty() || !options.levels.empty() || options.alpha != 1 || options.palette)
-    throw Usage{options.model + " translates pictures by itself: it takes no style, alpha, palette or levels"};
+  if (!options.style.empty() || !options.levels.empty() || options.alpha != 1 || options.palette || !options.regions.empty() ||
+      options.alpha_map)
+    throw Usage{options.model +
+                " translates pictures by itself: it takes no style, alpha, palette, levels, regions or alpha map"};
   Input content(options.content);
   const auto [height, width, has_alpha, pam] = content.size();
   std::vector<uint8_t> source(content.pixels() * 3), target(source.size()), alpha(has_alpha ? content.pixels() : 0);
@@ -260,8 +321,11 @@ void translate(const fastnst_model& model, const Options& options, const fastnst
   out.finish();
 }
 
-void apply_style(const fastnst_model& model, const Options& options, const fastnst_options& wanted) {
-  const Look style = encode_style(model, options, wanted);
+void apply_style(const fastnst_model& model, const Options& options, fastnst_options wanted) {
+  const Places places(model, options, wanted);
+  const Look style =
+      options.style.empty() ? Look(nullptr, fastnst_style_free) : encode_style(model, options, wanted, options.style);
+  places.give(wanted);
   Input content(options.content);
   const auto [height, width, has_alpha, pam] = content.size();
   Output out(options, content.size());
@@ -292,9 +356,13 @@ void stylize(const Options& options) {
     throw Failure{options.out + ": exists already (--overwrite replaces it)"};
   const Model model = load_model(options.model);
   const bool translates = fastnst_model_kind(model.get()) == FASTNST_GENERATOR;
-  if (!translates && options.style.empty()) throw Usage{options.model + " needs a style"};
+  if (!translates && options.style.empty() && options.regions.empty()) throw Usage{options.model + " needs a style"};
   const std::string folder = folder_of(options);
-  (translates ? translate : apply_style)(*model, options, library_options(options, folder));
+  const fastnst_options wanted = library_options(options, folder);
+  if (translates)
+    translate(*model, options, wanted);
+  else
+    apply_style(*model, options, wanted);
 }
 
 }  // namespace

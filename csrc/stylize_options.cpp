@@ -1,5 +1,6 @@
 #include "stylize_options.h"
 
+#include <cmath>
 #include <cstdlib>
 #include <stdexcept>
 #include <utility>
@@ -10,12 +11,19 @@ namespace fastnst {
 
 const char* const kUsage =
     "usage: fastnst-stylize MODEL.fnst CONTENT [STYLE] -o OUT [--alpha A] [--palette P] [--levels L,L...]\n"
+    "                       [--region MASK=STYLE[,STYLE:WEIGHT...]]... [--alpha-map MASK]\n"
     "                       [--threads N] [--max-memory BYTES] [--overwrite]\n"
     "  CONTENT and STYLE are binary PPM, PGM or PAM pictures in their own size; - is standard input or output.\n"
     "  OUT is a PPM or a PAM by its name, or else what CONTENT is. What lies below transparent pixels changes nothing.\n"
-    "  A model that translates pictures by itself takes no STYLE, alpha, palette or levels.\n"
+    "  A model that translates pictures by itself takes no STYLE, alpha, palette, levels, regions or alpha map.\n"
     "  --palette: how far colours are moved to the style's, 0 = as the network makes them, 1 = all the way (default).\n"
     "  --levels chooses among the levels of a WCT model, such as 5,4,3,2,1; without it all that it has.\n"
+    "  --region: what MASK covers takes a style of its own, or several that are mixed by their weights; may be repeated. What "
+    "no\n"
+    "  mask covers takes STYLE, or stays as it is without one. A mask is a picture of at most 4096 pixels a side, white where "
+    "the\n"
+    "  region is, or opaque where it has transparency.\n"
+    "  --alpha-map: how strong the style is by place, white = as --alpha says, black = not at all.\n"
     "  --max-memory, such as 512M or 2G: larger pictures are done in tiles, with the same pixels; default: 12 bytes for each\n"
     "  pixel, at least 64M, at most a quarter of the machine's.\n";
 
@@ -47,6 +55,45 @@ std::vector<int> parse_levels(const std::string& flag, const std::string& text) 
     begin = end + 1;
   }
   return levels;
+}
+
+// A style and its weight, which is 1 where none is told: then the colon is part of the name.
+std::pair<std::string, double> weighted(const std::string& text) {
+  const size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon + 1 == text.size()) return {text, 1};
+  char* end = nullptr;
+  const double weight = std::strtod(text.c_str() + colon + 1, &end);
+  if (*end != 0) return {text, 1};
+  if (!(weight >= 0 && std::isfinite(weight))) throw Usage{"--region: " + text + ": a weight is at least 0"};
+  return {text.substr(0, colon), weight};
+}
+
+RegionFiles parse_region(const std::string& text) {
+  const size_t equals = std::min(text.find('='), text.size());
+  RegionFiles region{text.substr(0, equals), {}, {}};
+  for (size_t begin = equals + 1; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const auto [style, weight] = weighted(text.substr(begin, end - begin));
+    if (style.empty()) break;
+    region.styles.push_back(style), region.weights.push_back(weight);
+    begin = end + 1;
+  }
+  const bool complete = !text.empty() && text.back() != ',' && !region.styles.empty();
+  if (region.mask.empty() || !complete)
+    throw Usage{"--region: '" + text + "' does not name a mask and a style, such as sky.pgm=painting.ppm"};
+  if (std::all_of(region.weights.begin(), region.weights.end(), [](double weight) { return weight == 0; }))
+    throw Usage{"--region: " + text + ": weights are not all 0"};
+  return region;
+}
+
+// Standard input can be one of the pictures.
+void check_standard_input(const Options& options) {
+  std::vector<std::string> read{options.content, options.style, options.alpha_map.value_or("")};
+  for (const RegionFiles& region : options.regions) {
+    read.push_back(region.mask);
+    read.insert(read.end(), region.styles.begin(), region.styles.end());
+  }
+  if (std::count(read.begin(), read.end(), "-") > 1) throw Usage{"only one of the pictures can be standard input"};
 }
 
 uint64_t bytes_of(const std::string& flag, const std::string& text) {
@@ -83,6 +130,10 @@ Options parse_options(int count, char** arguments) {
       options.palette = parse_number(argument, value(), 0, 1);
     else if (argument == "--levels")
       options.levels = parse_levels(argument, value());
+    else if (argument == "--region")
+      options.regions.push_back(parse_region(value()));
+    else if (argument == "--alpha-map")
+      options.alpha_map = value();
     else if (argument == "--threads")
       options.threads = parse_whole(argument, value(), 1, 1024);
     else if (argument == "--max-memory")
@@ -98,7 +149,7 @@ Options parse_options(int count, char** arguments) {
     if (attached) throw Usage{argument + " takes no value"};
   }
   if (placed < 2 || options.out.empty()) throw Usage{"a model, a content, a style where it takes one, and -o OUT are needed"};
-  if (options.content == "-" && options.style == "-") throw Usage{"content and style cannot both be standard input"};
+  check_standard_input(options);
   return options;
 }
 

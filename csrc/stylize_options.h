@@ -17,8 +17,17 @@ struct Usage {
   std::string text;
 };
 
+// What `mask` covers takes these styles, mixed by their weights.
+struct RegionFiles {
+  std::string mask;
+  std::vector<std::string> styles;
+  std::vector<double> weights;
+};
+
 struct Options {
   std::string model, content, style, out;
+  std::vector<RegionFiles> regions;
+  std::optional<std::string> alpha_map;
   double alpha = 1;
   std::optional<double> palette;  // 1 where it is not given
   std::vector<int> levels;        // none = all that the model has

@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
+from fastnst._engine import map_levels
 from fastnst.color import ColorStep, Whole, color_step
-from fastnst.color.histograms import Histogram, PutAside, mapped
+from fastnst.color.histograms import Histogram, PutAside
 from fastnst.engine import ColorSums, Engine, Features, Pixels, Plan, Regions, Statistics, Tell
 from fastnst.engine.palette import Colors, colors_of
 from fastnst.images import ImageError
@@ -139,7 +140,7 @@ def stylize_rows(
         engine.stylize_tiled(size, rows.read, write, *how)
         if aside and step.levels:
             for part in aside.again():
-                mapped(aside.histogram.tables(step.levels), part)
+                map_levels(aside.histogram.tables(step.levels), part, threads)
                 rows.write(part)
     clock.ends("decode")
     if afterwards and step.of_the_whole and target.pixels is not None:
@@ -207,7 +208,7 @@ class _Rows:
         for original in self._source.pictures(self._done, len(rows)):  # all have been read: it begins anew
             part, content = rows[top : top + original.rgb.height], np.asarray(original.rgb)
             if self._step.blend is not None:
-                part = self._step.blend(content, part)
+                part = self._step.blend(content, part, self._threads)
             if self._kept is not None:
                 part = np.array(part)
                 self._kept.keep_rest(self._source.height, self._done + top, content, part, self._threads)

@@ -90,13 +90,38 @@ FASTNST_API size_t fastnst_model_levels(const fastnst_model* model, const int** 
 
 /* ---- Options ---- */
 
+typedef struct fastnst_style fastnst_style;
+
+/* Where in the content something holds: a grey picture of at most 4096 x 4096 pixels, 0 = nowhere, 255 = entirely, rows from
+ * top to bottom without gaps. It is stretched over the whole content. */
+typedef struct fastnst_mask {
+  int64_t height, width;
+  const uint8_t* values;
+} fastnst_mask;
+
+/* A part of the content that has a style of its own. Where masks overlap, the styles share. */
+typedef struct fastnst_region {
+  fastnst_mask mask;
+  const fastnst_style* style;
+} fastnst_region;
+
+/* Whose colours the result has. */
+typedef enum fastnst_colors {
+  FASTNST_PALETTE = 0,  /* those of the style, as far as `palette` says */
+  FASTNST_LUMA = 1,     /* the content's, with the luma of the result (ITU-R BT.601) */
+  FASTNST_LAB = 2,      /* the content's, with the lightness of the result (CIE 1976 L*a*b*) */
+  FASTNST_MATCH = 3,    /* the result's, with the mean and covariance of the content's */
+  FASTNST_HISTOGRAM = 4 /* the result's, with the histograms of the content's */
+} fastnst_colors;
+
 /* Begin with `fastnst_options options = FASTNST_OPTIONS;` and change what should be different. A function that takes options
- * takes NULL for FASTNST_OPTIONS. */
+ * takes NULL for FASTNST_OPTIONS. Programs that were compiled with an older header, which has fewer options, go on as before.
+ */
 typedef struct fastnst_options {
   size_t size;         /* sizeof(fastnst_options); it tells the library which header the program was compiled with */
   double alpha;        /* 0 = the content, as the model reconstructs it; 1 = full style */
   double palette;      /* how far colours are moved to the style's, 0 to 1, times alpha; unused with preserve_color */
-  int preserve_color;  /* not 0: the result has the colours of the content */
+  int preserve_color;  /* one of fastnst_colors */
   int threads;         /* 1 to 1024, or 0 for as many as this process may run at once */
   const int* levels;   /* the levels of a WCT model to run, in any order; NULL for all, and for other models */
   size_t level_count;  /* the number of `levels` */
@@ -104,17 +129,18 @@ typedef struct fastnst_options {
                         * 0: 12 bytes for each pixel, at least 64 MiB, at most a quarter of the machine's or a control
                         * group's memory */
   const char* folder;  /* for the unnamed temporary file of pictures done in tiles; NULL: TMPDIR, or else /tmp */
+  const fastnst_region* regions; /* at most 64 */
+  size_t region_count;           /* the number of `regions` */
+  const fastnst_mask* alpha_map; /* how strong the style is by place, times alpha; NULL: the same everywhere */
 } fastnst_options;
 
-#define FASTNST_OPTIONS {sizeof(fastnst_options), 1.0, 1.0, 0, 0, NULL, 0, 0, NULL}
+#define FASTNST_OPTIONS {sizeof(fastnst_options), 1.0, 1.0, 0, 0, NULL, 0, 0, NULL, NULL, 0, NULL}
 
 /* The bytes of working memory that a picture of this size takes when it is not done in tiles. */
 FASTNST_API fastnst_status fastnst_working_bytes(const fastnst_model* model, const fastnst_options* options, int64_t height,
                                                  int64_t width, uint64_t* bytes);
 
 /* ---- Styles ---- */
-
-typedef struct fastnst_style fastnst_style;
 
 /* Encodes a style: its statistics for this model, and its colours. Of the options it uses threads, levels, max_memory and
  * folder. `*style` is set only on success. FASTNST_BAD_ARGUMENT for a generator. */
@@ -130,13 +156,15 @@ FASTNST_API void fastnst_style_free(fastnst_style* style);
 
 /* ---- Pictures in memory ---- */
 
-/* Stylizes a content. `out` has the size of the content, and must not overlap it. */
+/* Stylizes a content. What no region covers takes `style`; with regions that may be NULL, and then it stays as it is. `out` has
+ * the size of the content, and must not overlap it. */
 FASTNST_API fastnst_status fastnst_stylize(const fastnst_model* model, const fastnst_options* options,
                                            const fastnst_style* style, const uint8_t* rgb, int64_t height, int64_t width,
                                            uint8_t* out);
 
 /* Runs a generator on a picture. Of the options it uses threads, preserve_color, and max_memory if that is not 0: if the
- * picture takes more, FASTNST_BAD_ARGUMENT, because generators cannot be run in tiles. `out` as above. */
+ * picture takes more, FASTNST_BAD_ARGUMENT, because generators cannot be run in tiles; likewise with regions or an alpha map.
+ * `out` as above. */
 FASTNST_API fastnst_status fastnst_translate(const fastnst_model* model, const fastnst_options* options, const uint8_t* rgb,
                                              int64_t height, int64_t width, uint8_t* out);
 

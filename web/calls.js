@@ -1,36 +1,63 @@
 // What the worker does for a page, one call after the other.
 
-import { Engine, FastnstError, Stopped } from "./engine.js";
+import { Engine, FastnstError } from "./engine.js";
 
 /** Answers messages of `EngineWorker` by `post`. */
 export const answering = (post) => {
-  let engine, model;
+  let engine, model, files;
+  const styles = new Map(); // by their numbers: of which picture, and where the engine has it
+  let next = 1;
+
+  const start = async () => {
+    const [wasm, bytes] = files;
+    engine = await Engine.load(wasm);
+    model = engine.loadModel(bytes);
+    for (const style of styles.values()) style.place = null;
+  };
+  const placeOf = (number) => {
+    const style = styles.get(number);
+    return (style.place ??= engine.encode(model, style.picture));
+  };
+
   const calls = {
-    async load(_, wasm, bytes) {
-      engine = await Engine.load(wasm);
-      model = engine.loadModel(bytes);
+    async load(_, ...given) {
+      files = given;
+      await start();
       const { card, generator, levels } = model;
       return { card, generator, levels, version: engine.version, instructionSet: engine.instructionSet };
     },
-    encode: (_, picture) => engine.encode(model, picture),
-    freeStyle: (_, style) => engine.freeStyle(style),
-    stylize(tell, picture, styles, weights, options) {
-      const mixed = styles.length > 1 || weights.some((weight) => weight !== 1);
-      const style = mixed ? engine.mix(styles, weights) : (styles[0] ?? null);
+    encode(_, picture) {
+      styles.set(next, { picture, place: engine.encode(model, picture) });
+      return next++;
+    },
+    freeStyle(_, number) {
+      const { place } = styles.get(number);
+      if (place !== null) engine.freeStyle(place);
+      styles.delete(number);
+    },
+    stylize(tell, picture, rest, regions, options) {
+      const made = []; // mixtures, of this call alone
+      const styleOf = ({ styles, weights }) => {
+        const places = styles.map(placeOf);
+        if (places.length <= 1 && weights.every((weight) => weight === 1)) return places[0] ?? null;
+        return made[made.push(engine.mix(places, weights)) - 1];
+      };
       try {
-        return engine.stylize(model, picture, style, options, tell);
+        const placed = regions.map(({ mask, mixture }) => ({ mask, style: styleOf(mixture) }));
+        return engine.stylize(model, picture, styleOf(rest), { ...options, regions: placed }, tell);
       } finally {
-        if (mixed) engine.freeStyle(style);
+        if (!engine.spent) for (const style of made) engine.freeStyle(style);
       }
     },
   };
   return async ({ id, name, args, tells }) => {
     const tell = tells ? (part) => void post({ id, part }) : null;
     try {
+      if (engine?.spent) await start();
       const result = await calls[name](tell, ...args);
       post({ id, result }, result?.buffer ? [result.buffer] : []);
     } catch (error) {
-      post({ id, error: error instanceof FastnstError || error instanceof Stopped ? error.message : `${error}` });
+      post({ id, error: error instanceof FastnstError ? error.message : `${error}` });
     }
   };
 };

@@ -20,8 +20,6 @@ const VECTORS = new Uint8Array([
 /** Whether this browser has vectors. */
 export const hasVectors = () => WebAssembly.validate(VECTORS);
 
-const OK = 0;
-const STOPPED = 4;
 const GENERATOR = 3;
 const MEBIBYTE = 1 << 20;
 
@@ -36,17 +34,26 @@ const numberIn = (options, name, fallback) => {
   return value;
 };
 
+/** Whose colours the result has: the numbers of fastnst_colors in fastnst.h. */
+const COLORS = { luma: 1, lab: 2, match: 3, histogram: 4 };
+
+const colorsOf = (preserve = false) => {
+  if (typeof preserve === "boolean") return preserve ? COLORS.luma : 0;
+  if (Object.hasOwn(COLORS, preserve)) return COLORS[preserve];
+  throw new FastnstError(`preserveColor is true, false or one of ${Object.keys(COLORS).join(", ")}, not ${preserve}`);
+};
+
 const isTransparent = ({ data }) => {
   for (let i = 3; i < data.length; i += 4) if (data[i] !== 255) return true;
   return false;
 };
 
 export class Engine {
-  #exports;
+  #exports = {};
+  #spent = false;
   #picture = null; // the one that the module reads now
   #result = null;
   #tell = null;
-  #thrown = null; // by what the module called
 
   /**
    * @param {BufferSource} bytes of the module
@@ -56,16 +63,28 @@ export class Engine {
     const nothing = () => 0;
     const { instance } = await WebAssembly.instantiate(bytes, {
       page: {
-        read: (first, count, to) => engine.#guarded(() => engine.#read(first, count, to)),
-        write: (from, count) => engine.#guarded(() => engine.#write(from, count)),
-        tell: (part) => engine.#guarded(() => engine.#tell?.(part)),
+        read: (first, count, to) => engine.#read(first, count, to),
+        write: (from, count) => engine.#write(from, count),
+        tell: (part) => {
+          if (engine.#tell?.(part) === true) throw new Stopped();
+        },
+        fail: (why) => {
+          throw new FastnstError(engine.#text(why));
+        },
       },
       env: { emscripten_notify_memory_growth: nothing },
       wasi_snapshot_preview1: new Proxy({}, { get: () => nothing }), // the C library's files, which nothing opens
     });
-    engine.#exports = instance.exports;
+    for (const [name, each] of Object.entries(instance.exports)) {
+      engine.#exports[name] = typeof each === "function" ? (...given) => engine.#called(each, given) : each;
+    }
     engine.#exports._initialize();
     return engine;
+  }
+
+  /** Whether a call of the module has failed. Its memory is as it was in the middle of that: it must not be called again. */
+  get spent() {
+    return this.#spent;
   }
 
   get version() {
@@ -89,7 +108,7 @@ export class Engine {
     const data = this.#copied(bytes);
     const place = this.#copied(new Uint8Array(4));
     try {
-      this.#check(this.#exports.fastnst_model_load(data, bytes.length, place));
+      this.#exports.fastnst_model_load(data, bytes.length, place);
       const [pointer] = this.#words(place, 1);
       const count = this.#exports.fastnst_model_levels(pointer, place);
       return {
@@ -99,8 +118,7 @@ export class Engine {
         levels: Array.from(this.#words(this.#words(place, 1)[0], count)),
       };
     } finally {
-      this.#exports.free(data);
-      this.#exports.free(place);
+      this.#free(data, place);
     }
   }
 
@@ -111,17 +129,12 @@ export class Engine {
   /** A style of `picture`, for {@link stylize} and {@link mix}. */
   encode(model, picture, options = {}) {
     this.#begin(picture);
-    const status = this.#copied(new Uint8Array(4));
+    const { width, height } = picture, transparent = isTransparent(picture) ? 1 : 0;
     try {
-      return this.#withOptions(model, options, (given) => {
-        const style = this.#exports.fastnst_page_style(
-          model.pointer, given, picture.height, picture.width, isTransparent(picture) ? 1 : 0, status,
-        );
-        this.#check(this.#words(status, 1)[0]);
-        return style;
-      });
+      return this.#withOptions(model, options, (given) =>
+        this.#exports.fastnst_page_style(model.pointer, given, height, width, transparent),
+      );
     } finally {
-      this.#exports.free(status);
       this.#end();
     }
   }
@@ -132,10 +145,10 @@ export class Engine {
     const parts = this.#copied(new Uint8Array(Uint32Array.from(styles).buffer));
     const shares = this.#copied(new Uint8Array(Float64Array.from(weights).buffer));
     try {
-      this.#check(this.#exports.fastnst_style_mix(styles.length, parts, shares, place));
+      this.#exports.fastnst_style_mix(styles.length, parts, shares, place);
       return this.#words(place, 1)[0];
     } finally {
-      for (const pointer of [place, parts, shares]) this.#exports.free(pointer);
+      this.#free(place, parts, shares);
     }
   }
 
@@ -144,7 +157,9 @@ export class Engine {
   }
 
   /**
-   * @param style of {@link encode}, or null for a generator
+   * @param style of {@link encode}, or null for a generator, or to leave as it is what no region covers
+   * @param {{alphaMap?: object, regions?: {mask: object, style: number}[]}} options masks have width, height and a byte of data
+   *   for each pixel
    * @param {(part: number) => boolean | void} tell hears how far it is, from 0 to 1; true stops it
    * @returns {Uint8ClampedArray} RGBA
    */
@@ -153,11 +168,8 @@ export class Engine {
     this.#result = { data: new Uint8ClampedArray(picture.data.length), rows: 0 };
     try {
       return this.#withOptions(model, options, (given) => {
-        this.#check(
-          this.#exports.fastnst_page_stylize(
-            model.pointer, given, style ?? 0, picture.height, picture.width, isTransparent(picture) ? 1 : 0,
-          ),
-        );
+        const { width, height } = picture, transparent = isTransparent(picture) ? 1 : 0;
+        this.#exports.fastnst_page_stylize(model.pointer, given, style ?? 0, height, width, transparent);
         return this.#result.data;
       });
     } finally {
@@ -172,16 +184,20 @@ export class Engine {
     if (model.generator && (alpha !== 1 || palette !== 1 || levels.length)) {
       throw new FastnstError("this model translates pictures by itself: it takes no alpha, palette or levels");
     }
-    const place = levels.length ? this.#copied(new Uint8Array(Int32Array.from(levels).buffer)) : 0;
+    const colors = colorsOf(options.preserveColor);
+    const places = [];
+    const placed = (bytes) => places[places.push(this.#copied(bytes)) - 1];
     try {
-      return run(
-        this.#exports.fastnst_page_options(
-          alpha, palette, options.preserveColor ? 1 : 0, place, levels.length, 1,
-          model.generator ? 0 : (options.maxMemory ?? MEMORY),
-        ),
+      const given = this.#exports.fastnst_page_options(
+        alpha, palette, colors, levels.length ? placed(new Uint8Array(Int32Array.from(levels).buffer)) : 0, levels.length, 1,
+        model.generator ? 0 : (options.maxMemory ?? MEMORY),
       );
+      const add = ({ width, height, data }, style) => this.#exports.fastnst_page_mask(height, width, placed(data), style);
+      for (const { mask, style } of options.regions ?? []) add(mask, style);
+      if (options.alphaMap) add(options.alphaMap, 0);
+      return run(given);
     } finally {
-      if (place) this.#exports.free(place);
+      this.#free(...places);
     }
   }
 
@@ -192,7 +208,6 @@ export class Engine {
     }
     this.#picture = picture;
     this.#tell = tell;
-    this.#thrown = null;
   }
 
   #end() {
@@ -211,20 +226,18 @@ export class Engine {
     this.#result.rows += count;
   }
 
-  // Nothing is thrown through the module's own frames.
-  #guarded(work) {
+  #called(work, given) {
+    if (this.#spent) throw new FastnstError("a call of this engine has failed: load another one");
     try {
-      return work() === true ? 1 : 0;
+      return work(...given);
     } catch (error) {
-      this.#thrown = error;
-      return 1;
+      this.#spent = true;
+      throw error;
     }
   }
 
-  #check(status) {
-    if (this.#thrown) throw this.#thrown;
-    if (status === STOPPED) throw new Stopped();
-    if (status !== OK) throw new FastnstError(this.#text(this.#exports.fastnst_error()) || "not enough memory");
+  #free(...places) {
+    if (!this.#spent) for (const place of places) this.#exports.free(place);
   }
 
   #copied(bytes) {

@@ -16,13 +16,34 @@ export class Style {
   free(): Promise<void>;
 }
 
+/** A style, or several with weights. */
+export type StyleChoice = Picture | Style | [Picture | Style, number][];
+
+/**
+ * Where in the content something holds, stretched over the whole of it, at most 4096 pixels a side: a picture, whose transparency
+ * counts if any pixel has some, and else how light it is; or one byte of data for each pixel.
+ */
+export type Mask = Picture;
+
+export interface Region {
+  mask: Mask;
+  style: StyleChoice;
+}
+
 export interface StylizeOptions {
   /** 0: the content, as the model reconstructs it; 1 (default): full style. */
   alpha?: number;
   /** How far colours are moved to the style's, 0 to 1 (default), times alpha. */
   palette?: number;
-  /** The result has the colours of the content. */
-  preserveColor?: boolean;
+  /**
+   * The colours of the content: "luma", which true stands for, or "lab" take the lightness alone from the result, "match" gives it
+   * the mean and covariance of the content's colours, "histogram" their histograms.
+   */
+  preserveColor?: boolean | "luma" | "lab" | "match" | "histogram";
+  /** Parts with styles of their own, at most 64. Where masks overlap, the styles share. */
+  regions?: Region[];
+  /** How strong the style is by place, times alpha. */
+  alphaMap?: Mask;
   /** Levels of a WCT model to run; all by default. */
   levels?: number[];
   /** Bytes of working memory above which the picture is done in tiles, with the same result. 160 MiB by default. */
@@ -65,12 +86,13 @@ export class Fastnst {
   /**
    * The content in the style, of the content's size, with its transparency. The bytes are those of fastnst everywhere else.
    *
-   * @param style a picture, a style, or several of them with weights: [[a, 0.7], [b, 0.3]]; nothing for a generator
+   * @param style a picture, a style, or several of them with weights: [[a, 0.7], [b, 0.3]]; nothing for a generator. Of what no
+   *   region covers: without it, that stays as it is
    * @throws FastnstError with one line
    */
   stylize(
     content: Picture,
-    style?: Picture | Style | [Picture | Style, number][] | null,
+    style?: StyleChoice | null,
     options?: StylizeOptions,
   ): Promise<ImageData>;
 

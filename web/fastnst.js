@@ -6,7 +6,7 @@
 
 import { FastnstError, hasVectors } from "./engine.js";
 import { MODELS } from "./models.js";
-import { pictureOf, resultOf } from "./pictures.js";
+import { maskOf, pictureOf, resultOf } from "./pictures.js";
 
 export { FastnstError };
 
@@ -168,19 +168,30 @@ export class Fastnst {
    * The content in the style; see fastnst.d.ts.
    */
   async stylize(content, style, options = {}) {
-    const { signal, onProgress, ...given } = options;
+    const { signal, onProgress, regions = [], alphaMap, ...given } = options;
     signal?.throwIfAborted();
+    if (this.isGenerator && (regions.length || alphaMap)) {
+      throw new FastnstError("this model translates pictures by itself: it takes no regions and no alphaMap");
+    }
     const picture = await pictureOf(content);
-    const styles = await this.#styles(style);
-    const weights = styles.map(([, weight]) => weight);
+    if (alphaMap) given.alphaMap = await maskOf(alphaMap);
+    const rest = style == null && regions.length ? [] : await this.#styles(style);
+    const placed = await Promise.all(
+      regions.map(async (each) => ({ mask: await maskOf(each.mask), styles: await this.#styles(each.style) })),
+    );
+    const mixture = async (styles, worker) => ({
+      styles: await Promise.all(styles.map(([each]) => each.handle(worker))),
+      weights: styles.map(([, weight]) => weight),
+    });
     const run = async () => {
       signal?.throwIfAborted();
       const worker = await this.#running();
       const stop = () => worker.close("stopped"); // a call that is under way hears nothing
       signal?.addEventListener("abort", stop);
       try {
-        const handles = await Promise.all(styles.map(([each]) => each.handle(worker)));
-        const data = await worker.call("stylize", [picture, handles, weights, given], onProgress ?? null);
+        const parts = placed.map(async ({ mask, styles }) => ({ mask, mixture: await mixture(styles, worker) }));
+        const asked = [picture, await mixture(rest, worker), await Promise.all(parts), given];
+        const data = await worker.call("stylize", asked, onProgress ?? null);
         return resultOf(data, picture);
       } catch (error) {
         signal?.throwIfAborted();
@@ -194,7 +205,7 @@ export class Fastnst {
     try {
       return await turn;
     } finally {
-      for (const [each, , temporary] of styles) if (temporary) await each.free();
+      for (const [each, , temporary] of [rest, ...placed.map(({ styles }) => styles)].flat()) if (temporary) await each.free();
     }
   }
 

@@ -42,6 +42,26 @@ const drawn = (source, width, height) => {
   return { width, height, data };
 };
 
+/**
+ * A mask of whatever is a picture: its transparency if any pixel has some, or else how light it is, as Pillow makes it grey.
+ * Plain objects may have one byte for each pixel instead.
+ *
+ * @returns {Promise<{width: number, height: number, data: Uint8Array}>}
+ */
+export const maskOf = async (given) => {
+  const bytes = given?.data;
+  if ((bytes instanceof Uint8Array || bytes instanceof Uint8ClampedArray) && bytes.length === given.width * given.height) {
+    return { width: given.width, height: given.height, data: new Uint8Array(bytes) };
+  }
+  const { width, height, data } = await pictureOf(given);
+  const light = new Uint8Array(width * height), opaque = new Uint8Array(width * height);
+  for (let i = 0, at = 0; i < light.length; i++, at += 4) {
+    light[i] = (data[at] * 19595 + data[at + 1] * 38470 + data[at + 2] * 7471 + 0x8000) >> 16;
+    opaque[i] = data[at + 3];
+  }
+  return { width, height, data: opaque.every((each) => each === 255) ? light : opaque };
+};
+
 /** ImageData where there is such a thing, or else an object like it. */
 export const resultOf = (data, { width, height }) =>
   typeof ImageData === "undefined" ? { width, height, data } : new ImageData(data, width, height);

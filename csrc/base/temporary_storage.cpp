@@ -45,11 +45,11 @@ TemporaryStorage::TemporaryStorage(uint64_t size, const std::string& folder) : f
 }
 
 TemporaryStorage::~TemporaryStorage() {
-  if (file_ >= 0) close(file_);
+  if (kHasFiles && file_ >= 0) close(file_);
 }
 
 void TemporaryStorage::write(uint64_t offset, const uint8_t* data, uint64_t count) {
-  if (file_ < 0) {
+  if (!kHasFiles || file_ < 0) {
     std::memcpy(memory_.data() + offset, data, count);
     return;
   }
@@ -57,7 +57,7 @@ void TemporaryStorage::write(uint64_t offset, const uint8_t* data, uint64_t coun
 }
 
 void TemporaryStorage::read(uint64_t offset, uint8_t* data, uint64_t count) const {
-  if (file_ < 0) {
+  if (!kHasFiles || file_ < 0) {
     std::memcpy(data, memory_.data() + offset, count);
     return;
   }

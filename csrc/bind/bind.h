@@ -6,6 +6,7 @@
 namespace fastnst {
 
 void bind_engine(pybind11::module_& module);
+void bind_color_modes(pybind11::module_& module);
 void bind_pictures(pybind11::module_& module);
 void bind_hidden(pybind11::module_& module);
 void bind_system(pybind11::module_& module);

@@ -234,7 +234,8 @@ void stylize_tiled(const Engine& engine, const RowIO& content, const Levels& lev
   std::shared_ptr<const RegionGrid> grid;
   if (palette_regions != nullptr) grid = palette_regions->pixels(content.height, content.width);
   without_lock([&] {
-    Recoloring recoloring(content, std::move(palettes), grid.get(), folder);
+    PaletteStep step(std::move(palettes), grid.get(), content.width);
+    Recoloring recoloring(content, step, folder);
     run(recoloring.before());
     recoloring.finish();
   });

@@ -96,6 +96,7 @@ PYBIND11_MODULE(_engine, module) {
 
   bind_system(module);
   bind_engine(module);
+  bind_color_modes(module);
   bind_pictures(module);
   bind_hidden(module);
   bind_maps(module);

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <new>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
 
 #include "c/stylizer.h"
@@ -26,7 +28,9 @@ namespace {
 
 thread_local char last_error[1024] = "";
 
-struct Stopped {};
+struct Stopped : std::exception {
+  const char* what() const noexcept override { return "stopped by a callback"; }
+};
 
 // A file that cannot be read.
 struct FileError : std::runtime_error {
@@ -34,7 +38,7 @@ struct FileError : std::runtime_error {
 };
 
 fastnst_status failed(fastnst_status status, const char* why) {
-  std::snprintf(last_error, sizeof last_error, "%s", why);
+  last_error[std::string_view(why).copy(last_error, sizeof last_error - 1)] = 0;
   return status;
 }
 
@@ -44,8 +48,8 @@ fastnst_status guarded(Work&& work) noexcept {
   try {
     work();
     return FASTNST_OK;
-  } catch (const Stopped&) {
-    return failed(FASTNST_STOPPED, "stopped by a callback");
+  } catch (const Stopped& stopped) {
+    return failed(FASTNST_STOPPED, stopped.what());
   } catch (const std::bad_alloc&) {
     return failed(FASTNST_NO_MEMORY, "not enough memory");
   } catch (const ModelError& error) {
@@ -71,22 +75,60 @@ void check_share(double value, const char* name) {
   if (!(value >= 0 && value <= 1)) throw std::invalid_argument(std::string(name) + " must lie in 0..1");
 }
 
+// The options of a program that was compiled with this header, or with the first, which ended before `regions` and knew no
+// other colours of the content than luma.
+fastnst_options complete(const fastnst_options* options) {
+  fastnst_options all = FASTNST_OPTIONS;
+  if (options == nullptr) return all;
+  const bool first = options->size == offsetof(fastnst_options, regions);
+  if (options->size != sizeof all && !first)
+    throw std::invalid_argument("options do not begin with FASTNST_OPTIONS of this version");
+  std::memcpy(&all, options, options->size);
+  all.size = sizeof all;
+  if (first && all.preserve_color != 0) all.preserve_color = FASTNST_LUMA;
+  return all;
+}
+
+Mask mask_of(const fastnst_mask& mask) { return Mask(mask.height, mask.width, given(mask.values, "the mask")); }
+
+void add_regions(const fastnst_options& from, Settings& to) {
+  if (from.region_count == 0 && from.alpha_map == nullptr) return;
+  check_region_count(from.region_count);  // before anything is read of as many
+  Regions& regions = to.regions.emplace(Regions{{}, {}, true});
+  if (from.alpha_map != nullptr) regions.strength = mask_of(*from.alpha_map);
+  for (size_t i = 0; i < from.region_count; i++) {
+    const fastnst_region& region = given(from.regions, "the list of regions")[i];
+    regions.masks.push_back(mask_of(region.mask));
+    to.region_styles.push_back(&given(region.style, "the style of a region")->style);
+  }
+}
+
 Settings checked(const fastnst_options* options) {
-  constexpr fastnst_options kDefaults = FASTNST_OPTIONS;
-  const fastnst_options& from = options == nullptr ? kDefaults : *options;
-  if (from.size != sizeof kDefaults) throw std::invalid_argument("options do not begin with FASTNST_OPTIONS of this version");
+  const fastnst_options from = complete(options);
   check_share(from.alpha, "alpha");
   check_share(from.palette, "palette");
+  if (from.preserve_color < FASTNST_PALETTE || from.preserve_color > FASTNST_HISTOGRAM)
+    throw std::invalid_argument("preserve_color must be one of fastnst_colors, not " + std::to_string(from.preserve_color));
   if (from.threads < 0 || from.threads > 1024)
     throw std::invalid_argument("threads must be 1 to 1024, not " + std::to_string(from.threads));
   Settings to;
-  to.alpha = from.alpha, to.palette = from.palette, to.preserve_color = from.preserve_color != 0;
+  to.alpha = from.alpha, to.palette = from.palette, to.colors = fastnst_colors(from.preserve_color);
   to.threads = from.threads > 0 ? from.threads : int(std::clamp(std::thread::hardware_concurrency(), 1u, 1024u));
   to.max_memory = from.max_memory;
   if (from.levels != nullptr) to.levels.emplace(from.levels, from.levels + from.level_count);
   const char* folder = from.folder != nullptr ? from.folder : std::getenv("TMPDIR");
   to.folder = folder != nullptr && *folder != 0 ? folder : "/tmp";
+  add_regions(from, to);
   return to;
+}
+
+// The style of what no region of a call covers, which may be none.
+const Style* rest_of(const fastnst_style* style, Settings& settings) {
+  if (style == nullptr && !settings.region_styles.empty()) {
+    settings.regions->paints_rest = false;
+    return nullptr;
+  }
+  return &given(style, "the style")->style;
 }
 
 const Engine& engine_of(const fastnst_model* model) { return *given(model, "the model")->engine; }
@@ -209,17 +251,19 @@ fastnst_status fastnst_stylize(const fastnst_model* model, const fastnst_options
                                const uint8_t* rgb, int64_t height, int64_t width, uint8_t* out) {
   return guarded([&] {
     check_size(height, width);
-    stylize(engine_of(model), checked(options), given(style, "the style")->style, given(rgb, "the content"), height, width,
-            given(out, "where the picture goes"));
+    Settings wanted = checked(options);
+    const Style* rest = rest_of(style, wanted);
+    stylize(engine_of(model), wanted, rest, given(rgb, "the content"), height, width, given(out, "where the picture goes"));
   });
 }
 
 fastnst_status fastnst_stylize_rows(const fastnst_model* model, const fastnst_options* options, const fastnst_style* style,
                                     const fastnst_rows* content) {
   return guarded([&] {
-    const Settings wanted = checked(options);
+    Settings wanted = checked(options);
+    const Style* rest = rest_of(style, wanted);
     const RowIO io = io_of(*given(content, "the content"), true, wanted.threads);
-    stylize(engine_of(model), wanted, given(style, "the style")->style, io);
+    stylize(engine_of(model), wanted, rest, io);
   });
 }
 

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "base/luma.h"
 #include "base/memory.h"
 #include "base/temporary_storage.h"
+#include "c/colors.h"
 
 namespace fastnst {
 namespace {
@@ -30,7 +30,25 @@ std::string aside(const Settings& settings, const RowIO& picture) {
   return bytes <= budget(settings, picture.height, picture.width) / 8 ? "" : settings.folder;
 }
 
-double palette_strength(const Settings& settings) { return settings.preserve_color ? 0 : settings.alpha * settings.palette; }
+Painting painting_of(const Settings& settings, const Style* style) {
+  Painting painting{style != nullptr ? style->look : Look(), settings.alpha, nullptr, {}};
+  if (settings.regions) painting.regions = &*settings.regions;
+  for (const Style* each : settings.region_styles) painting.looks.push_back(each->look);
+  return painting;
+}
+
+// `picture`, whose rows see(rows, count) is shown once each, in order. Both live as long as the result.
+template <typename See>
+RowIO watched(const RowIO& picture, See& see) {
+  RowIO watched = picture;
+  watched.read = [&picture, &see, seen = int64_t(0)](int64_t first, int64_t count, uint8_t* rows) mutable {
+    picture.read(first, count, rows);
+    const int64_t old = std::clamp<int64_t>(seen - first, 0, count);  // of a pass before
+    if (old < count) see(rows + 3 * picture.width * old, count - old);
+    seen = std::max(seen, first + count);
+  };
+  return watched;
+}
 
 // A picture in memory; its result goes to `out`.
 RowIO in_memory(const uint8_t* rgb, int64_t height, int64_t width, uint8_t* out, int threads) {
@@ -43,12 +61,15 @@ RowIO in_memory(const uint8_t* rgb, int64_t height, int64_t width, uint8_t* out,
           threads};
 }
 
-// A content whose colours are kept: a temporary copy is made while it is read.
-class PreservedColors {
+// A result that is finished beside its content, of which a temporary copy is made while it is read.
+class BesideContent {
  public:
-  // `content`: lives as long as this. `folder`: see TemporaryStorage.
-  PreservedColors(const RowIO& content, const std::string& folder)
-      : content_(content), row_(3 * content.width), original_(uint64_t(content.height * row_), folder) {}
+  // `content` and `afterwards`: live as long as this. `folder`: see TemporaryStorage.
+  BesideContent(const RowIO& content, const Afterwards& afterwards, const std::string& folder)
+      : content_(content),
+        afterwards_(afterwards),
+        row_(3 * content.width),
+        original_(uint64_t(content.height * row_), folder) {}
 
   // The picture to stylize instead of the content.
   RowIO io() {
@@ -69,12 +90,13 @@ class PreservedColors {
     for (; count > 0; count--, written_++, rows += row_) {
       original_.read(uint64_t(written_ * row_), before.data(), before.size());
       std::copy_n(rows, row_, after.data());
-      keep_color(before.data(), after.data(), content_.width, content_.threads);
+      afterwards_.apply(before.data(), after.data(), written_, 1);
       content_.write(after.data(), 1);
     }
   }
 
   const RowIO& content_;
+  const Afterwards& afterwards_;
   const int64_t row_;
   TemporaryStorage original_;
   int64_t written_ = 0;
@@ -142,15 +164,8 @@ Style encode_style(const Engine& engine, const Settings& settings, const uint8_t
 
 Style encode_style(const Engine& engine, const Settings& settings, const RowIO& picture) {
   ColorSums sums;
-  int64_t seen = 0;
-  RowIO summing = picture;
-  summing.read = [&](int64_t first, int64_t count, uint8_t* rows) {
-    picture.read(first, count, rows);
-    const int64_t old = std::clamp<int64_t>(seen - first, 0, count);  // of a pass before
-    if (old < count) sums.add(rows + 3 * picture.width * old, picture.width * (count - old), settings.threads);
-    seen = std::max(seen, first + count);
-  };
-  Look look = engine.look(summing, settings.levels, tiling(engine, settings, picture, false));
+  const auto see = [&](const uint8_t* rows, int64_t count) { sums.add(rows, picture.width * count, settings.threads); };
+  Look look = engine.look(watched(picture, see), settings.levels, tiling(engine, settings, picture, false));
   return {std::move(look), sums.colors()};
 }
 
@@ -163,42 +178,46 @@ Style mixed(const std::vector<const Style*>& styles, const std::vector<double>& 
   return {mixed(looks, parts), mixed(colors, parts)};
 }
 
-void stylize(const Engine& engine, const Settings& settings, const Style& style, const uint8_t* rgb, int64_t height,
+void stylize(const Engine& engine, const Settings& settings, const Style* style, const uint8_t* rgb, int64_t height,
              int64_t width, uint8_t* out) {
   const int threads = settings.threads;
-  const int64_t pixels = height * width;
-  const Painting painting{style.look, settings.alpha, nullptr, {}};
+  const Painting painting = painting_of(settings, style);
+  Afterwards afterwards(settings, style, height, width);
   if (engine.kind() != Kind::generator && needs_tiles(engine, settings, height, width)) {
     const RowIO content = in_memory(rgb, height, width, out, threads);
     engine.stylize(content, settings.levels, painting, tiling(engine, settings, content, true), settings.folder);
   } else {
     engine.decode(engine.encode(rgb, height, width, settings.levels, threads), painting, out, threads);
   }
-  if (settings.preserve_color) keep_color(rgb, out, pixels, threads);
-  if (palette_strength(settings) == 0) return;
-  ColorSums sums;
-  sums.add(out, pixels, threads);
-  map_colors(color_map(sums.colors(), style.colors, palette_strength(settings)), out, pixels, threads);
+  afterwards.whole(rgb, out);
 }
 
-void stylize(const Engine& engine, const Settings& settings, const Style& style, const RowIO& content) {
+void stylize(const Engine& engine, const Settings& settings, const Style* style, const RowIO& content) {
   const Tiling tiles = tiling(engine, settings, content, true);
-  const auto run = [&](const RowIO& io) {
-    engine.stylize(io, settings.levels, {style.look, settings.alpha, nullptr, {}}, tiles, settings.folder);
-  };
-  if (settings.preserve_color) {
-    run(PreservedColors(content, aside(settings, content)).io());
-  } else if (palette_strength(settings) > 0) {
-    Recoloring recoloring(content, {{style.colors, palette_strength(settings)}}, nullptr, aside(settings, content));
+  const Painting painting = painting_of(settings, style);
+  const Afterwards afterwards(settings, style, content.height, content.width);
+  const std::string folder = aside(settings, content);
+  const auto run = [&](const RowIO& io) { engine.stylize(io, settings.levels, painting, tiles, settings.folder); };
+  const auto recolored = [&](const RowIO& io) {
+    if (afterwards.step() == nullptr) return run(io);
+    Recoloring recoloring(io, *afterwards.step(), folder);
     run(recoloring.before());
     recoloring.finish();
-  } else {
-    run(content);
-  }
+  };
+  const auto shown = [&](const RowIO& io) {
+    if (afterwards.content_step() == nullptr) return recolored(io);
+    const auto see = [&](const uint8_t* rows, int64_t count) {
+      afterwards.content_step()->see(rows, count * content.width, settings.threads);
+    };
+    recolored(watched(io, see));
+  };
+  if (!afterwards.beside()) return shown(content);
+  shown(BesideContent(content, afterwards, folder).io());
 }
 
 void translate(const Engine& engine, const Settings& settings, const uint8_t* rgb, int64_t height, int64_t width,
                uint8_t* out) {
+  if (settings.regions) throw std::invalid_argument("a generator has no regions and no alpha map");
   if (engine.kind() == Kind::generator && settings.max_memory > 0) {
     const uint64_t needed = engine.working_bytes(height, width, settings.levels, settings.threads);
     if (needed > settings.max_memory)
@@ -207,7 +226,7 @@ void translate(const Engine& engine, const Settings& settings, const uint8_t* rg
                                   " MB of memory, and " + std::to_string(settings.max_memory >> 20) + " MB are allowed");
   }
   engine.translate(rgb, height, width, out, settings.threads);
-  if (settings.preserve_color) keep_color(rgb, out, height * width, settings.threads);
+  Afterwards(settings, nullptr, height, width).whole(rgb, out);
 }
 
 }  // namespace fastnst

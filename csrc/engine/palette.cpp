@@ -228,15 +228,13 @@ void keep_rest(const RegionGrid& grid, const uint8_t* content, uint8_t* result, 
 
 struct Recoloring::State {
   const RowIO& io;
-  PaletteStep step;
+  ColorStep& step;
   TemporaryStorage storage;
   int64_t written = 0;  // rows
 };
 
-Recoloring::Recoloring(const RowIO& io, std::vector<Palette> palettes, const RegionGrid* grid, const std::string& folder)
-    : state_(new State{io,
-                       PaletteStep(std::move(palettes), grid, io.width),
-                       {checked_multiply(checked_multiply(uint64_t(io.height), uint64_t(io.width)), 3), folder}}) {}
+Recoloring::Recoloring(const RowIO& io, ColorStep& step, const std::string& folder)
+    : state_(new State{io, step, {checked_multiply(checked_multiply(uint64_t(io.height), uint64_t(io.width)), 3), folder}}) {}
 
 Recoloring::~Recoloring() = default;
 

@@ -69,18 +69,27 @@ struct Palette {
   double strength;
 };
 
-// The palette step of a picture that is seen in rows, once to know its colours and once to change them.
-class PaletteStep {
+// What changes the colours of a picture, in rows, once all of it has been seen.
+class ColorStep {
+ public:
+  virtual ~ColorStep() = default;
+  // Rows, `count` of them from `first` on.
+  virtual void add(const uint8_t* rows, int64_t first, int64_t count, int threads) = 0;
+  // All have been added. Throws as color_map() does.
+  virtual void settle() = 0;
+  // In place.
+  virtual void apply(uint8_t* rows, int64_t first, int64_t count, int threads) const = 0;
+};
+
+// The palette step.
+class PaletteStep final : public ColorStep {
  public:
   // `palettes`: one, or with a grid of pixels, one for each part. `grid` lives as long as this.
   PaletteStep(std::vector<Palette> palettes, const RegionGrid* grid, int64_t width);
 
-  // Rows, `count` of them from `first` on.
-  void add(const uint8_t* rows, int64_t first, int64_t count, int threads);
-  // All have been added. Throws as color_map() does.
-  void settle();
-  // In place.
-  void apply(uint8_t* rows, int64_t first, int64_t count, int threads) const;
+  void add(const uint8_t* rows, int64_t first, int64_t count, int threads) override;
+  void settle() override;
+  void apply(uint8_t* rows, int64_t first, int64_t count, int threads) const override;
 
  private:
   void apply_row(uint8_t* row, int64_t y) const;
@@ -98,11 +107,11 @@ class PaletteStep {
 void keep_rest(const RegionGrid& grid, const uint8_t* content, uint8_t* result, int64_t first, int64_t count, int64_t width,
                int threads);
 
-// The palette step where it follows a picture that arrives in rows: they are put aside until all of them have been seen.
+// A step that follows a picture that arrives in rows: they are put aside until all of them have been seen.
 class Recoloring {
  public:
-  // `io` and `grid`: live as long as this. `palettes`, `grid`: as for PaletteStep. `folder`: see TemporaryStorage.
-  Recoloring(const RowIO& io, std::vector<Palette> palettes, const RegionGrid* grid, const std::string& folder);
+  // `io` and `step`: live as long as this. `folder`: see TemporaryStorage.
+  Recoloring(const RowIO& io, ColorStep& step, const std::string& folder);
 
   // What the engine reads from and writes to instead.
   RowIO before() const;

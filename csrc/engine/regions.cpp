@@ -58,9 +58,12 @@ RegionGrid::Axis RegionGrid::axis(int64_t side, int64_t step, int64_t pixels) {
   return axis;
 }
 
+void check_region_count(size_t count) {
+  if (count > kMaxRegions) throw std::invalid_argument("there may be at most " + std::to_string(kMaxRegions) + " regions");
+}
+
 RegionGrid::RegionGrid(const Regions& regions, int64_t height, int64_t width, int64_t step) : regions_(regions) {
-  if (regions.masks.size() > kMaxRegions)
-    throw std::invalid_argument("there may be at most " + std::to_string(kMaxRegions) + " regions");
+  check_region_count(regions.masks.size());
   const auto add = [&](const Mask& mask) {
     const bool same = step == 1 && mask.height == height && mask.width == width;
     scaled_.push_back({&mask, same, axis(height, step, mask.height), axis(width, step, mask.width)});

@@ -24,6 +24,8 @@ namespace fastnst {
 constexpr int kFull = 256;          // the weight of a cell that belongs to one region alone
 constexpr int64_t kMaxMask = 4096;  // pixels of a mask's side
 constexpr size_t kMaxRegions = 64;
+// Throws std::invalid_argument.
+void check_region_count(size_t count);
 
 // A grey picture: 0 = nothing, 255 = all.
 struct Mask {

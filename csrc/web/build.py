@@ -17,27 +17,31 @@ ROOT = Path(__file__).resolve().parents[2]
 WEB = ROOT / "web"
 
 # What the modules export, beside what they need themselves: calls of include/fastnst.h and of csrc/web/page.cpp.
-EXPORTS = ["malloc", "free", "fastnst_error", "fastnst_version", "fastnst_instruction_set"]
+EXPORTS = ["malloc", "free", "fastnst_version", "fastnst_instruction_set"]
 EXPORTS += [f"fastnst_model_{name}" for name in ("load", "free", "kind", "card", "levels")]
 EXPORTS += ["fastnst_style_mix", "fastnst_style_free"]
-EXPORTS += [f"fastnst_page_{name}" for name in ("options", "style", "stylize")]
+EXPORTS += [f"fastnst_page_{name}" for name in ("options", "mask", "style", "stylize")]
 
-# Exceptions of WebAssembly itself, which every browser has that has vectors; JavaScript's take twice the space and time.
-EXCEPTIONS = ["-fwasm-exceptions"]
-LINK = ["-Oz", "--no-entry", "-sSTANDALONE_WASM", "-sALLOW_MEMORY_GROWTH", "-sMAXIMUM_MEMORY=4GB"]
+# What is thrown ends the call in JavaScript, through csrc/web/failure.cpp. Nothing is caught in the module.
+EXCEPTIONS = ["-fignore-exceptions"]
+# Calls of virtual functions that a page never makes leave those functions out.
+VIRTUAL = ["-fwhole-program-vtables", "-fvirtual-function-elimination"]
+# The engine allocates rarely, and much at once: the small allocator does for it.
+LINK = ["-Oz", "-sMALLOC=emmalloc", "--no-entry", "-sSTANDALONE_WASM", "-sALLOW_MEMORY_GROWTH", "-sMAXIMUM_MEMORY=4GB"]
 # What csrc/web/page.cpp imports is JavaScript's; tests/web finds whatever else is missing.
 LINK += ["-sERROR_ON_UNDEFINED_SYMBOLS=0", "-sWARN_ON_UNDEFINED_SYMBOLS=0"]
 LINK += ["-sEXPORTED_FUNCTIONS=" + ",".join(f"_{name}" for name in EXPORTS)]
 
 
-# What loops over pixels or matrices; everything else is as small as can be.
+# What loops over pixels or matrices; everything else is as small as can be, and compiled together. -O3 would make
+# copies of loops, which csrc/build.py does without as well.
 FAST = {"engine.eigen", "engine.whitening", "engine.winograd", "base.hidden"}
 
 
 def sized(unit: Any) -> Any:
     """A file as it is compiled for a page, which has to be transferred first."""
     fast = unit.path.parent.name == "kernels" or unit.name in FAST
-    return unit._replace(flags=[*unit.flags, "-O3" if fast else "-Oz"])
+    return unit._replace(flags=[*unit.flags, *(["-O2"] if fast else ["-Oz", "-flto", *VIRTUAL])])
 
 
 def main() -> int:

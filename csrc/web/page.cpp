@@ -2,7 +2,6 @@
 // web/engine.js, which is the other side; everything else it calls is in include/fastnst.h.
 #include <cstring>
 #include <memory>
-#include <new>
 #include <vector>
 
 #include "base/temporary_picture.h"
@@ -10,16 +9,20 @@
 
 using fastnst::TemporaryPicture;
 
-// What the module imports. `rgba`: 4 bytes for each pixel. A result other than 0 stops the call.
+// What the module imports. `rgba`: 4 bytes for each pixel. They end the call by what they throw in JavaScript: see failure.cpp.
 extern "C" {
-[[clang::import_module("page"), clang::import_name("read")]] int page_read(int first, int count, uint8_t* rgba);
-[[clang::import_module("page"), clang::import_name("write")]] int page_write(const uint8_t* rgba, int count);
-[[clang::import_module("page"), clang::import_name("tell")]] int page_tell(double part);
+[[clang::import_module("page"), clang::import_name("read")]] void page_read(int first, int count, uint8_t* rgba);
+[[clang::import_module("page"), clang::import_name("write")]] void page_write(const uint8_t* rgba, int count);
+[[clang::import_module("page"), clang::import_name("tell")]] void page_tell(double part);
 }
 
 namespace {
 
-struct Stopped {};
+// What one call is asked: JavaScript makes one after the other. The library refuses a number of regions above what it takes.
+constexpr size_t kMostRegions = 65;
+fastnst_options options = FASTNST_OPTIONS;
+fastnst_region regions[kMostRegions];
+fastnst_mask alpha_map;
 
 void split(const uint8_t* rgba, size_t pixels, uint8_t* rgb, uint8_t* alpha) {
   for (size_t i = 0; i < pixels; i++) {
@@ -39,16 +42,19 @@ class Picture {
 
   fastnst_rows rows() {
     const auto read = [](void* self, int64_t first, int64_t count, uint8_t* rgb) {
-      return static_cast<Picture*>(self)->attempt([&](Picture& picture) { picture.read(int(first), int(count), rgb); });
+      static_cast<Picture*>(self)->read(int(first), int(count), rgb);
+      return 0;
     };
     const auto write = [](void* self, const uint8_t* rgb, int64_t count) {
-      return static_cast<Picture*>(self)->attempt([&](Picture& picture) { picture.write(rgb, int(count)); });
+      static_cast<Picture*>(self)->write(rgb, int(count));
+      return 0;
     };
-    return {height_, width_, read, write, [](void*, double part) { return page_tell(part); }, this};
+    const auto tell = [](void*, double part) {
+      page_tell(part);
+      return 0;
+    };
+    return {height_, width_, read, write, tell, this};
   }
-
-  // What a call that this picture went through has come to: the library takes whatever stopped it for a wish of the page.
-  fastnst_status outcome(fastnst_status status) const { return no_memory_ ? FASTNST_NO_MEMORY : status; }
 
   void read(int first, int count, uint8_t* rgb) {
     if (aside_)
@@ -66,88 +72,72 @@ class Picture {
       std::memcpy(&rgba_[4 * i], rgb + 3 * i, 3);
       rgba_[4 * i + 3] = aside_ ? alpha[i] : 255;
     }
-    if (page_write(rgba_.data(), count) != 0) throw Stopped();
+    page_write(rgba_.data(), count);
     written_ += count;
   }
 
  private:
-  template <typename Work>
-  int attempt(Work&& work) noexcept {
-    try {
-      work(*this);
-      return 0;
-    } catch (const std::bad_alloc&) {
-      no_memory_ = true;
-    } catch (const Stopped&) {
-    }
-    return 1;
-  }
-
   void take(int first, int count, uint8_t* rgb, uint8_t* alpha) {
     const size_t pixels = size_t(count) * size_t(width_);
     rgba_.resize(4 * pixels);
-    if (page_read(first, count, rgba_.data()) != 0) throw Stopped();
+    page_read(first, count, rgba_.data());
     split(rgba_.data(), pixels, rgb, alpha);
   }
 
   int height_, width_, written_ = 0;
-  bool no_memory_ = false;
   std::vector<uint8_t> rgba_;
   std::unique_ptr<TemporaryPicture> aside_;
 };
-
-template <typename Work>
-fastnst_status guarded(Work&& work) noexcept {
-  try {
-    return work();
-  } catch (const Stopped&) {
-    return FASTNST_STOPPED;
-  } catch (...) {
-    return FASTNST_NO_MEMORY;
-  }
-}
 
 }  // namespace
 
 extern "C" {
 
-// Options in memory of the library's, until the next call. `levels` is NULL for all.
+// Options in memory of the library's, until the next call. `levels` is NULL for all. They have no regions and no alpha map.
 FASTNST_API const fastnst_options* fastnst_page_options(double alpha, double palette, int preserve_color, const int* levels,
                                                         int level_count, int threads, double max_memory) {
-  static fastnst_options options = FASTNST_OPTIONS;
+  options = FASTNST_OPTIONS;
   options.alpha = alpha, options.palette = palette, options.preserve_color = preserve_color;
   options.levels = levels, options.level_count = size_t(level_count);
   options.threads = threads, options.max_memory = uint64_t(max_memory);
   return &options;
 }
 
-// The style of the page's picture; NULL: see `*status`.
+// Gives these options one more region, in a style; or without a style their alpha map. `values` are height * width bytes.
+FASTNST_API void fastnst_page_mask(int height, int width, const uint8_t* values, const fastnst_style* style) {
+  const fastnst_mask mask = {height, width, values};
+  if (style == nullptr) {
+    alpha_map = mask;
+    options.alpha_map = &alpha_map;
+  } else if (options.region_count < kMostRegions) {
+    regions[options.region_count++] = {mask, style};
+    options.regions = regions;
+  }
+}
+
+// The style of the page's picture.
 FASTNST_API fastnst_style* fastnst_page_style(const fastnst_model* model, const fastnst_options* options, int height, int width,
-                                              int transparent, fastnst_status* status) {
+                                              int transparent) {
   fastnst_style* style = nullptr;
-  *status = guarded([&] {
-    Picture picture(height, width, transparent != 0);
-    const fastnst_rows rows = picture.rows();
-    return picture.outcome(fastnst_style_encode_rows(model, options, &rows, &style));
-  });
+  Picture picture(height, width, transparent != 0);
+  const fastnst_rows rows = picture.rows();
+  fastnst_style_encode_rows(model, options, &rows, &style);
   return style;
 }
 
-// The page's picture in a style, or what a generator makes of it: then `style` is NULL.
-FASTNST_API fastnst_status fastnst_page_stylize(const fastnst_model* model, const fastnst_options* options,
-                                                const fastnst_style* style, int height, int width, int transparent) {
-  return guarded([&] {
-    Picture picture(height, width, transparent != 0);
-    if (style != nullptr) {
-      const fastnst_rows rows = picture.rows();
-      return picture.outcome(fastnst_stylize_rows(model, options, style, &rows));
-    }
-    std::vector<uint8_t> rgb(3 * size_t(height) * size_t(width)), out(rgb.size());
-    picture.read(0, height, rgb.data());
-    const fastnst_status status = fastnst_translate(model, options, rgb.data(), height, width, out.data());
-    if (status == FASTNST_OK) picture.write(out.data(), height);
-    return status;
-  });
+// The page's picture in a style, which may be NULL with regions; or what a generator makes of it.
+FASTNST_API void fastnst_page_stylize(const fastnst_model* model, const fastnst_options* options, const fastnst_style* style,
+                                      int height, int width, int transparent) {
+  Picture picture(height, width, transparent != 0);
+  if (fastnst_model_kind(model) != FASTNST_GENERATOR) {
+    const fastnst_rows rows = picture.rows();
+    fastnst_stylize_rows(model, options, style, &rows);
+    return;
+  }
+  std::vector<uint8_t> rgb(3 * size_t(height) * size_t(width)), out(rgb.size());
+  picture.read(0, height, rgb.data());
+  fastnst_translate(model, options, rgb.data(), height, width, out.data());
+  picture.write(out.data(), height);
 }
 
 }  // extern "C"

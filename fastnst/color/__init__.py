@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from fastnst.color.histograms import Histogram, histogram_of, mapped
-from fastnst.color.lab import keep_lab
-from fastnst.color.luma import keep_color
+from fastnst._engine import keep_color, keep_lab, map_levels
+from fastnst.color.histograms import Histogram, histogram_of
 from fastnst.engine import Pixels
 from fastnst.engine.palette import Colors, Palette, RegionPalette, colors_of
 from fastnst.options import Options
@@ -47,13 +46,13 @@ class ColorStep:
         palette: one linear map of all pixels, from exact statistics of the whole picture; or one of those of each region.
         levels: a table for each channel, from exact histograms of the whole picture: those it is to have.
         blend: after these, and pixel by pixel: makes the result's rows of the content's and the decoded ones, all uint8
-            [n, W, 3].
+            [n, W, 3], with so many threads.
         asks: what is done once the colours of the content are known; the rest is not there then.
     """
 
     palette: Palette | RegionPalette | None = None
     levels: Histogram | None = None
-    blend: Callable[[Pixels, Pixels], Pixels] | None = None
+    blend: Callable[[Pixels, Pixels, int], Pixels] | None = None
     asks: Callable[[Content], ColorStep] | None = None
 
     @property
@@ -75,8 +74,8 @@ class ColorStep:
         if step.palette is not None:
             step.palette.apply(decoded, threads, source)
         if step.levels is not None:
-            mapped(histogram_of(decoded).tables(step.levels), decoded)
-        return decoded if step.blend is None else step.blend(content, decoded)
+            map_levels(histogram_of(decoded).tables(step.levels), decoded, threads)
+        return decoded if step.blend is None else step.blend(content, decoded, threads)
 
 
 def style_palette(options: Options) -> ColorStep:

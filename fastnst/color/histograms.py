@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from fastnst import _engine
 from fastnst.engine import Pixels
 
-Counts = NDArray[np.int64]
+Counts = NDArray[np.uint64]
 _BAND_PIXELS = 1 << 18
 
 
@@ -19,12 +20,11 @@ _BAND_PIXELS = 1 << 18
 class Histogram:
     """How often each level is there, [3, 256], of a picture that is seen in parts."""
 
-    counts: Counts = field(default_factory=lambda: np.zeros((3, 256), np.int64))
+    counts: Counts = field(default_factory=lambda: np.zeros((3, 256), np.uint64))
 
     def add(self, rows: Pixels) -> None:
         """Rows that follow, [n, W, 3]."""
-        for channel in range(3):
-            self.counts[channel] += np.bincount(rows[..., channel].ravel(), minlength=256)
+        self.counts += _engine.count_levels(rows)
 
     def tables(self, wanted: Histogram) -> Pixels:
         """For each channel the level that each becomes, [3, 256], so that the result is distributed as ``wanted``.
@@ -32,21 +32,12 @@ class Histogram:
         A level goes to the one at the same rank; its own rank is the middle of the pixels that have it, so that a picture
         matched with itself does not change. Both histograms are of pictures with the same number of pixels.
         """
-        found = np.empty((3, 256), np.uint8)
-        for channel in range(3):
-            own, other = self.counts[channel], wanted.counts[channel]
-            ranks = 2 * np.cumsum(own) - own
-            found[channel] = np.minimum(np.searchsorted(2 * np.cumsum(other), ranks, side="left"), 255)
-        return found
+        return _engine.level_tables(self.counts, wanted.counts)
 
 
 def histogram_of(pixels: Pixels) -> Histogram:
     """That of a whole picture."""
-    found = Histogram()
-    rows = max(1, _BAND_PIXELS // pixels.shape[1])
-    for top in range(0, pixels.shape[0], rows):
-        found.add(pixels[top : top + rows])
-    return found
+    return Histogram(_engine.count_levels(pixels))
 
 
 class PutAside:
@@ -81,9 +72,3 @@ class PutAside:
         row = 3 * self._width
         while data := self._file.read(max(1, _BAND_PIXELS // self._width) * row):
             yield np.frombuffer(bytearray(data), np.uint8).reshape(-1, self._width, 3)
-
-
-def mapped(tables: Pixels, rows: Pixels) -> None:
-    """Rows, [n, W, 3], with each level as the tables say, in place."""
-    for channel in range(3):
-        rows[..., channel] = tables[channel][rows[..., channel]]

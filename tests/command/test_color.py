@@ -6,15 +6,16 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import numpy_colors
 import pytest
 from numpy.typing import NDArray
 from numpy_engine import Lcg, random_picture
 from PIL import Image
 
 from fastnst import Stylizer
-from fastnst.color import MODES, PRESERVING, keep_color
+from fastnst._engine import count_levels, keep_color, keep_lab, level_tables, map_levels
+from fastnst.color import MODES, PRESERVING
 from fastnst.color.histograms import histogram_of
-from fastnst.color.lab import keep_lab
 from fastnst.engine.palette import colors_of
 from fastnst.options import Options
 from fastnst.pictures.streams import ArrayRows, ArrayWriter
@@ -48,7 +49,7 @@ def test_modes_are_what_their_names_say(model_path: Path) -> None:
     palette, luma, none = (stylized(stylizer, Options(look=look, colors=mode)) for mode in ("palette", "luma", "none"))
     np.testing.assert_array_equal(palette, stylizer(CONTENT, look))
     np.testing.assert_array_equal(none, stylizer(CONTENT, look, palette=0))
-    np.testing.assert_array_equal(luma, keep_color(CONTENT, none))
+    np.testing.assert_array_equal(luma, keep_color(CONTENT, none, 1))
     assert np.abs(palette.astype(int) - none).mean() > 1 < np.abs(luma.astype(int) - none).mean()
 
 
@@ -65,9 +66,9 @@ def lab_of(pixels: Pixels) -> NDArray[np.float64]:
 def test_lab_takes_the_lightness_alone() -> None:
     rng = np.random.default_rng(5)
     content, styled = (rng.integers(80, 176, (60, 70, 3)).astype(np.uint8) for _ in range(2))
-    result, wanted = lab_of(keep_lab(content, styled)), lab_of(content)
+    result, wanted = lab_of(keep_lab(content, styled, 1)), lab_of(content)
     wanted[..., 0] = lab_of(styled)[..., 0]
-    inside = (keep_lab(content, styled) % 255 != 0).all(axis=2)  # of sRGB
+    inside = (keep_lab(content, styled, 1) % 255 != 0).all(axis=2)  # of sRGB
     assert inside.mean() > 0.7
     assert np.abs(result - wanted)[inside].max() < 1.2  # half a level of each channel
 
@@ -75,15 +76,40 @@ def test_lab_takes_the_lightness_alone() -> None:
 def test_lab_of_the_content_itself_changes_nothing() -> None:
     levels = np.arange(256, dtype=np.uint8)
     grey = np.repeat(levels[:, None, None], 3, axis=2)
-    np.testing.assert_array_equal(keep_lab(grey, grey), grey)
+    np.testing.assert_array_equal(keep_lab(grey, grey, 1), grey)
     colors = np.stack(np.meshgrid(*[levels[::5]] * 3), axis=-1).reshape(52, -1, 3)
-    np.testing.assert_array_equal(keep_lab(colors, colors), colors)
+    np.testing.assert_array_equal(keep_lab(colors, colors, 1), colors)
 
 
 def test_lab_is_these_bytes_everywhere() -> None:
     pixels = random_picture(Lcg(7), 64, 64)
-    digest = hashlib.sha256(keep_lab(pixels, pixels[::-1].copy()).tobytes()).hexdigest()
+    digest = hashlib.sha256(keep_lab(pixels, pixels[::-1].copy(), 1).tobytes()).hexdigest()
     assert digest == "d78cd7b0c3502587ed64d94e91e173daf2701e2c74da8b588adafa8060e9881b"
+
+
+def test_lab_and_histograms_are_those_of_integers_of_any_size() -> None:
+    rng = np.random.default_rng(11)
+    content, styled = rng.integers(0, 256, (2, 300, 400, 3)).astype(np.uint8)
+    content[0], styled[1] = rng.choice(np.array([0, 1, 10, 11, 254, 255], np.uint8), (2, 400, 3))
+    np.testing.assert_array_equal(keep_lab(content, styled, 2), numpy_colors.keep_lab(content, styled))
+    own, wanted = (
+        np.stack([np.bincount(each[..., c].ravel(), minlength=256) for c in range(3)]) for each in (content, styled // 3)
+    )
+    np.testing.assert_array_equal(histogram_of(content).counts, own)
+    tables = numpy_colors.level_tables(own, wanted)
+    np.testing.assert_array_equal(histogram_of(content).tables(histogram_of(styled // 3)), tables)
+    mapped = content.copy()
+    map_levels(tables, mapped, 2)
+    np.testing.assert_array_equal(mapped, np.stack([tables[c][content[..., c]] for c in range(3)], axis=-1))
+
+
+def test_what_is_no_picture_of_one_size_is_refused() -> None:
+    with pytest.raises(ValueError, match="different sizes"):
+        keep_lab(CONTENT, CONTENT[1:], 1)
+    with pytest.raises(ValueError, match="H x W x 3"):
+        count_levels(CONTENT[0])
+    with pytest.raises(ValueError, match=r"\[3, 256\]"):
+        level_tables(np.zeros((3, 255), np.uint64), np.zeros((3, 256), np.uint64))
 
 
 def test_match_has_the_colors_of_the_content(model_path: Path) -> None:

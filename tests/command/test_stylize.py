@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 
 import fastnst
 from fastnst import ModelError, Stylizer, stylize
-from fastnst.color import keep_color
+from fastnst._engine import keep_color
 from fastnst.engine import AdainLook
 from fastnst.images import filled, to_srgb
 
@@ -198,7 +198,7 @@ def test_mix_weights_are_relative_and_equal_by_default(stylizer: Stylizer, photo
 def test_preserve_color_is_keep_color_of_the_result(stylizer: Stylizer, photos: dict[str, Pixels]) -> None:
     content, style = photos["flower"], photos["coffee"]
     kept = stylizer(content, style, preserve_color=True)
-    assert np.array_equal(kept, keep_color(content, stylizer(content, style, palette=0)))
+    assert np.array_equal(kept, keep_color(content, stylizer(content, style, palette=0), 1))
 
 
 def ycbcr(pixels: Pixels) -> NDArray[np.float64]:
@@ -211,7 +211,7 @@ def ycbcr(pixels: Pixels) -> NDArray[np.float64]:
 def test_keep_color_has_the_luma_of_one_and_the_chroma_of_the_other(photos: dict[str, Pixels]) -> None:
     content, styled = photos["flower"], photos["china"][: photos["flower"].shape[0]]
     content, styled = (pixels[:100, :300] // 2 + 64 for pixels in (content, styled))  # no value is clipped
-    result = ycbcr(keep_color(content, styled))
+    result = ycbcr(keep_color(content, styled, 2))
     assert np.abs(result[..., 0] - ycbcr(styled)[..., 0]).max() < 0.51  # rounding to an integer shift
     assert np.abs(result[..., 1:] - ycbcr(content)[..., 1:]).max() < 1e-9
 
@@ -220,7 +220,7 @@ def test_keep_color_is_exact_and_clamped_in_every_band() -> None:
     """Against Python's integers, on a picture of several bands with every extreme."""
     rng = np.random.default_rng(0)
     content, styled = rng.choice(np.array([0, 1, 77, 128, 254, 255], np.uint8), (2, 700, 900, 3))
-    result = keep_color(content, styled)
+    result = keep_color(content, styled, 2)
     for y, x in [(0, 0), (699, 899), *rng.integers(0, 700, (500, 2))]:
         before, after = content[y, x].tolist(), styled[y, x].tolist()
         difference = [a - b for a, b in zip(after, before, strict=True)]
@@ -229,7 +229,7 @@ def test_keep_color_is_exact_and_clamped_in_every_band() -> None:
 
 
 def test_keep_color_of_the_content_itself_changes_nothing(photos: dict[str, Pixels]) -> None:
-    assert np.array_equal(keep_color(photos["flower"], photos["flower"]), photos["flower"])
+    assert np.array_equal(keep_color(photos["flower"], photos["flower"], 1), photos["flower"])
 
 
 # ---- errors -----------------------------------------------------------------------------------------------------------------

@@ -84,7 +84,23 @@ def test_a_program_in_c_gets_the_pixels_of_python(
         "cascade": wct(CONTENT, STYLE),
         "levels": wct(CONTENT, STYLE, levels=[4, 1]),
         "translated": Engine(generator_path).translate(CONTENT),
+        "translated_histogram": Stylizer(generator_path)(CONTENT, preserve_color="histogram"),
+        "first_header": plain,
+        "first_header_luma": adain(CONTENT, STYLE, preserve_color=True),
     }
+    column, row = np.arange(30)[None, :], np.arange(20)[:, None]
+    left = np.broadcast_to((column < 12) * np.uint8(255), (20, 30)).copy()
+    slope = (column * 7 + row * 2).astype(np.uint8)
+    by_place = {
+        "lab": adain(CONTENT, STYLE, preserve_color="lab"),
+        "match": adain(CONTENT, STYLE, preserve_color="match"),
+        "histogram": adain(CONTENT, STYLE, preserve_color="histogram"),
+        "alpha_map": adain(CONTENT, STYLE, alpha=0.8, alpha_map=slope),
+        "regions": adain(CONTENT, STYLE, regions=[(left, OTHER), (slope, STYLE)]),
+        "rest": adain(CONTENT, regions=[(left, OTHER)]),
+        "rest_lab": adain(CONTENT, regions=[(left, OTHER)], alpha_map=slope, preserve_color="lab"),
+    }
+    wanted |= by_place | {f"rows_{name}": pixels for name, pixels in by_place.items()}
     assert {path.name for path in (tmp_path / "out").iterdir()} == wanted.keys()  # and nothing that was put aside
     for name, pixels in wanted.items():
         assert (tmp_path / "out" / name).read_bytes() == pixels.tobytes(), name

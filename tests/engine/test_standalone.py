@@ -103,6 +103,63 @@ def test_levels_of_wct(executable: str, wct_path: Path, model_path: Path, tmp_pa
         assert not failed.stdout
 
 
+@pytest.mark.usefixtures("pictures")
+def test_regions_are_those_of_the_command_line(
+    executable: str, model_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    color, opaque = coffee()[:40, :60], (np.arange(40 * 60 * 4) % 251).astype(np.uint8).reshape(40, 60, 4)
+    Path("other.ppm").write_bytes(ppm(astronaut()[300:360, 100:190].copy()))
+    Path("color.ppm").write_bytes(ppm(color.copy()))
+    Path("opaque.pam").write_bytes(pam(opaque))
+    Path("slope.pgm").write_bytes(b"P5 200 2 255\n" + bytes(range(200)) * 2)
+    rest, mixed = ["style.ppm"], ["--region", "opaque.pam=style.ppm:1,other.ppm:2.5"]
+    for style, options in (
+        (rest, ["--region", "color.ppm=other.ppm"]),
+        ([], ["--region=slope.pgm=other.ppm", "--threads", "2"]),
+        (rest, [*mixed, "--region", "slope.pgm=other.ppm", "--alpha", "0.7"]),
+        ([], [*mixed, "--alpha-map", "slope.pgm"]),
+        (rest, ["--alpha-map", "color.ppm", "--palette", "0.5"]),
+    ):
+        command = ["stylize", "content.ppm", *style, "-o", "wanted.ppm", "--overwrite", "--model", str(model_path)]
+        assert cli.main([*command, "--style-size", "0", *options]) == 0
+        for tiles in ([], ["--max-memory", "500K"]):
+            command = [executable, str(model_path), "content.ppm", *style, "-o", "out.ppm", "--overwrite", *options, *tiles]
+            subprocess.run(command, check=True)
+            assert Path("out.ppm").read_bytes() == Path("wanted.ppm").read_bytes(), command
+
+
+@pytest.mark.usefixtures("pictures")
+@pytest.mark.parametrize(
+    ("given", "code", "says"),
+    [
+        ("--region mask.pgm", 2, "'mask.pgm' does not name a mask and a style"),
+        ("--region =style.ppm", 2, "does not name a mask and a style"),
+        ("--region mask.pgm=", 2, "does not name a mask and a style"),
+        ("--region mask.pgm=style.ppm,", 2, "does not name a mask and a style"),
+        ("--region mask.pgm=style.ppm:0,style.ppm:0", 2, "weights are not all 0"),
+        ("--region mask.pgm=style.ppm:-1", 2, "a weight is at least 0"),
+        ("--region mask.pgm=style.ppm:nan", 2, "a weight is at least 0"),
+        ("--region -=style.ppm --alpha-map -", 2, "only one of the pictures can be standard input"),
+        ("--region none.pgm=style.ppm", 1, "none.pgm: No such file"),
+        ("--region mask.pgm=none.ppm", 1, "none.ppm: No such file"),
+        ("--region wide.pgm=style.ppm", 1, "wide.pgm: a mask has at most 4096 pixels a side"),
+        ("--region style.txt=style.ppm", 1, "style.txt: "),
+        ("--alpha-map=", 1, "No such file"),
+    ],
+)
+def test_regions_that_are_none_are_refused(
+    given: str, code: int, says: str, executable: str, model_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mask.pgm").write_bytes(b"P5 2 1 255\n" + bytes(2))
+    (tmp_path / "wide.pgm").write_bytes(b"P5 4097 1 255\n" + bytes(4097))
+    (tmp_path / "style.txt").write_text("no picture")
+    command = [executable, model_path, "content.ppm", "style.ppm", "-o", "no.ppm", *given.split()]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, stdin=subprocess.DEVNULL)
+    assert done.returncode == code and says in done.stderr.splitlines()[0]
+    assert not list(tmp_path.glob("no*"))
+
+
 def test_pipes_and_alpha_channel(executable: str, model_path: Path, tmp_path: Path, pictures: tuple) -> None:
     content, style = pictures
     transparency = (1 + np.arange(content.shape[0] * content.shape[1]) % 255).astype(np.uint8).reshape(*content.shape[:2], 1)

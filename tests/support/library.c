@@ -128,6 +128,86 @@ static void wrong_arguments(const fastnst_model* model, const fastnst_style* sty
   fastnst_style_free(NULL);
 }
 
+enum { MASK_HEIGHT = 20, MASK_WIDTH = 30 };
+
+/* Styles and strength by place, and colours, for fastnst_stylize and fastnst_stylize_rows in tiles. */
+static void by_place(const fastnst_model* model, const fastnst_style* one, const fastnst_style* two,
+                     const fastnst_style* cascade, picture content, unsigned char* out, const char* folder) {
+  unsigned char left[MASK_HEIGHT * MASK_WIDTH], slope[MASK_HEIGHT * MASK_WIDTH];
+  for (int i = 0; i < MASK_HEIGHT * MASK_WIDTH; i++) {
+    left[i] = i % MASK_WIDTH < 12 ? 255 : 0;
+    slope[i] = (unsigned char)(i % MASK_WIDTH * 7 + i / MASK_WIDTH * 2);
+  }
+  const fastnst_mask map = {MASK_HEIGHT, MASK_WIDTH, slope};
+  const fastnst_region regions[] = {{{MASK_HEIGHT, MASK_WIDTH, left}, two}, {map, one}};
+  fastnst_options options = FASTNST_OPTIONS;
+  uint64_t bytes = 0;
+  options.threads = 1, options.folder = folder;
+  CHECK(fastnst_working_bytes(model, &options, content.height, content.width, &bytes) == FASTNST_OK);
+  rows_state state;
+  const fastnst_rows rows = {content.height, content.width, read_rows, write_rows, NULL, &state};
+#define BOTH_WAYS(name, rest)                                                                                     \
+  do {                                                                                                            \
+    options.max_memory = 0;                                                                                       \
+    CHECK(fastnst_stylize(model, &options, rest, content.rgb, content.height, content.width, out) == FASTNST_OK); \
+    write_picture(folder, name, out, content);                                                                    \
+    options.max_memory = bytes - bytes / 4;                                                                       \
+    state = (rows_state){content, out, 0, 0, 0};                                                                  \
+    memset(out, 0, (size_t)(content.height * content.width * 3));                                                 \
+    CHECK(fastnst_stylize_rows(model, &options, rest, &rows) == FASTNST_OK);                                      \
+    write_picture(folder, "rows_" name, out, content);                                                            \
+  } while (0)
+  options.preserve_color = FASTNST_LAB;
+  BOTH_WAYS("lab", one);
+  options.preserve_color = FASTNST_MATCH;
+  BOTH_WAYS("match", one);
+  options.preserve_color = FASTNST_HISTOGRAM;
+  BOTH_WAYS("histogram", one);
+  options.preserve_color = FASTNST_PALETTE;
+  options.alpha_map = &map, options.alpha = 0.8;
+  BOTH_WAYS("alpha_map", one);
+  options.alpha_map = NULL, options.alpha = 1, options.regions = regions, options.region_count = 2;
+  BOTH_WAYS("regions", one);
+  options.region_count = 1;
+  BOTH_WAYS("rest", NULL);
+  options.preserve_color = FASTNST_LAB, options.alpha_map = &map;
+  BOTH_WAYS("rest_lab", NULL);
+
+#define MADE_OF(rest) fastnst_stylize(model, &options, rest, content.rgb, content.height, content.width, out)
+#define REFUSED_REGION(values, height, width, style, words)        \
+  do {                                                             \
+    const fastnst_region wrong = {{height, width, values}, style}; \
+    options.regions = &wrong;                                      \
+    CHECK(MADE_OF(one) == FASTNST_BAD_ARGUMENT && says(words));    \
+  } while (0)
+  REFUSED_REGION(left, 0, 5, two, "sides of a mask");
+  REFUSED_REGION(left, 5, 4097, two, "sides of a mask must be 1 to 4096");
+  REFUSED_REGION(NULL, 5, 5, two, "mask is NULL");
+  REFUSED_REGION(left, 5, 5, NULL, "the style of a region is NULL");
+  REFUSED_REGION(left, 5, 5, cascade, "model");
+  options.regions = NULL;
+  CHECK(MADE_OF(one) == FASTNST_BAD_ARGUMENT && says("list of regions is NULL"));
+  options.region_count = 0;
+  CHECK(MADE_OF(NULL) == FASTNST_BAD_ARGUMENT && says("style is NULL"));
+  options.preserve_color = 5;
+  CHECK(MADE_OF(one) == FASTNST_BAD_ARGUMENT && says("preserve_color must be one of fastnst_colors, not 5"));
+  fastnst_region many[65];
+  for (size_t i = 0; i < 65; i++) many[i] = regions[0];
+  options.preserve_color = 0, options.regions = many, options.region_count = 65;
+  CHECK(MADE_OF(one) == FASTNST_BAD_ARGUMENT && says("at most 64 regions"));
+  options.region_count = SIZE_MAX;
+  CHECK(MADE_OF(one) == FASTNST_BAD_ARGUMENT && says("at most 64 regions"));
+
+  /* A program that was compiled with the first header has nothing behind `folder`, and any number but 0 for luma. */
+  options = (fastnst_options)FASTNST_OPTIONS;
+  options.size = offsetof(fastnst_options, regions), options.region_count = 1, options.regions = regions;
+  CHECK(MADE_OF(one) == FASTNST_OK);
+  write_picture(folder, "first_header", out, content);
+  options.preserve_color = 7;
+  CHECK(MADE_OF(one) == FASTNST_OK);
+  write_picture(folder, "first_header_luma", out, content);
+}
+
 static fastnst_model* load_from_memory(const char* path) {
   FILE* file = fopen(path, "rb");
   CHECK(file != NULL && fseek(file, 0, SEEK_END) == 0);
@@ -214,6 +294,17 @@ int main(int count, char** arguments) {
   CHECK(fastnst_stylize_rows(adain, &options, tiled, &rows) == FASTNST_STOPPED && says("callback"));
   rows.write = NULL;
   CHECK(fastnst_stylize_rows(adain, &options, tiled, &rows) == FASTNST_BAD_ARGUMENT && says("write"));
+
+  by_place(adain, one, two, cascade, content, out, folder);
+  options = (fastnst_options)FASTNST_OPTIONS;
+  options.preserve_color = FASTNST_HISTOGRAM;
+  CHECK(fastnst_translate(generator, &options, content.rgb, content.height, content.width, out) == FASTNST_OK);
+  write_picture(folder, "translated_histogram", out, content);
+  const unsigned char all = 255;
+  const fastnst_mask everywhere = {1, 1, &all};
+  options.alpha_map = &everywhere;
+  CHECK(fastnst_translate(generator, &options, content.rgb, content.height, content.width, out) == FASTNST_BAD_ARGUMENT);
+  CHECK(says("no regions"));
 
   wrong_arguments(adain, one, generator, content, out);
 

@@ -120,10 +120,80 @@ def test_chosen_files_are_painted_with_the_native_bytes_and_no_other_host_is_ask
     page.set_input_files("#photo", [png(CONTENT)])
     painted(page, 1)
     assert result(page) == wanted(CONTENT, STYLE)
-    page.check("#preserve")
-    painted(page, 2)
-    assert result(page) == wanted(CONTENT, STYLE, preserve_color=True)
+    for times, mode in enumerate(("luma", "lab", "match", "histogram"), start=2):
+        page.select_option("#preserve", mode)
+        painted(page, times)
+        assert result(page) == wanted(CONTENT, STYLE, preserve_color=mode)
     assert {url.split("/")[2] for url in page.asked if url.startswith("http")} == {site.split("/")[2]}
+
+
+def mask_of(page: Any) -> Pixels:
+    """What the brush has left of the selected region, [H, W]."""
+    height, width, values = page.evaluate(
+        """() => {
+          const canvas = document.querySelector("#masks canvas.selected");
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          return [canvas.height, canvas.width, Array.from(data).filter((_, i) => i % 4 === 3)];
+        }"""
+    )
+    return np.array(values, np.uint8).reshape(height, width)
+
+
+def test_a_region_painted_with_the_brush_has_the_native_bytes_and_is_taken_back(page: Any, site: str) -> None:
+    page.goto(f"{site}/desk/index.html")
+    page.set_input_files("#painting", [png(STYLE)])
+    page.set_input_files("#photo", [png(CONTENT)])
+    painted(page, 1)
+    page.click("#regions")
+    other = large(verify.picture(64, 64, seed=9))
+    page.set_input_files("#painting", [png(other)])  # for the region, for that is selected
+    painted(page, 2)
+    assert result(page) == wanted(CONTENT, STYLE)  # nothing is painted over yet
+    box = page.locator("#masks").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 4)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=4)
+    page.mouse.up()
+    painted(page, 3)
+    mask = mask_of(page)
+    assert mask.shape == CONTENT.shape[:2]
+    assert mask[22, 30] == 255
+    assert mask[80, 110] == 0
+    assert result(page) == wanted(CONTENT, STYLE, regions=[(mask, other)])
+    page.check("#keep-rest")
+    painted(page, 4)
+    made = fastnst.Stylizer("adain-16x")(CONTENT, regions=[(mask, other)])
+    assert result(page) == hashlib.sha256(np.dstack([made, np.full(made.shape[:2], 255, np.uint8)]).tobytes()).hexdigest()
+    page.uncheck("#keep-rest")
+    painted(page, 5)
+    page.click("#undo")
+    painted(page, 6)
+    assert not mask_of(page).any()
+    assert result(page) == wanted(CONTENT, STYLE)
+
+
+def test_regions_are_painted_by_keys_alone(page: Any, site: str) -> None:
+    page.goto(f"{site}/desk/index.html")
+    page.set_input_files("#painting", [png(STYLE)])
+    page.set_input_files("#photo", [png(CONTENT)])
+    painted(page, 1)
+    page.focus("#regions")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")
+    painted(page, 2)
+    first = mask_of(page)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    painted(page, 3)
+    assert np.count_nonzero(mask_of(page)) > np.count_nonzero(first) > 0
+    page.keyboard.press("Control+z")
+    painted(page, 4)
+    np.testing.assert_array_equal(mask_of(page), first)
+    assert page.input_value("#compare") == "0"
+    page.keyboard.press("Escape")
+    page.keyboard.press("ArrowRight")
+    assert page.input_value("#compare") == "5"
 
 
 def test_a_file_that_is_no_picture_is_one_line_and_changes_nothing(page: Any, site: str) -> None:

@@ -104,6 +104,17 @@ def test_styles_are_mixed_and_transparency_stays(server: PageServer) -> None:
     np.testing.assert_array_equal(np.frombuffer(made, np.uint8).reshape(50, 70, 4), np.asarray(wanted))
 
 
+@pytest.mark.parametrize("rest", [[STYLE], []])
+def test_regions_are_those_of_stylizer(rest: list[Pixels], server: PageServer) -> None:
+    mask = np.dstack([OTHER, OTHER[..., 0]])
+    body = request([rgba(CONTENT), *map(rgba, rest), mask, rgba(OTHER)], weights=[1] * len(rest), preserveColor="lab")
+    status, made, _ = ask(server, "/stylize", body, **allowed(server))
+    assert status == 200, made
+    regions = [(Image.fromarray(mask), OTHER)]
+    wanted = fastnst.Stylizer("adain-16x")(CONTENT, rest or None, regions=regions, preserve_color="lab")
+    np.testing.assert_array_equal(np.frombuffer(made, np.uint8).reshape(50, 70, 4), rgba(wanted))
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -140,6 +151,8 @@ def test_another_name_of_this_computer_is_refused(server: PageServer) -> None:
         (request([rgba(CONTENT), rgba(STYLE)], model="../secret"), "there is no model"),
         (request([rgba(CONTENT), rgba(STYLE)], alpha=7), "alpha"),
         (request([rgba(CONTENT)]), "style"),
+        (request([rgba(CONTENT), rgba(STYLE), rgba(OTHER)], weights=[1]), "each region has a mask and a style"),
+        (request([rgba(CONTENT), rgba(STYLE)], preserveColor="hue"), "preserve_color"),
     ],
 )
 def test_a_bad_request_is_answered_in_one_line(body: bytes, said: str, server: PageServer) -> None:

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ def given(picture: Pixels) -> dict[str, Any]:
     height, width, channels = picture.shape
     rgba = picture if channels == 4 else np.dstack([picture, np.full((height, width), 255, np.uint8)])
     return {"width": width, "height": height, "rgba": base64.b64encode(rgba.tobytes()).decode()}
+
+
+SMALL = given(verify.picture(8, 8, seed=1))
+LARGE = {"width": 4097, "height": 1, "grey": base64.b64encode(bytes(4097)).decode()}
 
 
 def run(folder: Path, *jobs: dict[str, Any]) -> list[dict[str, Any]]:
@@ -102,6 +107,52 @@ def test_tiles_mixed_styles_levels_and_transparency_are_those_of_python(tmp_path
     assert tiled["parts"][-1] == 1
 
 
+def test_regions_alpha_map_and_colour_modes_are_those_of_python(tmp_path: Path) -> None:
+    content, a, b = verify.picture(90, 140, seed=1), verify.picture(48, 40, seed=2), verify.picture(40, 60, seed=3)
+    grey = verify.picture(30, 45, seed=5)[..., 0].copy()
+    left = np.zeros((30, 45), np.uint8)
+    left[:, :20] = 255
+    coloured = verify.picture(25, 25, seed=6)
+    painted = np.dstack([coloured, verify.picture(25, 25, seed=7)[..., 0]])
+    bytes_of_grey = {"width": 45, "height": 30, "grey": base64.b64encode(grey.tobytes()).decode()}
+    bytes_of_left = {"width": 45, "height": 30, "grey": base64.b64encode(left.tobytes()).decode()}
+    stylizer, wct = fastnst.Stylizer("adain-nano"), fastnst.Stylizer("wct-16x")
+    plain = {"model": "adain-nano", "content": given(content), "style": given(a), "options": {}}
+    no_style = plain | {"style": None}
+    light, opaque = (Image.fromarray(each) for each in (coloured, painted))
+    cases: list[tuple[dict[str, Any], Pixels]] = [
+        *((plain | {"options": {"preserveColor": mode}}, stylizer(content, a, preserve_color=mode))
+          for mode in ("luma", "lab", "match", "histogram")),
+        (plain | {"regions": [(bytes_of_left, given(b))]}, stylizer(content, a, regions=[(left, b)])),
+        (no_style | {"regions": [(bytes_of_grey, given(b))]}, stylizer(content, regions=[(grey, b)])),
+        (
+            plain | {"regions": [(given(coloured), given(b)), (given(painted), [(given(b), 1), (given(a), 1)])]},
+            stylizer(content, a, regions=[(light, b), (opaque, [b, a])]),
+        ),
+        (plain | {"alphaMap": bytes_of_grey, "options": {"alpha": 0.7}}, stylizer(content, a, alpha=0.7, alpha_map=grey)),
+        (
+            no_style | {"model": "wct-16x", "regions": [(bytes_of_left, given(a))], "options": {"preserveColor": "lab"}},
+            wct(content, regions=[(left, a)], preserve_color="lab"),
+        ),
+    ]  # fmt: skip
+    answers = run(tmp_path, *(job for job, _ in cases))
+    assert [answer.get("digest", answer) for answer in answers] == [digest(picture) for _, picture in cases]
+    assert len({answer["digest"] for answer in answers}) == len(cases)
+
+
+def test_regions_are_those_of_the_command_line(tmp_path: Path) -> None:
+    content, a, b = verify.picture(60, 80, seed=1), verify.picture(48, 40, seed=2), verify.picture(40, 60, seed=3)
+    mask = verify.picture(30, 45, seed=5)
+    for name, picture in {"content": content, "a": a, "b": b, "mask": mask}.items():
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    arguments = ["content.png", "a.png", "-o", "out.png", "--region", "mask.png=b.png", "--preserve-color", "match"]
+    command = [sys.executable, "-m", "fastnst", "stylize", *arguments, "--model", "adain-nano", "--style-size", "0"]
+    subprocess.run(command, check=True, cwd=tmp_path, timeout=60)
+    job = {"model": "adain-nano", "content": given(content), "style": given(a), "regions": [(given(mask), given(b))]}
+    (answer,) = run(tmp_path, job | {"options": {"preserveColor": "match"}})
+    assert answer.get("digest", answer) == digest(np.asarray(Image.open(tmp_path / "out.png")))
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -112,6 +163,11 @@ def test_tiles_mixed_styles_levels_and_transparency_are_those_of_python(tmp_path
         ({"model": "no-such-model"}, "no-such-model does not ship; there are adain-16x"),
         ({"model": "./jobs.json"}, "not a fastnst model"),
         ({"style": None}, "this model needs a style"),
+        ({"options": {"preserveColor": "hue"}}, "preserveColor is true, false or one of luma, lab, match, histogram, not hue"),
+        ({"regions": [({"width": 5, "height": 5, "grey": "AAAA"}, None)]}, "a picture of 5 x 5 pixels has 100 bytes, not 3"),
+        ({"regions": [(LARGE, SMALL)]}, "the sides of a mask must be 1 to 4096 pixels"),
+        ({"regions": [(SMALL, SMALL)] * 65}, "there may be at most 64 regions"),
+        ({"regions": [(SMALL, None)]}, "this model needs a style"),
         ({"content": {"width": 2, "height": 2, "rgba": "AAAA"}}, "a picture of 2 x 2 pixels has 16 bytes, not 3"),
     ],
 )
@@ -122,6 +178,15 @@ def test_what_is_wrong_is_one_line(change: dict[str, Any], said: str, tmp_path: 
     assert answer["name"] == "FastnstError"
     assert said in answer["error"]
     assert "\n" not in answer["error"]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_call_that_fails_changes_nothing_for_the_next(module: str, tmp_path: Path) -> None:
+    content, style = verify.picture(37, 50, seed=1), verify.picture(48, 40, seed=7)
+    job = {"model": "adain-nano", "wasm": str(WEB / module), "content": given(content), "style": given(style), "options": {}}
+    (answer,) = run(tmp_path, job | {"fails": {"maxMemory": 1000}})
+    assert "pixels takes at least" in answer["parts"][-1]
+    assert answer["digest"] == digest(fastnst.Stylizer("adain-nano")(content, style))
 
 
 def test_the_package_holds_what_it_needs() -> None:

@@ -3,6 +3,7 @@
 import { Fastnst } from "../fastnst.js";
 import { landscape, NAMES, painting } from "./gallery.js";
 import { NativeEngine } from "./native.js";
+import { Regions } from "./regions.js";
 import { WORDS } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -88,6 +89,7 @@ const setPhoto = (canvas) => {
   state.photo = canvas;
   easel.classList.add("full");
   show(after, canvas), show(before, canvas);
+  regions.clear();
   paint();
 };
 
@@ -109,9 +111,15 @@ const engine = (model) => {
 const painted = async (photo, signal, onProgress) => {
   const fastnst = await engine($("model").value);
   const styles = [...state.chosen].map(([button, canvas]) => [pixels(scaled(canvas)), state.weights.get(button) ?? 1]);
-  const preserveColor = $("preserve").checked;
-  const options = { alpha: $("alpha").value / 100, palette: $("palette").value / 100, preserveColor, signal, onProgress };
-  return fastnst.stylize(pixels(photo), styles, options);
+  const options = {
+    alpha: $("alpha").value / 100,
+    palette: $("palette").value / 100,
+    preserveColor: $("preserve").value || false,
+    regions: regions.painted.map(({ mask, button }) => ({ mask, style: pixels(scaled(button.firstChild)) })),
+    signal,
+    onProgress,
+  };
+  return fastnst.stylize(pixels(photo), regions.keepsRest ? null : styles, options);
 };
 
 // Paints what is chosen now; a choice that comes meanwhile stops it and is painted instead.
@@ -153,12 +161,20 @@ const choose = (button, canvas, alone) => {
     for (const each of [...state.chosen.keys()]) if (each !== button) leave(each);
   }
   state.chosen.set(button, canvas);
-  button.setAttribute("aria-pressed", "true");
+  mark();
 };
 
 const leave = (button) => {
   state.chosen.delete(button);
-  button.setAttribute("aria-pressed", "false");
+  mark();
+};
+
+// Pressed is what is chosen: for the region that is being painted, or else for everything.
+const mark = () => {
+  for (const button of $("gallery").children) {
+    const chosen = regions.selected ? button === regions.selected.button : state.chosen.has(button);
+    button.setAttribute("aria-pressed", chosen);
+  }
 };
 
 const weigh = () => {
@@ -184,6 +200,7 @@ const offer = (canvas, name) => {
   button.setAttribute("aria-pressed", "false");
   button.append(canvas);
   button.addEventListener("click", (event) => {
+    if (regions.selected) return regions.give(button);
     const several = event.shiftKey || event.ctrlKey || event.metaKey || state.chosen.size > 1;
     if (state.chosen.has(button) && state.chosen.size > 1) leave(button);
     else choose(button, canvas, !several);
@@ -191,7 +208,7 @@ const offer = (canvas, name) => {
   });
   // A second finger or a long press is what a keyboard's shift is elsewhere.
   let press;
-  button.addEventListener("pointerdown", () => (press = setTimeout(() => { choose(button, canvas, false); weigh(), paint(); }, 600)));
+  button.addEventListener("pointerdown", () => regions.selected || (press = setTimeout(() => { choose(button, canvas, false); weigh(), paint(); }, 600)));
   for (const end of ["pointerup", "pointerleave"]) button.addEventListener(end, () => clearTimeout(press));
   $("gallery").append(button);
   return button;
@@ -200,7 +217,10 @@ const offer = (canvas, name) => {
 const addPaintings = async (files) => {
   for (const file of files) {
     const canvas = await opened(file);
-    if (canvas) choose(offer(canvas, file.name), canvas, true);
+    if (!canvas) continue;
+    const button = offer(canvas, file.name);
+    if (regions.selected) regions.give(button);
+    else choose(button, canvas, true);
   }
   weigh(), paint();
 };
@@ -273,6 +293,8 @@ const startCamera = async () => {
 
 // ---- Everything together ----
 
+const regions = new Regions($, () => paint());
+$("gallery").addEventListener("marked", mark);
 for (const name of NAMES) offer(painting(name), name);
 const [first] = $("gallery").children;
 choose(first, first.firstChild, true);

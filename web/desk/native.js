@@ -12,11 +12,12 @@ export class NativeEngine {
   }
 
   /** As Fastnst.stylize, of ImageData. */
-  async stylize(content, styles, { alpha = 1, palette = 1, preserveColor = false, signal } = {}) {
-    const pictures = [content, ...styles.map(([picture]) => picture)];
+  async stylize(content, styles, { alpha = 1, palette = 1, preserveColor = false, regions = [], signal } = {}) {
+    const own = regions.flatMap(({ mask, style }) => [mask, style]), mixed = styles ?? [];
+    const pictures = [content, ...mixed.map(([picture]) => picture), ...own];
     const asked = {
       model: this.#model, alpha, palette, preserveColor,
-      weights: styles.map(([, weight]) => weight),
+      weights: mixed.map(([, weight]) => weight),
       sizes: pictures.map(({ width, height }) => [width, height]),
     };
     const body = new Blob([JSON.stringify(asked), "\n", ...pictures.map(({ data }) => data)]);

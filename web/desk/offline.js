@@ -2,7 +2,7 @@
 
 const CACHE = "fastnst-0.1.0";
 const FILES = [
-  "./", "index.html", "desk.css", "desk.js", "gallery.js", "native.js", "words.js", "icon.svg", "app.webmanifest",
+  "./", "index.html", "desk.css", "desk.js", "gallery.js", "native.js", "regions.js", "words.js", "icon.svg", "app.webmanifest",
   ...["fastnst.js", "models.js", "engine.js", "pictures.js", "calls.js", "worker.js", "fastnst.wasm", "models/adain-16x.fnst"].map((name) => `../${name}`),
 ];
 

@@ -169,7 +169,8 @@ class Handler(BaseHTTPRequestHandler):
         return TYPES[suffix_of(path)], found.read_bytes()
 
     def picture(self) -> tuple[str, bytes]:
-        """A line of JSON, then RGBA bytes of the content and of the styles; answered by those of the result."""
+        """A line of JSON, then RGBA bytes of the content, of the styles, and of a mask and a style for each region; answered by
+        those of the result."""
         if self.path != "/stylize":
             raise RequestError(HTTPStatus.NOT_FOUND, "there is no such service")
         given = self.headers.get("Authorization", "")
@@ -203,11 +204,17 @@ def stylized(body: bytes) -> bytes:
             raise ValueError("the request is cut short")
         pictures.append(Image.frombuffer("RGBA", (width, height), pixels[at : at + size]))
         at += size
-    content, *styles = pictures
+    weights = asked["weights"]
+    content, *others = pictures
+    styles, placed = others[: len(weights)], others[len(weights) :]
+    if len(placed) % 2:
+        raise ValueError("each region has a mask and a style")
+    regions = list(zip(placed[::2], placed[1::2], strict=True))
     result = stylizer_of(asked["model"])(
         content,
-        styles,
-        weights=asked["weights"],
+        styles if styles or not regions else None,
+        weights=weights if styles or not regions else None,
+        regions=regions,
         alpha=asked["alpha"],
         palette=0 if asked["preserveColor"] else asked["palette"],
         preserve_color=asked["preserveColor"],
