@@ -167,8 +167,8 @@ def convert(
         name: for the card; without it the file's.
         origin: where the weights come from, and
         licence: theirs, for the card; without them what ``source`` says of itself, or that they are unknown.
-        values: what an ONNX file's network takes for black and white, and makes of them, such as (0, 255); without it (-1, 1),
-            if it ends in Tanh.
+        values: what an ONNX file's network takes for black and white, and makes of them, such as (0, 255); without it, what
+            the Tanh, Sigmoid or Clip tells that it ends in.
         ranges: see :func:`best_grid`.
         winograd: which layers of an AdaIN pair take Winograd form; see :func:`~fastnst.convert.forms.choices`.
         keep_dead: leave channels of an AdaIN pair that stay zero by a margin in every calibration picture; they are

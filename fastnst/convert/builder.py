@@ -143,12 +143,19 @@ class Builder:
         return Level(number, (*(behind.parts if behind else ()), raw.channels))
 
     def paint(self, raw: Raw, curve: str) -> list[FloatNode]:
-        """The picture, by a curve of :class:`~fastnst.convert.graph.FloatPaint`, and so the whole graph."""
+        """The picture, and so the whole graph.
+
+        Args:
+            curve: of :class:`~fastnst.convert.graph.FloatPaint`; or ``sigmoid``, which is tanh of half as much: it
+                makes 0..1 as tanh does -1..1, from black to white.
+        """
         conv = self.nodes[-1]
         assert isinstance(conv, FloatConv)
         if curve == "clamp":  # tanh makes -1..1 itself
             half = self.numbers.half
             conv = replace(conv, weight=conv.weight / half, bias=(conv.bias - self.numbers.middle) / half)
+        elif curve == "sigmoid":
+            curve, conv = "tanh", replace(conv, weight=conv.weight / 2, bias=conv.bias / 2)
         if self.numbers.bgr:
             conv = replace(conv, weight=conv.weight.flip(0), bias=conv.bias.flip(0))
         self.nodes[-1] = conv

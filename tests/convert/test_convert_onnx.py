@@ -24,6 +24,8 @@ from fastnst.engine import Engine
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install '.[onnx]'")
 
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 FLOOR = 33.0
@@ -129,6 +131,27 @@ def test_the_graph_computes_what_the_network_does(case: Case) -> None:
     with torch.no_grad():
         made = run_float(found.trained.nodes, picture.float() / 127.5 - 1)
     torch.testing.assert_close((made + 1) * 127.5, case.painted(picture), rtol=0, atol=1e-3 * 127.5)
+
+
+@pytest.mark.parametrize("end", ["sigmoid", "clip 1", "clip 255"])
+def test_the_end_says_how_pictures_are_written(end: str, tmp_path: Path) -> None:
+    """Black and white without ``--values``: a Sigmoid's are 0 and 1, a Clip's what it clips to."""
+    top = 255.0 if end == "clip 255" else 1.0
+    weight = numpy_helper.from_array(np.random.default_rng(3).normal(0, 0.8, (3, 3, 1, 1)).astype(np.float32), "weight")
+    ends = [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in (("low", 0.0), ("high", top))]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, "H", "W"]) for name in "xy")
+    last = ("Sigmoid", ["c"]) if end == "sigmoid" else ("Clip", ["c", "low", "high"])
+    nodes = [helper.make_node("Conv", ["x", "weight"], ["c"]), helper.make_node(*last, ["y"])]
+    graph = helper.make_graph(nodes, "network", [x], [y], [weight, *ends])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "network.onnx")
+    found = recognise([tmp_path / "network.onnx"])
+    assert isinstance(found.trained, TrainedGenerator)
+    picture = torch.rand(1, 3, 9, 7, generator=torch.Generator().manual_seed(0))
+    c = F.conv2d(picture * top, torch.from_numpy(numpy_helper.to_array(weight).copy()))
+    wanted = c.sigmoid() if end == "sigmoid" else c.clamp(0, top) / top
+    assert wanted.std() > 0.1
+    made = (run_float(found.trained.nodes, picture * 2 - 1).clamp(-1, 1) + 1) / 2
+    torch.testing.assert_close(made, wanted, rtol=0, atol=1e-5)
 
 
 def test_eight_bits_stay_close_at_whole_and_odd_sizes(

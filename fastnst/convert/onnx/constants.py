@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
 
-from fastnst.format.onnxreading import KINDS, OnnxNode, array_of
+from fastnst.format.onnxreading import KINDS, OnnxGraph, OnnxNode, array_of
 
 Array = NDArray[Any]
 
@@ -98,3 +98,13 @@ def computed(node: OnnxNode, inputs: Sequence[Array]) -> Array:
             f"{node} cannot be computed: {str(error).splitlines()[0] if str(error) else 'its inputs are wrong'}"
         ) from None
     return result
+
+
+def constants_of(graph: OnnxGraph) -> dict[str, Array]:
+    """All that is constant in a graph, by name; ValueError in one line if a node of it cannot be computed."""
+    constants = dict(graph.constants)
+    for node in graph.nodes:
+        given = [name for name in node.inputs if name]
+        if node.operator in COMPUTED and all(name in constants for name in given):
+            constants[node.outputs[0]] = computed(node, [constants[name] for name in given])
+    return constants

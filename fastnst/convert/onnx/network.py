@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastnst.convert.builder import Builder, Numbers, Raw
+from fastnst.convert.builder import Builder, Numbers
 from fastnst.convert.graph import FloatConv, FloatNode
+from fastnst.convert.onnx.constants import constants_of
+from fastnst.convert.onnx.ending import ended, numbers_of
 from fastnst.convert.onnx.operators import OPERATORS
 from fastnst.convert.onnx.walk import Walk
 from fastnst.convert.tensors import LayoutError, Source, Tensors, digest_of_file
@@ -17,7 +19,8 @@ def read_network(path: Path, numbers: Numbers | None) -> tuple[TrainedGenerator,
     """The generator in an ONNX file, in words what it is, and the file.
 
     Args:
-        numbers: how it writes pictures; None for -1..1, which only one that ends in Tanh says of itself.
+        numbers: how it reads and writes pictures; without it, what it ends in has to tell. Tanh and Sigmoid make all from black
+            to white, whatever the numbers are.
 
     Raises:
         OSError: the file cannot be read.
@@ -27,12 +30,8 @@ def read_network(path: Path, numbers: Numbers | None) -> tuple[TrainedGenerator,
         graph = read_graph(path)
         if graph.channels not in {None, 3}:
             raise LayoutError(f"its input has {graph.channels} channels, expected 3")
-        if numbers is None and not any(node.operator == "Tanh" for node in graph.nodes):
-            raise LayoutError(
-                "it does not end in Tanh, so --values has to say how it writes pictures: signed -1..1, unit 0..1, bytes 0..255"
-            )
-        tensors = Tensors({})
-        walk = Walk(graph, Builder(tensors, numbers))
+        tensors, constants = Tensors({}), constants_of(graph)
+        walk = Walk(graph, Builder(tensors, numbers or numbers_of(graph, constants)), constants)
         nodes = walked(walk)
         convs = [node for node in nodes if isinstance(node, FloatConv)]
         trained = TrainedGenerator(nodes, "graph", len(convs[0].weight), tensors.parameters, {})
@@ -50,21 +49,4 @@ def walked(walk: Walk) -> list[FloatNode]:
         if node.operator not in OPERATORS:
             raise LayoutError(f"{node} is of an operator that fastnst does not take; it takes {', '.join(sorted(OPERATORS))}")
         walk.values[node.outputs[0]] = OPERATORS[node.operator](walk, node)
-    return _ended(walk)
-
-
-def _ended(walk: Walk) -> list[FloatNode]:
-    value, last = walk.values.get(walk.graph.output), walk.build.nodes[-1] if walk.build.nodes else None
-    if value is None or value.pad or value.doubled or len(value.parts) > 1:
-        raise LayoutError("the output is not what a convolution, or a Tanh behind one, makes")
-    (part,) = value.parts
-    plain = isinstance(part.raw, Raw) and not part.raw.norm and part.negative == 1
-    if not plain or not isinstance(last, FloatConv) or last.target != part.raw.number:
-        raise LayoutError("the output has to be what the last convolution, or a Tanh behind it, makes")
-    if part.raw.channels != 3 or value.halvings:
-        scale = f"1/{2**value.halvings} of" if value.halvings else "as large as"
-        raise LayoutError(
-            f"the output has {part.raw.channels} channels, its sides are {scale} the picture; expected 3, as large"
-        )
-    assert isinstance(part.raw, Raw)
-    return walk.build.paint(part.raw, "tanh" if value.painted else "clamp")
+    return ended(walk)

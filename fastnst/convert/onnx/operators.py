@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnst.convert.builder import Level
 from fastnst.convert.onnx.convolutions import convolution
+from fastnst.convert.onnx.ending import LARGEST, bounds
 from fastnst.convert.onnx.resizing import doubles
 from fastnst.convert.onnx.walk import Part, Value, Walk
 from fastnst.convert.tensors import LayoutError
@@ -29,8 +30,20 @@ def _activation(walk: Walk, node: OnnxNode) -> Value:
     return replace(x, parts=tuple(replace(part, negative=part.negative * negative) for part in x.parts))
 
 
-def _tanh(walk: Walk, node: OnnxNode) -> Value:
-    return replace(walk.value(node, 0), painted=True)
+def _end(walk: Walk, node: OnnxNode) -> Value:
+    return replace(walk.value(node, 0), end=node.operator)
+
+
+def _clip(walk: Walk, node: OnnxNode) -> Value:
+    """A ReLU, or the end: from black to white or further, for what is beyond is clipped anyway."""
+    low, high = bounds(node, walk.graph.opset, walk.constants)
+    if low == 0 and high >= LARGEST:
+        return _activation(walk, node)
+    numbers = walk.build.numbers
+    if not (low <= numbers.low and numbers.high <= high):
+        ends = f"{numbers.low:g} to {numbers.high:g}"
+        raise LayoutError(f"{node}: {low:g} to {high:g}; the engine clips from 0 on, or at the end all that is not {ends}")
+    return _end(walk, node)
 
 
 def _same(walk: Walk, node: OnnxNode) -> Value:
@@ -108,6 +121,7 @@ def _norm(_walk: Walk, node: OnnxNode) -> Value:
 OPERATORS: dict[str, Callable[[Walk, OnnxNode], Value]] = {
     "Add": _sum,
     "BatchNormalization": _norm,
+    "Clip": _clip,
     "Concat": _concatenation,
     "Conv": convolution,
     "ConvTranspose": convolution,
@@ -118,6 +132,7 @@ OPERATORS: dict[str, Callable[[Walk, OnnxNode], Value]] = {
     "Pad": _pad,
     "Relu": _activation,
     "Resize": _doubling,
-    "Tanh": _tanh,
+    "Sigmoid": _end,
+    "Tanh": _end,
     "Upsample": _doubling,
 }

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastnst.convert.builder import Builder, Level, Raw
-from fastnst.convert.onnx.constants import COMPUTED, computed
 from fastnst.convert.tensors import LayoutError
 from fastnst.format.onnxreading import OnnxGraph, OnnxNode, shown
 
@@ -41,7 +40,7 @@ class Value:
         halvings: how often its sides are half those of the picture.
         border, pad: what a Pad put around it, and how many pixels of that.
         doubled: by nearest upsampling, before the border.
-        painted: it has gone through Tanh and can only be the end.
+        end: the operator that made it, if it can only be the end: Tanh, Sigmoid or Clip.
     """
 
     parts: tuple[Part, ...]
@@ -49,7 +48,7 @@ class Value:
     border: str = "constant"
     pad: int = 0
     doubled: bool = False
-    painted: bool = False
+    end: str = ""
 
     @property
     def channels(self) -> int:
@@ -66,24 +65,20 @@ class Copy:
 
 @dataclass
 class Walk:
-    """The nodes of a graph on their way through a builder."""
+    """The nodes of a graph on their way through a builder; ``constants`` are all that are constant in it."""
 
     graph: OnnxGraph
     build: Builder
+    constants: dict[str, NDArray[Any]]
     values: dict[str, Value] = field(default_factory=dict)
-    constants: dict[str, NDArray[Any]] = field(default_factory=dict)
     copies: dict[tuple[object, ...], list[Copy]] = field(default_factory=dict)
     streams: dict[tuple[int, float], Level] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.values[self.graph.input] = Value((Part(Builder.picture),))
-        self.constants |= self.graph.constants
         self.readers: dict[str, list[OnnxNode]] = {}
         for node in self.graph.nodes:
-            given = [name for name in node.inputs if name]
-            if node.operator in COMPUTED and all(name in self.constants for name in given):
-                self.constants[node.outputs[0]] = computed(node, [self.constants[name] for name in given])
-            for name in given:
+            for name in filter(None, node.inputs):
                 self.readers.setdefault(name, []).append(node)
 
     def value(self, node: OnnxNode, place: int, *, plain: bool = True) -> Value:
@@ -92,8 +87,8 @@ class Walk:
         if not name or name not in self.values:
             raise LayoutError(f"{node}: its input {shown(name)} is no map, or made for something else")
         value = self.values[name]
-        if value.painted:
-            raise LayoutError(f"{node} reads what Tanh has made; a Tanh can only be the end")
+        if value.end:
+            raise LayoutError(f"{node} reads what {value.end} has made; this {value.end} can only be the end")
         if plain and (value.pad or value.doubled):
             raise LayoutError(f"{node} stands behind a Pad or an upsampling, where there can only be a convolution")
         return value
