@@ -206,7 +206,8 @@ def test_convert_passes_its_arguments_on(run: Run, monkeypatch: pytest.MonkeyPat
     assert run(*arguments, "out.fnst", "--nearly-dead", "0.1").code == 0
     assert run(*arguments, "out.fnst", "--source", "a paper", "--licence", "CC0").code == 0
     paths = ([Path("in.safetensors")], Path("photos"), Path("out.fnst"))
-    plain = {"name": None, "origin": None, "licence": None, "overwrite": False, "winograd": "never", "keep_dead": False}
+    unsaid = dict.fromkeys(("name", "origin", "licence", "values"))
+    plain = unsaid | {"overwrite": False, "winograd": "never", "keep_dead": False}
     plain |= {"nearly_dead": 0.0, "report": None}
     assert calls == [
         (*paths, plain),
