@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from fastnst import __version__
+from fastnst.system.atomic import atomic_output
 
 from .checkpoints import CheckpointError, flatten_adam, link_over, load_checkpoint, restore_adam, save_checkpoint
 from .process_group import ProcessGroup
@@ -259,7 +260,8 @@ def train(
         raise ValueError("--until-loss: this run validates nothing: its recipe does not, or no pictures are held out")
     if processes.leads:
         out.mkdir(parents=True, exist_ok=True)
-        (out / "settings.toml").write_text(to_toml(settings))
+        with atomic_output(out / "settings.toml") as file:  # a killed run is gone on with by what is written there
+            file.write(to_toml(settings).encode())
     processes.wait()
     if processes.leads and damaged:  # all processes have read it by now; it must not replace the good one
         link_over(previous, last)

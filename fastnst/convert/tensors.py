@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from fastnst.networks.weights import read_with_facts
+from fastnst.system.digest import file_digest
 
 
 class LayoutError(ValueError):
@@ -95,16 +95,7 @@ def read_source(path: Path) -> Source:
     for name in sorted(tensors):
         if not tensors[name].isfinite().all():
             raise ValueError(f"{path}: {name} holds NaN or infinity")
-    return Source(path, tensors, facts, digest_of_file(path))
-
-
-def digest_of_file(path: Path) -> str:
-    """The SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return Source(path, tensors, facts, file_digest(path))
 
 
 def only(sources: Sequence[Source]) -> Source:

@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 
 from fastnst.engine import Look, load_look
-from fastnst.jobs.lookstore import LookStore, file_digest
+from fastnst.jobs.lookstore import LookStore
 from fastnst.jobs.pictures import DEFAULT_STYLE_SIZE, look_of_file
 from fastnst.options import Options, StyleScale
 from fastnst.stylize import Stylizer, find_look
+from fastnst.system.digest import file_digest
 from fastnst.system.errors import UsageError
 from fastnst.system.threads import awaited
 

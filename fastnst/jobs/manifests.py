@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fastnst.jobs.journals import Line, line, recorded
-from fastnst.jobs.lookstore import file_digest
 from fastnst.jobs.plans import Plan
 from fastnst.system.atomic import atomic_output
+from fastnst.system.digest import file_digest
 
 
 def write(path: Path, plan: Plan, folder: Path, alpha: float, known: Mapping[Path, str]) -> None:

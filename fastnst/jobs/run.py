@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 from fastnst import video
 from fastnst.images import ImageError, picture_size
 from fastnst.jobs.looks import Looks
-from fastnst.jobs.lookstore import LookStore, file_digest
+from fastnst.jobs.lookstore import LookStore
 from fastnst.jobs.pictures import Contents, stylize_picture
 from fastnst.jobs.plans import Failure, Task
 from fastnst.jobs.regions import with_masks
@@ -23,6 +23,7 @@ from fastnst.jobs.together import AtOnce, Together
 from fastnst.options import Options
 from fastnst.stylize import LookError, Stylizer
 from fastnst.system.atomic import PIPE, atomic_output, remove_stale_partials
+from fastnst.system.digest import file_digest
 from fastnst.system.errors import UsageError, full_disk
 from fastnst.system.memory import held_memory, peak_memory
 from fastnst.system.threads import room_for_threads

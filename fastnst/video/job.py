@@ -17,6 +17,7 @@ from fastnst import __version__
 from fastnst.images import MAX_PIXELS, scaled_size
 from fastnst.options import Clip, Options
 from fastnst.stylize import Stylizer
+from fastnst.system.digest import file_digest
 from fastnst.video import PIPE
 from fastnst.video.animation import AnimationTarget, checked_quality
 from fastnst.video.checkpoint import Checkpoint
@@ -196,7 +197,7 @@ def _checkpoint(output: Path, content_digest: str | None, made_with: Sequence[ob
 
 def _fingerprint(stylizer: Stylizer, options: Options) -> str:
     """A digest of everything beside the content that determines the pictures. The number of threads does not."""
-    whole = hashlib.sha256(_digest(stylizer.path).encode())
+    whole = hashlib.sha256(file_digest(stylizer.path).encode())
     regions = options.parted
     for look in (options.look, *(regions.looks if regions else ())):
         for array in look.arrays() if look is not None else ():
@@ -210,13 +211,5 @@ def _fingerprint(stylizer: Stylizer, options: Options) -> str:
 
 def _content_digest(content: Path, source: Source) -> str:
     if not isinstance(source, SequenceSource):
-        return _digest(content)
-    return hashlib.sha256("".join(map(_digest, source.paths)).encode()).hexdigest()
-
-
-def _digest(path: Path) -> str:
-    whole = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            whole.update(block)
-    return whole.hexdigest()
+        return file_digest(content)
+    return hashlib.sha256("".join(map(file_digest, source.paths)).encode()).hexdigest()

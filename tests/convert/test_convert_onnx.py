@@ -60,7 +60,7 @@ class Mixed(nn.Module):
 
 CASES: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "affine": (partial(Resnet, 6, 2, AFFINE, dropout=True), 1),
-    "batch": (partial(Resnet, 8, 2, BATCH), 1),
+    "batch": (partial(Resnet, 8, 3, BATCH), 1),
     "mobile zeros": (partial(Resnet, 8, 2, mobile=True, reflects=False), 1),
     "unet": (partial(Unet, 8, 3), 8),
     "examples": (partial(ExamplesTransformer, 8, 1), 1),
@@ -74,13 +74,12 @@ class Case:
 
     def __init__(self, name: str, folder: Path) -> None:
         make, self.step = CASES[name]
-        self.floor = 32.0 if name == "batch" else FLOOR  # that network from .pth keeps 32.5 dB: it is not the file's doing
         self.side = 256 if name == "batch" else 128  # of calibration pictures, as of published layouts
         self.values = (0.0, 255.0) if name == "examples" else (-1.0, 1.0)
         self.path = folder / "network.onnx"
         torch.manual_seed(0)
         spread, middle = (60.0, 127.0) if name == "examples" else (0.4, 0.0)
-        given = self.given(as_tensor(content_photograph()[64:192, 96:224]))
+        given = self.given(as_tensor(content_photograph()[64:224, 96:256]))
         self.network = tuned(Headed(make()) if name == "mixed" else make(), given, spread, middle)
         axes = {2: "height", 3: "width"}
         with warnings.catch_warnings():
@@ -159,10 +158,10 @@ def test_eight_bits_stay_close_at_whole_and_odd_sizes(
 ) -> None:
     monkeypatch.setattr(pictures, "SHORT_SIDE", case.side)
     card = convert(case.path, photographs, tmp_path / "mine.fnst", values=case.values)
-    assert card["psnr"] > case.floor
+    assert card["psnr"] > FLOOR
     engine, photograph = Engine(tmp_path / "mine.fnst"), content_photograph()
     for part in (photograph[:128, 40:136], photograph[20:113, 90:167]):
         picture = np.ascontiguousarray(part)
         wanted = case.painted(as_tensor(picture))[0].permute(1, 2, 0).numpy()
         assert wanted.std() > 15
-        assert psnr(engine.translate(picture), wanted) > case.floor, picture.shape
+        assert psnr(engine.translate(picture), wanted) > FLOOR, picture.shape

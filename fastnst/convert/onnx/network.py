@@ -10,9 +10,10 @@ from fastnst.convert.onnx.constants import constants_of
 from fastnst.convert.onnx.ending import ended, numbers_of
 from fastnst.convert.onnx.operators import OPERATORS
 from fastnst.convert.onnx.walk import Walk
-from fastnst.convert.tensors import LayoutError, Source, Tensors, digest_of_file
+from fastnst.convert.tensors import LayoutError, Source, Tensors
 from fastnst.convert.trained_generator import TrainedGenerator
 from fastnst.format.onnxreading import read_graph
+from fastnst.system.digest import file_digest
 
 
 def read_network(path: Path, numbers: Numbers | None) -> tuple[TrainedGenerator, str, Source]:
@@ -38,7 +39,7 @@ def read_network(path: Path, numbers: Numbers | None) -> tuple[TrainedGenerator,
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     what = f"ONNX graph of {len(convs)} convolutions, {trained.width} filters first"
-    return trained, what, Source(path, {}, {}, digest_of_file(path))
+    return trained, what, Source(path, {}, {}, file_digest(path))
 
 
 def walked(walk: Walk) -> list[FloatNode]:
