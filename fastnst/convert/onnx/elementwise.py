@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -162,7 +163,7 @@ def batch_norm(walk: Walk, node: OnnxNode) -> Value:
 def instance_norm(walk: Walk, node: OnnxNode) -> Value:
     """Of the sums of a convolution, which they are or become."""
     x, epsilon = walk.value(node, 0), node.get("epsilon", 1e-5)
-    gain, shift = (_of(walk, node, place, x.channels) for place in (1, 2))
+    gain, shift = (_of(walk, node, place, x.channels, {1, x.channels}) for place in (1, 2))  # 1 if it was spelt out
     if not 0 < epsilon <= 1:
         raise LayoutError(f"{node}: epsilon {epsilon:g}, expected a number above 0 and at most 1")
     raw = x.parts[0].raw
@@ -176,8 +177,8 @@ def instance_norm(walk: Walk, node: OnnxNode) -> Value:
     return replace(x, parts=(Part(own),), pads=NOTHING)
 
 
-def _of(walk: Walk, node: OnnxNode, place: int, channels: int) -> Tensor:
+def _of(walk: Walk, node: OnnxNode, place: int, channels: int, counts: Collection[int] = ()) -> Tensor:
     tensor = walk.tensor(node, place, 1)
-    if len(tensor) != channels:
+    if len(tensor) not in (counts or {channels}):
         raise LayoutError(f"{node}: its input {place + 1} has {len(tensor)} numbers for {channels} channels")
     return tensor

@@ -79,7 +79,9 @@ class _Algebra:
             if not any(name in self.terms for name in node.inputs) or (None in given[:1] if mean else None in given):
                 continue
             values = [each for each in given if each is not None]
-            made = self._mean(values[0]) if mean else SPELT[node.operator](self, *values)
+            if not mean and len(values) != SPELT[node.operator][0]:
+                continue
+            made = self._mean(values[0]) if mean else SPELT[node.operator][1](self, *values)
             if made is None or len(made) > MOST_TERMS:
                 continue
             self.terms[node.outputs[0]] = made
@@ -166,14 +168,15 @@ def _put(terms: Terms, letters: str, factor: Array) -> None:
         del terms[product]
 
 
-SPELT: dict[str, Callable[..., Any]] = {
-    "Add": _Algebra.add,
-    "Div": _Algebra.divide,
-    "Identity": lambda _, a: a,
-    "Mul": _Algebra.multiply,
-    "Neg": lambda algebra, a: algebra.subtract({}, a),
-    "Pow": _Algebra.power,
-    "Reciprocal": _Algebra.reciprocal,
-    "Sqrt": _Algebra.root,
-    "Sub": _Algebra.subtract,
+SPELT: dict[str, tuple[int, Callable[..., Any]]] = {
+    "Add": (2, _Algebra.add),
+    "Div": (2, _Algebra.divide),
+    "Identity": (1, lambda _, a: a),
+    "Mul": (2, _Algebra.multiply),
+    "Neg": (1, lambda algebra, a: algebra.subtract({}, a)),
+    "Pow": (2, _Algebra.power),
+    "Reciprocal": (1, _Algebra.reciprocal),
+    "Sqrt": (1, _Algebra.root),
+    "Sub": (2, _Algebra.subtract),
 }
+"""How many values each operator takes, and what it makes of them."""
