@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +16,7 @@ from foreign_networks import AFFINE, BATCH, ExamplesTransformer, Resnet, Unet, t
 from torch import Tensor, nn
 from trained_pair import as_tensor, calibration_photographs, content_photograph, psnr
 
+import fastnst
 from fastnst.convert import convert, pictures
 from fastnst.convert.builder import Numbers
 from fastnst.convert.graph import run_float
@@ -165,3 +167,37 @@ def test_eight_bits_stay_close_at_whole_and_odd_sizes(
         wanted = case.painted(as_tensor(picture))[0].permute(1, 2, 0).numpy()
         assert wanted.std() > 15
         assert psnr(engine.translate(picture), wanted) > FLOOR, picture.shape
+
+
+def test_a_module_is_taken_as_it_is(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced in evaluation, which its dropout shows, and left in training; the package is the function."""
+    monkeypatch.setattr(pictures, "SHORT_SIDE", 64)
+    network = tuned(
+        Resnet(6, 1, AFFINE, dropout=True), as_tensor(content_photograph()[64:128, 96:160]).float() / 127.5 - 1, 0.4, 0.0
+    )
+    network.train()
+    card = fastnst.convert(network, torch.rand(1, 3, 64, 64), str(photographs), str(tmp_path / "mine.fnst"), name="own")
+    assert network.training and card["name"] == "own" and card["network"].startswith("module of 8 convolutions, 6 filters")
+    picture = np.ascontiguousarray(content_photograph()[40:132, 40:116])
+    with torch.no_grad():
+        wanted = network.eval()(as_tensor(picture).float() / 127.5 - 1)[0].permute(1, 2, 0).numpy() * 127.5 + 127.5
+    assert psnr(Engine(tmp_path / "mine.fnst").translate(picture), wanted) > FLOOR
+
+
+@pytest.mark.parametrize(
+    ("module", "example", "words"),
+    [
+        (nn.Conv2d(3, 3, 1), torch.rand(1, 3, 8), "Conv2d: an example of shape [1, 3, 8], expected one picture"),
+        (nn.Conv2d(4, 3, 1), torch.rand(1, 3, 8, 8), "Conv2d: cannot be traced: "),
+        (nn.Conv2d(3, 3, 1), torch.rand(1, 3, 8, 8), "Conv2d: it ends in Conv '/Conv', not in a Tanh"),
+        (
+            nn.Sequential(nn.Conv2d(3, 3, 1), nn.Softplus()),
+            torch.rand(1, 3, 8, 8),
+            "Sequential: Softplus '/1/Softplus' is of an",
+        ),
+    ],
+)
+def test_what_a_module_is_refused_for(module: nn.Module, example: Tensor, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
+        fastnst.convert(module, example, tmp_path, tmp_path / "out.fnst")
+    assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
