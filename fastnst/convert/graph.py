@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -188,6 +188,24 @@ def last_reads(nodes: Sequence[FloatNode]) -> dict[int, int]:
         if isinstance(node, FloatAffine) and node.addend:
             last[node.addend] = place
     return last
+
+
+def without_unread(nodes: Sequence[FloatNode]) -> list[FloatNode]:
+    """A graph without what the picture does not depend on, its maps numbered anew."""
+    read, kept = set(), []
+    for node in reversed(nodes):
+        if isinstance(node, FloatPaint) or node.target in read:
+            kept.append(node)
+            read |= {node.source, node.addend if isinstance(node, FloatAffine) else 0}
+    numbers, result = {0: 0}, list[FloatNode]()
+    for node in reversed(kept):
+        if isinstance(node, FloatPaint):
+            result.append(replace(node, source=numbers[node.source]))
+            continue
+        target = numbers.setdefault(node.target, len(numbers))
+        moved = replace(node, source=numbers[node.source], target=target)
+        result.append(replace(moved, addend=numbers[moved.addend]) if isinstance(moved, FloatAffine) else moved)
+    return result
 
 
 def run_float(nodes: Sequence[FloatNode], picture: Tensor) -> Tensor:

@@ -291,6 +291,21 @@ FREE = [name for name in CASES if name.startswith(KINDS) or name in ALONE]
 """Cases that take no more convolutions than the network has."""
 
 
+def test_a_map_of_which_only_the_size_is_read(tmp_path: Path) -> None:
+    def case(g: Graph, x: str) -> str:
+        low = g.conv(x, 6, 6, 3, strides=[2, 2])
+        sides = g.add("Slice", [g.add("Shape", [g.conv(x, 6, 9)]), g.constant([2], np.int64), g.constant([4], np.int64)])
+        sizes = g.add("Concat", [g.constant([1, 6], np.int64), sides], axis=0)
+        return g.add("Resize", [low, "", "", sizes], mode="linear")
+
+    g, y = built(case)
+    trained, picture = read(g.model(y), tmp_path), photograph()
+    targets = [node.target for node in trained.nodes if isinstance(node, FloatConv)]
+    assert len(targets) == 4 and max(targets) == len(trained.nodes) - 1
+    made = run_float(trained.nodes, torch.from_numpy(picture)).numpy()
+    np.testing.assert_allclose(made, ran(tmp_path, picture), rtol=0, atol=2e-4)
+
+
 def test_transposed_groups(tmp_path: Path) -> None:
     """As PyTorch has them; ONNX's own reference does not do them."""
     g = Graph()

@@ -154,6 +154,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a mean of less at the edges": (becomes("b", "AveragePool", ["relu"], kernel_shape=[3, 3], pads=[1] * 4), "fewer pixels"),
     "a window without sides": (becomes("b", "AveragePool", ["relu"]), "AveragePool '/b': a window of [0]"),
     "a mean of all": (becomes("b", "GlobalAveragePool", ["relu"]), "GlobalAveragePool '/b' is of an operator"),
+    "a mean of nothing": (becomes("b", "ReduceMean", []), "ReduceMean '/b' is of an operator"),
     "a maximum": (becomes("b", "MaxPool", ["relu"], kernel_shape=[2, 2]), "MaxPool '/b' is of an operator"),
     "a size that depends": (becomes("b", "Conv", auto_pad="SAME_LOWER", strides=[2, 2]), "auto_pad SAME_LOWER"),
     "another doubling": (becomes("b", "ConvTranspose", strides=[2, 2]), "kernel [3, 3], stride 2, pads [0, 0, 0, 0], output"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastnst.convert.builder import Builder, Numbers
-from fastnst.convert.graph import FloatConv
+from fastnst.convert.graph import FloatConv, without_unread
 from fastnst.convert.onnx.constants import Array, constants_of
 from fastnst.convert.onnx.ending import ended, numbers_of
 from fastnst.convert.onnx.operators import OPERATORS
@@ -45,7 +45,7 @@ def generator_of(graph: OnnxGraph, numbers: Numbers | None) -> tuple[TrainedGene
     if numbers is None:
         numbers = numbers_of(walked(graph, Numbers(), constants))
     walk = walked(graph, numbers, constants)
-    nodes = ended(walk)
+    nodes = without_unread(ended(walk))  # of some maps only the size is read
     convs = [node for node in nodes if isinstance(node, FloatConv)]
     trained = TrainedGenerator(nodes, "graph", len(convs[0].weight), walk.parameters, {})
     left = f", {walk.quantisers} quantisers left out" if walk.quantisers else ""

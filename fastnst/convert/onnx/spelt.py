@@ -48,6 +48,8 @@ def with_norms(graph: OnnxGraph, constants: Mapping[str, Array]) -> tuple[OnnxGr
 
 def _axes(node: OnnxNode, known: Mapping[str, Array]) -> list[int] | None:
     """The dimensions that a node takes the mean over, if these are rows and columns and stay, as one."""
+    if not node.inputs:
+        return None
     if node.operator == "GlobalAveragePool":
         return SPATIAL["first"]
     if node.operator != "ReduceMean" or not node.get("keepdims", 1):
