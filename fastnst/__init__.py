@@ -29,6 +29,8 @@ def __getattr__(name: str) -> Any:
                 f"fastnst's engine is not built in {Path(__file__).parent}, where Python found the package: build it there by "
                 "`python setup.py build_ext --inplace`, or run Python from another folder, where it finds an installed fastnst"
             ) from None
+    if name == "convert":  # a package that can be called; it needs PyTorch
+        return importlib.import_module("fastnst.convert")
     if name not in __all__:
         raise AttributeError(f"module 'fastnst' has no attribute {name!r}")
     from fastnst import stylize

@@ -16,10 +16,14 @@ output with the least squared error, and weights and bias that bring its sums cl
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+from torch import Tensor, nn
 
 from fastnst.convert.builder import Numbers
 from fastnst.convert.cascade import quantise_cascade
@@ -140,8 +144,52 @@ def stride_of(trained: Pair | Stages) -> int:
     return 1 << max(sum(conv.pool != "none" for conv in pair.encoder) for pair in pairs)
 
 
+def convert_module(
+    module: nn.Module,
+    example: Tensor,
+    calibration: str | Path,
+    output: str | Path,
+    *,
+    values: tuple[float, float] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Quantise a network that is there as a module of PyTorch; also ``fastnst.convert(module, example, calibration, output)``.
+
+    It is traced in evaluation, and left as it was. What it may be made of is what an ONNX file may.
+
+    Args:
+        module: takes a picture [1, 3, H, W], and makes another of the same size.
+        example: one that it takes.
+        calibration: folder of pictures that it is to translate.
+        output: the model, complete or absent, whatever happens.
+        values: what it takes for black and white, and makes of them; without it, what the Tanh, Sigmoid or Clip tells that it
+            ends in.
+        options: as of :func:`convert`.
+
+    Returns:
+        The card.
+
+    Raises:
+        As :func:`convert`, with the module's class where that has the file's name.
+    """
+    from fastnst.convert.onnx.tracing import traced
+
+    found = traced(module, example, None if values is None else Numbers(*values))
+    return convert(found, Path(calibration), Path(output), **options)
+
+
+class _Callable(ModuleType):
+    """This package, which is a function of the same name as well."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+        return convert_module(*arguments, **options)
+
+
+sys.modules[__name__].__class__ = _Callable
+
+
 def convert(
-    source: Path | Sequence[Path],
+    source: Path | Sequence[Path] | Recognised,
     calibration: Path,
     output: Path,
     *,
@@ -161,14 +209,15 @@ def convert(
 
     Args:
         source: file of a trained network, ``.safetensors`` or PyTorch's, in a layout that :mod:`~fastnst.convert.recognition`
-            knows; or the files, of one that is published in several; or an ONNX file, ``.onnx``.
+            knows; or the files, of one that is published in several; or an ONNX file, ``.onnx``. Or what it is already known
+            to be.
         calibration: folder of pictures, or of two folders ``content`` and ``style``; for a generator of what it translates.
         output: complete or absent, whatever happens.
         name: for the card; without it the file's.
         origin: where the weights come from, and
         licence: theirs, for the card; without them what ``source`` says of itself, or that they are unknown.
-        values: what an ONNX file's network takes for black and white, and makes of them, such as (0, 255); without it (-1, 1),
-            if it ends in Tanh.
+        values: what an ONNX file's network takes for black and white, and makes of them, such as (0, 255); without it, what
+            the Tanh, Sigmoid or Clip tells that it ends in.
         ranges: see :func:`best_grid`.
         winograd: which layers of an AdaIN pair take Winograd form; see :func:`~fastnst.convert.forms.choices`.
         keep_dead: leave channels of an AdaIN pair that stay zero by a margin in every calibration picture; they are
@@ -191,8 +240,12 @@ def convert(
         raise FileExistsError(f"{output} exists")
     if not 0 <= nearly_dead < 1:
         raise ValueError(f"nearly_dead: expected a share from 0 to below 1, got {nearly_dead:g}")
-    paths = [source] if isinstance(source, Path) else list(source)
-    found, where = recognise(paths, None if values is None else Numbers(*values)), ", ".join(map(str, paths))
+    if isinstance(source, Recognised):
+        found = source
+    else:
+        paths = [source] if isinstance(source, Path) else source
+        found = recognise(paths, None if values is None else Numbers(*values))
+    where = ", ".join(str(each.path) for each in found.sources)
     if recognised:
         recognised(found)
     trained = found.trained

@@ -41,13 +41,15 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Raw:
-    """What a convolution made: the number of its map, its channels, and the instance norm that is to follow."""
+    """What a convolution made: the number of its map, its channels, the instance norm that is to follow if there is one, and
+    what its channels are then multiplied by, and what is added."""
 
     number: int
     channels: int
     norm: bool = False
     gain: Tensor | None = None
     shift: Tensor | None = None
+    epsilon: float = EPSILON
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Builder:
         norm: str | None = None,
         outputs: int | None = None,
     ) -> Raw:
-        """A convolution of ``source``, and the norm behind it.
+        """A convolution of ``source`` by tensors that have names, and the norm behind it.
 
         Args:
             name: of its ``weight`` and ``bias``.
@@ -107,10 +109,28 @@ class Builder:
         raw = Raw(self.maps, len(weight))
         if norm is not None:
             weight, bias, raw = self._normalised(raw, weight, bias, norm)
+        self.convolve(source, weight, bias, stride=stride, form=form, border=border)
+        return raw
+
+    def convolve(
+        self,
+        source: Level,
+        weight: Tensor,
+        bias: Tensor | None,
+        *,
+        stride: int = 1,
+        form: str = "full",
+        border: str = "constant",
+        outside: float = 0.0,
+    ) -> Raw:
+        """A convolution of ``source``; arguments as of :meth:`conv` and :class:`~fastnst.convert.graph.FloatConv`.
+
+        Args:
+            outside: what a constant border is, in the network's numbers; of the picture, none that no picture has.
+        """
         bias = weight.new_zeros(len(weight)) if bias is None else bias
-        if source.number == 0 and self.numbers != Numbers(bgr=self.numbers.bgr):
-            if border == "constant" and weight.shape[-1] > 1 and self.numbers.middle:  # beyond the edges is the middle
-                raise LayoutError(f"{name}: zeros beyond the edges of a picture whose grey is not 0")
+        if source.number == 0:
+            outside = (outside - self.numbers.middle) / self.numbers.half
             weight, bias = weight * self.numbers.half, bias + self.numbers.middle * weight.sum((1, 2, 3))
         if source.number == 0 and self.numbers.bgr:
             weight = weight.flip(1)
@@ -121,9 +141,10 @@ class Builder:
             weight = torch.einsum("ka,lb,oiab->oikl", UPSAMPLED, UPSAMPLED, weight)
             # A reflected row of an upsampled map is the same as the one at the edge.
             form, border, stride = "transposed", "constant" if border == "constant" else "repeated", 2
-        self.nodes.append(FloatConv(source.number, self.maps, weight, bias, stride, form, border, gap))
+        outside = outside if border == "constant" and weight.shape[-1] > 1 else 0.0
+        self.nodes.append(FloatConv(source.number, self.maps, weight, bias, stride, form, border, gap, outside))
         self.maps += 1
-        return raw
+        return Raw(self.maps - 1, len(weight))
 
     def affine(
         self,
@@ -133,17 +154,25 @@ class Builder:
         wide: bool = False,
         addend: Level | None = None,
         behind: Level | None = None,
+        limits: tuple[float, float] | None = None,
     ) -> Level:
-        """The norm of ``raw``, if it has one, and a (leaky) ReLU; then the sum with ``addend``, or a place ``behind`` a map."""
+        """The norm of ``raw``, if it has one, its gain and shift, and a (leaky) ReLU; then the sum with ``addend``, or a place
+        ``behind`` a map."""
         number = self.maps if behind is None else behind.number
-        norm = (raw.norm, raw.gain, raw.shift) if isinstance(raw, Raw) else (False, None, None)
+        own = raw if isinstance(raw, Raw) else Raw(raw.number, raw.channels)
         added = addend.number if addend else 0
-        self.nodes.append(FloatAffine(raw.number, number, norm[0], negative, wide, added, norm[1], norm[2]))
+        self.nodes.append(
+            FloatAffine(own.number, number, own.norm, negative, wide, added, own.gain, own.shift, limits, own.epsilon)
+        )
         self.maps += behind is None
         return Level(number, (*(behind.parts if behind else ()), raw.channels))
 
-    def paint(self, raw: Raw, curve: str) -> list[FloatNode]:
-        """The picture, by a curve of :class:`~fastnst.convert.graph.FloatPaint`, and so the whole graph."""
+    def paint(self, raw: Raw, curve: str, gain: float = 1.0, shift: float = 0.0) -> list[FloatNode]:
+        """The picture, and so the whole graph.
+
+        Args:
+            curve: of :class:`~fastnst.convert.graph.FloatPaint`, as are ``gain`` and ``shift``.
+        """
         conv = self.nodes[-1]
         assert isinstance(conv, FloatConv)
         if curve == "clamp":  # tanh makes -1..1 itself
@@ -152,7 +181,7 @@ class Builder:
         if self.numbers.bgr:
             conv = replace(conv, weight=conv.weight.flip(0), bias=conv.bias.flip(0))
         self.nodes[-1] = conv
-        self.nodes.append(FloatPaint(raw.number, curve))
+        self.nodes.append(FloatPaint(raw.number, curve, gain, shift))
         return self.nodes
 
     def _weights(self, source: Level, name: str, kernel: int, form: str, outputs: int | None) -> tuple[Tensor, Tensor | None]:

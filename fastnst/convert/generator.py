@@ -17,7 +17,6 @@ from torch import Tensor
 
 from fastnst.convert.graph import (
     CURVES,
-    EPSILON,
     FloatAffine,
     FloatConv,
     FloatNode,
@@ -100,12 +99,13 @@ class Quantiser:
         if isinstance(node, FloatAffine):
             return self._affine(node, made)
         # The byte is k from (k - 1/2) / 127.5 - 1 on.
-        edges = CURVES[node.curve].inverse((np.arange(1.0, 256.0) - 0.5) / MIDDLE - 1) / self.grids[node.source].scale[0].item()
-        return Paint(node.source, np.ceil(edges).astype(np.int16))
+        with np.errstate(divide="ignore"):  # what no number makes takes infinity
+            edges = node.inverse((np.arange(1.0, 256.0) - 0.5) / MIDDLE - 1) / self.grids[node.source].scale[0].item()
+        return Paint(node.source, np.ceil(edges).clip(-32768, 32767).astype(np.int16))
 
     def _convolution(self, node: FloatConv, sums: Sequence[Tensor]) -> Convolution:
         inputs = self.grids[node.source]
-        outside = int(inputs.zero[0].round())
+        outside = int((inputs.zero[0] + node.outside / inputs.scale[0]).round())
         moments = self._gather(node, inputs, sums, outside)
         q, scale = self._weights(node, inputs, moments)
         values = sampled(sums).double()
@@ -226,14 +226,16 @@ class Quantiser:
         else:
             grids = self._bytes(node, made)
         slope, offset, epsilon, zero = own.scale / grids.scale, torch.zeros(count, dtype=torch.float64), None, 0
+        gain = torch.ones(count, dtype=torch.float64) if node.gain is None else node.gain
         if node.normalises:
-            slope, epsilon = 1 / grids.scale, (EPSILON / own.scale**2).numpy().astype(np.float32)
+            slope, epsilon = 1 / grids.scale, (node.epsilon / own.scale**2).numpy().astype(np.float32)
             if not (np.isfinite(epsilon).all() and (epsilon >= np.finfo(np.float32).tiny).all()):
                 raise ValueError("values too large or too small for the epsilon of an instance norm")
-            slope = slope if node.gain is None else slope * node.gain
-            offset = offset if node.shift is None else node.shift / grids.scale
-        elif bool((own.zero != 0).any()):
-            offset = -own.zero * slope
+        slope = slope * gain
+        if not node.normalises:
+            offset = offset - own.zero * slope
+        if node.shift is not None:
+            offset = offset + node.shift / grids.scale
         if node.negative < 1:
             zero = int(grids.zero[0])
         else:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -27,9 +27,10 @@ class FloatConv:
 
     Attributes:
         weight: float64 [O, I, k, k], of form ``depthwise`` [C, 1, k, k]; ``transposed`` by PyTorch's rule, but [O, I, k, k].
-        bias: float64 [O].
-        border: what is beyond the edges: ``constant`` zeros, or as in :data:`~fastnst.format.graphfile.BORDERS`.
+        bias: float64 [O], or of form ``transposed`` also one for each phase, [O, 4] in the order of the file.
+        border: what is beyond the edges: ``constant``, or as in :data:`~fastnst.format.graphfile.BORDERS`.
         gap: how many of the I channels are no one's; see :func:`joined`.
+        outside: what a constant border is: of the picture, for instance, -1 if the network puts zeros around black.
     """
 
     source: int
@@ -40,6 +41,7 @@ class FloatConv:
     form: str = "full"
     border: str = "constant"
     gap: int = 0
+    outside: float = 0.0
 
     @property
     def reach(self) -> int:
@@ -49,12 +51,15 @@ class FloatConv:
 
 @dataclass(frozen=True)
 class FloatAffine:
-    """Instance norm or nothing, a (leaky) ReLU or nothing, and the addition of another map.
+    """Instance norm or nothing, a factor and a summand for each channel, a (leaky) ReLU or nothing, and the addition of another
+    map.
 
     Attributes:
         wide: whether the engine keeps the result in 16 bits.
         addend: number of the map that is added; 0 for none.
-        gain, shift: of the instance norm, float64 [C]; None for 1 and 0.
+        gain, shift: the factors and summands, float64 [C]; None for 1 and 0.
+        limits: what the result is clipped to, from 0 or below to 0 or above. Not if it is ``wide``.
+        epsilon: of the instance norm.
     """
 
     source: int
@@ -65,6 +70,8 @@ class FloatAffine:
     addend: int = 0
     gain: Tensor | None = None
     shift: Tensor | None = None
+    limits: tuple[float, float] | None = None
+    epsilon: float = EPSILON
 
 
 @dataclass(frozen=True)
@@ -72,11 +79,22 @@ class FloatPaint:
     """The picture, -1..1.
 
     Attributes:
-        curve: from numbers to it, a name in :data:`CURVES`.
+        curve: from numbers to it, a name in :data:`CURVES`;
+        gain, shift: what that is multiplied by, above 0, and what is then added.
     """
 
     source: int
     curve: str = "tanh"
+    gain: float = 1.0
+    shift: float = 0.0
+
+    def of(self, x: Tensor) -> Tensor:
+        """The picture of numbers."""
+        return (CURVES[self.curve].of(x) * self.gain + self.shift).clamp(-1, 1)
+
+    def inverse(self, y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The numbers that make values of a picture; infinite where none do."""
+        return CURVES[self.curve].inverse((y - self.shift) / self.gain)
 
 
 @dataclass(frozen=True)
@@ -90,7 +108,7 @@ class Curve:
 
 
 CURVES = {
-    "tanh": Curve(torch.tanh, np.arctanh, 4.0),
+    "tanh": Curve(torch.tanh, lambda y: np.arctanh(y.clip(-1, 1)), 4.0),
     "clamp": Curve(lambda x: x.clamp(-1, 1), lambda y: y, 1.25),
 }
 
@@ -116,6 +134,13 @@ def convolve(frame: Tensor, conv: FloatConv, weight: Tensor) -> Tensor:
     return F.conv2d(frame, weight, stride=conv.stride, groups=groups)
 
 
+def biased(sums: Tensor, bias: Tensor) -> Tensor:
+    """``sums`` [N, O, H, W] and ``bias`` [O], or [O, 4] of the phases of a transposed convolution."""
+    if bias.ndim == 1:
+        return sums + bias[:, None, None]
+    return sums + bias.reshape(1, -1, 2, 2).repeat(1, 1, sums.shape[2] // 2, sums.shape[3] // 2)
+
+
 def joined(parts: Sequence[Tensor]) -> Tensor:
     """Maps [N, C, H, W] in one: each but the first begins at the next multiple of 16 channels."""
     result = parts[0]
@@ -133,14 +158,20 @@ def float_node(node: FloatNode, maps: dict[int, Tensor]) -> Tensor:
     """What a node makes of float maps [N, C, H, W], the picture -1..1 as map 0."""
     x = maps[node.source]
     if isinstance(node, FloatConv):
-        sums = convolve(bordered(x, node, 0.0), node, node.weight.to(x.dtype))
-        return sums + node.bias.to(x.dtype)[:, None, None]
+        sums = convolve(bordered(x, node, node.outside), node, node.weight.to(x.dtype))
+        return biased(sums, node.bias.to(x.dtype))
     if isinstance(node, FloatPaint):
-        return CURVES[node.curve].of(x)
+        return node.of(x)
+    gain, shift = _like(node.gain, x), _like(node.shift, x)
     if node.normalises:
-        x = F.instance_norm(x, weight=_like(node.gain, x), bias=_like(node.shift, x), eps=EPSILON)
+        x = F.instance_norm(x, weight=gain, bias=shift, eps=node.epsilon)
+    else:
+        x = x if gain is None else x * gain[:, None, None]
+        x = x if shift is None else x + shift[:, None, None]
     if node.negative < 1:
         x = F.leaky_relu(x, node.negative)
+    if node.limits:
+        x = x.clamp(*node.limits)
     return x + maps[node.addend] if node.addend else x
 
 
@@ -157,6 +188,24 @@ def last_reads(nodes: Sequence[FloatNode]) -> dict[int, int]:
         if isinstance(node, FloatAffine) and node.addend:
             last[node.addend] = place
     return last
+
+
+def without_unread(nodes: Sequence[FloatNode]) -> list[FloatNode]:
+    """A graph without what the picture does not depend on, its maps numbered anew."""
+    read, kept = set(), []
+    for node in reversed(nodes):
+        if isinstance(node, FloatPaint) or node.target in read:
+            kept.append(node)
+            read |= {node.source, node.addend if isinstance(node, FloatAffine) else 0}
+    numbers, result = {0: 0}, list[FloatNode]()
+    for node in reversed(kept):
+        if isinstance(node, FloatPaint):
+            result.append(replace(node, source=numbers[node.source]))
+            continue
+        target = numbers.setdefault(node.target, len(numbers))
+        moved = replace(node, source=numbers[node.source], target=target)
+        result.append(replace(moved, addend=numbers[moved.addend]) if isinstance(moved, FloatAffine) else moved)
+    return result
 
 
 def run_float(nodes: Sequence[FloatNode], picture: Tensor) -> Tensor:

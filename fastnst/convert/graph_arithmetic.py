@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fastnst.convert.graph import FloatAffine, FloatConv, bordered, convolve
+from fastnst.convert.graph import FloatAffine, FloatConv, biased, bordered, convolve
 from fastnst.format.graphfile import Affine, Convolution, Paint
 
 
@@ -30,10 +30,7 @@ def simulate_sums(q: Tensor, node: Convolution, shape: FloatConv) -> Tensor:
     # Whole numbers below 2^24 are exact in float32 in any order of summation, those below 2^53 in float64.
     exact = torch.float32 if bound_of(node).max() < 2**24 else torch.float64
     sums = convolve(bordered(q.to(exact), shape, float(node.outside)), shape, weights_of(node).to(exact))
-    bias = torch.from_numpy(node.bias).to(exact)
-    if node.form == "transposed":
-        return sums + bias.T.reshape(1, -1, 2, 2).repeat(1, 1, sums.shape[2] // 2, sums.shape[3] // 2)
-    return sums + bias[:, None, None]
+    return biased(sums, torch.from_numpy(node.bias.T).to(exact))
 
 
 def simulate_convolution(q: Tensor, node: Convolution, shape: FloatConv) -> Tensor:

@@ -1,20 +1,31 @@
-"""Generators as ONNX graphs (opset 17, free height and width): what their nodes compute, without rounding to bytes."""
+"""Generators as ONNX graphs (opset 17, free height and width): what their nodes compute, without rounding to bytes.
+
+Maps of bytes are counted from the byte that stands for 0 beyond their edges, so that zeros are put around them, and sums in the
+unit in which the epsilon of a norm, or the curve of the picture, is the usual one. What is written are the operators that such
+networks are trained with, which runtimes have fast code for, and which ``fastnst convert`` reads again.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from fastnst.format.graphfile import Affine, Convolution, GeneratorFile, Paint
+from fastnst.format.graphfile import Affine, Convolution, GeneratorFile, Node, Paint
 from fastnst.format.onnxgraph import Graph
 
 WORDS = 65536
+EPSILON = 1e-5
+"""Of the norms that are written."""
+Floats = NDArray[np.float64]
 
 
 def build_generator(model: GeneratorFile) -> ModelProto:
     """``content`` [1, 3, H, W], RGB 0..1, to ``picture``, the same. Sides are those that the graph takes without extension."""
-    graph = _GeneratorGraph()
+    graph = _GeneratorGraph(model.nodes)
     for node in model.nodes:
         if isinstance(node, Convolution):
             graph.convolve(node)
@@ -25,15 +36,36 @@ def build_generator(model: GeneratorFile) -> ModelProto:
     return graph.model({"content": [1, 3, "H", "W"]})
 
 
-class _GeneratorGraph(Graph):
-    """Maps are named by their numbers; several writers of one are joined when it is read."""
+@dataclass(frozen=True)
+class Part:
+    """Some channels of a map of bytes, which are counted from ``zero``."""
 
-    def __init__(self) -> None:
+    name: str
+    channels: int
+    zero: int
+
+
+class _GeneratorGraph(Graph):
+    """Several writers of one map are joined when it is read."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
         super().__init__()
-        self.constants |= {"bytes": np.float32(255), "low": np.float32(-32768), "high": np.float32(32767)}
-        self.parts: dict[int, list[str]] = {0: [self.add("Mul", ["content", "bytes"], "map0")]}
-        self.channels: dict[int, list[int]] = {0: [3]}
         self.count = 0
+        self.outside = {
+            node.source: node.outside
+            for node in nodes
+            if isinstance(node, Convolution) and node.border == "constant" and (node.kernel > 1 or node.form == "transposed")
+        }
+        self.units = {node.target: np.ones(node.outputs) for node in nodes if isinstance(node, Convolution)}
+        for node in nodes:
+            if isinstance(node, Affine) and node.epsilon is not None:
+                self.units[node.source] = np.sqrt(EPSILON / node.epsilon.astype(np.float64))
+            elif isinstance(node, Paint):
+                self.units[node.source] = np.full(3, curve_of(node)[1])
+        self.wide: dict[int, str] = {}
+        zero = self.outside.get(0, 0)
+        picture = self.numbered("Mul", ["content", self.constant(255, np.float32)])
+        self.parts = {0: [Part(self.plus(picture, np.float32(-zero)), 3, zero)]}
 
     def constant(self, value: object, kind: type) -> str:
         self.count += 1
@@ -44,77 +76,105 @@ class _GeneratorGraph(Graph):
         self.count += 1
         return self.add(operation, inputs, f"{operation}{self.count}", **attributes)
 
-    def read(self, number: int) -> str:
-        parts = self.parts[number]
-        if len(parts) > 1:
-            self.parts[number] = parts = [self.numbered("Concat", parts, axis=1)]
-        return parts[0]
+    def plus(self, x: str, value: NDArray[np.float32] | np.float32) -> str:
+        return self.numbered("Add", [x, self.constant(value, np.float32)]) if np.any(value) else x
 
     def convolve(self, node: Convolution) -> None:
         used: list[int] = []
         at = 0
-        for width in self.channels[node.source]:  # those between the parts are nobody's
-            used += range(at, at + width)
-            at += -(-width // 16) * 16
+        for part in self.parts[node.source]:  # those between the parts are nobody's
+            used += range(at, at + part.channels)
+            at += -(-part.channels // 16) * 16
         own = node.weights[..., None] if node.form == "depthwise" else np.take(node.weights, used, -1)
-        weights = own.transpose(0, 3, 1, 2) * node.multiplier[:, None, None, None]
-        bias = np.atleast_2d(node.bias) * node.multiplier
-        x, reach = self.read(node.source), (node.kernel - 1) // 2
+        factors = node.multiplier * self.units[node.target]
+        weights = own.transpose(0, 3, 1, 2) * factors[:, None, None, None]
+        bias, reach = np.atleast_2d(node.bias) * factors, (node.kernel - 1) // 2
         if node.form == "transposed":
             weights, reach = _phases(weights), 1
-        if reach:
+        zeros = np.concatenate([np.full(part.channels, float(part.zero)) for part in self.parts[node.source]])
+        if node.form == "depthwise":
+            bias = bias + weights.sum((1, 2, 3)) * zeros
+        else:
+            bias = bias.reshape(-1) + weights.sum((2, 3)) @ zeros
+        x = self.read(node.source)
+        if reach and node.border != "constant":
             pads = self.constant([0, 0, reach, reach] * 2, np.int64)
-            mode = {"constant": "constant", "reflected": "reflect", "repeated": "edge"}[node.border]
-            x = self.numbered("Pad", [x, pads, self.constant(node.outside, np.float32)], mode=mode)
+            x = self.numbered("Pad", [x, pads], mode={"reflected": "reflect", "repeated": "edge"}[node.border])
         names = [self.constant(weights, np.float32), self.constant(bias.reshape(-1), np.float32)]
-        groups = node.outputs if node.form == "depthwise" else 1
-        stride = 1 if node.form == "transposed" else node.stride
-        x = self.numbered("Conv", [x, *names], strides=[stride] * 2, group=groups)
+        made = self.numbered(
+            "Conv",
+            [x, *names],
+            strides=[1 if node.form == "transposed" else node.stride] * 2,
+            group=node.outputs if node.form == "depthwise" else 1,
+            pads=[reach if node.border == "constant" else 0] * 4,
+        )
         if node.form == "transposed":
-            x = self.numbered("DepthToSpace", [x], blocksize=2, mode="DCR")
-        self.parts[node.target] = [self.numbered("Clip", [x, "low", "high"])]
-        self.channels[node.target] = [node.outputs]
+            made = self.numbered("DepthToSpace", [made], blocksize=2, mode="DCR")
+        self.wide[node.target] = made
+
+    def read(self, number: int) -> str:
+        parts = self.parts[number]
+        names = [part.name for part in parts]
+        return names[0] if len(names) == 1 else self.numbered("Concat", names, axis=1)
 
     def scale(self, node: Affine) -> None:
-        def shaped(values: NDArray[np.float32]) -> str:
-            return self.constant(values.reshape(1, -1, 1, 1), np.float32)
-
-        x, slope = self.read(node.source), shaped(node.slope)
+        x, unit = self.wide[node.source], self.units.get(node.source, np.ones(len(node.slope)))
+        slope, offset = node.slope.astype(np.float64), node.offset.astype(np.float64)
         if node.epsilon is not None:
-            mean = self.numbered("ReduceMean", [x], axes=[2, 3], keepdims=1)
-            x = self.numbered("Sub", [x, mean])
-            variance = self.numbered("ReduceMean", [self.numbered("Mul", [x, x])], axes=[2, 3], keepdims=1)
-            deviation = self.numbered("Sqrt", [self.numbered("Add", [variance, shaped(node.epsilon)])])
-            x = self.numbered("Div", [x, deviation])
-        x = self.numbered("Add", [self.numbered("Mul", [x, slope]), shaped(node.offset)])
-        if node.negative < 1:
-            x = self.numbered("LeakyRelu", [x], alpha=node.negative)
-        low, high = "low", "high"
-        if node.wide:
-            x = self.numbered("Add", [x, self.read(node.addend)]) if node.addend else x
+            own = np.sqrt(EPSILON / node.epsilon.astype(np.float64))
+            if not np.allclose(own, unit):  # another norm has chosen the unit
+                x = self.numbered("Mul", [x, self.constant((own / unit).reshape(1, -1, 1, 1), np.float32)])
+            x = self.numbered(
+                "InstanceNormalization",
+                [x, self.constant(slope, np.float32), self.constant(offset, np.float32)],
+                epsilon=EPSILON,
+            )
         else:
-            x = self.numbered("Add", [x, self.constant(node.zero, np.float32)])
-            low, high = self.constant(0, np.float32), "bytes"
-        made = self.numbered("Clip", [x, low, high])
-        self.parts.setdefault(node.target, []).append(made)
-        self.channels.setdefault(node.target, []).append(len(node.slope))
+            x = self.numbered("Mul", [x, self.constant((slope / unit).reshape(1, -1, 1, 1), np.float32)])
+            x = self.plus(x, offset.reshape(1, -1, 1, 1).astype(np.float32))
+        if node.negative < 1:
+            x = self.numbered("LeakyRelu", [x], alpha=node.negative) if node.negative else self.numbered("Relu", [x])
+        if node.wide:
+            self.wide[node.target] = self.numbered("Add", [x, self.wide[node.addend]]) if node.addend else x
+            return
+        zero = self.outside.get(node.target, node.zero)
+        ends = [self.constant(end - zero, np.float32) for end in (0, 255)]
+        made = self.numbered("Clip", [self.plus(x, np.float32(node.zero - zero)), *ends])
+        self.parts.setdefault(node.target, []).append(Part(made, len(node.slope), zero))
 
     def paint(self, node: Paint) -> None:
-        """The curve through the thresholds, at each of which the byte is between two; then the picture's own size."""
-        numbers = np.arange(WORDS) - WORDS // 2
-        table = np.interp(numbers, node.thresholds - 0.5, np.arange(255) + 0.5) / 255
-        places = self.numbered("Add", [self.read(node.source), self.constant(WORDS // 2 + 0.5, np.float32)])
-        whole = self.numbered("Cast", [self.numbered("Floor", [places])], to=7)
-        x = self.numbered("Gather", [self.constant(table, np.float32), whole])
+        """The curve, and the picture's own size."""
+        x, (curve, _) = self.wide[node.source], curve_of(node)
+        if curve:
+            ends = [self.constant(end, np.float32) for end in (-1, 1)]
+            x = self.numbered("Tanh", [x]) if curve == "tanh" else self.numbered("Clip", [x, *ends])
+            x = self.plus(self.numbered("Mul", [x, self.constant(0.5, np.float32)]), np.float32(0.5))
+        else:  # through the thresholds, at each of which the byte is between two
+            table = np.interp(np.arange(WORDS) - WORDS // 2, node.thresholds - 0.5, np.arange(255) + 0.5) / 255
+            places = self.plus(x, np.float32(WORDS // 2 + 0.5))
+            ends = [self.constant(end, np.float32) for end in (0, WORDS - 1)]
+            whole = self.numbered("Cast", [self.numbered("Floor", [self.numbered("Clip", [places, *ends])])], to=7)
+            x = self.numbered("Gather", [self.constant(table, np.float32), whole])
         begin, end = self.constant([2], np.int64), self.constant([4], np.int64)
         size = self.numbered("Slice", [self.numbered("Shape", ["content"]), begin, end])
         self.numbered("Slice", [x, self.constant([0, 0], np.int64), size, self.constant([2, 3], np.int64)])
 
 
-def _phases(weights: NDArray[np.float32]) -> NDArray[np.float32]:
+def curve_of(node: Paint) -> tuple[str, float]:
+    """The curve whose thresholds these are, ``tanh`` or ``clamp``, and what one step of its argument is; or none, and 1."""
+    edges = (np.arange(1.0, 256.0) - 0.5) / 127.5 - 1
+    for curve, arguments in (("tanh", np.arctanh(edges)), ("clamp", edges)):
+        for reach in (4.0, 1.25):  # as converters have them
+            step = reach / 32767
+            if np.array_equal(np.ceil(arguments / step).astype(np.int64), node.thresholds):
+                return curve, step
+    return "", 1.0
+
+
+def _phases(weights: Floats) -> Floats:
     """A transposed kernel [O, I, k, k] as one of 3x3 for each phase, [4 O, I, 3, 3], that sees a row above and one below."""
     outputs, inputs, kernel, _ = weights.shape
-    phases = np.zeros((2, 2, outputs, inputs, 3, 3), np.float32)
+    phases = np.zeros((2, 2, outputs, inputs, 3, 3))
     met = [[(1 + (parity + 1 - k) // 2, k) for k in range(kernel) if (k + parity) % 2] for parity in (0, 1)]
     for row in (0, 1):
         for column in (0, 1):

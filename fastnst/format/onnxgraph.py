@@ -70,7 +70,8 @@ class Graph:
         self.nodes[-1].output[0] = "picture"
         values = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()}
         out = helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, "H", "W"])
-        constants = [numpy_helper.from_array(np.ascontiguousarray(v), k) for k, v in self.constants.items()]
+        read = {name for node in self.nodes for name in node.input}
+        constants = [numpy_helper.from_array(np.ascontiguousarray(v), k) for k, v in self.constants.items() if k in read]
         graph = helper.make_graph(self.nodes, "adain", list(values.values()), [out], constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
         model.ir_version = 8

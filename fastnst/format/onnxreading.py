@@ -22,12 +22,16 @@ OLDEST = 7
 """The opset from which on a batch norm is that of inference, as in all later ones."""
 MOST_BYTES = 2**31 - 1
 """Of a protobuf message."""
+MOST_PIXELS = 1 << 24
+"""To a side of a picture."""
 KINDS: dict[int, tuple[str, str]] = {
     TensorProto.FLOAT: ("<f4", "float_data"),
     TensorProto.DOUBLE: ("<f8", "double_data"),
     TensorProto.FLOAT16: ("<f2", "int32_data"),
     TensorProto.INT32: ("<i4", "int32_data"),
     TensorProto.BOOL: ("?", "int32_data"),
+    TensorProto.INT8: ("i1", "int32_data"),
+    TensorProto.UINT8: ("u1", "int32_data"),
     TensorProto.INT64: ("<i8", "int64_data"),
 }
 """Of tensors that are read: their type in NumPy, and the field that holds them where the raw bytes do not."""
@@ -88,6 +92,8 @@ class OnnxGraph:
         nodes: those that the output depends on, each after those that it reads.
         constants: the initialisers that they read, by their names.
         channels: of the input; None if the file does not say.
+        sides: its height and width; None for what the file leaves free.
+        last: whether its channels are its last dimension, not its second one.
     """
 
     nodes: Sequence[OnnxNode]
@@ -96,6 +102,8 @@ class OnnxGraph:
     output: str
     opset: int
     channels: int | None
+    sides: tuple[int | None, int | None] = (None, None)
+    last: bool = False
 
 
 def read_graph(path: Path) -> OnnxGraph:
@@ -125,12 +133,13 @@ def read_graph(path: Path) -> OnnxGraph:
         if len(values) != 1:
             raise ValueError(f"{len(values)} {kind}s, expected one picture")
     source, output = named(inputs[0].name), named(graph.output[0].name)
-    nodes = _needed(_nodes(graph), output, {*constants, source})
-    dims = inputs[0].type.tensor_type.shape.dim
-    channels = dims[1].dim_value if len(dims) > 1 else 0
+    nodes = needed(_nodes(graph), output, {*constants, source})
+    dims = [each.dim_value if 0 < each.dim_value < MOST_PIXELS else None for each in inputs[0].type.tensor_type.shape.dim]
+    last = len(dims) == 4 and dims[1] != 3 and dims[3] == 3
+    channels, height, width = ((dims[3], *dims[1:3]) if last else dims[1:]) if len(dims) == 4 else (None, None, None)
     read = {name for node in nodes for name in node.inputs}
     arrays = {name: array_of(tensor) for name, tensor in constants.items() if name in read}
-    return OnnxGraph(nodes, arrays, source, output, opset, channels or None)
+    return OnnxGraph(nodes, arrays, source, output, opset, channels, (height, width), last)
 
 
 def array_of(tensor: TensorProto) -> Array:
@@ -183,7 +192,7 @@ def _attribute(attribute: AttributeProto) -> Any:
     return helper.get_attribute_value(attribute) if attribute.type in kinds and not attribute.ref_attr_name else None
 
 
-def _needed(nodes: Sequence[OnnxNode], output: str, known: set[str]) -> list[OnnxNode]:
+def needed(nodes: Sequence[OnnxNode], output: str, known: set[str]) -> list[OnnxNode]:
     """The nodes that ``output`` depends on; ValueError if one reads what no node before it has made, as in a cycle."""
     made_by: dict[str, int] = {}
     for place, node in enumerate(nodes):
@@ -193,7 +202,7 @@ def _needed(nodes: Sequence[OnnxNode], output: str, known: set[str]) -> list[Onn
             made_by[name] = place
     if output not in made_by:
         raise ValueError(f"no node makes the output {shown(output)}")
-    needed, left = {made_by[output]}, [made_by[output]]
+    wanted, left = {made_by[output]}, [made_by[output]]
     while left:
         place = left.pop()
         for name in filter(None, nodes[place].inputs):
@@ -202,7 +211,7 @@ def _needed(nodes: Sequence[OnnxNode], output: str, known: set[str]) -> list[Onn
             maker = made_by.get(name, place)
             if maker >= place:
                 raise ValueError(f"{nodes[place]} reads {shown(name)}, which no node before it makes")
-            if maker not in needed:
-                needed.add(maker)
+            if maker not in wanted:
+                wanted.add(maker)
                 left.append(maker)
-    return [nodes[place] for place in sorted(needed)]
+    return [nodes[place] for place in sorted(wanted)]

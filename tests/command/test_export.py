@@ -15,6 +15,7 @@ from fastnst import cli
 from fastnst.engine import Engine
 from fastnst.format.graphfile import GeneratorFile
 from fastnst.format.modelfile import to_bytes
+from fastnst.format.reading import read
 
 ROOT = Path(__file__).parents[2]
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install onnx onnxruntime")
@@ -58,9 +59,29 @@ def test_a_generator_at_whole_and_odd_sizes(tmp_path: Path, size: tuple[int, int
     assert engine.card["name"]
 
 
-def reference_of(path: Path) -> GeneratorFile:
-    from fastnst.format.reading import read
+def test_a_generator_that_is_read_back_makes_the_same_pictures(tmp_path: Path) -> None:
+    model = reference_of(ROOT / "examples" / "photo2painting.fnst")
+    (tmp_path / "own.fnst").write_bytes(to_bytes(model))
+    (tmp_path / "photographs").mkdir()
+    Image.fromarray(content_photograph()[:256, :256]).save(tmp_path / "photographs" / "one.png")
+    assert cli.main(["export", str(tmp_path / "own.fnst"), "-o", str(tmp_path / "own.onnx")]) == 0
+    back = [
+        "convert",
+        str(tmp_path / "own.onnx"),
+        "-o",
+        str(tmp_path / "back.fnst"),
+        "--calibrate",
+        str(tmp_path / "photographs"),
+    ]
+    assert cli.main(back) == 0
+    engine, again = Engine(tmp_path / "own.fnst"), Engine(tmp_path / "back.fnst")
+    assert len(read(tmp_path / "back.fnst").nodes) == len(model.nodes)  # type: ignore[union-attr]
+    for part in (content_photograph()[:128, 40:136], content_photograph()[20:113, 90:167]):
+        picture = np.ascontiguousarray(part)
+        assert psnr(again.translate(picture), engine.translate(picture).astype(np.float64)) > 37, picture.shape
 
+
+def reference_of(path: Path) -> GeneratorFile:
     model = read(path)
     assert isinstance(model, GeneratorFile)
     return GeneratorFile({"name": "own", "kind": "generator"}, model.nodes)

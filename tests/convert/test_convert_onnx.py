@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -15,6 +16,7 @@ from foreign_networks import AFFINE, BATCH, ExamplesTransformer, Resnet, Unet, t
 from torch import Tensor, nn
 from trained_pair import as_tensor, calibration_photographs, content_photograph, psnr
 
+import fastnst
 from fastnst.convert import convert, pictures
 from fastnst.convert.builder import Numbers
 from fastnst.convert.graph import run_float
@@ -23,6 +25,8 @@ from fastnst.convert.trained_generator import TrainedGenerator
 from fastnst.engine import Engine
 
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install '.[onnx]'")
+
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -130,6 +134,27 @@ def test_the_graph_computes_what_the_network_does(case: Case) -> None:
     torch.testing.assert_close((made + 1) * 127.5, case.painted(picture), rtol=0, atol=1e-3 * 127.5)
 
 
+@pytest.mark.parametrize("end", ["sigmoid", "clip 1", "clip 255"])
+def test_the_end_says_how_pictures_are_written(end: str, tmp_path: Path) -> None:
+    """Black and white without ``--values``: a Sigmoid's are 0 and 1, a Clip's what it clips to."""
+    top = 255.0 if end == "clip 255" else 1.0
+    weight = numpy_helper.from_array(np.random.default_rng(3).normal(0, 0.8, (3, 3, 1, 1)).astype(np.float32), "weight")
+    ends = [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in (("low", 0.0), ("high", top))]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, "H", "W"]) for name in "xy")
+    last = ("Sigmoid", ["c"]) if end == "sigmoid" else ("Clip", ["c", "low", "high"])
+    nodes = [helper.make_node("Conv", ["x", "weight"], ["c"]), helper.make_node(*last, ["y"])]
+    graph = helper.make_graph(nodes, "network", [x], [y], [weight, *ends])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), tmp_path / "network.onnx")
+    found = recognise([tmp_path / "network.onnx"])
+    assert isinstance(found.trained, TrainedGenerator)
+    picture = torch.rand(1, 3, 9, 7, generator=torch.Generator().manual_seed(0))
+    c = F.conv2d(picture * top, torch.from_numpy(numpy_helper.to_array(weight).copy()))
+    wanted = c.sigmoid() if end == "sigmoid" else c.clamp(0, top) / top
+    assert wanted.std() > 0.1
+    made = (run_float(found.trained.nodes, picture * 2 - 1).clamp(-1, 1) + 1) / 2
+    torch.testing.assert_close(made, wanted, rtol=0, atol=1e-5)
+
+
 def test_eight_bits_stay_close_at_whole_and_odd_sizes(
     case: Case, photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,3 +167,37 @@ def test_eight_bits_stay_close_at_whole_and_odd_sizes(
         wanted = case.painted(as_tensor(picture))[0].permute(1, 2, 0).numpy()
         assert wanted.std() > 15
         assert psnr(engine.translate(picture), wanted) > FLOOR, picture.shape
+
+
+def test_a_module_is_taken_as_it_is(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced in evaluation, which its dropout shows, and left in training; the package is the function."""
+    monkeypatch.setattr(pictures, "SHORT_SIDE", 64)
+    network = tuned(
+        Resnet(6, 1, AFFINE, dropout=True), as_tensor(content_photograph()[64:128, 96:160]).float() / 127.5 - 1, 0.4, 0.0
+    )
+    network.train()
+    card = fastnst.convert(network, torch.rand(1, 3, 64, 64), str(photographs), str(tmp_path / "mine.fnst"), name="own")
+    assert network.training and card["name"] == "own" and card["network"].startswith("module of 8 convolutions, 6 filters")
+    picture = np.ascontiguousarray(content_photograph()[40:132, 40:116])
+    with torch.no_grad():
+        wanted = network.eval()(as_tensor(picture).float() / 127.5 - 1)[0].permute(1, 2, 0).numpy() * 127.5 + 127.5
+    assert psnr(Engine(tmp_path / "mine.fnst").translate(picture), wanted) > FLOOR
+
+
+@pytest.mark.parametrize(
+    ("module", "example", "words"),
+    [
+        (nn.Conv2d(3, 3, 1), torch.rand(1, 3, 8), "Conv2d: an example of shape [1, 3, 8], expected one picture"),
+        (nn.Conv2d(4, 3, 1), torch.rand(1, 3, 8, 8), "Conv2d: cannot be traced: "),
+        (nn.Conv2d(3, 3, 1), torch.rand(1, 3, 8, 8), "Conv2d: it ends in Conv '/Conv', not in a Tanh"),
+        (
+            nn.Sequential(nn.Conv2d(3, 3, 1), nn.Softplus()),
+            torch.rand(1, 3, 8, 8),
+            "Sequential: Softplus '/1/Softplus' is of an",
+        ),
+    ],
+)
+def test_what_a_module_is_refused_for(module: nn.Module, example: Tensor, words: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape(words)) as error:
+        fastnst.convert(module, example, tmp_path, tmp_path / "out.fnst")
+    assert "\n" not in str(error.value) and not list(tmp_path.iterdir())

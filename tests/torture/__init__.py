@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     "models",
+    "graphs",
     "fuzz",
     "coverage",
     "determinism",

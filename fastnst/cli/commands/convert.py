@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--source", dest="origin", type=text, metavar="TEXT", help=f"where the weights come from, {ON_CARD}")
     parser.add_argument("--licence", "--license", type=text, metavar="TEXT", help=f"that of the weights, {ON_CARD}")
-    values = "how an ONNX network writes pictures: signed, -1..1 (default if it ends in Tanh), unit, 0..1, or bytes, 0..255"
+    values = "how an ONNX network writes pictures: signed, -1..1, unit, 0..1, or bytes, 0..255; default: as its end says"
     parser.add_argument("--values", choices=VALUES, help=values)
     parser.add_argument("--name", help="name on the model's card; default: that of the file")
     forms = "layers in Winograd form: never (default), always, auto (where it is faster here and loses little), or numbers: 3,4"
