@@ -71,7 +71,7 @@ def test_an_animated_webp_keeps_it() -> None:
 
 
 @pytest.mark.usefixtures("work")
-def test_prores_is_422_hq_and_4444_for_what_is_transparent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_prores_is_422_hq_and_4444_for_what_is_transparent() -> None:
     for number in range(5):
         Image.open(f"in_{number}.png").convert("RGB").save(f"plain_{number}.png")
     for content, output, profile, tag in (("plain", "a.mov", "HQ", "apch"), ("in", "b.mov", "4444", "ap4h")):
