@@ -251,3 +251,14 @@ def test_a_norm_of_values_that_no_model_file_can_hold(size: float, written: Call
     with pytest.raises(ValueError, match="too large or too small") as error:
         convert(path, tmp_path, tmp_path / "out.fnst")
     assert str(error.value).startswith(f"{path}: ") and not (tmp_path / "out.fnst").exists()
+
+
+def test_a_network_that_overflows_float_numbers(written: Callable[[bytes], Path], tmp_path: Path) -> None:
+    """Infinity, and what is made of it, is refused before it is cast to a whole number."""
+    Image.fromarray(random_picture(Lcg(1), 40, 40)).save(tmp_path / "photograph.png")
+    model = network()
+    constant("wa", np.full((4, 3, 3, 3), 3e38, np.float32))(model)
+    path = written(model.SerializeToString())
+    with pytest.raises(ValueError, match="weights that make NaN or infinity of a calibration picture"):
+        convert(path, tmp_path, tmp_path / "out.fnst")
+    assert not (tmp_path / "out.fnst").exists()
