@@ -100,8 +100,6 @@ class ContainerSource:
 
     Args:
         clip: whether its frames are deinterlaced and tone-mapped.
-        exact: ``has_gap`` tells of every gap from the first frame after it on; without it several frames are decoded at a time,
-            and their errors come late, or not at all if they are at the end.
 
     Attributes:
         path: the file.
@@ -117,8 +115,8 @@ class ContainerSource:
             BT.2020, or, unless ``clip`` says what to do with it, interlaced or of high dynamic range.
     """
 
-    def __init__(self, path: Path, clip: Clip | None = None, exact: bool = False) -> None:
-        self.path, self._exact = path, exact
+    def __init__(self, path: Path, clip: Clip | None = None) -> None:
+        self.path = path
         self.warnings: list[str] = []
         self.ends_early = False
         self.damaged = self.has_gap = False
@@ -216,7 +214,8 @@ class ContainerSource:
         other = _WITH_ALPHA.get(context.name)
         if self._stream.metadata.get("alpha_mode") == "1" and other in pyav().codecs_available:
             return pyav().CodecContext.create(other, "r")
-        self._stream.thread_type = "SLICE" if self._exact else "AUTO"
+        # Threads for a frame each would lose the last frames together when one is damaged, and PyAV would not say so.
+        self._stream.thread_type = "SLICE"
         return context
 
     def _decode(self) -> Iterator[av.VideoFrame]:

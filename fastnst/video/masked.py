@@ -29,7 +29,7 @@ def open_masked(content: Path, options: Options) -> Whole | Part | Masked:
     Raises:
         VideoError, ImageError: the video or masks cannot be read, or a clip of masks is known to be too short.
     """
-    source = open_source(content, options.clip, exact=bool(options.mask_clips))
+    source = open_source(content, options.clip)
     if not options.mask_clips:
         return source
     try:
@@ -235,7 +235,7 @@ def _masks_in(path: Path, clip: Clip) -> _Masks:
 
 
 def _opened(path: Path, clip: Clip) -> Whole:
-    return open_whole(path, Clip(deinterlace=clip.deinterlace, tone_map=clip.tone_map), exact=True)
+    return open_whole(path, Clip(deinterlace=clip.deinterlace, tone_map=clip.tone_map))
 
 
 def _has_gap(source: Source) -> bool:

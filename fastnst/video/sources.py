@@ -21,20 +21,17 @@ from fastnst.video.y4m import Y4mSource
 Whole: TypeAlias = ContainerSource | SequenceSource | Y4mSource
 
 
-def open_source(content: Path, clip: Clip | None = None, exact: bool = False) -> Whole | Part:
+def open_source(content: Path, clip: Clip | None = None) -> Whole | Part:
     """Open the video in a file, or on standard input; the part of it that ``clip`` names.
-
-    Args:
-        exact: as of :class:`fastnst.video.container.ContainerSource`.
 
     Raises:
         VideoError: it cannot be read.
     """
-    source = open_whole(content, clip, exact)
+    source = open_whole(content, clip)
     return Part(source, clip, str(content)) if clip and clip.is_part else source
 
 
-def open_whole(content: Path, clip: Clip | None = None, exact: bool = False) -> Whole:
+def open_whole(content: Path, clip: Clip | None = None) -> Whole:
     """Open all of a video."""
     if is_sequence(content):
         rate = Fraction(clip.rate).limit_denominator(1001) if clip and clip.rate else USUAL_RATE
@@ -50,7 +47,7 @@ def open_whole(content: Path, clip: Clip | None = None, exact: bool = False) -> 
         except BaseException:
             file.close()
             raise
-    return ContainerSource(content, clip, exact)
+    return ContainerSource(content, clip)
 
 
 def digest_of(path: Path) -> str:

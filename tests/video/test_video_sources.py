@@ -78,6 +78,19 @@ def test_a_recording_that_was_cut_off_is_read_as_far_as_it_goes(tmp_path: Path, 
         assert np.array_equal(made, exact)
 
 
+@pytest.mark.parametrize("damaged", [17, 19])
+def test_damage_near_the_end_takes_one_frame_and_is_told(tmp_path: Path, damaged: int) -> None:
+    clip = write_clip(tmp_path / "clip.mov", smooth(20), codec="prores_ks", pixels="yuv422p10le", times=STEADY)
+    with av.open(clip) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    data = bytearray(clip.read_bytes())
+    data[places[damaged] : places[damaged] + 16] = bytes(16)  # where a frame of ProRes says that it is one
+    clip.write_bytes(data)
+    source, pictures, _ = read(clip)
+    assert len(pictures) == 19
+    assert len(source.warnings) == 1 and "damaged" in source.warnings[0]
+
+
 def test_frames_before_time_zero_are_read_and_keep_their_distance_to_the_sound(tmp_path: Path) -> None:
     """Matroska counts from zero: FFmpeg gives such frames no time at all."""
     times = [time - 45000 for time in STEADY]
