@@ -6,7 +6,7 @@ import sys
 import zipfile
 from pathlib import Path
 
-LIMIT = 5 << 20  # bytes
+LIMIT = 5_000_000  # bytes
 ROOT = Path(__file__).parent.parent
 FOLDERS = {
     "fastnst": "fastnst",
