@@ -9,6 +9,7 @@ python3 -m pip --disable-pip-version-check --python "$folder/env/bin/python" ins
   onnxscript==0.7.2 numpy==2.4.6 torch==2.13.0+cpu --extra-index-url https://download.pytorch.org/whl/cpu
 cd "$folder"
 env/bin/python - <<'EOF'
+import logging
 import warnings
 
 import onnxruntime
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import nn
 
 warnings.simplefilter("ignore")
+logging.disable(logging.WARNING)
 
 
 class Smaller(nn.Module):

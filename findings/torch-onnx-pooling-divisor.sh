@@ -10,6 +10,7 @@ python3 -m pip --disable-pip-version-check --python "$folder/env/bin/python" ins
 cd "$folder"
 env/bin/python - <<'EOF'
 import io
+import logging
 import warnings
 
 import onnx
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 
 warnings.simplefilter("ignore")
+logging.disable(logging.WARNING)
 picture = torch.ones(1, 3, 8, 8)
 
 

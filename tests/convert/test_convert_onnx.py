@@ -195,6 +195,11 @@ def test_a_module_is_taken_as_it_is(photographs: Path, tmp_path: Path, monkeypat
             torch.rand(1, 3, 8, 8),
             "Sequential: Softplus '/1/Softplus' is of an",
         ),
+        (
+            nn.Sequential(nn.Conv2d(3, 3, 1), nn.AvgPool2d(3, 1, 1, divisor_override=4), nn.Tanh()),
+            torch.rand(1, 3, 8, 8),
+            "Sequential: traced, it makes other pictures than it does itself (",
+        ),
     ],
 )
 def test_what_a_module_is_refused_for(module: nn.Module, example: Tensor, words: str, tmp_path: Path) -> None:
