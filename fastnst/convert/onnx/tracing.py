@@ -67,13 +67,16 @@ def _check_same(found: Found, module: nn.Module, example: Tensor) -> None:
     module.eval()
     try:
         with torch.no_grad():
-            own = module((picture * found.read.half + found.read.middle).to(example)).float().cpu()
             made = run_float(found.trained.nodes, picture).clamp(-1, 1)
+            own = module((picture * found.read.half + found.read.middle).to(example)).float().cpu()
+    except RuntimeError as error:
+        words = " ".join(str(error).split())[:300]
+        raise LayoutError(f"it does not take a picture of {sides[0]} x {sides[1]}, as fastnst has to: {words}") from error
     finally:
         for each, training in modes.items():
             each.training = training
     wanted = ((own - found.written.middle) / found.written.half).clamp(-1, 1)
-    near = generator_psnr([(made + 1) * 127.5], [wanted])
+    near = generator_psnr([(made + 1) * 127.5], [wanted]) if wanted.shape == made.shape else 0.0
     if not near >= FLOORS[found.exact]:
         raise LayoutError(
             f"traced, it makes other pictures than it does itself ({near:.0f} dB): PyTorch's exporter has left something out, "
