@@ -12,9 +12,11 @@ PACKAGE := pyproject.toml setup.py $(shell find bench csrc fastnst include kerne
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py demo
 
-# Two processes, each a file of tests at a time: many tests compute with one thread. tests/conftest.py has the long files first.
+# A process more than there are cores, each a file of tests at a time: many tests compute with one thread, or wait for children that
+# they kill. tests/conftest.py has the long files first.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(os.cpu_count() or 1, 8) + 1)')
 test: $(VENV)/.test
-	$(BIN)/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # The engine for programs in C, in build/libfastnst (docs/c.md). `make lib PREFIX=/usr/local` installs it there.
 lib: | $(BIN)/python

@@ -74,12 +74,11 @@ RegionFiles parse_region(const std::string& text) {
   for (size_t begin = equals + 1; begin <= text.size();) {
     const size_t end = std::min(text.find(',', begin), text.size());
     const auto [style, weight] = weighted(text.substr(begin, end - begin));
-    if (style.empty()) break;
     region.styles.push_back(style), region.weights.push_back(weight);
     begin = end + 1;
   }
-  const bool complete = !text.empty() && text.back() != ',' && !region.styles.empty();
-  if (region.mask.empty() || !complete)
+  const auto is_empty = [](const std::string& name) { return name.empty(); };
+  if (region.mask.empty() || region.styles.empty() || std::any_of(region.styles.begin(), region.styles.end(), is_empty))
     throw Usage{"--region: '" + text + "' does not name a mask and a style, such as sky.pgm=painting.ppm"};
   if (std::all_of(region.weights.begin(), region.weights.end(), [](double weight) { return weight == 0; }))
     throw Usage{"--region: " + text + ": weights are not all 0"};

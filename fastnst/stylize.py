@@ -360,7 +360,10 @@ def _shares(weights: Sequence[float] | None, styles: int) -> list[float]:
         return [1 / styles] * styles
     if len(weights) != styles:
         raise ValueError(f"there must be one weight for each style: {len(weights)} weights, {styles} styles")
-    total = math.fsum(weights)
-    if not (all(weight >= 0 for weight in weights) and 0 < total < math.inf):
+    if not all(0 <= weight < math.inf for weight in weights) or not any(weights):
         raise ValueError(f"weights must be at least 0 and not all 0: {list(weights)}")
+    try:
+        total = math.fsum(weights)
+    except OverflowError:
+        raise ValueError(f"weights are too large to be summed: {list(weights)}") from None
     return [weight / total for weight in weights]

@@ -137,8 +137,9 @@ std::vector<double> shares(const std::vector<double>& weights, size_t count) {
   std::vector<double> parts;
   const double total = exact_sum(weights);
   for (const double weight : weights) {
-    if (!(weight >= 0) || !(total > 0) || !std::isfinite(total))
+    if (!(weight >= 0 && std::isfinite(weight)) || total == 0)
       throw std::invalid_argument("weights must be at least 0 and not all 0");
+    if (!std::isfinite(total)) throw std::invalid_argument("weights are too large to be summed");
     parts.push_back(weight / total);
   }
   return parts;

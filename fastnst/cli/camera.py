@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from fastnst.options import Options
 
 _FOR_FILES = ("each", "sample", "sheet", "name", "dry_run", "format", "quality", "lossless", "strip_metadata", "regions",
-              "labels", "alpha_map")  # fmt: skip
+              "labels", "alpha_map", "start", "end", "deinterlace", "tone_map", "rate", "audio", "video_quality",
+              "codec")  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

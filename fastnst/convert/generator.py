@@ -86,6 +86,8 @@ class Quantiser:
             maps = dict(stream.real)
             for place, node in enumerate(self.nodes[:-1]):
                 made = float_node(node, maps)
+                if not made.isfinite().all():
+                    raise ValueError("weights that make NaN or infinity of a calibration picture")
                 assert not isinstance(node, FloatPaint)
                 keep(node, made, maps)
                 if isinstance(node, FloatAffine) and node.wide:
@@ -266,6 +268,6 @@ def quantise_graph(
         The nodes; what they make of the pictures, uint8; and what the float graph makes of them, -1..1.
 
     Raises:
-        ValueError: a node could overflow the engine's arithmetic.
+        ValueError: a node could overflow the engine's arithmetic, or does so in the float graph.
     """
     return Quantiser(nodes, pictures, ranges).run()

@@ -25,6 +25,10 @@ class Stages:
     def parameters(self) -> int:
         return sum(pair.parameters for pair in self.pairs.values())
 
+    def __str__(self) -> str:
+        numbers = ", ".join(str(number) for number in sorted(self.pairs, reverse=True))
+        return f"stage{'s' * (len(self.pairs) > 1)} {numbers} of WCT, {self.parameters:,} parameters"
+
 
 def stages_of(tensors: Mapping[str, Tensor], facts: dict[str, Any]) -> Stages:
     """The stages of tensors ``{stage}.encoder.{layer}.weight``, ``{stage}.decoder.{layer}.bias`` and so on; LayoutError if they

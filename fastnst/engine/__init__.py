@@ -142,6 +142,11 @@ class Engine:
         return self._kind.smoothable
 
     @property
+    def region_bytes(self) -> int:
+        """What each region of a picture takes, at most."""
+        return self._kind.region_bytes
+
+    @property
     def levels(self) -> tuple[int, ...]:
         """Those of a WCT model that are run, the deepest first; empty for others."""
         return self._levels

@@ -68,6 +68,7 @@ class AdainEngine(Kind):
     """AdaIN models."""
 
     smoothable = True
+    region_bytes = 1 << 17
 
     def look_of(self, parts: Parts, colors: Colors, model: tuple[str, str]) -> AdainLook:
         _, mean, std = parts[0]

@@ -177,11 +177,13 @@ class Kind(ABC):
         takes_style: or else translates pictures by itself.
         tileable: whether it can be run in tiles.
         smoothable: whether the statistics that it normalises the content by can be given.
+        region_bytes: at most so many are taken by the sums of a region and by what its features are transformed by.
     """
 
     takes_style = True
     tileable = True
     smoothable = False
+    region_bytes = 0
 
     @abstractmethod
     def look_of(self, parts: Parts, colors: Colors, model: tuple[str, str]) -> Look:

@@ -79,6 +79,8 @@ class WctLook(Look):
 class WctEngine(Kind):
     """WCT models."""
 
+    region_bytes = 1 << 21
+
     def look_of(self, parts: Parts, colors: Colors, model: tuple[str, str]) -> WctLook:
         return WctLook({level: Coloring(mean, root) for level, mean, root in parts}, colors, model)
 

@@ -7,9 +7,14 @@ from pathlib import Path
 _START = 512
 _FETCH = "not the file itself: {} in its repository fetches it"
 _ELSEWHERE = "{}, which fastnst does not read: save the trained network's tensors as safetensors"
+_LUA = (
+    "is a file of Lua Torch, which fastnst does not read: save its tensors as safetensors, named after the places of their "
+    "modules (0.weight, 0.bias, 2.weight ..); the package torchfile reads them"
+)
 _STARTS = (
     (b"version https://git-lfs.github.com/spec/", "is a Git LFS pointer, " + _FETCH.format("`git lfs pull`")),
     (b"/annex/objects/", "is a git-annex pointer, " + _FETCH.format("`git annex get`")),
+    (b"\x04\0\0\0\x01\0\0\0\x03\0\0\0V 1", _LUA),
     (b"GGUF", _ELSEWHERE.format("is a GGUF file")),
     (b"\x89HDF\r\n\x1a\n", _ELSEWHERE.format("is an HDF5 file, as Keras writes them")),
     (b"\x93NUMPY", _ELSEWHERE.format("is a NumPy array")),
@@ -23,7 +28,7 @@ _SUFFIXES = {
     ".onnx": _ELSEWHERE.format("is an ONNX graph"),
     ".pb": _ELSEWHERE.format("is a TensorFlow graph"),
     ".tflite": _ELSEWHERE.format("is a TensorFlow Lite graph"),
-    ".t7": _ELSEWHERE.format("is a file of Lua Torch"),
+    ".t7": _LUA,
 }
 _MODEL = b"FNST"
 

@@ -131,7 +131,9 @@ def read_graph(path: Path) -> OnnxGraph:
     inputs = [each for each in graph.input if named(each.name) not in constants]
     for kind, values in (("input", inputs), ("output", graph.output)):
         if len(values) != 1:
-            raise ValueError(f"{len(values)} {kind}s, expected one picture")
+            listed = ", ".join(named(each.name) for each in values[:3]) + (", .." if len(values) > 3 else "")
+            fixed = "; what chooses a style has to be a constant of the file" if len(inputs) > 1 else ""
+            raise ValueError(f"{len(values)} {kind}s ({listed or 'none'}), expected one picture{fixed}")
     source, output = named(inputs[0].name), named(graph.output[0].name)
     nodes = needed(_nodes(graph), output, {*constants, source})
     dims = [each.dim_value if 0 < each.dim_value < MOST_PIXELS else None for each in inputs[0].type.tensor_type.shape.dim]

@@ -48,7 +48,6 @@ from fastnst.system.threads import awaited
 
 DEFAULT_STYLE_SIZE = 512  # About the size of the styles that models are trained on; larger ones only cost time.
 _BLEND_BYTES = 16 << 20  # of colours and transparency, and of Pillow, for one piece
-_REGION_BYTES = 1 << 21  # of sums and of what a region's features are transformed by
 _CELL_BYTES = 64  # of how masks are scaled, for pixels along a side, at every level
 _PALETTE_BYTES = 1 << 15  # of the rows that the palette step reads back at a time
 
@@ -146,11 +145,12 @@ def _stylized(
     saving = _saving(task, options, contents.file(content))
 
     def plan_of(source: Rows) -> Plan:
-        beside, beside_tiles = beside_engine(source, saving, options)
+        beside, beside_tiles = beside_engine(source, saving, options, stylizer)
         try:
             return stylizer.plan((source.height, source.width), options, beside=beside, beside_tiles=beside_tiles)
         except ValueError as error:
-            others = f", beside {beside_tiles / 1e6:.1f} MB for reading and writing" if stylizer.engine.tileable else ""
+            for_what = "reading, writing and regions" if options.is_parted else "reading and writing"
+            others = f", beside {beside_tiles / 1e6:.1f} MB for {for_what}" if stylizer.engine.tileable else ""
             raise ImageError(f"{source.path}: {error}{others}") from None
 
     in_rows = stylizer.engine.tileable and options.size == options.crop == 0 and contents.in_files
@@ -171,7 +171,7 @@ def _stylized(
     return Report(task, *sizes, left_out=saving.left_out)
 
 
-def beside_engine(source: Rows, saving: Saving, options: Options) -> tuple[int | None, int]:
+def beside_engine(source: Rows, saving: Saving, options: Options, stylizer: Stylizer) -> tuple[int | None, int]:
     """Bytes beside the engine's if a picture is done whole, see :func:`_beside_whole`, and if it is done in tiles."""
     size = (source.height, source.width)
     tiles = source.memory + writing_memory(saving, size, source.alpha)
@@ -182,7 +182,7 @@ def beside_engine(source: Rows, saving: Saving, options: Options) -> tuple[int |
     if step.of_the_whole or (options.look is None and options.colors == "palette"):  # the look may still be to come
         tiles += max(_PALETTE_BYTES, 3 * source.width)
     masks = len(options.regions) + (options.alpha_map is not None)
-    regions = (masks + 1) * (_REGION_BYTES + _CELL_BYTES * max(size)) if masks else 0
+    regions = (masks + 1) * (stylizer.engine.region_bytes + _CELL_BYTES * max(size)) if masks else 0
     whole = _beside_whole(size)
     return None if whole is None else whole + regions, tiles + regions
 

@@ -92,7 +92,7 @@ def preview(task: Task, stylizer: Stylizer, options: Options) -> Preview:
     source = _source(task.content, stylizer, options)
     try:
         saving = task.saving or Saving.by(task.output.suffix)
-        whole, tiles = beside_engine(source, saving, options)
+        whole, tiles = beside_engine(source, saving, options, stylizer)
         size = (source.height, source.width)
         plan = stylizer.plan(size, options, beside=whole, beside_tiles=tiles)
     except ValueError as error:

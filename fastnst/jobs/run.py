@@ -41,6 +41,7 @@ def check(stylizer: Stylizer, options: Options) -> None:
 
 def check_video(task: Task, stylizer: Stylizer, options: Options) -> None:
     """Raise ImageError for options that a video cannot have."""
+    from fastnst.video.job import check_encoding
     from fastnst.video.stability import smoothing_of
 
     try:
@@ -49,6 +50,7 @@ def check_video(task: Task, stylizer: Stylizer, options: Options) -> None:
         smoothing_of(stylizer.engine, options)
     except ValueError as error:
         raise ImageError(f"{task.content}: {error}") from None
+    check_encoding(task.output, options)
 
 
 Result: TypeAlias = Done | Failure

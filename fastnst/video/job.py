@@ -120,16 +120,26 @@ def _size(content: Path, source: Source, short_side: int) -> tuple[int, int]:
         raise VideoError(f"{content}: with a short side of {short_side}: {error}") from None
 
 
+def check_encoding(output: Path, options: Options) -> None:
+    """Raise VideoError for an encoder that the output cannot have, or a quality that its encoder does not know."""
+    suffix = output.suffix.lower()
+    if suffix in CONTAINERS:
+        choose(output, options.video_quality, options.codec)
+    elif options.codec is not None:
+        raise VideoError(f"{output}: --codec is for outputs in {' '.join(CONTAINERS)}")
+    elif suffix in ANIMATIONS:
+        checked_quality(output, options.video_quality)
+
+
 def _open_target(
     content: Path, output: Path, source: Source, outcome: Outcome, fingerprint: str, options: Options
 ) -> tuple[Target, Format]:
+    check_encoding(output, options)
     quality = options.video_quality
     video = output_format(source.format, outcome.width, outcome.height)
     whole = innermost(source)
     container = whole if isinstance(whole, ContainerSource) else None
     beside_the_picture = all_kinds(container) if container else []
-    if options.codec is not None and output.suffix.lower() not in CONTAINERS:
-        raise VideoError(f"{output}: --codec is for outputs in {' '.join(CONTAINERS)}")
     if output == PIPE:
         return Y4mPipe(sys.stdout.buffer, video, beside_the_picture), video
     sound = options.clip.sound

@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from fastnst.images import ImageError, Mask, MaskClip, as_mask, is_transparent, open_mask
+from fastnst.images import ImageError, Mask, MaskClip, as_mask, is_transparent, open_mask, require_file
 from fastnst.options import Clip, Options
 from fastnst.system.atomic import PIPE
 from fastnst.video.container import ContainerSource
@@ -48,6 +48,7 @@ def open_mask_clip(path: Path, clip: Clip) -> Mask | MaskClip:
     if is_sequence(path) or path.is_dir():
         numbered_pictures(path)
         return MaskClip(path)
+    require_file(path, "video")
     if kind := unread_animation(path):
         raise VideoError(f"{path}: no masks are read from an {kind}: make pictures with numbers of it, or a video")
     with closing(_opened(path, clip)) as source:

@@ -72,6 +72,13 @@ def test_what_no_mask_covers_stays_as_it_is_without_a_style(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("masks")
+def test_as_many_regions_as_there_may_be(run: Run) -> None:
+    made = stylized(run, "out.png", "content.png", *(("--region", "half.png=style.png") * 64))
+    np.testing.assert_array_equal(made[RIGHT], pixels("content.png")[RIGHT])
+    assert (made[LEFT] != pixels("content.png")[LEFT]).any()
+
+
+@pytest.mark.usefixtures("masks")
 def test_white_and_black_masks(run: Run) -> None:
     """All white is the plain style byte for byte, all black is as if there were no region."""
     for name, value in (("white", 255), ("black", 0)):
@@ -132,8 +139,7 @@ def test_tiles_give_the_pixels_of_the_whole(run: Run, monkeypatch: pytest.Monkey
     # Pieces of less than this picture, so that all that is done piece by piece is.
     for name in ("rows.CHUNK_BYTES", "formats.png.CHUNK_BYTES", "png_reader.CHUNK_BYTES"):
         monkeypatch.setattr(f"fastnst.pictures.{name}", 1 << 15)
-    for name in ("_BLEND_BYTES", "_REGION_BYTES"):
-        monkeypatch.setattr(f"fastnst.jobs.pictures.{name}", 1 << 16)
+    monkeypatch.setattr("fastnst.jobs.pictures._BLEND_BYTES", 1 << 16)
     monkeypatch.setattr("fastnst.pictures.rows.RowWriter.memory", 1 << 15)
     monkeypatch.setattr("fastnst.pictures.formats.png.PngWriter.memory", 1 << 17)
     small = Image.open("content.png")
@@ -296,6 +302,10 @@ def broken_png(path: Path) -> None:
         (("--labels", "photo.jpg", "--region", "3=style.png"), "photo.jpg: is no PNG", 1),
         (("--region", "3=style.png"), "3: no such file", 1),
         (("--camera", "--region", "half.png=style.png"), "--region is for files", 2),
+        (("--camera", "--codec", "vp9"), "--codec is for files", 2),
+        (("--camera", "--end", "3"), "--end is for files", 2),
+        (("--region", "half.png=style.png:1e308,other.png:1e308"), "weights are too large to be summed", 1),
+        (("--region", "half.png=style.png") * 65, "content.png: there may be at most 64 regions", 1),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line(run: Run, options: tuple[str, ...], part: str, code: int) -> None:

@@ -273,6 +273,7 @@ def test_wrong_alpha_raises_value_error(stylizer: Stylizer, alpha: float) -> Non
         ([0, 0], "not all 0"),
         ([float("nan"), 1], "at least 0"),
         ([float("inf"), 1], "at least 0"),
+        ([1e308, 1e308], "too large to be summed"),
     ],
 )
 def test_wrong_weights_raise_value_error(stylizer: Stylizer, weights: list[float], message: str) -> None:

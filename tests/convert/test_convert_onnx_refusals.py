@@ -123,8 +123,12 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "a cycle": (becomes("a", "Conv", ["relu", "wa"]), "Conv '/a' reads 'relu', which no node before it makes"),
     "nothing made": (becomes("a", "Conv", ["nowhere", "wa"]), "reads 'nowhere', which no node"),
     "made twice": (lambda model: model.graph.node.append(node_of(model, "a")), "makes 'a', which there is already"),
-    "two outputs": (lambda model: model.graph.output.append(model.graph.output[0]), "2 outputs, expected one picture"),
-    "no input": (lambda model: model.graph.ClearField("input"), "0 inputs, expected one picture"),
+    "two outputs": (lambda model: model.graph.output.append(model.graph.output[0]), "2 outputs ("),
+    "no input": (lambda model: model.graph.ClearField("input"), "0 inputs (none), expected one picture"),
+    "a style beside the picture": (
+        lambda model: model.graph.input.append(helper.make_tensor_value_info("style_weights", 1, [26])),
+        ", style_weights), expected one picture; what chooses a style has to be a constant of the file",
+    ),
     "external data": (external, "tensor 'wa' is in another file: save the network as one file"),
     "a huge shape": (huge, "tensor 'wa' has shape [1099511627776, 3, 3, 3] and holds 108 numbers"),
     "NaN": (constant("wa", np.full((4, 3, 3, 3), np.nan, np.float32)), "tensor 'wa' holds NaN or infinity"),
@@ -251,3 +255,14 @@ def test_a_norm_of_values_that_no_model_file_can_hold(size: float, written: Call
     with pytest.raises(ValueError, match="too large or too small") as error:
         convert(path, tmp_path, tmp_path / "out.fnst")
     assert str(error.value).startswith(f"{path}: ") and not (tmp_path / "out.fnst").exists()
+
+
+def test_a_network_that_overflows_float_numbers(written: Callable[[bytes], Path], tmp_path: Path) -> None:
+    """Infinity, and what is made of it, is refused before it is cast to a whole number."""
+    Image.fromarray(random_picture(Lcg(1), 40, 40)).save(tmp_path / "photograph.png")
+    model = network()
+    constant("wa", np.full((4, 3, 3, 3), 3e38, np.float32))(model)
+    path = written(model.SerializeToString())
+    with pytest.raises(ValueError, match="weights that make NaN or infinity of a calibration picture"):
+        convert(path, tmp_path, tmp_path / "out.fnst")
+    assert not (tmp_path / "out.fnst").exists()

@@ -137,6 +137,8 @@ def test_regions_are_those_of_the_command_line(
         ("--region =style.ppm", 2, "does not name a mask and a style"),
         ("--region mask.pgm=", 2, "does not name a mask and a style"),
         ("--region mask.pgm=style.ppm,", 2, "does not name a mask and a style"),
+        ("--region mask.pgm=style.ppm,,style.ppm", 2, "does not name a mask and a style"),
+        ("--region mask.pgm=style.ppm,:2,style.ppm", 2, "does not name a mask and a style"),
         ("--region mask.pgm=style.ppm:0,style.ppm:0", 2, "weights are not all 0"),
         ("--region mask.pgm=style.ppm:-1", 2, "a weight is at least 0"),
         ("--region mask.pgm=style.ppm:nan", 2, "a weight is at least 0"),

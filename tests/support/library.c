@@ -117,9 +117,10 @@ static void wrong_arguments(const fastnst_model* model, const fastnst_style* sty
   CHECK(fastnst_style_encode(generator, NULL, content.rgb, 5, 5, &no_style) == FASTNST_BAD_ARGUMENT && no_style == NULL);
   CHECK(fastnst_style_mix(0, NULL, NULL, &no_style) == FASTNST_BAD_ARGUMENT && says("at least one style"));
   const fastnst_style* two[] = {style, style};
-  const double negative[] = {1, -1}, nothing[] = {0, 0};
+  const double negative[] = {1, -1}, nothing[] = {0, 0}, large[] = {1e308, 1e308};
   CHECK(fastnst_style_mix(2, two, negative, &no_style) == FASTNST_BAD_ARGUMENT && says("weights"));
   CHECK(fastnst_style_mix(2, two, nothing, &no_style) == FASTNST_BAD_ARGUMENT && no_style == NULL);
+  CHECK(fastnst_style_mix(2, two, large, &no_style) == FASTNST_BAD_ARGUMENT && says("too large to be summed"));
   CHECK(fastnst_working_bytes(model, NULL, 100, 100, &bytes) == FASTNST_OK && bytes > 100 * 100);
   options.max_memory = 1000;
   CHECK(fastnst_translate(generator, &options, content.rgb, content.height, content.width, out) == FASTNST_BAD_ARGUMENT);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -192,7 +193,9 @@ def _tried(path: Path, picture: Any, outcome: Outcome, what: str) -> bool:
 
     try:
         found = recognise([path])
-        nodes, _, _ = quantise_graph(found.trained.nodes, [picture])  # type: ignore[union-attr]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)  # NaN cast to a whole number and the like
+            nodes, _, _ = quantise_graph(found.trained.nodes, [picture])  # type: ignore[union-attr]
         engine = Engine(to_bytes(GeneratorFile({"name": "torture", "kind": "generator"}, nodes)))
         engine.translate(np.zeros((33, 40, 3), np.uint8))
     except ValueError as error:

@@ -71,7 +71,7 @@ def test_an_animated_webp_keeps_it() -> None:
 
 
 @pytest.mark.usefixtures("work")
-def test_prores_is_422_hq_and_4444_for_what_is_transparent(capsys: pytest.CaptureFixture[str]) -> None:
+def test_prores_is_422_hq_and_4444_for_what_is_transparent() -> None:
     for number in range(5):
         Image.open(f"in_{number}.png").convert("RGB").save(f"plain_{number}.png")
     for content, output, profile, tag in (("plain", "a.mov", "HQ", "apch"), ("in", "b.mov", "4444", "ap4h")):
@@ -80,13 +80,22 @@ def test_prores_is_422_hq_and_4444_for_what_is_transparent(capsys: pytest.Captur
             context = made.streams.video[0].codec_context
             assert (context.name, context.profile, context.codec_tag) == ("prores", profile, tag)
             assert context.pix_fmt.endswith(("10le", "12le"))
-    assert run("in_%d.png", "c.mp4", "--codec", "prores") == 1
-    assert capsys.readouterr().err == "fastnst: error: c.mp4: --codec prores is not for .mp4, which is written with h264\n"
+
+
+@pytest.mark.usefixtures("work")
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_encoders_that_cannot_be_are_refused_by_dry_runs_too(capsys: pytest.CaptureFixture[str], more: tuple[str, ...]) -> None:
+    def refused(output: str, *options: str) -> str:
+        assert run("in_%d.png", output, *options, *more) == 1
+        assert not list(Path().glob("c*"))
+        return capsys.readouterr().err.removeprefix(f"fastnst: error: {output}: ").rstrip("\n")
+
+    assert refused("c.mp4", "--codec", "prores") == "--codec prores is not for .mp4, which is written with h264"
     for output in ("c.gif", "c_%d.png", "c.y4m"):
-        assert run("in_%d.png", output, "--codec", "h264") == 1
-        assert capsys.readouterr().err == f"fastnst: error: {output}: --codec is for outputs in .mp4 .mov .mkv .webm\n"
-    assert run("in_%d.png", "c.mov", "--codec", "prores", "--video-quality", "3") == 1
-    assert capsys.readouterr().err == "fastnst: error: c.mov: ProRes has no quality to choose\n"
+        assert refused(output, "--codec", "h264") == "--codec is for outputs in .mp4 .mov .mkv .webm"
+    assert refused("c.mov", "--codec", "prores", "--video-quality", "3") == "ProRes has no quality to choose"
+    assert refused("c.webm", "--video-quality", "64") == "the quality of libvpx-vp9 is at most 63, not 64"
+    assert refused("c.webp", "--video-quality", "101") == "the quality of WebP is at most 100, not 101"
 
 
 @pytest.mark.usefixtures("work")

@@ -238,7 +238,7 @@ def test_a_dry_run_refuses_what_the_run_refuses(capsys: pytest.CaptureFixture[st
     assert refused("in_3.png", "masks") == "in_3.png: masks holds a mask for each frame, which is for videos alone"
     assert "regions have their own" in refused("in_%d.png", "masks", "--smooth", "0.5")
     assert refused("in_%d.png", "masks", "--crop", "8") == "in_%d.png: --crop is for pictures, and this is a video"
-    assert refused("in_%d.png", "missing.mp4").startswith("missing.mp4: ")
+    assert refused("in_%d.png", "missing.mp4") == "missing.mp4: no such file"
     assert refused("in_%d.png", "none_%d.png") == "none_%d.png: no picture has such a name"
     Path("masks/bar101.png").unlink()
     assert refused("in_%d.png", "masks") == "masks: number 101 is missing between 98 and 105"

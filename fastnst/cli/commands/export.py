@@ -7,7 +7,7 @@ import argparse
 from fastnst.cli.errors import DONE, USAGE, fail, missing
 from fastnst.cli.values import path
 
-HELP = "write a model as a float ONNX graph for other runtimes (needs onnx)"
+HELP = "write a model as an ONNX graph for other runtimes, in float numbers or 8 bits (needs onnx)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=path, metavar="OUT", required=True, help="graph, .onnx")
     cached = "of AdaIN: take the style's mean and std, which do not change from picture to picture, instead of the style"
     parser.add_argument("--cached", action="store_true", help=cached)
+    qdq = "of AdaIN: in 8 bits, by QuantizeLinear and DequantizeLinear, instead of float numbers"
+    parser.add_argument("--qdq", action="store_true", help=qdq)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 
 
@@ -35,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     model = find_model(arguments.model)
     Engine(model)  # refuses what is damaged
-    data = onnx_bytes(read(model), cached=arguments.cached)
+    data = onnx_bytes(read(model), cached=arguments.cached, int8=arguments.qdq)
     with atomic_output(output) as file:
         file.write(data)
     print(f"{output}  {len(data):,} bytes")

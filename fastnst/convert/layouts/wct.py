@@ -26,8 +26,7 @@ def read(sources: Sequence[Source]) -> tuple[Stages, str]:
             raise LayoutError(f"{again[0]} is in two files")
         tensors |= part
     stages = stages_of(tensors, sources[0].facts if len(sources) == 1 else {})
-    numbers = ", ".join(str(number) for number in sorted(stages.pairs, reverse=True))
-    return stages, f"stage{'s' * (len(stages.pairs) > 1)} {numbers} of WCT, {stages.parameters:,} parameters"
+    return stages, str(stages)
 
 
 def _numbered(source: Source) -> dict[str, Tensor]:
