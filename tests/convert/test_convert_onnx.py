@@ -34,6 +34,19 @@ FLOOR = 33.0
 """dB, as of other layouts."""
 
 
+class Fixed(nn.Module):
+    """Halves and doubles pictures of nine rows, and takes no others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down, self.up = nn.Conv2d(3, 4, 3, 2, 1), nn.ConvTranspose2d(4, 3, 3, 2, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2] != 9:
+            raise RuntimeError("nine rows\nare expected")
+        return torch.tanh(self.up(self.down(x)))
+
+
 class Mixed(nn.Module):
     """What no published layout has: kernels 2 and 5, borders of all kinds, three maps in one, sums behind activations, zeros
     around an upsampled map, another epsilon, and a map that two convolutions see with different borders."""
@@ -195,6 +208,12 @@ def test_a_module_is_taken_as_it_is(photographs: Path, tmp_path: Path, monkeypat
             torch.rand(1, 3, 8, 8),
             "Sequential: Softplus '/1/Softplus' is of an",
         ),
+        (
+            nn.Sequential(nn.Conv2d(3, 3, 1), nn.AvgPool2d(3, 1, 1, divisor_override=4), nn.Tanh()),
+            torch.rand(1, 3, 8, 8),
+            "Sequential: traced, it makes other pictures than it does itself (",
+        ),
+        (Fixed(), torch.rand(1, 3, 9, 9), "Fixed: it does not take a picture of 10 x 10, as fastnst has to: nine rows are"),
     ],
 )
 def test_what_a_module_is_refused_for(module: nn.Module, example: Tensor, words: str, tmp_path: Path) -> None:

@@ -45,6 +45,12 @@ def numbers_of(walk: Walk) -> Numbers:
     )
 
 
+def written(walk: Walk) -> Numbers:
+    """Black and white as the end makes them: the bounds of a bare Tanh or Sigmoid, whatever the network reads."""
+    value, numbers = _end(walk), walk.build.numbers
+    return Numbers(value.shift - value.gain, value.shift + value.gain) if _bare(value) else numbers
+
+
 def ended(walk: Walk) -> list[FloatNode]:
     """The whole graph, with what paints the picture; LayoutError if the output is no picture."""
     value, last, build = _end(walk), walk.graph.nodes[-1], walk.build
@@ -64,10 +70,15 @@ def ended(walk: Walk) -> list[FloatNode]:
     if not value.end:
         return build.paint(part.raw, "clamp")
     gain, shift = 1.0, 0.0
-    if (value.gain, value.shift) != OWN[value.end]:
+    if not _bare(value):
         gain, shift = value.gain / numbers.half, (value.shift - numbers.middle) / numbers.half
     _check_range(value, numbers, gain, shift)
     return build.paint(part.raw, "tanh", gain, shift)
+
+
+def _bare(value: Value) -> bool:
+    """Whether it is made by a Tanh or Sigmoid that nothing is multiplied with or added to."""
+    return OWN.get(value.end) == (value.gain, value.shift)
 
 
 def _scaled(conv: FloatConv, part: Part) -> FloatConv:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from fastnst.convert.builder import Builder, Numbers
 from fastnst.convert.graph import FloatConv, without_unread
 from fastnst.convert.onnx.constants import Array, constants_of
-from fastnst.convert.onnx.ending import ended, numbers_of
+from fastnst.convert.onnx.ending import ended, numbers_of, written
 from fastnst.convert.onnx.operators import OPERATORS
 from fastnst.convert.onnx.sizes import sized
 from fastnst.convert.onnx.spelt import with_norms
@@ -30,14 +31,30 @@ def read_network(path: Path, numbers: Numbers | None) -> tuple[TrainedGenerator,
         ValueError: one line about what is wrong with it, or about the first node that is not possible.
     """
     try:
-        trained, what = generator_of(read_graph(path), numbers)
+        found = generator_of(read_graph(path), numbers)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    return trained, what, Source(path, {}, {}, file_digest(path))
+    return found.trained, found.what, Source(path, {}, {}, file_digest(path))
 
 
-def generator_of(graph: OnnxGraph, numbers: Numbers | None) -> tuple[TrainedGenerator, str]:
-    """The generator of a graph, and in words what it is; errors as of :func:`read_network`, without the file's name."""
+@dataclass(frozen=True)
+class Found:
+    """The generator of a graph, and in words what it is.
+
+    Attributes:
+        read, written: black and white in the pictures that it takes, and in those that it makes.
+        exact: it computes what the graph does; false if quantisers were left out.
+    """
+
+    trained: TrainedGenerator
+    what: str
+    read: Numbers
+    written: Numbers
+    exact: bool
+
+
+def generator_of(graph: OnnxGraph, numbers: Numbers | None) -> Found:
+    """The generator of a graph; errors as of :func:`read_network`, without the file's name."""
     if graph.channels not in {None, 3}:
         raise LayoutError(f"its input has {graph.channels} channels, expected 3")
     constants = constants_of(graph)
@@ -49,7 +66,8 @@ def generator_of(graph: OnnxGraph, numbers: Numbers | None) -> tuple[TrainedGene
     convs = [node for node in nodes if isinstance(node, FloatConv)]
     trained = TrainedGenerator(nodes, "graph", len(convs[0].weight), walk.parameters, {})
     left = f", {walk.quantisers} quantisers left out" if walk.quantisers else ""
-    return trained, f"ONNX graph of {len(convs)} convolutions, {trained.width} filters first{left}"
+    what = f"ONNX graph of {len(convs)} convolutions, {trained.width} filters first{left}"
+    return Found(trained, what, numbers, written(walk), exact=not walk.quantisers)
 
 
 def walked(graph: OnnxGraph, numbers: Numbers, constants: dict[str, Array]) -> Walk:
