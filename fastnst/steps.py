@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fastnst._engine import map_levels
+from fastnst import _engine
 from fastnst.color import ColorStep, Whole, color_step
 from fastnst.color.histograms import Histogram, PutAside
 from fastnst.engine import ColorSums, Engine, Features, Pixels, Plan, Regions, Statistics, Tell
@@ -140,7 +140,7 @@ def stylize_rows(
         engine.stylize_tiled(size, rows.read, write, *how)
         if aside and step.levels:
             for part in aside.again():
-                map_levels(aside.histogram.tables(step.levels), part, threads)
+                _engine.map_levels(aside.histogram.tables(step.levels), part, threads)
                 rows.write(part)
     clock.ends("decode")
     if afterwards and step.of_the_whole and target.pixels is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from fastnst._engine import keep_color, keep_lab, map_levels
+from fastnst import _engine
 from fastnst.color.histograms import Histogram, histogram_of
 from fastnst.engine import Pixels
 from fastnst.engine.palette import Colors, Palette, RegionPalette, colors_of
@@ -74,7 +74,7 @@ class ColorStep:
         if step.palette is not None:
             step.palette.apply(decoded, threads, source)
         if step.levels is not None:
-            map_levels(histogram_of(decoded).tables(step.levels), decoded, threads)
+            _engine.map_levels(histogram_of(decoded).tables(step.levels), decoded, threads)
         return decoded if step.blend is None else step.blend(content, decoded, threads)
 
 
@@ -103,8 +103,8 @@ def _kept(step: ColorStep, options: Options) -> ColorStep:
 
 
 PRESERVING: dict[str, ColorStep] = {
-    "luma": ColorStep(blend=keep_color),
-    "lab": ColorStep(blend=keep_lab),
+    "luma": ColorStep(blend=_engine.keep_color),
+    "lab": ColorStep(blend=_engine.keep_lab),
     "match": ColorStep(asks=lambda content: ColorStep(palette=Palette(content.colors()))),
     "histogram": ColorStep(asks=lambda content: ColorStep(levels=content.histogram())),
 }

@@ -99,7 +99,8 @@ inline std::vector<uint8_t> in_tiles(const Engine& engine, const Picture& conten
         threads};
   };
   const RowIO to = row_io(content), look = row_io(style);
-  Recoloring recoloring(to, {{colors_of(style, threads), alpha}}, nullptr, ".");
+  PaletteStep palette({{colors_of(style, threads), alpha}}, nullptr, to.width);
+  Recoloring recoloring(to, palette, ".");
   const RowIO from = recoloring.before();
   const auto tiling = [&](const RowIO& each, bool decodes) {  // with the least budget that there is one for
     for (uint64_t budget = 1 << 12;; budget *= 2) try {
