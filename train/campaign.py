@@ -26,7 +26,7 @@ from fastnst.convert import convert
 from fastnst.networks import weights
 from fastnst.system.atomic import atomic_output
 
-from . import adain, collab, decoder
+from . import adain, cascade, collab, decoder
 from .checkpoints import load_checkpoint, save_checkpoint
 from .curves import curve
 from .loop import VALIDATION_LOSS, Recipe, Run, train
@@ -57,6 +57,7 @@ class Kind:
 KINDS = {
     "decoder": Kind(decoder.DecoderSettings(), decoder.DecoderRecipe, ("steps",)),
     "collab": Kind(collab.CollabSettings(), collab.CollabRecipe, ("encoder_steps", "decoder_steps")),
+    "cascade": Kind(cascade.CascadeSettings(), cascade.CascadeRecipe, ("steps",)),
     "adain": Kind(adain.AdainSettings(), adain.AdainRecipe, ("distil_steps", "style_steps", "finish_steps")),
 }
 
@@ -72,8 +73,13 @@ class Entry:
     parts: dict[str, float]
     """The proportions of the phases' steps, by the setting of their number; phases that are not named get none."""
     settings: dict[str, Any] = field(default_factory=dict)
-    files: dict[str, str] = field(default_factory=dict)
-    """By setting, the name of the earlier run whose result is its value."""
+    files: dict[str, str | list[str]] = field(default_factory=dict)
+    """By setting, the name of the earlier run whose result is its value, or those of several, each a stage of WCT, to join."""
+
+    @property
+    def sources(self) -> list[str]:
+        """The names of the earlier runs that it needs."""
+        return [name for names in self.files.values() for name in ([names] if isinstance(names, str) else names)]
 
     @property
     def kind(self) -> Kind:
@@ -113,7 +119,7 @@ def table_from(path: Path) -> Table:
             raise ValueError(f"{path}: {name}: share and parts: expected numbers above 0")
         if unknown := entry.parts.keys() - set(entry.kind.steps):
             raise ValueError(f"{path}: {name}: parts: {entry.recipe} has {' and '.join(entry.kind.steps)}, not {min(unknown)}")
-        if later := [each for each in entry.files.values() if each not in {run.name for run in runs}]:
+        if later := [each for each in entry.sources if each not in {run.name for run in runs}]:
             raise ValueError(f"{path}: {name}: files: no earlier run is called {later[0]}")
         filled(entry.kind.defaults, entry.settings, f"{path}: {name}")
         runs.append(entry)
@@ -174,10 +180,24 @@ class Campaign:
     def settings_of(self, entry: Entry) -> Settings:
         """The settings of a run, with the planned numbers of steps."""
         given = {"precision": fastest(self.options.device), **entry.settings}
-        given |= {setting: str(self.final(run)) for setting, run in entry.files.items()}
+        given |= {setting: str(self.source(entry, run)) for setting, run in entry.files.items()}
         settings = filled(entry.kind.defaults, given, entry.name)
         steps: dict[str, Any] = dict.fromkeys(entry.kind.steps, 0)
         return replace(settings, **steps | self.plan.get(entry.name, {}).get("steps", {}))
+
+    def source(self, entry: Entry, runs: str | list[str]) -> Path:
+        """The file with the result of an earlier run, or with those of several, joined in the folder of ``entry``."""
+        if isinstance(runs, str):
+            return self.final(runs)
+        output = self.options.out / entry.name / "start.safetensors"
+        if self.processes.leads and not output.exists():
+            output.parent.mkdir(parents=True, exist_ok=True)
+            joined_stages(self.stages_of(runs), output)
+        return output
+
+    def stages_of(self, runs: Sequence[str]) -> dict[int, Path]:
+        """The results of runs that each train one stage of WCT, by the stage."""
+        return {entry.settings["stage"]: self.final(entry.name) for entry in self.table.runs if entry.name in runs}
 
     def planned(self, entry: Entry) -> Settings:
         """The settings of a run. If it is not planned yet, its steps are timed and the plan is recorded."""
@@ -235,10 +255,7 @@ class Campaign:
                 output.parent.mkdir(exist_ok=True)
                 source = self.final(runs[0])
                 if len(runs) > 1:
-                    stages = {
-                        entry.settings["stage"]: self.final(entry.name) for entry in self.table.runs if entry.name in runs
-                    }
-                    source = joined_stages(stages, output.with_suffix(".safetensors"))
+                    source = joined_stages(self.stages_of(runs), output.with_suffix(".safetensors"))
                 convert(source, calibration_of(self.options), output, name=name)
 
     def report(self, logs: Mapping[str, Log]) -> str:

@@ -41,7 +41,7 @@ class CollabSettings(ScoredSettings):
 
     stage: int = setting(4, "1 to 5: the encoder ends with relu{stage}_1", STAGE)
     teacher: str = setting("", "file with this stage's big decoder: of recipe decoder, or WCT's own")
-    start: str = setting("", "file with encoder.* (decoder.*, heads.*) to go on from, of any widths")
+    start: str = setting("", "file with encoder.* (decoder.*, heads.*) to go on from, of any widths, or of the stage before")
     initial: str = setting(
         "pruned", "without a start: pruned (VGG-19's filters of largest L1 norm, as published) or random", Words(INITIAL)
     )
@@ -126,7 +126,7 @@ class CollabRecipe:
         settings = self.settings
         extras = settings.relu_heads, settings.decoder_embedding_weight > 0
         if settings.start:
-            return student_from(settings.start, settings.stage, *extras)
+            return student_from(settings.start, settings.stage, *extras, self.vgg)
         student = new_student(settings.stage, *extras)
         if settings.initial == "pruned":
             crops = to_float(self.crops.batch(range(NORMALISED_ON)))

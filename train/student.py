@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst.networks.state import decoder_widths, encoder_widths, fill
-from fastnst.networks.vgg import ALL_LAYERS, TAPS, VGG19, Decoder, Encoder
+from fastnst.networks.vgg import ALL_LAYERS, TAPS, VGG19, Decoder, Encoder, layers_of
 from fastnst.networks.vgg_files import normalise
 from fastnst.networks.wct import Stage, load_published_decoder, widths_of
 from fastnst.networks.weights import read_any
 
 from .decoder import decoder_from, initialise, load_part
-from .filters import pruned_encoder
+from .filters import kept_channels, pruned_encoder
 
 
 class Student(Stage):
@@ -71,10 +72,11 @@ def start_pruned(student: Student, vgg: Encoder, images: Sequence[Tensor]) -> No
     student.encoder.requires_grad_(True).conv0.requires_grad_(False)
 
 
-def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: bool) -> Student:
+def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: bool, vgg: Encoder | None = None) -> Student:
     """A student with the widths and weights of a file with ``encoder.*``, and perhaps ``decoder.*`` and ``heads.*``.
 
-    A missing decoder is the encoder's mirror image with random weights; missing embeddings are random too.
+    A missing decoder is the encoder's mirror image with random weights; missing embeddings are random too. With ``vgg``,
+    the file may be one of the stage before, which is then :func:`deepened`.
 
     Raises:
         ValueError: there is no encoder of this stage, or tensors do not fit one another.
@@ -83,7 +85,7 @@ def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: 
     states = {part: load_part(path, part) for part in {"encoder", *parts}}
     back = decoder_widths(states["decoder"]) if "decoder" in states else None
     student = Student(encoder_widths(states["encoder"]), back, relu_heads, decoder_heads)
-    if student.number != stage:
+    if student.number != stage and (vgg is None or student.number != stage - 1):
         raise ValueError(f"{path}: an encoder of stage {student.number}, not {stage}")
     initialise(student)
     for part, state in states.items():
@@ -91,6 +93,36 @@ def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: 
     bottom = ALL_LAYERS[len(student.encoder.widths) - 1]
     if getattr(student.decoder, bottom).in_channels != student.encoder.widths[-1]:
         raise ValueError(f"{path}: the decoder reads other than the encoder's {student.encoder.widths[-1]} channels")
+    if student.number == stage or vgg is None:
+        return student
+    if student.encoder.widths != widths_of(student.number, small=True) or "heads" not in parts:
+        raise ValueError(f"{path}: only a student with its embeddings, of the published widths, can get another stage")
+    return deepened(student, vgg)
+
+
+@torch.no_grad()
+def deepened(above: Student, vgg: Encoder) -> Student:
+    """The student of the next stage, begun with what ``above`` has learnt.
+
+    Layers and embeddings that both have are those of ``above``. The first new layer of the encoder is VGG-19's, cut to the
+    filters of largest L1 norm and applied to the embedding of the layer before, with which it makes one 3x3 convolution;
+    the next ones are cut as in ``start_pruned``. New layers of the decoder begin with random weights.
+
+    Args:
+        above: of published widths, and a stage below 5.
+        vgg: of the next stage or a later one.
+    """
+    stage = above.number + 1
+    student = new_student(stage, above.relu_heads, len(above.decoder_heads) > 0)
+    cut = pruned_encoder(vgg, student.encoder.widths)
+    first = layers_of(stage)[len(above.encoder.widths)]
+    full, layer, head = getattr(vgg, first), getattr(cut, first), getattr(above.heads, TAPS[above.number - 1])
+    kept = kept_channels(full.weight, layer.out_channels, norm=1)
+    layer.weight.copy_(torch.einsum("oikl,ij->ojkl", full.weight[kept], head.weight[:, :, 0, 0]))
+    layer.bias.copy_(full.bias[kept] + torch.einsum("oikl,i->o", full.weight[kept], head.bias))
+    student.encoder.load_state_dict(cut.state_dict())
+    for part in ("encoder", "decoder", "heads"):
+        getattr(student, part).load_state_dict(getattr(above, part).state_dict(), strict=False)
     return student
 
 

@@ -47,6 +47,18 @@ class Parser(argparse.ArgumentParser):
         raise SystemExit(USAGE)
 
 
+class CommandParser(Parser):
+    """The parser of one command, which refuses what it does not know itself, so that the error points at its own help."""
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        known, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown
+
+
 def names() -> list[str]:
     """The names of all commands."""
     return sorted(module.name for module in iter_modules(commands.__path__))
@@ -60,7 +72,7 @@ def build_parser(command: str | None = None) -> argparse.ArgumentParser:
     """
     parser = Parser(prog="fastnst", description="Neural style transfer, small and fast.", allow_abbrev=False, epilog=EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"fastnst {fastnst.__version__}")
-    added = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    added = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=CommandParser)
     known = names()
     for name in [command] if command in known else known:
         module = cast(Command, import_module(f"{commands.__name__}.{name}"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 
 from fastnst import ops
@@ -51,15 +50,21 @@ class Stage(nn.Module):
         return [head(x) for head, x in zip(self.heads.values(), features, strict=True)]
 
 
-@torch.no_grad()
-def stylize(stages: Mapping[int, Stage], content: Tensor, style: Tensor, alpha: float = 1.0, preset: str = "paper") -> Tensor:
+def stylize(
+    stages: Mapping[int, Stage],
+    content: Tensor,
+    style: Tensor,
+    alpha: float = 1.0,
+    preset: str = "paper",
+    content_ridge: float | None = None,
+) -> Tensor:
     """The cascade: from the deepest stage to the first, each whitens and colours what the one before made.
 
     Args:
         stages: some or all, by number.
         content: [N, 3, H, W], RGB 0..1; sides that are not multiples of the deepest stride are cut by its pools.
         style: [N, 3, h, w].
-        alpha, preset: see ``fastnst.ops.wct``; the same at every stage.
+        alpha, preset, content_ridge: see ``fastnst.ops.wct``; the same at every stage.
 
     Returns:
         RGB, unclamped.
@@ -67,7 +72,7 @@ def stylize(stages: Mapping[int, Stage], content: Tensor, style: Tensor, alpha: 
     image = content
     for number in sorted(stages, reverse=True):
         stage = stages[number]
-        image = stage.decoder(ops.wct(stage.encoder(image), stage.encoder(style), alpha, preset))
+        image = stage.decoder(ops.wct(stage.encoder(image), stage.encoder(style), alpha, preset, content_ridge))
     return image
 
 

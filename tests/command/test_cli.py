@@ -181,7 +181,10 @@ def test_failures_are_one_line_and_leave_nothing(
         (("content.png", "style.png", "-o", "out.png", "--size", "-1"), "--size: -1 is less than 0"),
         (("content.png", "style.png", "-o", "out.png", "--style-size", "x"), "'x' is not a whole number"),
         (("content.png", "style.png", "-o", "out.png", "--threads", "0"), "--threads: 0 is less than 1"),
-        (("content.png", "style.png", "-o", "out.png", "--colour"), "unrecognized arguments: --colour"),
+        (
+            ("content.png", "style.png", "-o", "out.png", "--colour"),
+            "unrecognized arguments: --colour (see 'fastnst stylize --help')",
+        ),
         (("content.png", "style.png", "-o", "out.png", "--over"), "unrecognized arguments: --over"),
     ],
 )

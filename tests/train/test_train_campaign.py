@@ -58,9 +58,17 @@ parts = {{ encoder_steps = 1, decoder_steps = 1 }}
 settings = {{ stage = 2, {SMALL} }}
 files = {{ teacher = "big-2" }}
 
+[runs.together]
+recipe = "cascade"
+share = 1
+parts = {{ steps = 1 }}
+settings = {{ {SMALL}, pool = 4 }}
+files = {{ start = ["small-1", "small-2"] }}
+
 [models]
 tiny = ["small"]
-cascade = ["small-1", "small-2"]
+apart = ["small-1", "small-2"]
+cascade = ["together"]
 """
 
 
@@ -105,7 +113,7 @@ def test_every_run_is_done_in_order_and_models_come_of_them(
     assert json.loads((out / "plan.json").read_text())["wide"] == plan["wide"]
     report = (out / "report.md").read_text()
     names = [line.split(" | ")[0].strip("| ") for line in report.splitlines() if line.startswith("| ")][2:]
-    assert names == ["small", "wide", "big-1", "small-1", "big-2", "small-2"]
+    assert names == ["small", "wide", "big-1", "small-1", "big-2", "small-2", "together"]
     for name in names:
         (picture,) = (out / name).glob("step-*.jpg")
         assert f"![{name}: curve]({name}/curve.svg)" in report
@@ -114,7 +122,8 @@ def test_every_run_is_done_in_order_and_models_come_of_them(
         (line,) = svg.iter("{http://www.w3.org/2000/svg}polyline")
         assert line.get("points")
     assert Stylizer(out / "models" / "tiny.fnst", 1).engine.levels == ()
-    assert list(Stylizer(out / "models" / "cascade.fnst", 1).engine.levels) == [2, 1]
+    for name in ("apart", "cascade"):
+        assert list(Stylizer(out / "models" / f"{name}.fnst", 1).engine.levels) == [2, 1]
 
 
 def test_steps_are_what_the_time_pays_for() -> None:
@@ -149,7 +158,7 @@ def test_the_table_of_shipped_models_makes_each_of_them() -> None:
         ("[runs.a]\nrecipe = 'adain'", "a: lacks parts, share"),
         (
             "[runs.a]\nrecipe = 'gan'\nshare = 1\nparts = { steps = 1 }",
-            "a: recipe: expected decoder or collab or adain, got 'gan'",
+            "a: recipe: expected decoder or collab or cascade or adain, got 'gan'",
         ),
         ("[runs.a]\nrecipe = 'adain'\nshare = 0\nparts = { style_steps = 1 }", "a: share and parts: expected numbers above 0"),
         ("[runs.a]\nrecipe = 'adain'\nshare = 1\nparts = { steps = 1 }", "a: parts: adain has distil_steps and style_steps"),

@@ -165,6 +165,37 @@ def test_decoder_embeddings_are_of_the_blocks(data: Path, big: Callable[[int], P
     assert not any(name.startswith("decoder_heads") for name in recipe.final())
 
 
+def test_a_deeper_stage_begins_with_the_one_before(data: Path, tmp_path: Path) -> None:
+    above = made(data, stage=2, encoder_steps=0).student
+    with torch.no_grad():
+        for head in above.heads.values():
+            head.bias.normal_()
+    path = tmp_path / "two.safetensors"
+    save_file({name: x.contiguous() for name, x in above.state_dict().items()}, path)
+    recipe = made(data, stage=3, start=str(path), encoder_steps=0)
+    student, image = recipe.student, recipe.crops.batch(range(2)).float() / 255
+    assert (student.number, student.encoder.widths) == (3, widths_of(3, small=True))
+    seen, before = student.encoder.features(image), above.encoder.features(image)
+    assert all(torch.equal(own, aim) for own, aim in zip(seen, before, strict=False))
+    feature = torch.rand(1, 32, 8, 8)
+    torch.testing.assert_close(F.relu(student.decoder.conv2_1(feature)), F.relu(above.decoder.conv2_1(feature)))
+    # The first new layer sees the embedding: VGG-19's filters read what stands for VGG-19's own features.
+    kept = largest(recipe.vgg.conv2_2.weight, 32)  # type: ignore[arg-type]
+    lifted = above.last_lifted(before[-1])
+    wanted = F.conv2d(lifted, recipe.vgg.conv2_2.weight[kept], recipe.vgg.conv2_2.bias[kept])  # type: ignore[index]
+    torch.testing.assert_close(student.encoder.conv2_2(before[-1]), wanted, rtol=1e-3, atol=1e-3)
+    assert terms_of(recipe, 1)["loss"].isfinite()
+
+
+def test_what_cannot_be_deepened_is_refused(data: Path, tmp_path: Path) -> None:
+    student = Student((4, 4, 4))
+    save_file(student.state_dict(), tmp_path / "narrow.safetensors")
+    with pytest.raises(ValueError, match="only a student with its embeddings, of the published widths"):
+        made(data, stage=3, start=str(tmp_path / "narrow.safetensors"), encoder_steps=0)
+    with pytest.raises(ValueError, match="an encoder of stage 2, not 4"):
+        made(data, stage=4, start=str(tmp_path / "narrow.safetensors"), encoder_steps=0)
+
+
 def test_relu_behind_the_embeddings(data: Path, big: Callable[[int], Path]) -> None:
     recipe = made(data, stage=2, teacher=str(big(2)), relu_heads=True)
     image = recipe.crops.batch(range(2)).float() / 255

@@ -17,7 +17,7 @@ from fastnst.convert.pair import load_pair
 from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.state import encoder_widths, part_of
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
-from fastnst.train import ablation, adain, collab, decoder, prune, qat
+from fastnst.train import ablation, adain, cascade, collab, decoder, prune, qat
 from fastnst.train.checkpoints import load_checkpoint, save_checkpoint
 from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.data import CropSource, to_float
@@ -124,6 +124,7 @@ def test_a_scoring_network_that_is_not_normalised_is_normalised_on_photographs(d
 RECIPES: dict[str, Settings] = {
     "decoder": decoder.DecoderSettings(),
     "collab": collab.CollabSettings(),
+    "cascade": cascade.CascadeSettings(),
     "ablation": ablation.AblationSettings(),
     "adain": adain.AdainSettings(),
     "adain-mobilenet": adain.AdainSettings(),

@@ -14,7 +14,7 @@ import tiny_recipe
 
 from fastnst.cli import main
 from fastnst.cli.commands.train import RECIPES
-from fastnst.train import ablation, adain, collab, decoder, prune, qat
+from fastnst.train import ablation, adain, cascade, collab, decoder, prune, qat
 from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.limits import Range, Words, metadata_of
 from fastnst.train.settings import RunOptions, Settings
@@ -22,6 +22,7 @@ from fastnst.train.settings import RunOptions, Settings
 ALL: dict[str, Settings] = {
     "decoder": decoder.DecoderSettings(),
     "collab": collab.CollabSettings(),
+    "cascade": cascade.CascadeSettings(),
     "ablation": ablation.AblationSettings(),
     "adain": adain.AdainSettings(),
     "prune": prune.PruneSettings(),

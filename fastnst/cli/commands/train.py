@@ -11,6 +11,7 @@ HELP = "run a training recipe (needs torch)"
 RECIPES = {
     "decoder": "fastnst.train.decoder",
     "collab": "fastnst.train.collab",
+    "cascade": "fastnst.train.cascade",
     "ablation": "fastnst.train.ablation",
     "adain": "fastnst.train.adain",
     "prune": "fastnst.train.prune",

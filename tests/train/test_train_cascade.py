@@ -1,0 +1,103 @@
+"""The recipe that trains the stages of WCT together, through the cascade in which they run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from recipe_runs import SMALL, losses, run, write_data
+from safetensors.torch import save_file
+
+from fastnst.metrics.adain import AdainTarget
+from fastnst.networks.files import WCT, read_networks
+from fastnst.networks.vgg import layers_of
+from fastnst.networks.wct import Stage, stylize
+from fastnst.train import cascade
+from fastnst.train.decoder import initialise
+from fastnst.train.process_group import ProcessGroup
+from fastnst.train.settings import RunOptions
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+TINY = {**SMALL, "pool": 8}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Stages 1, 2 and 3 in one file."""
+    torch.manual_seed(0)
+    path, tensors = tmp_path_factory.mktemp("stages") / "stages.safetensors", {}
+    for number in (1, 2, 3):
+        stage = Stage((4,) * len(layers_of(number)))
+        initialise(stage)
+        tensors |= {f"{number}.{name}": x for name, x in stage.state_dict().items()}
+    save_file(tensors, path)
+    return path
+
+
+def made(data: Path, stages: Path, **settings: object) -> cascade.CascadeRecipe:
+    numbers = {"batch": 2, "size": 32, "pool": 8, "precision": "float32", "start": str(stages), **settings}
+    return cascade.CascadeRecipe(cascade.CascadeSettings(**numbers), RunOptions(data, data), ProcessGroup())  # type: ignore[arg-type]
+
+
+def test_it_leaves_stages_to_convert(data: Path, stages: Path, tmp_path: Path) -> None:
+    final = run(cascade, data, tmp_path, **TINY, start=stages, steps=3)
+    assert {name.split(".")[0] for name in final} == {"1", "2", "3"}
+    found = read_networks(tmp_path / "final.safetensors", lambda _: pytest.fail("there are encoders"))
+    assert (found.kind, sorted(found.stages)) == (WCT, [1, 2, 3])
+    assert all(len(losses(tmp_path, term)) == 3 for term in ("content", "style", "rebuild", "loss"))
+
+
+def test_every_second_step_runs_all_stages_and_the_others_some(data: Path, stages: Path) -> None:
+    recipe = made(data, stages)
+    drawn = [recipe.chosen(step, torch.Generator().manual_seed(step)) for step in range(400)]
+    assert all(each == [3, 2, 1] for each in drawn[::2])
+    assert {tuple(each) for each in drawn[1::2]} == {(3,), (2,), (1,), (3, 2), (3, 1), (2, 1), (3, 2, 1)}
+
+
+def test_the_losses_are_those_of_the_last_picture(data: Path, stages: Path) -> None:
+    """AdaIN's loss as ``fastnst evaluate`` knows it, of the cascade as it runs there."""
+    recipe = made(data, stages, ridge=0.0)
+    terms = recipe.losses(recipe.phases[0], 0)
+    content, style, _, _ = recipe.pool.draw(2, torch.Generator().manual_seed(recipe.settings.seed * 1_000_003))
+    with torch.no_grad():
+        image = stylize(recipe.stages, content, style)
+        score = AdainTarget(recipe.vgg.features(content), recipe.vgg.features(style)).score(
+            recipe.vgg.features(image.clamp(0, 1))
+        )
+        rebuilt = recipe.stages[3].decoder(recipe.stages[3].encoder(content))
+    assert terms["content"].item() == pytest.approx(score.content, rel=0.02)  # the pool keeps its targets in 16 bits
+    assert terms["style"].item() == pytest.approx(score.style, rel=0.02)
+    assert terms["rebuild"].item() == pytest.approx(F.mse_loss(rebuilt, content).log10().item(), rel=1e-4)
+    weighted = terms["content"] + 10 * terms["style"] + 5 * terms["rebuild"] + 50 * terms["excess"]
+    assert terms["loss"].item() == pytest.approx(weighted.item(), rel=1e-5)
+
+
+def test_all_stages_learn_through_the_cascade(data: Path, stages: Path) -> None:
+    recipe = made(data, stages, rebuild_weight=0.0)
+    recipe.losses(recipe.phases[0], 0)["loss"].backward()
+    moved = {name for name, x in recipe.networks.named_parameters() if x.grad is not None and x.grad.abs().max() > 0}
+    assert {name[:9] for name in moved} == {f"{number}.{part}" for number in "123" for part in ("encoder", "decoder")}
+    assert not any("conv0" in name for name in moved)
+
+
+def test_what_holds_no_stages_is_refused(data: Path, stages: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--start is required: the file with the stages to train"):
+        made(data, stages, start="")
+    decoders = {f"decoder.{name}": x for name, x in Stage((4,)).decoder.state_dict().items()}
+    save_file(decoders, tmp_path / "decoder.safetensors")
+    with pytest.raises(ValueError, match="there is no encoder"):
+        made(data, tmp_path / "decoder.safetensors")
+    pair = Stage((4,) * 9).state_dict()
+    save_file(pair, tmp_path / "pair.safetensors")
+    with pytest.raises(ValueError, match="not stages of WCT"):
+        made(data, tmp_path / "pair.safetensors")
+    with pytest.raises(ValueError, match="size: expected a multiple of 16"):
+        made(data, stages, size=40)
