@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,17 @@ ROUNDS, LESS_ROUNDS = 5, 3
 
 @dataclass(frozen=True)
 class Case:
-    """A shipped model, the side of a square picture, and a limit of memory."""
+    """A shipped model, the side of a square picture, a limit of memory, and whether a region takes a second style."""
 
     model: str
     side: int
     budget: str
+    region: bool = False
 
     @property
     def name(self) -> str:
         how = "at once" if self.budget == ENOUGH else f"in tiles, {self.budget}"
-        return f"{self.model}, {self.side} px, {how}"
+        return f"{self.model}, {self.side} px, {how}{', a region' if self.region else ''}"
 
 
 @dataclass
@@ -55,7 +56,8 @@ def cases(quick: bool, asked: str | None = None) -> list[Case]:
         sides = [int(side) for side in asked.split(",")]
     if unknown := set(sides) - set(BUDGETS):
         raise ValueError(f"unknown side {min(unknown)}: choose from {', '.join(map(str, BUDGETS))}")
-    return [Case(model, side, budget) for model in models for side in sides for budget in BUDGETS[side]]
+    whole = [Case(model, side, budget) for model in models for side in sides for budget in BUDGETS[side]]
+    return [each for case in whole for each in ([case] if case.budget == ENOUGH else [case, replace(case, region=True)])]
 
 
 def sample(case: Case, folder: Path) -> dict[str, Any]:
@@ -63,6 +65,8 @@ def sample(case: Case, folder: Path) -> dict[str, Any]:
     content, style, out = (str(folder / name) for name in ("content.ppm", "style.png", "out.ppm"))
     command = python_module("fastnst", "stylize", content, style, "-o", out, "--overwrite", "--json")
     options = ["--model", case.model, "--max-memory", case.budget]
+    if case.region:
+        options += ["--region", f"{folder / 'mask.png'}={folder / 'second.png'}"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
     report: dict[str, Any] = json.loads(done.stdout)
     return report
@@ -71,7 +75,10 @@ def sample(case: Case, folder: Path) -> dict[str, Any]:
 def measure(case: Case, rounds: int, patience: float, folder: Path) -> Result:
     """Measure a case ``rounds`` times, after a first sample that only warms up."""
     write_ppm(folder / "content.ppm", case.side, case.side)
-    Image.fromarray(pictures.pair(512)[1]).save(folder / "style.png")
+    second, style = (Image.fromarray(picture) for picture in pictures.pair(512))
+    style.save(folder / "style.png")
+    second.save(folder / "second.png")
+    Image.radial_gradient("L").save(folder / "mask.png")
     result = Result()
     wait_until_quiet(patience)
     busy, used, started = busy_seconds(), used_seconds(), time.monotonic()
@@ -101,6 +108,7 @@ def facts(case: Case, result: Result) -> dict[str, Any]:
         "model": case.model,
         "side": case.side,
         "budget": case.budget,
+        "region": case.region,
         "threads": cores(),
         "planned_memory": result.reports[0]["planned_memory"],
         "peak_memory": max(peaks, default=None),

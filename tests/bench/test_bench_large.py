@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,23 @@ from fastnst.images import open_picture
 
 def test_every_size_is_done_at_once_and_in_tiles() -> None:
     names = [case.name for case in large.cases(quick=True)]
-    assert names == ["adain-16x, 2048 px, at once", "adain-16x, 2048 px, in tiles, 64M"]
-    assert len(large.cases(quick=False)) == 8
+    assert names == [f"adain-16x, 2048 px, {how}" for how in ("at once", "in tiles, 64M", "in tiles, 64M, a region")]
+    assert len(large.cases(quick=False)) == 12
     assert large.cases(True, "32768")[0].name == "adain-16x, 32768 px, in tiles, 200M"
     with pytest.raises(ValueError, match="unknown side 100: choose from 2048, 8192, 32768"):
         large.cases(True, "2048,100")
 
 
 def test_every_sample_counts_but_the_first(tmp_path: Path) -> None:
-    case = Case("adain-nano", 96, "64M")
+    case = Case("adain-nano", 96, "64M", region=True)
     result = large.measure(case, rounds=1, patience=0, folder=tmp_path)
     assert len(result.seconds) == len(result.reports) == 1
     facts = large.facts(case, result)
-    assert facts["case"] == "adain-nano, 96 px, in tiles, 64M" and facts["planned_memory"] > 10**6
+    assert facts["case"] == "adain-nano, 96 px, in tiles, 64M, a region" and facts["planned_memory"] > 10**6
     assert open_picture(tmp_path / "out.ppm").rgb.size == (96, 96)
+    alone = (tmp_path / "out.ppm").read_bytes()
+    large.sample(replace(case, region=False), tmp_path)
+    assert (tmp_path / "out.ppm").read_bytes() != alone  # the region was painted
 
 
 def row(name: str, **changed: Any) -> dict[str, Any]:
