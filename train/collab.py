@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst import ops
@@ -22,13 +23,13 @@ from fastnst.networks.vgg import Decoder
 
 from .command import start
 from .data import CropSource, to_float
-from .decoder import channels_last, reconstruction
+from .decoder import channels_last, encoder_from, load_part, reconstruction
 from .limits import AT_LEAST_0, AT_LEAST_1, CROP, STAGE, Words, setting
 from .loop import train
 from .process_group import ProcessGroup
 from .scoring import ScoredSettings, scoring_vgg
 from .settings import Phase, RunOptions
-from .student import Student, new_student, start_pruned, student_from, teacher_from
+from .student import Student, deepened, new_student, start_pruned, student_from, teacher_from
 
 INITIAL = ("pruned", "random")
 NORMALISED_ON = 32
@@ -59,6 +60,9 @@ class CollabSettings(ScoredSettings):
     )
     decoder_embedding_weight: float = setting(
         0.0, "of the small decoder's blocks, lifted, in the big one's; the authors found it harmful", AT_LEAST_0
+    )
+    decoder_before_weight: float = setting(
+        1.0, "of its blocks beside those of the stage before, where --start is of that; not published", AT_LEAST_0
     )
     decoder_style_weight: float = setting(
         0.0, "of the Gram matrices of what the decoder makes of stylized features; not published", AT_LEAST_0
@@ -111,8 +115,9 @@ class CollabRecipe:
         if settings.decoder_style_weight:
             self.styles = CropSource(options.data / "style-train", settings.size, (0.9, 1.2), settings.seed + 1)
         torch.manual_seed(settings.seed)
+        self.before: Student | None = None
         self.student = self.started()
-        for network in (self.vgg, self.teacher, self.student):
+        for network in (self.vgg, self.teacher, self.before, self.student):
             if network is not None:
                 channels_last(network, processes)
         self.networks: nn.Module = self.student
@@ -125,8 +130,12 @@ class CollabRecipe:
         """The networks before training."""
         settings = self.settings
         extras = settings.relu_heads, settings.decoder_embedding_weight > 0
+        if settings.start and encoder_from(settings.start).stage == settings.stage - 1:
+            load_part(settings.start, "heads")  # which are not random, for the new layers read them
+            self.before = student_from(settings.start, settings.stage - 1, *extras).requires_grad_(False)
+            return deepened(self.before, self.vgg)
         if settings.start:
-            return student_from(settings.start, settings.stage, *extras, self.vgg)
+            return student_from(settings.start, settings.stage, *extras)
         student = new_student(settings.stage, *extras)
         if settings.initial == "pruned":
             crops = to_float(self.crops.batch(range(NORMALISED_ON)))
@@ -175,7 +184,7 @@ class CollabRecipe:
         return linear_embeddings(features, wanted, self.student.heads)
 
     def decoder_losses(self, image: Tensor, wanted: list[Tensor]) -> dict[str, Tensor]:
-        """The terms of eq. 1 for the small pair, and those of its decoder's blocks beside the big decoder's."""
+        """The terms of eq. 1 for the small pair, and those of its decoder's blocks beside other decoders'."""
         settings, student = self.settings, self.student
         with torch.no_grad():
             feature = student.encoder(image)
@@ -188,6 +197,12 @@ class CollabRecipe:
                 (*aims, _) = (block.float() for block in self.teacher.features(wanted[-1]))
             terms["decoder_embedding"] = linear_embeddings(blocks, aims, student.decoder_heads)
             terms["loss"] = terms["loss"] + settings.decoder_embedding_weight * terms["decoder_embedding"]
+        if self.before is not None and settings.decoder_before_weight:
+            with torch.no_grad():
+                aims = self.before.decoder.features(self.before.encoder(image))
+            errors = [F.mse_loss(own.float(), aim.float()) for own, aim in zip(blocks[1:], aims, strict=False)]
+            terms["before"] = torch.stack(errors).sum()
+            terms["loss"] = terms["loss"] + settings.decoder_before_weight * terms["before"]
         return terms
 
     def style_loss(self, image: Tensor, style: Tensor) -> Tensor:

@@ -72,11 +72,10 @@ def start_pruned(student: Student, vgg: Encoder, images: Sequence[Tensor]) -> No
     student.encoder.requires_grad_(True).conv0.requires_grad_(False)
 
 
-def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: bool, vgg: Encoder | None = None) -> Student:
+def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: bool) -> Student:
     """A student with the widths and weights of a file with ``encoder.*``, and perhaps ``decoder.*`` and ``heads.*``.
 
-    A missing decoder is the encoder's mirror image with random weights; missing embeddings are random too. With ``vgg``,
-    the file may be one of the stage before, which is then :func:`deepened`.
+    A missing decoder is the encoder's mirror image with random weights; missing embeddings are random too.
 
     Raises:
         ValueError: there is no encoder of this stage, or tensors do not fit one another.
@@ -85,7 +84,7 @@ def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: 
     states = {part: load_part(path, part) for part in {"encoder", *parts}}
     back = decoder_widths(states["decoder"]) if "decoder" in states else None
     student = Student(encoder_widths(states["encoder"]), back, relu_heads, decoder_heads)
-    if student.number != stage and (vgg is None or student.number != stage - 1):
+    if student.number != stage:
         raise ValueError(f"{path}: an encoder of stage {student.number}, not {stage}")
     initialise(student)
     for part, state in states.items():
@@ -93,11 +92,7 @@ def student_from(path: str | Path, stage: int, relu_heads: bool, decoder_heads: 
     bottom = ALL_LAYERS[len(student.encoder.widths) - 1]
     if getattr(student.decoder, bottom).in_channels != student.encoder.widths[-1]:
         raise ValueError(f"{path}: the decoder reads other than the encoder's {student.encoder.widths[-1]} channels")
-    if student.number == stage or vgg is None:
-        return student
-    if student.encoder.widths != widths_of(student.number, small=True) or "heads" not in parts:
-        raise ValueError(f"{path}: only a student with its embeddings, of the published widths, can get another stage")
-    return deepened(student, vgg)
+    return student
 
 
 @torch.no_grad()
@@ -109,9 +104,14 @@ def deepened(above: Student, vgg: Encoder) -> Student:
     the next ones are cut as in ``start_pruned``. New layers of the decoder begin with random weights.
 
     Args:
-        above: of published widths, and a stage below 5.
+        above: of a stage below 5, with its embeddings.
         vgg: of the next stage or a later one.
+
+    Raises:
+        ValueError: ``above`` is not of the published widths.
     """
+    if above.encoder.widths != widths_of(above.number, small=True):
+        raise ValueError(f"only a student of the published widths can get another stage, not one of {above.encoder.widths}")
     stage = above.number + 1
     student = new_student(stage, above.relu_heads, len(above.decoder_heads) > 0)
     cut = pruned_encoder(vgg, student.encoder.widths)

@@ -184,13 +184,22 @@ def test_a_deeper_stage_begins_with_the_one_before(data: Path, tmp_path: Path) -
     lifted = above.last_lifted(before[-1])
     wanted = F.conv2d(lifted, recipe.vgg.conv2_2.weight[kept], recipe.vgg.conv2_2.bias[kept])  # type: ignore[index]
     torch.testing.assert_close(student.encoder.conv2_2(before[-1]), wanted, rtol=1e-3, atol=1e-3)
-    assert terms_of(recipe, 1)["loss"].isfinite()
+    terms = terms_of(recipe, 1)
+    image = recipe.crops.batch(range(2)).float() / 255
+    blocks, aims = student.decoder.features(student.encoder(image)), above.decoder.features(above.encoder(image))
+    wanted = F.mse_loss(blocks[1], aims[0]).item()  # of conv2_1; the next block is the picture
+    assert terms["before"].item() == pytest.approx(wanted, rel=1e-4)
+    assert terms["loss"].item() == pytest.approx((terms["before"] + terms["pixel"] + 0.01 * terms["perceptual"]).item())
+    assert not any(x.requires_grad for x in recipe.before.parameters())  # type: ignore[union-attr]
 
 
 def test_what_cannot_be_deepened_is_refused(data: Path, tmp_path: Path) -> None:
-    student = Student((4, 4, 4))
-    save_file(student.state_dict(), tmp_path / "narrow.safetensors")
-    with pytest.raises(ValueError, match="only a student with its embeddings, of the published widths"):
+    narrow = Student((4, 4, 4)).state_dict()
+    save_file(narrow, tmp_path / "narrow.safetensors")
+    save_file({name: x for name, x in narrow.items() if "heads" not in name}, tmp_path / "alone.safetensors")
+    with pytest.raises(ValueError, match=r"no tensors heads\."):
+        made(data, stage=3, start=str(tmp_path / "alone.safetensors"), encoder_steps=0)
+    with pytest.raises(ValueError, match="only a student of the published widths can get another stage"):
         made(data, stage=3, start=str(tmp_path / "narrow.safetensors"), encoder_steps=0)
     with pytest.raises(ValueError, match="an encoder of stage 2, not 4"):
         made(data, stage=4, start=str(tmp_path / "narrow.safetensors"), encoder_steps=0)
