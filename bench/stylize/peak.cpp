@@ -5,6 +5,8 @@
 //   c++ -O3 -pthread peak.cpp -o peak && ./peak 2 avx2
 
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -24,8 +26,9 @@ constexpr int kRepetitions = 7;
 
 struct Instruction {
     const char* name;
-    void (*run)(int64_t loops);  // 14 independent instructions in every loop
+    void (*run)(int64_t loops);  // independent instructions, enough in every loop to cover their latency
     int64_t macs_per_loop;
+    int64_t loops = 30'000'000;  // about 50 ms at 4 GHz
 };
 
 #if defined(__x86_64__)
@@ -54,6 +57,36 @@ void run_avx512(int64_t loops) { LOOP("vpdpbusd", "zmm"); }
 void run_avx(int64_t loops) { LOOP("%{vex%} vpdpbusd", "ymm"); }
 void run_avx2(int64_t loops) { LOOP("vpmaddubsw", "ymm"); }
 
+// Six tiles of sums cover the latency of one instruction in 16 cycles. Each multiplies 16 x 64 bytes by 64 x 16.
+void run_amx(int64_t loops) {
+    alignas(64) uint8_t config[64] = {1}, bytes[1024];
+    for (int tile = 0; tile < 8; ++tile) {
+        config[16 + 2 * tile] = 64;  // bytes a row
+        config[48 + tile] = 16;      // rows
+    }
+    uint32_t random = 0x5bd1e995;
+    for (uint8_t& byte : bytes) byte = uint8_t((random = random * 1664525 + 1013904223) >> 24);
+    asm volatile(
+        "ldtilecfg %1\n\t"
+        "tileloadd (%2,%3), %%tmm6\n\ttileloadd (%2,%3), %%tmm7\n\t"
+        "tilezero %%tmm0\n\ttilezero %%tmm1\n\ttilezero %%tmm2\n\ttilezero %%tmm3\n\ttilezero %%tmm4\n\ttilezero %%tmm5\n\t"
+        "1:\n\t"
+        "tdpbusd %%tmm7, %%tmm6, %%tmm0\n\ttdpbusd %%tmm7, %%tmm6, %%tmm1\n\ttdpbusd %%tmm7, %%tmm6, %%tmm2\n\t"
+        "tdpbusd %%tmm7, %%tmm6, %%tmm3\n\ttdpbusd %%tmm7, %%tmm6, %%tmm4\n\ttdpbusd %%tmm7, %%tmm6, %%tmm5\n\t"
+        "dec %0\n\tjnz 1b\n\ttilerelease"
+        : "+r"(loops)
+        : "m"(config), "r"(bytes), "r"(int64_t{64})
+        : "cc", "memory");
+}
+
+// Whether the processor has tiles of bytes, the system saves them, and it grants them to this process, which must ask.
+bool has_amx(uint32_t saved, uint32_t features) {
+    constexpr uint32_t kStates = 0x60000, kTilesOfBytes = 0x3000000;
+    constexpr long kRequest = 0x1023, kTileData = 18;
+    return (saved & kStates) == kStates && (features & kTilesOfBytes) == kTilesOfBytes &&
+           syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+}
+
 void cpuid(uint32_t leaf, uint32_t subleaf, uint32_t (&out)[4]) {
     asm volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(subleaf));
 }
@@ -72,6 +105,8 @@ Instruction find_instruction(const std::string& set) {
     asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     cpuid(7, 0, r);
     const uint32_t subleaves = r[0];
+    if ((set.empty() || set == "amx") && has_amx(low, r[3]))
+        return {"AMX tdpbusd, tiles of 16 x 64 bytes", run_amx, 6 * 16 * 16 * 64, 1'500'000};
     const bool avx2 = (low & 0x06) == 0x06 && (r[1] & (1u << 5));
     if (wide && (low & 0xe6) == 0xe6 && (r[1] & (1u << 16)) && (r[2] & (1u << 11)))
         return {"AVX-512 VNNI vpdpbusd, 512 bits", run_avx512, 14 * 64};
@@ -145,9 +180,8 @@ int main(int argc, char** argv) {
     const Instruction instruction = find_instruction(argc > 2 ? argv[2] : "");
     std::printf("{\"threads\": %d, ", threads);
     if (instruction.name) {
-        constexpr int64_t kLoops = 30'000'000;  // about 50 ms at 4 GHz
-        const double seconds = best_seconds(threads, [&](int) { instruction.run(kLoops); });
-        const double rate = double(threads) * double(kLoops) * double(instruction.macs_per_loop) / seconds;
+        const double seconds = best_seconds(threads, [&](int) { instruction.run(instruction.loops); });
+        const double rate = double(threads) * double(instruction.loops) * double(instruction.macs_per_loop) / seconds;
         std::printf("\"instruction\": \"%s\", \"macs_per_second\": %.4g, ", instruction.name, rate);
     } else {
         std::printf("\"instruction\": null, \"macs_per_second\": null, ");

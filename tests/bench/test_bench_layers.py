@@ -69,6 +69,8 @@ def test_the_probe_measures_no_wider_instructions_than_the_set_has(tmp_path: Pat
     found = roofline.run_probe(program, 1, lambda: None, "avx2")
     assert found["instruction"] == "AVX2 vpmaddubsw, 256 bits"
     assert found["macs_per_second"] > 0
+    if any(runs for name, runs in instruction_sets() if name == "amx"):
+        assert roofline.run_probe(program, 1, lambda: None, "")["instruction"] == "AMX tdpbusd, tiles of 16 x 64 bytes"
 
 
 def test_without_a_known_peak_there_is_no_share(model: Path) -> None:
