@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -187,6 +188,15 @@ def test_a_call_that_fails_changes_nothing_for_the_next(module: str, tmp_path: P
     (answer,) = run(tmp_path, job | {"fails": {"maxMemory": 1000}})
     assert "pixels takes at least" in answer["parts"][-1]
     assert answer["digest"] == digest(fastnst.Stylizer("adain-nano")(content, style))
+
+
+def test_modules_are_small_enough_for_a_page() -> None:
+    """Bytes that a host sends, which compresses them; and of the page with all but the models."""
+    sizes = {path.name: len(gzip.compress(path.read_bytes(), 9)) for path in [*WEB.glob("*.wasm"), *WEB.glob("*.js")]}
+    assert {name: size for name, size in sizes.items() if name.endswith(".wasm") and size > 80_000} == {}
+    desk = sum(len(gzip.compress(path.read_bytes(), 9)) for path in (WEB / "desk").iterdir())
+    scripts = sum(size for name, size in sizes.items() if name.endswith(".js"))
+    assert desk + scripts + max(sizes[name] for name in MODULES) <= 150_000
 
 
 def test_the_package_holds_what_it_needs() -> None:
