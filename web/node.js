@@ -11,7 +11,7 @@ import { FastnstError, Fastnst as InPage, Style } from "./fastnst.js";
 export { FastnstError, Style };
 
 const startWorker = (hears) => {
-  const worker = new Worker(new URL(import.meta.url), { workerData: "fastnst" });
+  const worker = new Worker(new URL(import.meta.url), { workerData: "fastnst", execArgv: [] }); // --eval is the program's
   let underWay = 0; // a program ends although it has not closed the engine, but not before its calls are answered
   worker.unref();
   worker.on("message", (message) => {

@@ -206,6 +206,29 @@ def test_threads_are_as_many_as_asked_and_change_nothing(tmp_path: Path) -> None
     assert 1 <= answers[3]["threads"] <= 4
 
 
+def test_without_workers_to_help_the_engine_works_alone() -> None:
+    command = ["node", str(Path(__file__).with_name("alone.mjs"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert json.loads(done.stdout or "null") == [4, 1, 4 * 64 * 48], done.stderr
+
+
+def test_a_program_on_the_command_line_has_workers() -> None:
+    program = f"""import {{ Fastnst }} from "{(WEB / "node.js").as_uri()}";
+        const picture = {{ width: 64, height: 48, data: new Uint8Array(4 * 64 * 48) }};
+        const fastnst = await Fastnst.load("adain-nano", {{ threads: 2 }});
+        console.log((await fastnst.stylize(picture, picture)).data.length, fastnst.threads);"""
+    command = ["node", "--input-type=module", "--eval", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.split() == [str(4 * 64 * 48), "2"], done.stderr
+
+
+def test_a_large_picture_stays_within_the_heap() -> None:
+    """12 megapixels within 512 MB by the memory that tiles have: an eighth of all that, because the whole takes long."""
+    command = ["node", str(Path(__file__).with_name("heap.mjs")), "adain-nano", "1500", "1000", str((160 << 20) // 8)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert int(done.stdout) <= 512_000_000 / 8
+
+
 def test_modules_are_small_enough_for_a_page() -> None:
     """Bytes that a host sends, which compresses them; and of the page with all but the models."""
     sizes = {path.name: len(gzip.compress(path.read_bytes(), 9)) for path in [*WEB.glob("*.wasm"), *WEB.glob("*.js")]}
