@@ -71,7 +71,7 @@ export class Fastnst {
       /** The WebAssembly module, which lies beside this one otherwise. */
       wasm?: string | URL | Uint8Array;
       /**
-       * 1 to 16. By default 4, or as many as there are cores, in node and in pages that are isolated from others (crossOriginIsolated);
+       * 1 to 16. By default as many as there are cores, up to 4, in node and in pages that are isolated (crossOriginIsolated);
        * 1 elsewhere, whatever is asked. The result is the same.
        */
       threads?: number;

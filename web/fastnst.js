@@ -165,7 +165,7 @@ export class Fastnst {
    *
    * @param {string | URL | Uint8Array | ArrayBuffer | Blob} model
    * @param {{wasm?: string | URL | Uint8Array, threads?: number}} options where the WebAssembly module is; by default beside this
-   *   file. Threads: 1 where pages are not isolated, and else 4 by default, or as many as there are cores
+   *   file. Threads: 1 where pages are not isolated, and else by default as many as there are cores, up to 4
    */
   static async load(model = "adain-16x", options = {}, host = inPage()) {
     const fastnst = new Fastnst();
