@@ -7,17 +7,16 @@ pytest bench/bench_web.py --quick --benchmark-json=web.json      512 px, with fe
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from .clock import Clock
 from .conftest import show
+from .interleave import wait_until_quiet
 from .web import measure as web
 
 CLOCK = Clock()
-CONTENDERS = ("fastnst, simd128", "fastnst, scalar", "onnxruntime-web, float32", "onnxruntime-web, int8")
 RESULTS: dict[web.Case, web.Result] = {}
 
 pytestmark = [pytest.mark.timeout(0), pytest.mark.benchmark(timer=CLOCK)]
@@ -25,26 +24,46 @@ pytestmark = [pytest.mark.timeout(0), pytest.mark.benchmark(timer=CLOCK)]
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases = web.cases(metafunc.config.option.quick)
-    metafunc.parametrize("runtime", CONTENDERS)
-    metafunc.parametrize("case", cases, ids=lambda case: case.name)
+    if "runtime" in metafunc.fixturenames:
+        pairs = [pytest.param(case, name, id=f"{case.name}-{name}") for case in cases for name in case.contenders]
+        metafunc.parametrize("case,runtime", pairs)
 
 
 @pytest.fixture(scope="module")
-def page(request: pytest.FixtureRequest) -> Iterator[Any]:
+def site(request: pytest.FixtureRequest) -> Iterator[web.Site]:
     if why := web.lacking():
         pytest.skip(why)
-    with web.tab([case.size for case in web.cases(request.config.option.quick)]) as page:
-        yield page
+    with web.site(sorted({case.size for case in web.cases(request.config.option.quick)})) as site:
+        yield site
 
 
-def test_web(request: pytest.FixtureRequest, benchmark: BenchmarkFixture, page: Any, case: web.Case, runtime: str) -> None:
+def rounds_of(request: pytest.FixtureRequest) -> int:
     options = request.config.option
+    return int(options.rounds or (web.LESS_ROUNDS if options.quick else web.ROUNDS))
+
+
+def test_web(request: pytest.FixtureRequest, benchmark: BenchmarkFixture, site: web.Site, case: web.Case, runtime: str) -> None:
     show(request.config, f"{case.name} {runtime}")
     if case not in RESULTS:
-        RESULTS[case] = web.measure(
-            page, case, options.rounds or (web.LESS_ROUNDS if options.quick else web.ROUNDS), options.patience
-        )
+        RESULTS[case] = web.measure(site, case, rounds_of(request), request.config.option.patience)
     benchmark.group = case.name
-    benchmark.extra_info |= web.facts(page, case, runtime, RESULTS[case])
-    samples = iter(RESULTS[case].seconds[runtime])
-    benchmark.pedantic(lambda: CLOCK.advance(next(samples)), rounds=len(RESULTS[case].seconds[runtime]))
+    benchmark.extra_info |= web.facts(site, case, runtime, RESULTS[case])
+    shown(benchmark, RESULTS[case].seconds[runtime])
+
+
+def test_first_picture(request: pytest.FixtureRequest, benchmark: BenchmarkFixture, site: web.Site) -> None:
+    """From a cold load."""
+    show(request.config, "the page's first picture")
+    wait_until_quiet(request.config.option.patience)
+    visits = [web.first_picture(site) for _ in range(rounds_of(request))]
+    seconds, sent = [visit[0] for visit in visits], max(visit[1] for visit in visits)
+    benchmark.group = case = f"the page's first picture; {sent / 1000:.0f} kB sent"
+    row = {"case": case, "contender": web.FAST, "threads": None, "sent_bytes": sent}
+    benchmark.extra_info |= web.common(site, seconds) | row | {"beside_best_rival": None, "foreign_share": 0.0}
+    shown(benchmark, seconds)
+
+
+def shown(benchmark: BenchmarkFixture, seconds: list[float]) -> None:
+    """Let pytest-benchmark see what was measured elsewhere."""
+    samples = iter(seconds)
+    benchmark.pedantic(lambda: CLOCK.advance(next(samples)), rounds=len(seconds))

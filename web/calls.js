@@ -1,6 +1,6 @@
 // What the worker does for a page, one call after the other.
 
-import { Engine, FastnstError } from "./engine.js";
+import { Engine, FastnstError, help } from "./engine.js";
 
 /** Answers messages of `EngineWorker` by `post`. */
 export const answering = (post) => {
@@ -9,8 +9,9 @@ export const answering = (post) => {
   let next = 1;
 
   const start = async () => {
-    const [wasm, bytes] = files;
-    engine = await Engine.load(wasm);
+    const [wasm, bytes, threads] = files;
+    engine = await Engine.load(wasm, threads);
+    if (engine.helpers.length) post({ helpers: engine.helpers }); // those of an engine before this one are of no more use
     model = engine.loadModel(bytes);
     for (const style of styles.values()) style.place = null;
   };
@@ -25,6 +26,9 @@ export const answering = (post) => {
       await start();
       const { card, generator, levels } = model;
       return { card, generator, levels, version: engine.version, instructionSet: engine.instructionSet };
+    },
+    help(_, helper) {
+      setTimeout(() => help(helper)); // behind the answer, for this worker hears nothing from then on
     },
     encode(_, picture) {
       styles.set(next, { picture, place: engine.encode(model, picture) });

@@ -22,6 +22,44 @@ export const hasVectors = () => WebAssembly.validate(VECTORS);
 
 const GENERATOR = 3;
 const MEBIBYTE = 1 << 20;
+const STACK = MEBIBYTE; // of a helper
+
+// Shared memory needs to know how large it may become; the module says the same of both, in pages of 64 KiB.
+const sharedMemory = () => new WebAssembly.Memory({ initial: 256, maximum: 65536, shared: true });
+
+/** Whether workers here can share memory. */
+export const canShare = () => {
+  try {
+    return typeof SharedArrayBuffer === "function" && sharedMemory().buffer instanceof SharedArrayBuffer;
+  } catch {
+    return false; // there is no room for as much as it may become
+  }
+};
+
+const nothing = () => 0;
+
+// What every instance of a module imports beside `page`, of which a helper calls `fail` alone.
+const importsOf = (page, memory) => ({
+  page,
+  env: { memory, emscripten_notify_memory_growth: nothing },
+  wasi_snapshot_preview1: new Proxy({}, { get: () => nothing }), // the C library's files, which nothing opens
+});
+
+const textAt = (memory, place) => {
+  const bytes = new Uint8Array(memory.buffer, place);
+  return new TextDecoder().decode(bytes.slice(0, bytes.indexOf(0)));
+};
+
+/** Helps an engine of another worker, and never returns. @param helper one of {@link Engine.helpers} */
+export const help = ({ module, memory, index, stack }) => {
+  const fail = (why) => {
+    throw new FastnstError(textAt(memory, why));
+  };
+  const page = { fail, read: nothing, write: nothing, tell: nothing };
+  const { exports } = new WebAssembly.Instance(module, importsOf(page, memory));
+  exports.__stack_pointer.value = stack;
+  exports.fastnst_page_help(index);
+};
 
 /** Bytes of working memory beside pictures, above which pictures are done in tiles. */
 const MEMORY = 160 * MEBIBYTE;
@@ -50,6 +88,7 @@ const isTransparent = ({ data }) => {
 
 export class Engine {
   #exports = {};
+  #memory;
   #spent = false;
   #picture = null; // the one that the module reads now
   #result = null;
@@ -57,30 +96,39 @@ export class Engine {
 
   /**
    * @param {BufferSource} bytes of the module
+   * @param {number} threads that share the work, this one counted: `helpers` are for the others. Modules without shared memory
+   *   have one
    */
-  static async load(bytes) {
+  static async load(bytes, threads = 1) {
     const engine = new Engine();
-    const nothing = () => 0;
-    const { instance } = await WebAssembly.instantiate(bytes, {
-      page: {
-        read: (first, count, to) => engine.#read(first, count, to),
-        write: (from, count) => engine.#write(from, count),
-        tell: (part) => {
-          if (engine.#tell?.(part) === true) throw new Stopped();
-        },
-        fail: (why) => {
-          throw new FastnstError(engine.#text(why));
-        },
+    const module = await WebAssembly.compile(bytes);
+    const shares = WebAssembly.Module.imports(module).some(({ kind }) => kind === "memory");
+    const memory = shares ? sharedMemory() : undefined;
+    const page = {
+      read: (first, count, to) => engine.#read(first, count, to),
+      write: (from, count) => engine.#write(from, count),
+      tell: (part) => {
+        if (engine.#tell?.(part) === true) throw new Stopped();
       },
-      env: { emscripten_notify_memory_growth: nothing },
-      wasi_snapshot_preview1: new Proxy({}, { get: () => nothing }), // the C library's files, which nothing opens
-    });
+      fail: (why) => {
+        throw new FastnstError(engine.#text(why));
+      },
+    };
+    const instance = await WebAssembly.instantiate(module, importsOf(page, memory));
+    engine.#memory = memory ?? instance.exports.memory;
     for (const [name, each] of Object.entries(instance.exports)) {
       engine.#exports[name] = typeof each === "function" ? (...given) => engine.#called(each, given) : each;
     }
     engine.#exports._initialize();
+    for (let index = 0; shares && index < threads - 1; index++) {
+      const stack = engine.#copied(new Uint8Array(STACK)) + STACK; // it grows downwards
+      engine.helpers.push({ module, memory, index, stack });
+    }
     return engine;
   }
+
+  /** One for each further thread, for {@link help} in a worker of its own. Work waits for none that has not begun to help. */
+  helpers = [];
 
   /** Whether a call of the module has failed. Its memory is as it was in the middle of that: it must not be called again. */
   get spent() {
@@ -97,7 +145,7 @@ export class Engine {
 
   /** Bytes of the module's memory, which grows and never shrinks. */
   get heap() {
-    return this.#exports.memory.buffer.byteLength;
+    return this.#memory.buffer.byteLength;
   }
 
   /**
@@ -189,8 +237,8 @@ export class Engine {
     const placed = (bytes) => places[places.push(this.#copied(bytes)) - 1];
     try {
       const given = this.#exports.fastnst_page_options(
-        alpha, palette, colors, levels.length ? placed(new Uint8Array(Int32Array.from(levels).buffer)) : 0, levels.length, 1,
-        model.generator ? 0 : (options.maxMemory ?? MEMORY),
+        alpha, palette, colors, levels.length ? placed(new Uint8Array(Int32Array.from(levels).buffer)) : 0, levels.length,
+        1 + this.helpers.length, model.generator ? 0 : (options.maxMemory ?? MEMORY),
       );
       const add = ({ width, height, data }, style) => this.#exports.fastnst_page_mask(height, width, placed(data), style);
       for (const { mask, style } of options.regions ?? []) add(mask, style);
@@ -216,13 +264,12 @@ export class Engine {
 
   #read(first, count, to) {
     const row = 4 * this.#picture.width;
-    const { buffer } = this.#exports.memory;
-    new Uint8Array(buffer, to, count * row).set(this.#picture.data.subarray(first * row, (first + count) * row));
+    new Uint8Array(this.#memory.buffer, to, count * row).set(this.#picture.data.subarray(first * row, (first + count) * row));
   }
 
   #write(from, count) {
     const row = 4 * this.#picture.width;
-    this.#result.data.set(new Uint8Array(this.#exports.memory.buffer, from, count * row), this.#result.rows * row);
+    this.#result.data.set(new Uint8Array(this.#memory.buffer, from, count * row), this.#result.rows * row);
     this.#result.rows += count;
   }
 
@@ -243,16 +290,15 @@ export class Engine {
   #copied(bytes) {
     const place = this.#exports.malloc(Math.max(bytes.length, 1));
     if (!place) throw new FastnstError("not enough memory");
-    new Uint8Array(this.#exports.memory.buffer, place, bytes.length).set(bytes);
+    new Uint8Array(this.#memory.buffer, place, bytes.length).set(bytes);
     return place;
   }
 
   #words(place, count) {
-    return new Uint32Array(this.#exports.memory.buffer, place, count);
+    return new Uint32Array(this.#memory.buffer, place, count);
   }
 
   #text(place) {
-    const bytes = new Uint8Array(this.#exports.memory.buffer, place);
-    return new TextDecoder().decode(bytes.slice(0, bytes.indexOf(0)));
+    return textAt(this.#memory, place);
   }
 }

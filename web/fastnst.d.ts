@@ -67,7 +67,15 @@ export class Fastnst {
    */
   static load(
     model?: string | URL | Uint8Array | ArrayBuffer | Blob,
-    options?: { wasm?: string | URL | Uint8Array },
+    options?: {
+      /** The WebAssembly module, which lies beside this one otherwise. */
+      wasm?: string | URL | Uint8Array;
+      /**
+       * 1 to 16. By default as many as there are cores, up to 4, in node and in pages that are isolated (crossOriginIsolated);
+       * 1 elsewhere, whatever is asked. The result is the same.
+       */
+      threads?: number;
+    },
   ): Promise<Fastnst>;
 
   /** What the model's file says about itself. */
@@ -77,6 +85,8 @@ export class Fastnst {
   /** The levels of a WCT model, the deepest first; none of others. */
   readonly levels: number[];
   readonly version: string;
+  /** How many threads work: 1 where memory cannot be shared. */
+  readonly threads: number;
   /** "simd128", or "scalar" in browsers without vectors. */
   readonly instructionSet: "simd128" | "scalar";
 

@@ -4,15 +4,27 @@
 //   const fastnst = await Fastnst.load("adain-16x");
 //   const picture = await fastnst.stylize(photo, painting, { alpha: 0.8 });
 
-import { FastnstError, hasVectors } from "./engine.js";
+import { FastnstError, canShare, hasVectors } from "./engine.js";
 import { MODELS } from "./models.js";
 import { maskOf, pictureOf, resultOf } from "./pictures.js";
 
 export { FastnstError };
 
 // Bundlers look for files by this very form of an address, and take them along: every name is written out.
-const moduleAddress = () =>
-  hasVectors() ? new URL("./fastnst.wasm", import.meta.url) : new URL("./fastnst-scalar.wasm", import.meta.url);
+const moduleAddress = (threads) => {
+  if (threads > 1) return new URL("./fastnst-threads.wasm", import.meta.url);
+  return hasVectors() ? new URL("./fastnst.wasm", import.meta.url) : new URL("./fastnst-scalar.wasm", import.meta.url);
+};
+
+const MOST_THREADS = 16; // kMostHelpers of csrc/web/threads.cpp, and the worker's own
+
+const threadsOf = (asked, { isolated, cores }) => {
+  if (asked !== undefined && !(Number.isInteger(asked) && asked >= 1 && asked <= MOST_THREADS)) {
+    throw new FastnstError(`threads must be 1 to ${MOST_THREADS}, not ${asked}`);
+  }
+  if (!isolated || !hasVectors() || !canShare()) return 1;
+  return asked ?? Math.min(cores || 1, 4);
+};
 
 /** A style that was encoded once, for any number of pictures. */
 export class Style {
@@ -37,16 +49,18 @@ export class Style {
   }
 }
 
-// A worker with the engine and a model inside. Calls are answered in their order.
+// A worker with the engine and a model inside, and those that help it. Calls are answered in their order.
 class EngineWorker {
   closed = false;
   #worker;
+  #helpers = [];
   #calls = new Map();
   #next = 0;
 
-  constructor(start, wasm, model) {
+  constructor(start, wasm, model, threads) {
     this.#worker = start({
-      message: ({ id, part, error, result }) => {
+      message: ({ id, part, error, result, helpers }) => {
+        if (helpers) return this.#hire(start, helpers);
         const call = this.#calls.get(id);
         if (!call) return;
         if (part !== undefined) return call.tell?.(part);
@@ -56,7 +70,30 @@ class EngineWorker {
       },
       error: (message) => this.close(message),
     });
-    this.ready = this.call("load", [wasm, model]);
+    this.ready = this.call("load", [wasm, model, threads]).then(async (about) => {
+      const helping = await Promise.all(this.#helpers.map(({ helps }) => helps));
+      return { ...about, threads: 1 + helping.filter(Boolean).length };
+    });
+  }
+
+  #hire(start, helpers) {
+    this.#dismiss();
+    if (this.closed) return;
+    this.#helpers = helpers.map((helper) => {
+      let begun = false, settle;
+      const helps = new Promise((resolve) => (settle = resolve));
+      const worker = start({
+        message: () => settle((begun = true)),
+        error: (message) => (begun ? this.close(message) : settle(false)), // the engine waits for what one has begun
+      });
+      worker.postMessage({ id: 0, name: "help", args: [helper], tells: false });
+      return { worker, helps, settle };
+    });
+  }
+
+  #dismiss() {
+    for (const { worker, settle } of this.#helpers) worker.terminate(), settle(false);
+    this.#helpers = [];
   }
 
   call(name, args, tell = null, transfer = []) {
@@ -71,6 +108,7 @@ class EngineWorker {
   close(why = "the engine was closed") {
     this.closed = true;
     this.#worker.terminate();
+    this.#dismiss();
     for (const { reject } of this.#calls.values()) reject(new FastnstError(why));
     this.#calls.clear();
   }
@@ -95,6 +133,13 @@ const fetched = async (url) => {
   return new Uint8Array(await response.arrayBuffer());
 };
 
+const inPage = () => ({
+  start: startWorker,
+  read: fetched,
+  isolated: globalThis.crossOriginIsolated === true,
+  cores: globalThis.navigator?.hardwareConcurrency,
+});
+
 const bytesOf = async (model, base, read) => {
   if (model instanceof Uint8Array) return model;
   if (model instanceof ArrayBuffer) return new Uint8Array(model);
@@ -112,21 +157,24 @@ export class Fastnst {
   #bytes;
   #worker;
   #about;
+  #asked; // threads
   #turn = Promise.resolve();
 
   /**
    * Loads a model: the name of one that ships, the URL of a file, or its bytes.
    *
    * @param {string | URL | Uint8Array | ArrayBuffer | Blob} model
-   * @param {{wasm?: string | URL | Uint8Array}} options where the WebAssembly module is; by default beside this file
+   * @param {{wasm?: string | URL | Uint8Array, threads?: number}} options where the WebAssembly module is; by default beside this
+   *   file. Threads: 1 where pages are not isolated, and else by default as many as there are cores, up to 4
    */
-  static async load(model = "adain-16x", options = {}, host = { start: startWorker, read: fetched }) {
+  static async load(model = "adain-16x", options = {}, host = inPage()) {
     const fastnst = new Fastnst();
+    fastnst.#asked = threadsOf(options.threads, host);
     fastnst.#start = host.start;
     const base = globalThis.document?.baseURI ?? globalThis.location?.href ?? import.meta.url;
     const wasm = async () => {
       if (options.wasm instanceof Uint8Array) return options.wasm;
-      return host.read(options.wasm ? new URL(options.wasm, base) : moduleAddress());
+      return host.read(options.wasm ? new URL(options.wasm, base) : moduleAddress(fastnst.#asked));
     };
     [fastnst.#wasm, fastnst.#bytes] = await Promise.all([wasm(), bytesOf(model, base, host.read)]);
     await fastnst.#running();
@@ -150,6 +198,11 @@ export class Fastnst {
 
   get version() {
     return this.#about.version;
+  }
+
+  /** How many threads work. */
+  get threads() {
+    return this.#about.threads;
   }
 
   /** "simd128", or "scalar" in browsers without vectors. */
@@ -235,7 +288,9 @@ export class Fastnst {
 
   async #running() {
     if (!this.#start) throw new FastnstError("the engine was closed");
-    if (!this.#worker || this.#worker.closed) this.#worker = new EngineWorker(this.#start, this.#wasm, this.#bytes);
+    if (!this.#worker || this.#worker.closed) {
+      this.#worker = new EngineWorker(this.#start, this.#wasm, this.#bytes, this.#asked);
+    }
     this.#about = await this.#worker.ready;
     return this.#worker;
   }

@@ -1,6 +1,7 @@
 // The same in node, whose workers and files are others.
 
 import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
 import { pathToFileURL } from "node:url";
 import { Worker, parentPort, workerData } from "node:worker_threads";
 
@@ -10,11 +11,11 @@ import { FastnstError, Fastnst as InPage, Style } from "./fastnst.js";
 export { FastnstError, Style };
 
 const startWorker = (hears) => {
-  const worker = new Worker(new URL(import.meta.url), { workerData: "fastnst" });
+  const worker = new Worker(new URL(import.meta.url), { workerData: "fastnst", execArgv: [] }); // --eval is the program's
   let underWay = 0; // a program ends although it has not closed the engine, but not before its calls are answered
   worker.unref();
   worker.on("message", (message) => {
-    if (message.part === undefined && --underWay === 0) worker.unref();
+    if (message.id !== undefined && message.part === undefined && --underWay === 0) worker.unref();
     hears.message(message);
   });
   worker.on("error", (error) => hears.error(`${error}`));
@@ -44,7 +45,12 @@ export class Fastnst {
   /** See fastnst.js. Names of files are relative to the current folder. */
   static load(model, options) {
     const isFile = typeof model === "string" && /[/.]/.test(model) && !URL.canParse(model);
-    return InPage.load(isFile ? pathToFileURL(model) : model, options, { start: startWorker, read });
+    return InPage.load(isFile ? pathToFileURL(model) : model, options, {
+      start: startWorker,
+      read,
+      isolated: true, // nothing else is in a program's memory
+      cores: availableParallelism(),
+    });
   }
 }
 

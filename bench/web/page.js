@@ -3,7 +3,7 @@
 import * as ort from "/ort/ort.wasm.min.mjs";
 import { Fastnst } from "/web/fastnst.js";
 
-ort.env.wasm.numThreads = 1;
+ort.env.wasm.numThreads = Number(new URLSearchParams(location.search).get("threads"));
 ort.env.wasm.wasmPaths = "/ort/";
 
 const bytes = async (name) => new Uint8Array(await (await fetch(name)).arrayBuffer());
@@ -14,18 +14,19 @@ const floats = (picture, { width, height }) => {
   return new ort.Tensor("float32", planes, [1, 3, height, width]);
 };
 
-window.prepare = async (size) => {
+window.prepare = async (size, threads) => {
   const shape = { width: size, height: size };
   const content = { ...shape, data: await bytes(`/content-${size}`) }, style = { ...shape, data: await bytes(`/style-${size}`) };
   const feeds = { content: floats(content.data, shape), style: floats(style.data, shape) };
   const session = (file) =>
     ort.InferenceSession.create(file, { executionProviders: ["wasm"], freeDimensionOverrides: { H: size, W: size } });
   const [fast, scalar, float, int8] = [
-    await Fastnst.load("adain-16x"),
+    await Fastnst.load("adain-16x", { threads }),
     await Fastnst.load("adain-16x", { wasm: "/web/fastnst-scalar.wasm" }),
-    await session("/float-given.onnx"),
-    await session("/onnxruntime-int8-given.onnx"),
+    await session("/float32.onnx"),
+    await session("/int8.onnx"),
   ];
+  if (fast.threads !== threads) throw new Error(`fastnst has ${fast.threads} threads, not ${threads}`);
   // Bytes in and bytes out here; the rivals get floats that are there already, and keep theirs.
   window.contenders = {
     "fastnst, simd128": () => fast.stylize(content, style, { palette: 0 }),
@@ -33,7 +34,6 @@ window.prepare = async (size) => {
     "onnxruntime-web, float32": () => float.run(feeds),
     "onnxruntime-web, int8": () => int8.run(feeds),
   };
-  return Object.keys(window.contenders);
 };
 
 window.sample = async (name) => {

@@ -10,11 +10,14 @@ from .. import pages
 HEAD = ("picture", "contender", "ms (fastest-slowest)", "the best rival's time, times")
 
 METHOD = """\
-Chromium {browser} without a window, one tab, {threads} thread each; {rival}. The model is `adain-16x`, style given. All are
-called in turn; a sample is a call that is not counted and then the median of those of half a second; the table shows the median
-of {samples} samples, after a round that is not counted. fastnst takes and gives bytes and crosses to its worker and back; the
-rivals' inputs are floats that are there already, and their results stay floats. All work without the palette step, which the
-rivals' graph lacks. Rows are marked as disturbed where other processes used more than {disturbed:.0%} of the cores meanwhile.
+Chromium {browser} without a window, one tab for each number of threads; {rival}, with the graphs that `fastnst export` writes,
+in float32 and (`--qdq`) int8. The model is `adain-16x`, style given. All are called in turn; a sample is a call that is not
+counted and then the median of those of half a second; the table shows the median of {samples} samples, after a round that is
+not counted. fastnst takes and gives bytes and crosses to its worker and back; the rivals' inputs are floats that are there
+already, and their results stay floats. All work without the palette step, which the rivals' graphs lack. The page's first
+picture is the one of its button for trying, from a profile that has never seen the page and a server of plain files on this
+computer: what was sent is not compressed. Rows are marked as disturbed where other processes used more than {disturbed:.0%} of
+the cores meanwhile.
 """
 
 
@@ -36,4 +39,5 @@ def markdown(summary: dict[str, Any]) -> str:
 
 def cells(row: dict[str, Any]) -> list[str]:
     median, fastest, slowest = (f"{1000 * row[f'{key}_seconds']:.0f}" for key in ("median", "min", "max"))
-    return [pages.case(row), row["contender"], f"{median} ({fastest}-{slowest})", f"{row['beside_best_rival']:.2f}"]
+    beside = f"{row['beside_best_rival']:.2f}" if row["beside_best_rival"] else ""
+    return [pages.case(row), row["contender"], f"{median} ({fastest}-{slowest})", beside]

@@ -1,16 +1,17 @@
 #include "base/parallel.h"
 
-#if defined(__wasm__)
+#if defined(__wasm__)  // without OpenMP; threads, in the module that has them, are those of csrc/web/threads.cpp
 
-// A WebAssembly module without shared memory has one thread.
 namespace fastnst {
 
 OpenMpTeam::OpenMpTeam() {}
 OpenMpTeam::~OpenMpTeam() {}
 
+#if !defined(__wasm_atomics__)
 void parallel_ranges(int64_t count, int64_t, int, RangeFunction function, void* context) {
   if (count > 0) function(context, 0, 0, count);
 }
+#endif
 
 }  // namespace fastnst
 

@@ -198,7 +198,7 @@ void PackedLayer::run_to_picture(const Map& source, uint8_t* picture, int64_t he
 
 Network::Network(std::vector<Layer> layers, bool pictures_in, bool pictures_out)
     : input_stride_(pictures_in ? 3 : map_stride(layers.front().inputs)) {
-  if (kernels().short_sums) order_channels(layers);
+  if (has_short_sums()) order_channels(layers);
   for (size_t i = 0; i < layers.size(); i++)
     layers_.emplace_back(layers[i], pictures_in && i == 0, pictures_out && i + 1 == layers.size());
 }

@@ -34,7 +34,7 @@ void PackedWeights::set_weights(int lane, int row, int first, const int8_t* weig
 }
 
 void PackedWeights::finish(bool small) {
-  if (!kernels().short_sums) return;
+  if (!has_short_sums()) return;
   const int8_t* weights = reinterpret_cast<const int8_t*>(weights_.data());
   shorts_ = ShortSums(weights, rows_, steps_, blocks_, UINT8_MAX);
   if (small) small_ = ShortSums(weights, rows_, steps_, blocks_, kSmall);

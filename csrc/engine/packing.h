@@ -40,7 +40,7 @@ class PackedWeights {
 class PackedPicture {
  public:
   // Whether this machine's path has it, for a source of so many bytes a pixel.
-  static bool possible(int64_t channels) { return kernels().picture_row != nullptr && picture_channels(channels); }
+  static bool possible(int64_t channels) { return has_picture_rows() && picture_channels(channels); }
 
   PackedPicture(const Layer& layer, int64_t channels);
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 WEB = ROOT / "web"
@@ -24,6 +24,8 @@ EXPORTS += [f"fastnst_page_{name}" for name in ("options", "mask", "style", "sty
 
 # What is thrown ends the call in JavaScript, through csrc/web/failure.cpp. Nothing is caught in the module.
 EXCEPTIONS = ["-fignore-exceptions"]
+# Types have no names in the module, but for what csrc/web/failure.cpp asks of exceptions.
+TYPES, OWN = ["-fno-rtti"], {"web.failure": ["-frtti"]}
 # Calls of virtual functions that a page never makes leave those functions out.
 VIRTUAL = ["-fwhole-program-vtables", "-fvirtual-function-elimination"]
 # The engine allocates rarely, and much at once: the small allocator does for it.
@@ -34,14 +36,40 @@ LINK += ["-sEXPORTED_FUNCTIONS=" + ",".join(f"_{name}" for name in EXPORTS)]
 
 
 # What loops over pixels or matrices; everything else is as small as can be, and compiled together. -O3 would make
-# copies of loops, which csrc/build.py does without as well.
-FAST = {"engine.eigen", "engine.whitening", "engine.winograd", "base.hidden"}
+# copies of loops, which csrc/build.py does without as well. Without unrolling they are a tenth smaller and as fast, but for
+# the kernels with vectors, whose sums would be in memory.
+LOOPS = ["-O2", "-fno-unroll-loops"]
+FAST = dict.fromkeys(["base.hidden", "engine.eigen", "engine.whitening", "engine.winograd", "engine.kernels.scalar"], LOOPS)
+FAST |= {"engine.kernels.simd128": ["-O2"]}
+COLD = ["-Oz", "-flto", *VIRTUAL]
+
+
+# With threads, memory is shared by instances of one module: csrc/web/threads.cpp. Emscripten has no threads for modules without
+# its own JavaScript, so its flags for them stay away from linking; of its libraries the allocator alone must know of threads.
+SHARED = ["-pthread"]
+SHARED_LINK = ["-sMALLOC=none", "-lemmalloc-mt-noerrno", "-Wl,--shared-memory,--import-memory,--no-check-features"]
+SHARED_LINK += ["-Wl,--export=__stack_pointer", "-Wl,--max-memory=4294967296", "-Wl,--export=fastnst_page_help"]
+
+
+class Module(NamedTuple):
+    """A module of ``web/``, with the flags that compile it, and those that link it beside ``LINK``."""
+
+    name: str
+    machine: str
+    flags: list[str]
+    link: list[str]
+
+
+MODULES = [
+    Module("fastnst", "wasm32", ["-msimd128"], []),
+    Module("fastnst-scalar", "wasm32 without vectors", [], []),
+    Module("fastnst-threads", "wasm32", ["-msimd128", *SHARED], SHARED_LINK),
+]
 
 
 def sized(unit: Any) -> Any:
     """A file as it is compiled for a page, which has to be transferred first."""
-    fast = unit.path.parent.name == "kernels" or unit.name in FAST
-    return unit._replace(flags=[*unit.flags, *(["-O2"] if fast else ["-Oz", "-flto", *VIRTUAL])])
+    return unit._replace(flags=[*unit.flags, *FAST.get(unit.name, COLD), *OWN.get(unit.name, [])])
 
 
 def main() -> int:
@@ -51,12 +79,12 @@ def main() -> int:
         return 1
     build = SimpleNamespace(**runpy.run_path(str(ROOT / "csrc" / "build.py")))
     # Position-independent code is for shared libraries; threads would need pages that are isolated from all others.
-    general = [*(flag for flag in build.FLAGS if flag not in {"-fPIC", "-pthread"}), *EXCEPTIONS]
-    for name, machine, vectors in (("fastnst", "wasm32", ["-msimd128"]), ("fastnst-scalar", "wasm32 without vectors", [])):
-        folder = ROOT / "build" / "web" / name
-        units = [sized(unit) for unit in (*build.library(machine), *build.units("web"))]
-        link = build.Link(WEB / f"{name}.wasm", units, [*LINK, *EXCEPTIONS, *vectors])
-        build.run_ninja(folder / "build.ninja", build.ninja_file(folder, compiler, [*general, *vectors], [link]))
+    general = [*(flag for flag in build.FLAGS if flag not in {"-fPIC", "-pthread"}), *EXCEPTIONS, *TYPES]
+    for module in MODULES:
+        folder = ROOT / "build" / "web" / module.name
+        units = [sized(unit) for unit in (*build.library(module.machine), *build.units("web"))]
+        link = build.Link(WEB / f"{module.name}.wasm", units, [*LINK, *EXCEPTIONS, *module.link])
+        build.run_ninja(folder / "build.ninja", build.ninja_file(folder, compiler, [*general, *module.flags], [link]))
     models = WEB / "models"
     models.mkdir(exist_ok=True)
     for file in (ROOT / "fastnst" / "models").glob("*.fnst"):

@@ -93,6 +93,9 @@ class Picture {
 
 extern "C" {
 
+// A page has no environment, and the C library's takes room.
+char* getenv(const char*) { return nullptr; }
+
 // Options in memory of the library's, until the next call. `levels` is NULL for all. They have no regions and no alpha map.
 FASTNST_API const fastnst_options* fastnst_page_options(double alpha, double palette, int preserve_color, const int* levels,
                                                         int level_count, int threads, double max_memory) {

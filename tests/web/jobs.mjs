@@ -9,12 +9,12 @@ const picture = ({ width, height, rgba }) => ({ width, height, data: new Uint8Cl
 
 const mask = (given) => (given.grey ? { ...given, data: new Uint8Array(Buffer.from(given.grey, "base64")) } : picture(given));
 
-for (const { model, wasm, content, style, options, twice, fails, regions, alphaMap } of jobs) {
+for (const { model, wasm, threads, content, style, options, twice, fails, regions, alphaMap } of jobs) {
   const parts = [];
   let fastnst;
   try {
     const bytes = wasm ? { wasm: new Uint8Array(await readFile(wasm)) } : {};
-    fastnst = await Fastnst.load(model, bytes);
+    fastnst = await Fastnst.load(model, { ...bytes, threads });
     const choice = (style) => (Array.isArray(style) ? style.map(([each, weight]) => [picture(each), weight]) : style && picture(style));
     const styles = choice(style);
     if (regions) options.regions = regions.map(([where, own]) => ({ mask: mask(where), style: choice(own) }));
@@ -31,7 +31,7 @@ for (const { model, wasm, content, style, options, twice, fails, regions, alphaM
     }
     if (twice) made = await fastnst.stylize(picture(content), await fastnst.encodeStyle(styles), options);
     const digest = createHash("sha256").update(made.data).digest("hex");
-    console.log(JSON.stringify({ digest, width: made.width, height: made.height, parts, set: fastnst.instructionSet }));
+    console.log(JSON.stringify({ digest, width: made.width, height: made.height, parts, set: fastnst.instructionSet, threads: fastnst.threads }));
   } catch (error) {
     console.log(JSON.stringify({ error: error.message, name: error.name, set: fastnst?.instructionSet }));
   }

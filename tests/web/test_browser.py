@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from PIL import Image
 
 import fastnst
 from fastnst import verify
-from fastnst.cli.commands.ui import PageServer
+from fastnst.cli.commands.ui import ISOLATED, PageServer
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is not checked")
 
@@ -39,17 +40,36 @@ if not (WEB / "fastnst.wasm").exists():
 class Files(http.server.SimpleHTTPRequestHandler):
     """The folder web/ as any static host would serve it."""
 
+    def end_headers(self) -> None:
+        for name, value in self.server.headers.items():  # type: ignore[attr-defined]
+            self.send_header(name, value)
+        super().end_headers()
+
     def log_message(self, *_: object) -> None:
         """Nothing."""
 
 
-@pytest.fixture(scope="module")
-def site() -> Iterator[str]:
+@contextmanager
+def served(headers: dict[str, str]) -> Iterator[str]:
     handler = functools.partial(Files, directory=str(WEB))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.headers = headers  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[str]:
+    with served({}) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def isolated_site() -> Iterator[str]:
+    """Where pages may share memory with their workers."""
+    with served(ISOLATED) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -222,6 +242,48 @@ def test_the_camera_is_painted_until_it_is_stopped(page: Any, site: str) -> None
     painted(page, 2)
     page.click("#camera")
     assert page.get_attribute("#camera", "aria-pressed") == "false"
+
+
+THREADS = """async (asked) => {
+  const { Fastnst } = await import("/fastnst.js");
+  const picture = (seed) => {
+    const data = new Uint8ClampedArray(4 * 160 * 120);
+    for (let i = 0, x = seed; i < data.length; i++) {
+      x = (x * 1664525 + 1013904223) >>> 0;
+      data[i] = i % 4 === 3 ? 255 : x >>> 24;
+    }
+    return { width: 160, height: 120, data };
+  };
+  const fastnst = await Fastnst.load("adain-16x", { threads: asked });
+  const made = await fastnst.stylize(picture(1), picture(2));
+  fastnst.close();
+  return [fastnst.threads, Array.from(made.data), Array.from(picture(1).data), Array.from(picture(2).data)];
+}"""
+
+
+@pytest.mark.parametrize("asked", [None, 1, 4])
+def test_isolated_pages_have_threads_and_others_one_with_the_same_bytes(
+    page: Any, site: str, isolated_site: str, asked: int | None
+) -> None:
+    told = []
+    for address in (site, isolated_site):
+        page.goto(f"{address}/desk/index.html")
+        threads, *pictures = page.evaluate(THREADS, asked) if asked else page.evaluate(f"() => ({THREADS})()")
+        made, content, style = (np.array(each, np.uint8).reshape(120, 160, 4)[..., :3] for each in pictures)
+        assert np.array_equal(made, fastnst.Stylizer("adain-16x")(content, style))
+        told.append(threads)
+    assert told == [1, asked or min(4, page.evaluate("navigator.hardwareConcurrency"))]
+
+
+def test_the_page_with_threads_stops_and_paints(page: Any, isolated_site: str) -> None:
+    page.goto(f"{isolated_site}/desk/index.html")
+    page.set_input_files("#painting", [png(STYLE)])
+    page.set_input_files("#photo", [png(verify.picture(3000, 4000, seed=3))])
+    page.click("#stop")
+    page.wait_for_selector("#stop", state="hidden")
+    page.set_input_files("#photo", [png(CONTENT)])
+    painted(page, 1)
+    assert result(page) == wanted(CONTENT, STYLE)
 
 
 def test_it_works_without_a_network_after_one_visit(page: Any, site: str) -> None:

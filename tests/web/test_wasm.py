@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
@@ -21,7 +22,9 @@ import fastnst
 from fastnst import verify
 
 WEB = Path(__file__).resolve().parents[2] / "web"
-MODULES = ("fastnst.wasm", "fastnst-scalar.wasm")
+THREADS = {"fastnst.wasm": 1, "fastnst-scalar.wasm": 1, "fastnst-threads.wasm": 4}
+"""That each module is tested with."""
+MODULES = tuple(THREADS)
 MODELS = tuple(model.name for model in fastnst.models())
 Pixels = NDArray[np.uint8]
 
@@ -72,11 +75,12 @@ def test_every_shipped_model_makes_the_same_bytes(module: str, tmp_path: Path) -
             names = {"alpha": "alpha", "palette": "palette", "preserveColor": "preserve_color"}
             made = stylizer(content, style, **{names[name]: value for name, value in options.items()})
             wanted.append(digest(made))
-            source = {"model": model, "wasm": str(WEB / module), "options": options}
+            source = {"model": model, "wasm": str(WEB / module), "threads": THREADS[module], "options": options}
             jobs.append(source | {"content": given(content), "style": given(style)})
     answers = run(tmp_path, *jobs)
     assert [answer.get("digest", answer) for answer in answers] == wanted
     assert {answer["set"] for answer in answers} == {"scalar" if "scalar" in module else "simd128"}
+    assert {answer["threads"] for answer in answers} == {THREADS[module]}
 
 
 def test_tiles_mixed_styles_levels_and_transparency_are_those_of_python(tmp_path: Path) -> None:
@@ -160,6 +164,8 @@ def test_regions_are_those_of_the_command_line(tmp_path: Path) -> None:
         ({"options": {"palette": "much"}}, "palette must be a number in 0..1, not much"),
         ({"options": {"levels": [4]}}, "level"),
         ({"options": {"maxMemory": 1000}}, "pixels takes at least"),
+        ({"threads": 0}, "threads must be 1 to 16, not 0"),
+        ({"threads": 2.5}, "threads must be 1 to 16, not 2.5"),
         ({"model": "no-such-model"}, "no-such-model does not ship; there are adain-16x"),
         ({"model": "./jobs.json"}, "not a fastnst model"),
         ({"style": None}, "this model needs a style"),
@@ -183,10 +189,53 @@ def test_what_is_wrong_is_one_line(change: dict[str, Any], said: str, tmp_path: 
 @pytest.mark.parametrize("module", MODULES)
 def test_a_call_that_fails_changes_nothing_for_the_next(module: str, tmp_path: Path) -> None:
     content, style = verify.picture(37, 50, seed=1), verify.picture(48, 40, seed=7)
-    job = {"model": "adain-nano", "wasm": str(WEB / module), "content": given(content), "style": given(style), "options": {}}
+    job = {"model": "adain-nano", "wasm": str(WEB / module), "threads": THREADS[module], "options": {}}
+    job |= {"content": given(content), "style": given(style)}
     (answer,) = run(tmp_path, job | {"fails": {"maxMemory": 1000}})
     assert "pixels takes at least" in answer["parts"][-1]
     assert answer["digest"] == digest(fastnst.Stylizer("adain-nano")(content, style))
+
+
+def test_threads_are_as_many_as_asked_and_change_nothing(tmp_path: Path) -> None:
+    """Without a module of one's own, too: one thread takes the module that shares no memory."""
+    content, style = verify.picture(130, 190, seed=1), verify.picture(96, 80, seed=2)
+    job = {"model": "wct-16x", "content": given(content), "style": given(style), "options": {"maxMemory": 8 << 20}}
+    answers = run(tmp_path, *(job | {"threads": threads} for threads in (1, 2, 16)), job)
+    assert {answer.get("digest", answer) for answer in answers} == {digest(fastnst.Stylizer("wct-16x")(content, style))}
+    assert [answer["threads"] for answer in answers[:3]] == [1, 2, 16]
+    assert 1 <= answers[3]["threads"] <= 4
+
+
+def test_without_workers_to_help_the_engine_works_alone() -> None:
+    command = ["node", str(Path(__file__).with_name("alone.mjs"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert json.loads(done.stdout or "null") == [4, 1, 4 * 64 * 48], done.stderr
+
+
+def test_a_program_on_the_command_line_has_workers() -> None:
+    program = f"""import {{ Fastnst }} from "{(WEB / "node.js").as_uri()}";
+        const picture = {{ width: 64, height: 48, data: new Uint8Array(4 * 64 * 48) }};
+        const fastnst = await Fastnst.load("adain-nano", {{ threads: 2 }});
+        console.log((await fastnst.stylize(picture, picture)).data.length, fastnst.threads);"""
+    command = ["node", "--input-type=module", "--eval", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.stdout.split() == [str(4 * 64 * 48), "2"], done.stderr
+
+
+def test_a_large_picture_stays_within_the_heap() -> None:
+    """12 megapixels within 512 MB by the memory that tiles have: an eighth of all that, because the whole takes long."""
+    command = ["node", str(Path(__file__).with_name("heap.mjs")), "adain-nano", "1500", "1000", str((160 << 20) // 8)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert int(done.stdout) <= 512_000_000 / 8
+
+
+def test_modules_are_small_enough_for_a_page() -> None:
+    """Bytes that a host sends, which compresses them; and of the page with all but the models."""
+    sizes = {path.name: len(gzip.compress(path.read_bytes(), 9)) for path in [*WEB.glob("*.wasm"), *WEB.glob("*.js")]}
+    assert {name: size for name, size in sizes.items() if name.endswith(".wasm") and size > 80_000} == {}
+    desk = sum(len(gzip.compress(path.read_bytes(), 9)) for path in (WEB / "desk").iterdir())
+    scripts = sum(size for name, size in sizes.items() if name.endswith(".js"))
+    assert desk + scripts + max(sizes[name] for name in MODULES) <= 150_000
 
 
 def test_the_package_holds_what_it_needs() -> None:

@@ -3,7 +3,8 @@
 const CACHE = "fastnst-0.1.0";
 const FILES = [
   "./", "index.html", "desk.css", "desk.js", "gallery.js", "native.js", "regions.js", "words.js", "icon.svg", "app.webmanifest",
-  ...["fastnst.js", "models.js", "engine.js", "pictures.js", "calls.js", "worker.js", "fastnst.wasm", "models/adain-16x.fnst"].map((name) => `../${name}`),
+  ...["fastnst.js", "models.js", "engine.js", "pictures.js", "calls.js", "worker.js"].map((name) => `../${name}`),
+  ...[self.crossOriginIsolated ? "fastnst-threads.wasm" : "fastnst.wasm", "models/adain-16x.fnst"].map((name) => `../${name}`),
 ];
 
 self.addEventListener("install", (event) => {

@@ -191,4 +191,13 @@ struct Kernels : ProductKernels, LoopKernels {};
 // Those of the instruction set in use. Throws as instruction_set() of table.h does.
 const Kernels& kernels();
 
+// What sets of x86 alone have. Programs for other processors are compiled without all that only serves it.
+#if defined(__x86_64__)
+inline bool has_short_sums() { return kernels().short_sums; }
+inline bool has_picture_rows() { return kernels().picture_row != nullptr; }
+#else
+constexpr bool has_short_sums() { return false; }
+constexpr bool has_picture_rows() { return false; }
+#endif
+
 }  // namespace fastnst

@@ -11,18 +11,22 @@ namespace {
 
 // Plain C++, for paths without an instruction of their own.
 struct PlainWindows {
+#if defined(__wasm__)
+  static constexpr int channels = 4;  // which has no vectors here: each lane is so much code
+#else
   static constexpr int channels = kLanes;
-  using Half [[gnu::vector_size(kLanes / 2)]] = uint8_t;
-  using Vector [[gnu::vector_size(kLanes)]] = int16_t;
+#endif
+  using Half [[gnu::vector_size(channels / 2)]] = uint8_t;
+  using Vector [[gnu::vector_size(channels)]] = int16_t;
   static void load(const uint8_t* from, Vector& low, Vector& high) {
     low = __builtin_convertvector(fastnst::load<Half>(from), Vector);
-    high = __builtin_convertvector(fastnst::load<Half>(from + kLanes / 2), Vector);
+    high = __builtin_convertvector(fastnst::load<Half>(from + channels / 2), Vector);
   }
   // Times a scale, relative to 32768, rounded; plus 128 unless `centre`, as bytes.
   template <bool centre>
   [[gnu::noinline]] static void store(uint8_t* to, const Vector& low, const Vector& high, int16_t scale) {
-    for (int c = 0; c < kLanes; c++) {
-      const int32_t word = c < kLanes / 2 ? low[c] : high[c - kLanes / 2];
+    for (int c = 0; c < channels; c++) {
+      const int32_t word = c < channels / 2 ? low[c] : high[c - channels / 2];
       to[c] = uint8_t(std::clamp(((word * scale + 16384) >> 15) + (centre ? 0 : 128), 0, 255));
     }
   }
