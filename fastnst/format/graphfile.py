@@ -47,13 +47,13 @@ over the n positions of the map, in float64 and in this order::
 
 This is instance normalisation (Ulyanov et al., 2016). A convolution's scale and bias cancel in it.
 
-If ``styled`` is 1, slope and offset are f32 [styles][channels], with a row for each style of the file, and with the parts p, 0..1
-and float64, of the styles that are asked for, the node's own are computed first, in this order::
+If ``styled`` is 1, slope and offset are f32 [styles][channels], with a row for each style of the file. They are mixed first, by
+the part p of each style, 0..1 in float64, in this order::
 
     slope = float32(((0 + p[0] * slope[0]) + p[1] * slope[1]) + ..)                 offset likewise
 
-This is conditional instance normalisation (Dumoulin et al., 2017). One style alone has part 1 and all others 0; who asks for none
-gets style 0.
+This is conditional instance normalisation (Dumoulin et al., 2017). One style alone has part 1, all others 0; without a choice
+it is style 0.
 
 **3, paint**, only at the end: a u32, the source, 16 bits of 3 channels that the node before it has written, as large as the
 picture, and that no other reads; then 255 thresholds, s16, none below the one before it, padded. A number becomes the count of

@@ -194,5 +194,6 @@ def _fingerprint(stylizer: Stylizer, options: Options) -> str:
         else:
             whole.update(repr(mask.values.shape).encode() + mask.values.tobytes() if isinstance(mask, Mask) else b"-")
     numbers = (options.alpha, options.levels, smoothing_of(stylizer.engine, options), options.palette, options.size)
-    whole.update(json.dumps([options.colors, *numbers, str(options.clip)]).encode())
+    own = [] if options.style_weights is None else [options.style_weights]
+    whole.update(json.dumps([options.colors, *numbers, str(options.clip), *own]).encode())
     return whole.hexdigest()

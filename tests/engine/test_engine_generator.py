@@ -181,11 +181,13 @@ def test_a_style_alone_is_the_model_that_has_no_other() -> None:
     np.testing.assert_array_equal(engine.translate(picture), made[0])
 
 
-@pytest.mark.parametrize("parts", [[1.0], [0.5] * 5, [0.5, 0.5, 1.5, 0.0], [1.0, -0.5, 0.5, 0.0], [float("nan"), 1.0, 0.0, 0.0]])
+@pytest.mark.parametrize(
+    "parts", [[1.0], [0.5] * 5, [0.5, 0.5, 1.5, 0.0], [1.0, -0.5, 0.5, 0.0], [float("nan"), 1.0, 0.0, 0.0]]
+)
 def test_parts_that_are_not_those_of_the_styles(parts: list[float]) -> None:
     lcg = Lcg(21)
     engine = Engine(to_bytes(reference.with_styles(resnet_like(lcg, 2, blocks=1), lcg, 4)))
-    with pytest.raises(ValueError, match="the part of a style must be|it has 4 styles"):
+    with pytest.raises(ValueError, match=r"the part of a style must be|it has 4 styles"):
         engine.translate(np.zeros((8, 8, 3), np.uint8), styles=parts)
 
 
