@@ -148,17 +148,9 @@ class Affine:
         """How many it tells apart; 0 if it is the same in all."""
         return len(self.slope) if self.slope.ndim > 1 else 0
 
-    def mixed(self, parts: NDArray[np.float64]) -> Affine:
-        """The node of a mixture of styles, ``parts`` [styles]."""
-        if not self.styles:
-            return self
-        rows = []
-        for table in (self.slope, self.offset):
-            total = np.zeros(self.channels)
-            for part, row in zip(parts, table, strict=True):
-                total = total + part * row.astype(np.float64)
-            rows.append(total.astype(np.float32))
-        return replace(self, slope=rows[0], offset=rows[1])
+    def of_style(self, style: int) -> Affine:
+        """The node as it is in one style."""
+        return replace(self, slope=self.slope[style], offset=self.offset[style]) if self.styles else self
 
 
 @dataclass(frozen=True)
@@ -200,9 +192,9 @@ def node_bytes(node: Node, version: int = VERSION) -> bytes:
         head = _CONVOLUTION.pack(CONVOLUTION, node.source, node.target, *shape, *around, coded)
         return head + weights + array_field(node.bias, "<i4") + array_field(node.multiplier, "<f4")
     if isinstance(node, Affine):
-        styled, head = ((node.styles > 0,), _STYLED) if version == VERSION_WITH_STYLES else ((), _AFFINE)
+        styled, layout = ((node.styles > 0,), _STYLED) if version == VERSION_WITH_STYLES else ((), _AFFINE)
         kinds = (node.epsilon is not None, node.wide, node.zero, *styled, node.negative)
-        start = head.pack(AFFINE, node.source, node.target, node.addend, node.channels, *kinds)
+        start = layout.pack(AFFINE, node.source, node.target, node.addend, node.channels, *kinds)
         arrays = (node.slope, node.offset, *(() if node.epsilon is None else (node.epsilon,)))
-        return start + b"".join(array_field(array, "<f4") for array in arrays)
+        return b"".join((start, *(array_field(array, "<f4") for array in arrays)))
     return _PAINT.pack(PAINT, node.source) + array_field(node.thresholds, "<i2")

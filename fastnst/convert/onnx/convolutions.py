@@ -89,7 +89,7 @@ def convolved(
         raise LayoutError(f"{node}: a map that is larger than the picture")
     reaches, parts = form in {"transposed", "upsampled"} or weight.shape[-1] > 1, x.parts
     around: Border | None = (border, 0.0) if reaches else None
-    if len(parts) == 1 and parts[0].raw.number == 0 and parts[0].linear and form == "full":
+    if len(parts) == 1 and parts[0].raw.number == 0 and parts[0].linear and not parts[0].styled and form == "full":
         (part,), beyond = parts, walk.beyond(parts[0])
         direct = around if around != ("constant", 0.0) else (border, beyond) if beyond is not None else ("none", 0.0)
         if walk.may_read_picture(direct):
