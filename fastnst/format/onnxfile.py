@@ -12,7 +12,7 @@ from fastnst.format.reading import AnyModel
 
 def onnx_bytes(model: AnyModel, cached: bool = False, int8: bool = False) -> bytes:
     """The graph of an AdaIN model (inputs ``content`` and ``style``, or if ``cached`` the style's ``mean`` and ``std``) or of a
-    generator (input ``content``), with output ``picture``; RGB 0..1, [1, 3, H, W].
+    generator (input ``content``, with several styles also ``style_weights``), with output ``picture``; RGB 0..1, [1, 3, H, W].
 
     Args:
         int8: convolutions between QuantizeLinear and DequantizeLinear, for runtimes to run in 8 bits. Of AdaIN alone.

@@ -20,11 +20,13 @@ from fastnst.format.onnxgraph import Graph
 WORDS = 65536
 EPSILON = 1e-5
 """Of the norms that are written."""
+STYLE = "style_weights"
 Floats = NDArray[np.float64]
 
 
 def build_generator(model: GeneratorFile) -> ModelProto:
-    """``content`` [1, 3, H, W], RGB 0..1, to ``picture``, the same. Sides are those that the graph takes without extension."""
+    """``content`` [1, 3, H, W], RGB 0..1, to ``picture``, the same. Sides are those that the graph takes without extension. A
+    graph of several styles has an input ``style_weights`` [styles] as well, whose sum is 1."""
     graph = _GeneratorGraph(model.nodes)
     for node in model.nodes:
         if isinstance(node, Convolution):
@@ -33,7 +35,8 @@ def build_generator(model: GeneratorFile) -> ModelProto:
             graph.scale(node)
         else:
             graph.paint(node)
-    return graph.model({"content": [1, 3, "H", "W"]})
+    chosen = {STYLE: [model.styles]} if model.styles else {}
+    return graph.model({"content": [1, 3, "H", "W"], **chosen})
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,13 @@ class _GeneratorGraph(Graph):
     def plus(self, x: str, value: NDArray[np.float32] | np.float32) -> str:
         return self.numbered("Add", [x, self.constant(value, np.float32)]) if np.any(value) else x
 
+    def channels(self, values: Floats, *shape: int) -> str:
+        """Numbers for each channel, [C] or [styles, C], of the style that is chosen; of this shape if it is given."""
+        if values.ndim == 1:
+            return self.constant(values.reshape(shape or -1), np.float32)
+        made = self.numbered("MatMul", [STYLE, self.constant(values, np.float32)])
+        return self.numbered("Reshape", [made, self.constant(shape, np.int64)]) if shape else made
+
     def convolve(self, node: Convolution) -> None:
         used: list[int] = []
         at = 0
@@ -118,7 +128,7 @@ class _GeneratorGraph(Graph):
         return names[0] if len(names) == 1 else self.numbered("Concat", names, axis=1)
 
     def scale(self, node: Affine) -> None:
-        x, unit = self.wide[node.source], self.units.get(node.source, np.ones(len(node.slope)))
+        x, unit = self.wide[node.source], self.units.get(node.source, np.ones(node.channels))
         slope, offset = node.slope.astype(np.float64), node.offset.astype(np.float64)
         if node.epsilon is not None:
             own = np.sqrt(EPSILON / node.epsilon.astype(np.float64))
@@ -126,12 +136,12 @@ class _GeneratorGraph(Graph):
                 x = self.numbered("Mul", [x, self.constant((own / unit).reshape(1, -1, 1, 1), np.float32)])
             x = self.numbered(
                 "InstanceNormalization",
-                [x, self.constant(slope, np.float32), self.constant(offset, np.float32)],
+                [x, self.channels(slope), self.channels(offset)],
                 epsilon=EPSILON,
             )
         else:
-            x = self.numbered("Mul", [x, self.constant((slope / unit).reshape(1, -1, 1, 1), np.float32)])
-            x = self.plus(x, offset.reshape(1, -1, 1, 1).astype(np.float32))
+            x = self.numbered("Mul", [x, self.channels(slope / unit, 1, -1, 1, 1)])
+            x = self.numbered("Add", [x, self.channels(offset, 1, -1, 1, 1)]) if offset.any() else x
         if node.negative < 1:
             x = self.numbered("LeakyRelu", [x], alpha=node.negative) if node.negative else self.numbered("Relu", [x])
         if node.wide:
@@ -140,7 +150,7 @@ class _GeneratorGraph(Graph):
         zero = self.outside.get(node.target, node.zero)
         ends = [self.constant(end - zero, np.float32) for end in (0, 255)]
         made = self.numbered("Clip", [self.plus(x, np.float32(node.zero - zero)), *ends])
-        self.parts.setdefault(node.target, []).append(Part(made, len(node.slope), zero))
+        self.parts.setdefault(node.target, []).append(Part(made, node.channels, zero))
 
     def paint(self, node: Paint) -> None:
         """The curve, and the picture's own size."""

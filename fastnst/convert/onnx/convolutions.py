@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastnst.convert.onnx.walk import DOUBLED, NOTHING, Border, Pads, Part, Value, Walk, within
+from fastnst.convert.onnx.values import NOTHING, Border, Pads, Part, Value
+from fastnst.convert.onnx.walk import DOUBLED, Walk, within
 from fastnst.convert.tensors import LayoutError
 from fastnst.format.onnxreading import OnnxNode
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from fastnst.convert.builder import Raw
-from fastnst.convert.onnx.walk import NOTHING, Part, Value, Walk
+from fastnst.convert.onnx.values import NOTHING, Part, Value
+from fastnst.convert.onnx.walk import Walk
 from fastnst.convert.tensors import LayoutError
 from fastnst.format.onnxreading import KINDS, OnnxNode
 

@@ -45,6 +45,8 @@ def with_tables(graph: OnnxGraph, constants: Mapping[str, Array]) -> tuple[OnnxG
             own.update(node.outputs)
     rest = [node for node in graph.nodes if node.outputs[0] not in own]
     read = [name for name in dict.fromkeys(name for node in rest for name in node.inputs) if name in own]
+    if not read:
+        raise LayoutError(f"its input {shown(style.name)} chooses nothing")
     tables = _tables(style, _count(style, graph.nodes, constants), chain, constants, read)
     return replace(graph, nodes=rest), tables
 

@@ -19,20 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastnst.convert.builder import Builder, Level, Raw
+from fastnst.convert.onnx.values import NOTHING, Border, Part, Value, then
 from fastnst.convert.tensors import LayoutError
 from fastnst.format.onnxreading import OnnxGraph, OnnxNode, shown
 
-Border = tuple[str, float]
-"""What is beyond the edges: its kind, and the value of a constant one in the network's numbers."""
-Pads = tuple[int, int, int, int]
-"""Pixels above, to the left, below, to the right."""
-NOTHING: Pads = (0, 0, 0, 0)
 PROBES = ((3 << 11, 5 << 11), (7 << 11, 9 << 11))
 """Sides of pictures for which sizes are computed where the file leaves them free: multiples of all that halvings need."""
 
 
-Scaling = tuple[Tensor | None, Tensor | None]
-"""What channels are multiplied by, and what is then added; None for 1 and 0."""
 DOUBLED = (0.0, 1.0, 1.0)
 """Taps of :meth:`Walk.spread` that show each pixel twice."""
 
@@ -48,82 +42,6 @@ def within(node: OnnxNode, *shape: int) -> tuple[int, ...]:
     if prod(shape) > MOST_WEIGHTS:
         raise LayoutError(f"{node}: would take {prod(shape):,} weights")
     return shape
-
-
-def then(first: Scaling, second: Scaling) -> Scaling:
-    """Both, one after the other."""
-    gain = second[0] if first[0] is None else first[0] if second[0] is None else first[0] * second[0]
-    moved = first[1] if first[1] is None or second[0] is None else first[1] * second[0]
-    return gain, second[1] if moved is None else moved if second[1] is None else moved + second[1]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A map of 16 bits, or the picture, and what it is to go through.
-
-    Attributes:
-        gain, shift: what its channels are multiplied by, and what is added, float64 [C], or [styles, C]; None for 1 and 0.
-        negative: the slope of a (leaky) ReLU behind that.
-        limits: what the result is clipped to; from 0 or below to 0 or above.
-    """
-
-    raw: Raw | Level
-    negative: float = 1.0
-    gain: Tensor | None = None
-    shift: Tensor | None = None
-    limits: tuple[float, float] | None = None
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        norm = (self.raw.norm, self.raw.epsilon) if isinstance(self.raw, Raw) else ()
-        given = (self.raw.gain, self.raw.shift) if isinstance(self.raw, Raw) else ()
-        tensors = [None if each is None else each.numpy().tobytes() for each in (self.gain, self.shift, *given)]
-        return self.raw.number, self.negative, self.limits, norm, *tensors
-
-    @property
-    def styled(self) -> bool:
-        """Whether what is to be done to it depends on the style."""
-        return any(each is not None and each.ndim > 1 for each in (self.gain, self.shift))
-
-    @property
-    def linear(self) -> bool:
-        """Whether it is only multiplied and shifted."""
-        return self.negative == 1 and self.limits is None
-
-    @property
-    def plain(self) -> bool:
-        """Whether nothing is to be done to it."""
-        return self.linear and self.gain is None and self.shift is None
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a node made.
-
-    Attributes:
-        parts: more than one if it is a concatenation.
-        halvings: how often its sides are half those of the picture.
-        border, pads: what a Pad put around it, and how many pixels of that.
-        doubled: by nearest upsampling, before the border.
-        end: the operator, Tanh or Sigmoid, that can only be the end; it is ``gain`` times tanh plus ``shift``, clipped to
-            ``limits``.
-        last: whether its channels are its last dimension, not its second one.
-    """
-
-    parts: tuple[Part, ...]
-    halvings: int = 0
-    border: str = "constant"
-    pads: Pads = NOTHING
-    doubled: bool = False
-    end: str = ""
-    gain: float = 1.0
-    shift: float = 0.0
-    limits: tuple[float, float] | None = None
-    last: bool = False
-
-    @property
-    def channels(self) -> int:
-        return sum(part.raw.channels for part in self.parts)
 
 
 @dataclass
@@ -199,7 +117,8 @@ class Walk:
         if not name:
             return None
         if name not in self.constants:
-            raise LayoutError(f"{node}: its input {shown(name)} has to be constant")
+            styled = ", the same in all styles" if name in self.tables else ""
+            raise LayoutError(f"{node}: its input {shown(name)} has to be constant{styled}")
         return self.constants[name]
 
     def sized(self, node: OnnxNode, place: int, probe: int) -> NDArray[Any] | None:
