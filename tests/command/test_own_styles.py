@@ -16,7 +16,9 @@ from fastnst import Stylizer, cli
 from fastnst.engine import Engine
 from fastnst.format.graphfile import GeneratorFile
 from fastnst.format.modelfile import to_bytes
+from fastnst.options import Options
 from fastnst.system.errors import UsageError
+from fastnst.video.job import identity_of
 
 STYLES = 5
 PICTURE = random_picture(Lcg(1), 33, 46)
@@ -88,6 +90,12 @@ def test_folders_and_videos_are_in_that_style(many: Path, photos: Path, tmp_path
     for number in range(3):
         with Image.open(out / f"g{number}.png") as image:
             np.testing.assert_array_equal(np.asarray(image.convert("RGB")), wanted)
+
+
+def test_a_video_of_another_style_is_not_gone_on_with(many: Path) -> None:
+    stylizer = Stylizer(many)
+    chosen = [None, [(0, 1.0)], [(1, 1.0)], [(0, 0.5), (1, 0.5)]]
+    assert len({identity_of(stylizer, Options(style_weights=each)) for each in chosen}) == len(chosen)
 
 
 def test_models_says_how_many_styles_there_are(many: Path, capsys: pytest.CaptureFixture[str]) -> None:

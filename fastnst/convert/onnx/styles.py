@@ -56,9 +56,11 @@ def _tables(
 ) -> dict[str, Array]:
     makers = {name: node for node in chain for name in node.outputs}
     choices: Array = np.arange(count) if style.whole else np.eye(count, dtype=np.float32)
-    rows = [_values(style, choice, chain, constants, read) for choice in choices]
-    if len(rows) * sum(each.size for each in rows[0]) > MOST_NUMBERS:
-        raise LayoutError(f"its input {shown(style.name)} chooses among more than {MOST_NUMBERS:,} numbers")
+    rows = []
+    for choice in choices:
+        rows.append(_values(style, choice, chain, constants, read))
+        if count * sum(each.size for each in rows[-1]) > MOST_NUMBERS:
+            raise LayoutError(f"its input {shown(style.name)} chooses among more than {MOST_NUMBERS:,} numbers")
     tables = {}
     for place, name in enumerate(read):
         if len({row[place].shape for row in rows}) > 1:
@@ -70,7 +72,9 @@ def _tables(
         for name, made in zip(read, mixed, strict=True):
             table = tables[name].astype(np.float64)
             wanted = np.tensordot(parts.astype(np.float64), table, 1)
-            if np.abs(made - wanted).max(initial=0) > TOLERANCE * max(np.abs(table).max(initial=0), 1e-12):
+            if made.shape != wanted.shape or np.abs(made - wanted).max(initial=0) > TOLERANCE * max(
+                np.abs(table).max(initial=0), 1e-12
+            ):
                 where = makers.get(name, shown(name))
                 raise LayoutError(f"{where} makes of a mixture of styles another one than the weights say")
     return tables
