@@ -82,7 +82,9 @@ class Model:
     kind: str  # adain, wct, generator
     card: bytes  # UTF-8 JSON
     levels: list[int]
-    def translate(self, image: NDArray[np.uint8], threads: int) -> NDArray[np.uint8]: ...
+    styles: int  # of a generator; 0 if it has one look
+    # styles: the part of each, 0..1; if empty, the first alone
+    def translate(self, image: NDArray[np.uint8], styles: Sequence[float], threads: int) -> NDArray[np.uint8]: ...
     def encode(self, image: NDArray[np.uint8], levels: Sequence[int] | None, threads: int) -> Features: ...
     def look(
         self, image: NDArray[np.uint8], levels: Sequence[int] | None, threads: int

@@ -33,16 +33,18 @@ def facts() -> list[tuple[str, str]]:
 
 
 def described(model: str | Path) -> dict[str, Any]:
-    """Path, bytes, kind, card and layers (:func:`fastnst.format.reading.layers`) of a shipped model or a file.
+    """Path, bytes, kind, how many styles it has if it has some, card and layers (:func:`fastnst.format.reading.layers`) of a
+    shipped model or a file.
 
     Raises:
         ModelError: there is no such model, or it is damaged.
     """
     path = find_model(model)
-    engine.Engine(path)  # refuses what is damaged
+    styles = engine.Engine(path).styles  # which refuses what is damaged
     content = reading.read(path)
-    facts = {"path": str(path), "bytes": path.stat().st_size, "kind": reading.KINDS[type(content)], "card": content.card}
-    return facts | {"layers": list(reading.layers(content))}
+    facts = {"path": str(path), "bytes": path.stat().st_size, "kind": reading.KINDS[type(content)]}
+    facts |= {"styles": styles} if styles else {}
+    return facts | {"card": content.card, "layers": list(reading.layers(content))}
 
 
 def _processor() -> str:

@@ -72,6 +72,17 @@ def style_scales(value: float | str | Sequence[StyleScale]) -> tuple[StyleScale,
     return found
 
 
+def check_style_weights(pairs: Sequence[tuple[int, float]] | None) -> None:
+    """Raise ValueError if these are no weights of styles that have numbers."""
+    if pairs is None:
+        return
+    weights = [weight for _, weight in pairs]
+    if not all(0 <= weight < math.inf for weight in weights) or not 0 < sum(weights) < math.inf:
+        raise ValueError(f"weights of styles must be at least 0 and not all 0: {weights}")
+    if len({number for number, _ in pairs}) < len(pairs):
+        raise ValueError("a style is given two weights")
+
+
 @dataclass(frozen=True)
 class Region:
     """A part of the content that has a style of its own.
@@ -129,7 +140,7 @@ class Options:
     """Arguments of :class:`fastnst.Stylizer` and options of ``fastnst stylize``.
 
     Raises:
-        ValueError: ``alpha`` or ``palette`` is not in 0..1.
+        ValueError: ``alpha`` or ``palette`` is not in 0..1, or ``style_weights`` are below 0 or all 0.
     """
 
     styles: Sequence[Path] = ()
@@ -142,6 +153,9 @@ class Options:
     """How large the styles are seen beside that; None = just so."""
     look: Look | None = None
     """What the model made of the styles; None before that, and for a generator."""
+    style_weights: Sequence[tuple[int, float]] | None = None
+    """Of a generator that has several styles: numbers of styles, the first is 0, and their weights, taken relative to their
+    sum; None = the first alone."""
     levels: Sequence[int] | None = None
     """Of a WCT model; None = all."""
     alpha: float = 1.0
@@ -178,9 +192,27 @@ class Options:
             raise ValueError(f"alpha must lie in 0..1, not {self.alpha}")
         if self.palette is not None and not 0 <= self.palette <= 1:
             raise ValueError(f"palette must lie in 0..1, not {self.palette}")
-        for name in ("styles", "weights", "levels", "style_scale", "regions"):
+        check_style_weights(self.style_weights)
+        for name in ("styles", "weights", "levels", "style_scale", "regions", "style_weights"):
             values = getattr(self, name)
             object.__setattr__(self, name, None if values is None else tuple(values))
+
+    def style_parts(self, styles: int) -> list[float] | None:
+        """The part of each of a generator's styles, with the sum 1; None = the first alone.
+
+        Raises:
+            ValueError: there is no style of such a number.
+        """
+        if self.style_weights is None:
+            return None
+        if not styles:
+            raise ValueError("this model has no styles of its own to choose by number")
+        parts, total = [0.0] * styles, math.fsum(weight for _, weight in self.style_weights)
+        for number, weight in self.style_weights:
+            if not 0 <= number < styles:
+                raise ValueError(f"there is no style {number}: this model has {styles}, numbered 0 to {styles - 1}")
+            parts[number] = weight / total
+        return parts
 
     @cached_property
     def parted(self) -> Regions | None:

@@ -73,7 +73,7 @@ def stylize_pixels(
     """``content``, uint8 [H, W, 3], whole. All that a generator does counts as decoding."""
     step, regions = color_step(options), options.parted
     if options.look is None and regions is None:
-        decoded = engine.translate(content, threads)
+        decoded = engine.translate(content, threads, styles=options.style_parts(engine.styles))
     else:
         features = memo.features(engine, content, threads) if memo else engine.encode(content, threads)
         clock.ends("encode")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias, overload
@@ -75,6 +75,11 @@ class Stylizer:
         self.path = find_model(DEFAULT_MODEL if model is None else model)
         self.engine = Engine(self.path)
 
+    @property
+    def styles(self) -> int:
+        """How many a generator has of its own, for ``style_index``; 0 if it has one look, and of other models."""
+        return self.engine.styles
+
     def budget(self, height: int, width: int) -> int:
         """Bytes of working memory that a picture of this size may take."""
         if self.max_memory is None and not self.engine.tileable:
@@ -85,13 +90,17 @@ class Stylizer:
         """Whether the model takes these options.
 
         Raises:
-            UsageError: it takes no style and is told of one, or needs one and is not.
+            UsageError: it takes no style and is told of one, or needs one and is not, or has no styles of such numbers.
             ValueError: it has no such levels.
         """
         if not self.engine.takes_style and options.about_style:
             raise UsageError(NO_STYLE)
         if self.engine.takes_style and not options.styles and options.look is None and not options.regions:
             raise UsageError("this model needs a style")
+        try:
+            options.style_parts(self.engine.styles)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
         self.engine.with_levels(options.levels)
 
     def plan(
@@ -121,6 +130,9 @@ class Stylizer:
         style_scale: Scales | None = ...,
         regions: Placed = ...,
         alpha_map: Place | None = ...,
+        *,
+        style_index: int | None = ...,
+        style_weights: Mapping[int, float] | None = ...,
     ) -> Image.Image: ...
 
     @overload
@@ -136,6 +148,9 @@ class Stylizer:
         style_scale: Scales | None = ...,
         regions: Placed = ...,
         alpha_map: Place | None = ...,
+        *,
+        style_index: int | None = ...,
+        style_weights: Mapping[int, float] | None = ...,
     ) -> Pixels: ...
 
     def __call__(
@@ -150,6 +165,9 @@ class Stylizer:
         style_scale: Scales | None = None,
         regions: Placed = (),
         alpha_map: Place | None = None,
+        *,
+        style_index: int | None = None,
+        style_weights: Mapping[int, float] | None = None,
     ) -> Image.Image | Pixels:
         """``content`` in the style of ``style``, or as a generator translates it, of the same size and kind.
 
@@ -177,10 +195,13 @@ class Stylizer:
                 size and is scaled to the content; where masks overlap, they share. What none covers takes ``style``, or stays
                 as it is without one.
             alpha_map: a mask likewise: how strong the style is by place, times ``alpha``.
+            style_index: the number of a style, from 0 on, of a generator that has several (``Stylizer.styles``); or
+            style_weights: several of them mixed, such as ``{3: 0.5, 12: 0.5}``, taken relative to their sum. Without either
+                it is style 0.
 
         Raises:
-            ValueError: wrong dtype, shape, size, ``alpha``, ``weights``, ``preserve_color``, ``levels`` or ``palette``; no
-                style, or one that the model does not take.
+            ValueError: wrong dtype, shape, size, ``alpha``, ``weights``, ``preserve_color``, ``levels``, ``palette``,
+                ``style_index`` or ``style_weights``; no style, or one that the model does not take.
         """
         given = (style, weights, style_scale, alpha_map)
         if not self.engine.takes_style and (len(regions) or any(each is not None for each in given)):
@@ -190,7 +211,9 @@ class Stylizer:
         placed = [Region(as_mask(mask), look=self.mix(own, None, levels, style_scale, side)) for mask, own in regions]
         strength = None if alpha_map is None else as_mask(alpha_map)
         options = _options(look, alpha, preserve_color, levels, palette)
-        return next(self._results(content, [replace(options, regions=placed, alpha_map=strength)]))
+        own = _own_styles(style_index, style_weights)
+        options = replace(options, regions=placed, alpha_map=strength, style_weights=own)
+        return next(self._results(content, [options]))
 
     def each(
         self,
@@ -334,6 +357,12 @@ def _options(
     look: Look | None, alpha: float, preserve_color: bool | str, levels: Sequence[int] | None, palette: float | None
 ) -> Options:
     return Options(look=look, levels=levels, alpha=alpha, colors=mode_of(preserve_color), palette=palette)
+
+
+def _own_styles(index: int | None, weights: Mapping[int, float] | None) -> Sequence[tuple[int, float]] | None:
+    if index is not None and weights is not None:
+        raise ValueError("style_index is one style, and style_weights are several: give one of them")
+    return list(weights.items()) if weights is not None else None if index is None else [(index, 1.0)]
 
 
 def _short_side(content: Image.Image | Pixels) -> int:

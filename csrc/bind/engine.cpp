@@ -300,12 +300,12 @@ void bind_models(py::module_& module) {
       .def("statistics", [](const Features& features) { return as_arrays(features.statistics); })
       .def("array", &feature_array);
 
-  const auto translate = [](const Engine& engine, const py::array& image, int threads) {
+  const auto translate = [](const Engine& engine, const py::array& image, const std::vector<double>& styles, int threads) {
     check_threads(threads);
     const Pixels picture = as_picture(image);
     const uint8_t* from = picture.data();
     const int64_t height = picture.shape(0), width = picture.shape(1);
-    return new_picture(height, width, [&](uint8_t* out) { engine.translate(from, height, width, out, threads); });
+    return new_picture(height, width, [&](uint8_t* out) { engine.translate(from, height, width, styles, out, threads); });
   };
   const auto encode = [](const Engine& engine, const py::array& image, const Levels& levels, int threads) {
     return with_picture(image, threads, [&](const uint8_t* pixels, int64_t height, int64_t width) {
@@ -339,7 +339,8 @@ void bind_models(py::module_& module) {
       .def_property_readonly("kind", &kind_of)
       .def_property_readonly("card", [](const Engine& engine) { return py::bytes(engine.card()); })
       .def_property_readonly("levels", &Engine::levels)
-      .def("translate", translate, py::arg("image"), py::arg("threads"))
+      .def_property_readonly("styles", &Engine::styles)
+      .def("translate", translate, py::arg("image"), py::arg("styles"), py::arg("threads"))
       .def("encode", encode, py::arg("image"), py::arg("levels"), py::arg("threads"))
       .def("look", look, py::arg("image"), py::arg("levels"), py::arg("threads"))
       .def("decode", decode, py::arg("features"), py::arg("look"), py::arg("alpha"), py::arg("threads"), py::arg("regions"),

@@ -226,7 +226,7 @@ void translate(const Engine& engine, const Settings& settings, const uint8_t* rg
                                   std::to_string(height) + " pixels take " + std::to_string((needed + (1 << 20) - 1) >> 20) +
                                   " MB of memory, and " + std::to_string(settings.max_memory >> 20) + " MB are allowed");
   }
-  engine.translate(rgb, height, width, out, settings.threads);
+  engine.translate(rgb, height, width, {}, out, settings.threads);
   Afterwards(settings, nullptr, height, width).whole(rgb, out);
 }
 

@@ -21,7 +21,7 @@ void add_weighted(std::vector<double>& sum, const std::vector<double>& values, d
 
 }  // namespace
 
-Engine::Engine(const Model& model) : kind_(model.kind), card_(model.card) {
+Engine::Engine(const Model& model) : kind_(model.kind), card_(model.card), styles_(model.graph.styles) {
   kernels();  // an instruction set that cannot run is reported when a model is loaded, not later
   if (kind_ == Kind::wct)
     for (const Stage& stage : model.stages) levels_.push_back(int(stage.number));
@@ -41,7 +41,9 @@ void Engine::refuse_others(const char* wanted) const {
   refuse_call(std::string("it takes ") + wanted + " of " + (kind_ == Kind::adain ? "AdaIN" : "WCT") + " models");
 }
 
-void Engine::translate(const uint8_t*, int64_t, int64_t, uint8_t*, int) const { refuse_call("it needs a style"); }
+void Engine::translate(const uint8_t*, int64_t, int64_t, const std::vector<double>&, uint8_t*, int) const {
+  refuse_call("it needs a style");
+}
 
 Features Engine::encode(const uint8_t*, int64_t, int64_t, const Levels&, int) const { refuse_call("it takes no style"); }
 

@@ -61,9 +61,13 @@ class Engine {
   const std::string& card() const { return card_; }
   // Those that a WCT model has, the deepest first; none of others.
   const std::vector<int>& levels() const { return levels_; }
+  // How many styles a generator has, to choose and mix; 0 of those with one look, and of other kinds.
+  int styles() const { return styles_; }
 
-  // What a generator makes of a picture: one of the same size.
-  virtual void translate(const uint8_t* picture, int64_t height, int64_t width, uint8_t* out, int threads) const;
+  // What a generator makes of a picture: one of the same size. `styles`: the part of each of its styles, 0..1; if empty, the
+  // first alone.
+  virtual void translate(const uint8_t* picture, int64_t height, int64_t width, const std::vector<double>& styles, uint8_t* out,
+                         int threads) const;
 
   // The others' way: the features of a content, the look of a style, and the picture of both, as large as the content. Regions
   // have statistics of their own: every sum that they are made of is one of weights of RegionGrid times bytes.
@@ -99,6 +103,7 @@ class Engine {
   Kind kind_;
   std::string card_;
   std::vector<int> levels_;
+  int styles_;
 };
 
 // The engine of a model file's kind. Throws ModelError if the file is none, and as instruction_set() does.

@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kMaxSide = int64_t(1) << 24;
 constexpr int kWords = 65536;
+const std::vector<double> kFirst{1.0};
 
 std::vector<uint32_t> sources_of(const Node& node) {
   if (const auto* convolution = std::get_if<Convolution>(&node)) return {convolution->source};
@@ -45,9 +46,15 @@ std::vector<uint8_t> painted_by(const std::vector<int16_t>& thresholds) {
   return painted;
 }
 
-std::vector<float> padded(const std::vector<float>& values) {
-  std::vector<float> lanes = values;
-  lanes.resize(size_t(round_up(int64_t(values.size()), kLanes)));
+// Of tables [styles][channels] the rows, summed in float64 by the parts of their styles from the first to the last, for every
+// lane of a map.
+std::vector<float> mixed(const std::vector<float>& table, size_t channels, const std::vector<double>& styles) {
+  std::vector<float> lanes(size_t(round_up(int64_t(channels), kLanes)));
+  for (size_t c = 0; c < channels; c++) {
+    double sum = 0;
+    for (size_t s = 0; s < styles.size(); s++) sum += styles[s] * double(table[s * channels + c]);
+    lanes[c] = float(sum);
+  }
   return lanes;
 }
 
@@ -65,7 +72,7 @@ int64_t grain_of(int64_t rows, int threads) { return std::max<int64_t>(1, rows /
 struct GeneratorEngine::Run {
   std::vector<GraphMap> maps;
   std::vector<Sums> sums;    // of maps that are normalised
-  std::vector<Lanes> lanes;  // of affine nodes, with the statistics of this picture
+  std::vector<Lanes> lanes;  // of affine nodes: as the file has them, and then with the statistics of this picture
   int64_t height, width;     // extended
   int threads;
   uint8_t* out;  // the picture, cut to its own size
@@ -73,13 +80,13 @@ struct GeneratorEngine::Run {
 };
 
 GeneratorEngine::GeneratorEngine(const Model& model) : Engine(model), graph_(model.graph) {
+  size_t affines = 0;
   for (const Node& node : graph_.nodes) {
     if (const auto* convolution = std::get_if<Convolution>(&node)) {
       packed_.push_back(convolutions_.size());
       convolutions_.emplace_back(*convolution, graph_.maps[convolution->source], graph_.maps[convolution->target]);
-    } else if (const auto* affine = std::get_if<Affine>(&node)) {
-      packed_.push_back(lanes_.size());
-      lanes_.push_back({padded(affine->slope), padded(affine->offset)});
+    } else if (std::holds_alternative<Affine>(node)) {
+      packed_.push_back(affines++);
     } else {
       packed_.push_back(0);
       painted_ = painted_by(std::get<Paint>(node).thresholds);
@@ -184,9 +191,10 @@ void GeneratorEngine::normalise(Run& run, const Pass& pass) const {
         sum += own.sums[at], squares += own.squares[at];
       const Exact spread = Exact(n) * Exact(squares) - Exact(sum) * sum;
       const double variance = double(spread) / (count * count) + double(node->epsilon[c]);
-      const double gain = double(node->slope[c]) / std::sqrt(variance);
-      run.lanes[packed_[i]].slope[c] = float(gain);
-      run.lanes[packed_[i]].offset[c] = float(double(node->offset[c]) - (double(sum) / count) * gain);
+      float &slope = run.lanes[packed_[i]].slope[c], &offset = run.lanes[packed_[i]].offset[c];
+      const double gain = double(slope) / std::sqrt(variance);
+      slope = float(gain);
+      offset = float(double(offset) - (double(sum) / count) * gain);
     }
   }
 }
@@ -243,8 +251,21 @@ void GeneratorEngine::run_pass(Run& run, const Pass& pass) const {
   count_calls(uint64_t(rows));
 }
 
-void GeneratorEngine::translate(const uint8_t* picture, int64_t height, int64_t width, uint8_t* out, int threads) const {
-  Run run{{}, std::vector<Sums>(graph_.maps.size()), lanes_, extended(height), extended(width), threads, out, height, width};
+GeneratorEngine::Lanes GeneratorEngine::lanes_of(const Affine& node, const std::vector<double>& styles) const {
+  const std::vector<double>& parts = node.styled && !styles.empty() ? styles : kFirst;
+  const size_t channels = size_t(node.channels);
+  return {mixed(node.slope, channels, parts), mixed(node.offset, channels, parts)};
+}
+
+void GeneratorEngine::translate(const uint8_t* picture, int64_t height, int64_t width, const std::vector<double>& styles,
+                                uint8_t* out, int threads) const {
+  if (!styles.empty() && styles.size() != size_t(graph_.styles))
+    refuse_call("it has " + std::to_string(graph_.styles) + " styles, and parts are given of " + std::to_string(styles.size()));
+  for (const double part : styles)
+    if (!(part >= 0 && part <= 1)) throw std::invalid_argument("the part of a style must be 0 to 1");
+  Run run{{}, std::vector<Sums>(graph_.maps.size()), {}, extended(height), extended(width), threads, out, height, width};
+  for (const Node& node : graph_.nodes)
+    if (const auto* affine = std::get_if<Affine>(&node)) run.lanes.push_back(lanes_of(*affine, styles));
   std::vector<uint64_t> offsets;
   const uint64_t bytes = lay_out(run.height, run.width, run.maps, offsets);
   Workspaces::Lease lease(workspaces_);

@@ -17,8 +17,9 @@ class GeneratorEngine final : public Engine {
   // The picture that the generator makes of another one, height x width x 3 both, of any size from 1 x 1. Sides that are not a
   // multiple of Graph::step, or shorter than its borders need, are extended to the right and below by
   // reflection, as often as it takes, and what came of the extension is cut off. Throws std::invalid_argument if a side is
-  // too small or too large.
-  void translate(const uint8_t* picture, int64_t height, int64_t width, uint8_t* out, int threads) const override;
+  // too small or too large, or if `styles` are not those of the graph.
+  void translate(const uint8_t* picture, int64_t height, int64_t width, const std::vector<double>& styles, uint8_t* out,
+                 int threads) const override;
 
   uint64_t working_bytes(int64_t height, int64_t width, const Levels& levels, int threads) const override;
 
@@ -45,6 +46,7 @@ class GeneratorEngine final : public Engine {
   // Lays the maps of a picture of extended sides out; returns the bytes of memory they take.
   uint64_t lay_out(int64_t height, int64_t width, std::vector<GraphMap>& maps, std::vector<uint64_t>& offsets) const;
   int64_t extended(int64_t side) const;
+  Lanes lanes_of(const Affine& node, const std::vector<double>& styles) const;
   void load(const Run& run, const uint8_t* picture, int64_t height, int64_t width) const;
   void normalise(Run& run, const Pass& pass) const;
   void run_pass(Run& run, const Pass& pass) const;
@@ -58,9 +60,8 @@ class GeneratorEngine final : public Engine {
   };
   std::vector<Life> lives_;                      // of maps
   std::vector<PackedConvolution> convolutions_;  // in the order of their nodes
-  std::vector<size_t> packed_;                   // where a node's numbers are, in convolutions_ or lanes_
-  std::vector<Lanes> lanes_;
-  std::vector<uint8_t> painted_;  // what each number of 16 bits becomes
+  std::vector<size_t> packed_;                   // where a node's numbers are, in convolutions_ or a run's lanes
+  std::vector<uint8_t> painted_;                 // what each number of 16 bits becomes
   mutable Workspaces workspaces_;
 };
 

@@ -6,14 +6,17 @@
 namespace fastnst {
 namespace {
 
-constexpr uint32_t kMaxNodes = 1024, kMaxChannels = 65536;
+constexpr uint32_t kMaxNodes = 1024, kMaxChannels = 65536, kMaxStyles = 1024;
 constexpr int kMaxHalvings = 16, kThresholds = 255, kBlock = 16, kLargestKernel = 9;
 constexpr uint32_t kConvolution = 1, kAffine = 2, kPaint = 3;
 
 class GraphReader {
  public:
-  GraphReader(Cursor& cursor, bool own_sides) : cursor_(cursor), own_sides_(own_sides) {
+  GraphReader(Cursor& cursor, bool own_sides, std::optional<uint32_t> styles) : cursor_(cursor), own_sides_(own_sides) {
     graph_.maps.push_back({.channels = 3, .tight = true});
+    if (!styles) return;
+    if (*styles == 0 || *styles > kMaxStyles) refuse("a number of styles outside 1.." + std::to_string(kMaxStyles));
+    graph_.styles = int(*styles);
   }
 
   Graph read(uint32_t nodes) {
@@ -33,6 +36,7 @@ class GraphReader {
     }
     for (const MapKind& map : graph_.maps)
       if (!map.read) refuse("a map that no node reads");
+    if (graph_.styles > 0 && !styled_) refuse("styles that no node has");
     find_sizes();
     return std::move(graph_);
   }
@@ -91,8 +95,9 @@ class GraphReader {
   void find_sizes();
 
   Cursor& cursor_;
-  bool own_sides_;      // and what came with it: kernels of 9, repeated borders
-  bool whole_ = false;  // a node needs sides that can be halved without rounding
+  bool own_sides_;       // and what came with it: kernels of 9, repeated borders
+  bool styled_ = false;  // a node differs from style to style
+  bool whole_ = false;   // a node needs sides that can be halved without rounding
   Graph graph_;
   std::string where_;
 };
@@ -146,10 +151,14 @@ void GraphReader::read_affine() {
   const auto addend = cursor_.number<uint32_t>();
   node.channels = channels();
   node.normalises = below(2, "a flag") == 1, node.wide = below(2, "a flag") == 1;
-  node.zero = int(below(256, "a zero point")), node.negative = cursor_.number<float>();
+  node.zero = int(below(256, "a zero point"));
+  if (graph_.styles > 0) node.styled = below(2, "a flag") == 1;
+  styled_ |= node.styled;
+  node.negative = cursor_.number<float>();
   if (!(node.negative >= 0 && node.negative <= 1)) refuse(where_ + ": a slope of negative numbers outside 0..1");
   if (node.wide && node.zero != 0) refuse(where_ + ": a zero point for 16 bits");
-  node.slope = finite(node.channels, "a slope"), node.offset = finite(node.channels, "an offset");
+  const int pairs = node.channels * (node.styled ? graph_.styles : 1);
+  node.slope = finite(pairs, "a slope"), node.offset = finite(pairs, "an offset");
   MapKind& map = source(node.source, true);
   expect_channels(map, node.channels);
   if (node.normalises) {
@@ -211,6 +220,8 @@ void GraphReader::find_sizes() {
 
 }  // namespace
 
-Graph read_graph(Cursor& cursor, uint32_t nodes, bool own_sides) { return GraphReader(cursor, own_sides).read(nodes); }
+Graph read_graph(Cursor& cursor, uint32_t nodes, bool own_sides, std::optional<uint32_t> styles) {
+  return GraphReader(cursor, own_sides, styles).read(nodes);
+}
 
 }  // namespace fastnst

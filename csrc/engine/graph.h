@@ -51,7 +51,8 @@ struct Affine {
   bool normalises = false, wide = false;
   int zero = 0;
   float negative = 1;
-  std::vector<float> slope, offset;  // [channels]
+  bool styled = false;               // there is a slope and an offset for each style of the graph
+  std::vector<float> slope, offset;  // [channels], or [styles][channels]
   std::vector<float> epsilon;        // [channels] if it normalises
 };
 
@@ -79,12 +80,14 @@ struct MapKind {
 struct Graph {
   std::vector<Node> nodes;
   std::vector<MapKind> maps;
+  int styles = 0;     // that can be chosen and mixed; 0 if the graph has but one look
   int64_t step = 1;   // the sides of a picture must be multiples of this
   int64_t least = 1;  // and at least so long
 };
 
 // Throws ModelError. Nodes of an accepted graph read what earlier ones have written, in sizes that fit, and overflow nothing.
-// `own_sides`: pictures keep their sides wherever halvings can round up, as files from version 4 on want it.
-Graph read_graph(Cursor& cursor, uint32_t nodes, bool own_sides);
+// `own_sides`: pictures keep their sides wherever halvings can round up, as files from version 4 on want it. `styles`: how
+// many there are in a file of version 5; none in files of other versions.
+Graph read_graph(Cursor& cursor, uint32_t nodes, bool own_sides, std::optional<uint32_t> styles);
 
 }  // namespace fastnst

@@ -13,7 +13,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "model files are read as they lie in memory");
 
-constexpr uint32_t kVersion = 2, kVersionWithForms = 3, kVersionWithOwnSides = 4, kStages = 5;
+constexpr uint32_t kVersion = 2, kVersionWithForms = 3, kVersionWithOwnSides = 4, kVersionWithStyles = 5, kStages = 5;
 constexpr uint64_t kHeader = 48, kDigest = 32;
 constexpr uint64_t kMaxFile = 256u << 20, kMaxCard = 1u << 20;
 constexpr uint32_t kMaxLayers = 256, kMaxChannels = 65536;
@@ -142,7 +142,8 @@ Model parse(const uint8_t* data, uint64_t size) {
   if (size > kMaxFile) refuse("larger than any model may be");
   Cursor cursor(data + 4, size - kDigest - 4);
   const auto version = cursor.number<uint32_t>();
-  const bool forms = version == kVersionWithForms, own_sides = version == kVersionWithOwnSides;
+  const bool forms = version == kVersionWithForms, styles = version == kVersionWithStyles;
+  const bool own_sides = version == kVersionWithOwnSides || styles;
   if (version != kVersion && !forms && !own_sides)
     refuse("format version " + std::to_string(version) + " is not one this fastnst knows");
   if (cursor.number<uint64_t>() != size) refuse("the file is not as long as it says: cut short or appended to");
@@ -165,9 +166,10 @@ Model parse(const uint8_t* data, uint64_t size) {
   } else if (model.kind == Kind::generator) {
     if (forms) refuse("a generator, whose layers have no forms");
     const auto nodes = cursor.number<uint32_t>();
-    read_reserved(cursor, 5);
+    const auto count = styles ? std::optional(cursor.number<uint32_t>()) : std::nullopt;
+    read_reserved(cursor, styles ? 4 : 5);
     model.card = cursor.text(card);
-    model.graph = read_graph(cursor, nodes, own_sides);
+    model.graph = read_graph(cursor, nodes, own_sides, count);
   } else {
     const auto stages = cursor.number<uint32_t>();
     if (stages < 1 || stages > kStages) refuse("a number of stages outside 1..5");

@@ -47,7 +47,9 @@ def show(arguments: argparse.Namespace, options_of: Callable[[argparse.Namespace
         stylizer = Stylizer(arguments.model, arguments.threads)
         if not stylizer.engine.takes_style:
             raise UsageError("--camera needs a model that takes a style")
-        ready = Looks(stylizer, options_of(arguments, styles)).options(styles)
+        options = options_of(arguments, styles)
+        stylizer.check(options)
+        ready = Looks(stylizer, options).options(styles)
     except UsageError as error:
         return fail(str(error), USAGE)
 

@@ -58,6 +58,28 @@ def weight_list(text: str) -> list[float]:
     return weights
 
 
+def style_number(text: str) -> list[tuple[int, float]]:
+    """One style of a model's own, as weights."""
+    return [(at_least(0)(text), 1.0)]
+
+
+def style_weights(text: str) -> list[tuple[int, float]]:
+    """From ``3:0.5,12:0.5``."""
+    from fastnst.options import check_style_weights
+
+    pairs = []
+    for part in text.split(","):
+        number, colon, weight = part.partition(":")
+        if not colon:
+            raise argparse.ArgumentTypeError(f"{part!r} is no style with its weight, such as 3:0.5")
+        pairs.append((at_least(0)(number), real(weight)))
+    try:
+        check_style_weights(pairs)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: {error}") from None
+    return pairs
+
+
 def level_list(text: str) -> list[int]:
     levels = [at_least(1)(part) for part in text.split(",")]
     if len(set(levels)) < len(levels):

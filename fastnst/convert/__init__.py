@@ -113,6 +113,7 @@ def generator_card_of(trained: TrainedGenerator, name: str, pictures: int, fidel
         "bits": {"weights": 8, "activations": 8, "sums": 16},
         "calibration": pictures,
         "psnr": round(fidelity, 2),
+        **({"styles": trained.styles} if trained.styles else {}),
         **told(trained.facts),
     }
 

@@ -25,9 +25,11 @@ from fastnst.convert.graph import (
     float_node,
     keep,
     last_reads,
+    of_style,
 )
 from fastnst.convert.graph_arithmetic import bound_of, simulate_node
 from fastnst.convert.grids import Grids, behind, choose_grids, sampled
+from fastnst.convert.pictures import PICTURES
 from fastnst.convert.quantisation import Moments, Ranges, quantise_weights, refit
 from fastnst.format.graphfile import Affine, Convolution, Node, Paint
 
@@ -43,10 +45,28 @@ MIDDLE = 127.5
 
 @dataclass
 class Stream:
-    """One calibration picture on its way through both graphs."""
+    """One calibration picture on its way through both graphs, in the first of some styles; its maps would do for the others."""
 
     real: dict[int, Tensor] = field(default_factory=dict)
     q: dict[int, Tensor] = field(default_factory=dict)
+    styles: Sequence[int] = (0,)
+
+    def makes(self, node: FloatNode) -> Tensor:
+        """What a node of the float graph makes of it."""
+        return float_node(of_style(node, self.styles[0]), self.real)
+
+    def makes_of_all(self, node: FloatNode) -> list[Tensor]:
+        """The same in each of its styles."""
+        return [float_node(of_style(node, style), self.real) for style in self.styles]
+
+
+def streams_of(pictures: Sequence[Tensor], styles: int) -> list[Stream]:
+    """Pictures uint8 [1, 3, H, W] as streams, repeated where there are more styles: each style has one, or shares it."""
+    count = max(len(pictures), min(styles, PICTURES))
+    every = max(styles, 1)
+    own = [pictures[i % len(pictures)] for i in range(count)]
+    shared = [range(i, every, count) if i < every else (i % every,) for i in range(count)]
+    return [Stream({0: p.float() / MIDDLE - 1}, {0: p}, tuple(each)) for p, each in zip(own, shared, strict=True)]
 
 
 class Quantiser:
@@ -54,7 +74,8 @@ class Quantiser:
 
     def __init__(self, nodes: Sequence[FloatNode], pictures: Sequence[Tensor], ranges: Ranges) -> None:
         self.nodes, self.ranges, self.last = nodes, ranges, last_reads(nodes)
-        self.streams = [Stream({0: p.float() / MIDDLE - 1}, {0: p}) for p in pictures]
+        self.styles = max((node.styles for node in nodes if isinstance(node, FloatAffine)), default=0)
+        self.streams = streams_of(pictures, self.styles)
         self.grids = {0: Grids(torch.full((3,), 1 / MIDDLE, dtype=torch.float64), torch.full((3,), MIDDLE))}
         self.readers: dict[int, FloatNode] = {}
         for node in nodes:
@@ -66,12 +87,12 @@ class Quantiser:
         self._measure_stream()
         quantised: list[Node] = []
         for place, node in enumerate(self.nodes):
-            made = [float_node(node, stream.real) for stream in self.streams]
+            made = [stream.makes(node) for stream in self.streams]
             quantised.append(self._quantise(node, made))
             if isinstance(node, FloatPaint):
-                return quantised, [simulate_node(quantised[-1], node, stream.q) for stream in self.streams], made
+                return quantised, [simulate_node(quantised[-1], node, s.q) for s in self.streams], made
             for stream, real in zip(self.streams, made, strict=True):
-                q = simulate_node(quantised[-1], node, stream.q)
+                q = simulate_node(quantised[-1], node, stream.q, stream.styles[0])
                 keep(node, real, stream.real)
                 keep(node, q, stream.q)
                 for maps in (stream.real, stream.q):
@@ -85,7 +106,7 @@ class Quantiser:
         for stream in self.streams:
             maps = dict(stream.real)
             for place, node in enumerate(self.nodes[:-1]):
-                made = float_node(node, maps)
+                made = float_node(of_style(node, stream.styles[0]), maps)
                 if not made.isfinite().all():
                     raise ValueError("weights that make NaN or infinity of a calibration picture")
                 assert not isinstance(node, FloatPaint)
@@ -242,6 +263,8 @@ class Quantiser:
             zero = int(grids.zero[0])
         else:
             offset = offset + grids.zero
+        if node.styles:
+            slope, offset = (each.expand(node.styles, count) for each in (slope, offset))
         before = self.grids.get(node.target)
         self.grids[node.target] = grids if before is None else behind(before, grids)
         arrays = slope.numpy().astype(np.float32), offset.numpy().astype(np.float32)
@@ -251,6 +274,8 @@ class Quantiser:
         """The grids of a map of bytes: one for all channels, unless what reads them does so channel by channel, and what stands
         for 0 beyond the edges is not one byte for all."""
         reader = self.readers[node.target]
+        if node.styles > len(self.streams):
+            made = [each for stream in self.streams for each in stream.makes_of_all(node)]
         values = sampled(made)
         if isinstance(reader, FloatConv) and reader.form == "depthwise" and (reader.border != "constant" or node.negative == 0):
             return choose_grids(values, self.ranges)

@@ -57,7 +57,7 @@ class FloatAffine:
     Attributes:
         wide: whether the engine keeps the result in 16 bits.
         addend: number of the map that is added; 0 for none.
-        gain, shift: the factors and summands, float64 [C]; None for 1 and 0.
+        gain, shift: the factors and summands, float64 [C], or [styles, C]; None for 1 and 0.
         limits: what the result is clipped to, from 0 or below to 0 or above. Not if it is ``wide``.
         epsilon: of the instance norm.
     """
@@ -72,6 +72,11 @@ class FloatAffine:
     shift: Tensor | None = None
     limits: tuple[float, float] | None = None
     epsilon: float = EPSILON
+
+    @property
+    def styles(self) -> int:
+        """How many it tells apart; 0 if it is the same in all."""
+        return max(len(each) if each is not None and each.ndim > 1 else 0 for each in (self.gain, self.shift))
 
 
 @dataclass(frozen=True)
@@ -208,10 +213,18 @@ def without_unread(nodes: Sequence[FloatNode]) -> list[FloatNode]:
     return result
 
 
-def run_float(nodes: Sequence[FloatNode], picture: Tensor) -> Tensor:
+def of_style(node: FloatNode, style: int) -> FloatNode:
+    """The node as it is in one style."""
+    if not isinstance(node, FloatAffine) or not node.styles:
+        return node
+    gain, shift = (each if each is None or each.ndim == 1 else each[style] for each in (node.gain, node.shift))
+    return replace(node, gain=gain, shift=shift)
+
+
+def run_float(nodes: Sequence[FloatNode], picture: Tensor, style: int = 0) -> Tensor:
     """The picture, -1..1, that a graph makes of another one [N, 3, H, W], -1..1."""
     maps, last = {0: picture}, last_reads(nodes)
-    for place, node in enumerate(nodes):
+    for place, node in enumerate(of_style(each, style) for each in nodes):
         made = float_node(node, maps)
         if isinstance(node, FloatPaint):
             return made

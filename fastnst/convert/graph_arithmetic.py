@@ -72,13 +72,13 @@ def simulate_paint(r: Tensor, node: Paint) -> Tensor:
 
 
 def simulate_node(
-    node: Convolution | Affine | Paint, shape: FloatConv | FloatAffine | object, maps: Mapping[int, Tensor]
+    node: Convolution | Affine | Paint, shape: FloatConv | FloatAffine | object, maps: Mapping[int, Tensor], style: int = 0
 ) -> Tensor:
-    """What a node makes of ``maps``; ``shape`` is the float node that it came from."""
+    """What a node makes of ``maps`` in one style; ``shape`` is the float node that it came from."""
     x = maps[node.source]
     if isinstance(node, Paint):
         return simulate_paint(x, node)
     if isinstance(node, Affine):
-        return simulate_affine(x, maps[node.addend] if node.addend else None, node)
+        return simulate_affine(x, maps[node.addend] if node.addend else None, node.of_style(style))
     assert isinstance(shape, FloatConv)
     return simulate_convolution(x, node, shape)

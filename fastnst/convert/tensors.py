@@ -62,6 +62,10 @@ class Tensors:
         """How many different numbers stand where the pattern's group is, in names that begin so: layers of a chain."""
         return len({match[1] for name in self._left if (match := re.match(pattern, name))})
 
+    def word(self, pattern: str) -> str | None:
+        """What stands where the pattern's group is, in the first of the names that begin so."""
+        return next((match[1] for name in sorted(self._left) if (match := re.match(pattern, name))), None)
+
     def finish(self) -> None:
         """Raise LayoutError if anything is left."""
         if self._left:

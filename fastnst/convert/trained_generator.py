@@ -34,6 +34,11 @@ class TrainedGenerator:
             raise LayoutError(f"it would take {len(self.nodes)} nodes of the engine's, {MAX_NODES} are the most")
 
     @property
+    def styles(self) -> int:
+        """How many can be chosen and mixed; 0 if it has one look."""
+        return max((node.styles for node in self.nodes if isinstance(node, FloatAffine)), default=0)
+
+    @property
     def halvings(self) -> dict[int, int]:
         """How often the sides of each map are half those of the picture."""
         result = {0: 0}

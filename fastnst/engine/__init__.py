@@ -165,15 +165,23 @@ class Engine:
         chosen._levels = tuple(sorted(levels, reverse=True))
         return chosen
 
-    def translate(self, image: Pixels, threads: int | None = None) -> Pixels:
+    @property
+    def styles(self) -> int:
+        """How many styles a generator has, to choose and mix; 0 if it has one look, and of other models."""
+        return self._model.styles
+
+    def translate(self, image: Pixels, threads: int | None = None, *, styles: Sequence[float] | None = None) -> Pixels:
         """What a generator makes of ``image``, uint8 [H, W, 3], of any size from 1 x 1: the same shape.
 
         Sides that the network cannot halve are extended by reflection, and what came of the extension is cut off.
 
+        Args:
+            styles: the part of each of the generator's styles, 0..1, taken as they are; without it, the first style alone.
+
         Raises:
-            ValueError: the model is no generator.
+            ValueError: the model is no generator, or ``styles`` are not the parts of its styles.
         """
-        return self._model.translate(image, threads or default_threads())
+        return self._model.translate(image, list(styles or ()), threads or default_threads())
 
     def encode(self, image: Pixels, threads: int | None = None) -> Features:
         """Features of ``image``, uint8 [H, W, 3], of any size from 1 x 1; those of the deepest level.

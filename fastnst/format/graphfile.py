@@ -28,8 +28,9 @@ the source holds to row 2 i - 1 + k of the target, columns likewise (PyTorch's t
 3 output padding 1). The bias is that of the target's phase, 2 x row parity + column parity: phases meet different taps, and so
 different sums of what stands for 0. (Nearest upsampling by 2, reflection and a 3x3 convolution: form 2 of kernel 4, border 2.)
 
-**2, affine**, of a map of 16 bits: seven u32 -- source, target, addend, channels, normalises, wide, zero -- then negative, an
-f32 in 0..1, slope and offset, f32 [channels], and if ``normalises`` is 1, epsilon, f32 [channels]. With a = slope, b = offset::
+**2, affine**, of a map of 16 bits: seven u32 -- source, target, addend, channels, normalises, wide, zero -- in files of version
+5 an eighth, styled, then negative, an f32 in 0..1, slope and offset, f32 [channels], and if ``normalises`` is 1, epsilon, f32
+[channels]. With a = slope, b = offset::
 
     t = r * a + b                                            float32, product and sum each rounded
     t = max(t, t * negative)                                 ReLU: negative = 0; nothing: 1; otherwise leaky
@@ -46,6 +47,14 @@ over the n positions of the map, in float64 and in this order::
 
 This is instance normalisation (Ulyanov et al., 2016). A convolution's scale and bias cancel in it.
 
+If ``styled`` is 1, slope and offset are f32 [styles][channels], with a row for each style of the file. They are mixed first, by
+the part p of each style, 0..1 in float64, in this order::
+
+    slope = float32(((0 + p[0] * slope[0]) + p[1] * slope[1]) + ..)                 offset likewise
+
+This is conditional instance normalisation (Dumoulin et al., 2017). One style alone has part 1, all others 0; without a choice
+it is style 0.
+
 **3, paint**, only at the end: a u32, the source, 16 bits of 3 channels that the node before it has written, as large as the
 picture, and that no other reads; then 255 thresholds, s16, none below the one before it, padded. A number becomes the count of
 thresholds that it reaches. So tanh, like any other rising function, is the same on every machine.
@@ -58,14 +67,14 @@ trained. The picture is extended first, to the right and below by reflection (of
 * where a side is too short for some map to be reflected, to the shortest that is not.
 
 A file of version 2 always extends the picture to such multiples, and has neither kernel 9 nor border 2. Files are written as
-version 4, which only generators have.
+version 4, or, with styles, as version 5; only generators have these two.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -76,12 +85,15 @@ from fastnst.format.fields import array_field, weights_field
 CONVOLUTION, AFFINE, PAINT = 1, 2, 3
 FORMS = ("full", "depthwise", "transposed")
 MAX_NODES = 1024
+MAX_STYLES = 1024
+VERSION, VERSION_WITH_STYLES = 4, 5
 BORDERS = ("constant", "reflected", "repeated")
 STEP = 16
 """Where a further writer's channels may begin in a map of bytes."""
 
 _CONVOLUTION = struct.Struct("<11I")
 _AFFINE = struct.Struct("<8If")
+_STYLED = struct.Struct("<9If")
 _PAINT = struct.Struct("<2I")
 
 
@@ -114,7 +126,7 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Affine:
-    """Node 2; arrays are [channels]."""
+    """Node 2; arrays are [channels], or ``slope`` and ``offset`` [styles, channels]."""
 
     source: int
     target: int
@@ -126,6 +138,19 @@ class Affine:
     zero: int = 0
     wide: bool = False
     addend: int = 0
+
+    @property
+    def channels(self) -> int:
+        return int(self.slope.shape[-1])
+
+    @property
+    def styles(self) -> int:
+        """How many it tells apart; 0 if it is the same in all."""
+        return len(self.slope) if self.slope.ndim > 1 else 0
+
+    def of_style(self, style: int) -> Affine:
+        """The node as it is in one style."""
+        return replace(self, slope=self.slope[style], offset=self.offset[style]) if self.styles else self
 
 
 @dataclass(frozen=True)
@@ -145,11 +170,21 @@ class GeneratorFile:
 
     card: dict[str, Any]
     nodes: Sequence[Node]
-    version: int = 4
+    version: int = VERSION
+
+    @property
+    def styles(self) -> int:
+        """How many can be chosen and mixed; 0 if it has one look."""
+        return max((node.styles for node in self.nodes if isinstance(node, Affine)), default=0)
+
+    @property
+    def written(self) -> int:
+        """The version of its file."""
+        return VERSION_WITH_STYLES if self.styles else self.version
 
 
-def node_bytes(node: Node) -> bytes:
-    """A node as the file holds it."""
+def node_bytes(node: Node, version: int = VERSION) -> bytes:
+    """A node as a file of this version holds it."""
     if isinstance(node, Convolution):
         coded, weights = weights_field(node.weights)
         shape = (node.inputs, node.outputs, node.kernel, node.stride, FORMS.index(node.form))
@@ -157,8 +192,9 @@ def node_bytes(node: Node) -> bytes:
         head = _CONVOLUTION.pack(CONVOLUTION, node.source, node.target, *shape, *around, coded)
         return head + weights + array_field(node.bias, "<i4") + array_field(node.multiplier, "<f4")
     if isinstance(node, Affine):
-        kinds = (node.epsilon is not None, node.wide, node.zero, node.negative)
-        head = _AFFINE.pack(AFFINE, node.source, node.target, node.addend, len(node.slope), *kinds)
+        styled, layout = ((node.styles > 0,), _STYLED) if version == VERSION_WITH_STYLES else ((), _AFFINE)
+        kinds = (node.epsilon is not None, node.wide, node.zero, *styled, node.negative)
+        start = layout.pack(AFFINE, node.source, node.target, node.addend, node.channels, *kinds)
         arrays = (node.slope, node.offset, *(() if node.epsilon is None else (node.epsilon,)))
-        return head + b"".join(array_field(array, "<f4") for array in arrays)
+        return b"".join((start, *(array_field(array, "<f4") for array in arrays)))
     return _PAINT.pack(PAINT, node.source) + array_field(node.thresholds, "<i2")

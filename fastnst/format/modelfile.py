@@ -178,9 +178,9 @@ def to_bytes(model: AdainFile | WctFile | GeneratorFile) -> bytes:
         version = _version_of(layer for stage in model.stages.values() for layer in (*stage.encoder, *stage.decoder))
         content = [_stage_bytes(number, stage, version) for number, stage in sorted(model.stages.items(), reverse=True)]
     elif isinstance(model, GeneratorFile):
-        fields = (KIND_GENERATOR, len(model.nodes), 0, 0.0, 0.0, 0)
-        version = model.version
-        content = list(map(node_bytes, model.nodes))
+        fields = (KIND_GENERATOR, len(model.nodes), model.styles, 0.0, 0.0, 0)
+        version = model.written
+        content = [node_bytes(node, version) for node in model.nodes]
     else:
         scales = (model.feature_scale, model.decoder_scale, model.decoder_zero)
         fields = (KIND_ADAIN, len(model.encoder), len(model.decoder), *scales)

@@ -12,10 +12,10 @@ from fastnst.format.reading import AnyModel
 
 def onnx_bytes(model: AnyModel, cached: bool = False, int8: bool = False) -> bytes:
     """The graph of an AdaIN model (inputs ``content`` and ``style``, or if ``cached`` the style's ``mean`` and ``std``) or of a
-    generator (input ``content``), with output ``picture``; RGB 0..1, [1, 3, H, W].
+    generator (input ``content``, with several styles also ``style_weights``), with output ``picture``; RGB 0..1, [1, 3, H, W].
 
     Args:
-        int8: convolutions between QuantizeLinear and DequantizeLinear, for runtimes to run in 8 bits. Of AdaIN alone.
+        int8: convolutions behind QuantizeLinear and DequantizeLinear, for runtimes to run in 8 bits.
 
     Raises:
         ValueError: the model cannot be written so; one line.
@@ -26,8 +26,6 @@ def onnx_bytes(model: AnyModel, cached: bool = False, int8: bool = False) -> byt
         if int8:
             return bytes(build_int8(model, cached).SerializeToString())
         return bytes(build(float_network(model), "cached" if cached else "given").SerializeToString())
-    if int8:
-        raise ValueError("a generator's convolutions make sums of 16 bits, which QuantizeLinear of this opset does not have")
     if cached:
         raise ValueError("a generator takes no style that could be cached")
-    return bytes(build_generator(model).SerializeToString())
+    return bytes(build_generator(model, int8).SerializeToString())

@@ -1,8 +1,12 @@
-"""Generators as ONNX graphs (opset 17, free height and width): what their nodes compute, without rounding to bytes.
+"""Generators as ONNX graphs (opset 17, free height and width): what their nodes compute, without rounding to bytes, or with it.
 
 Maps of bytes are counted from the byte that stands for 0 beyond their edges, so that zeros are put around them, and sums in the
 unit in which the epsilon of a norm, or the curve of the picture, is the usual one. What is written are the operators that such
 networks are trained with, which runtimes have fast code for, and which ``fastnst convert`` reads again.
+
+In 8 bits, what convolutions read goes through QuantizeLinear and DequantizeLinear with steps of 1, and so becomes the engine's
+bytes; weights and biases are the file's whole numbers, dequantised. Sums stay float numbers. The engine rounds them to 16 bits,
+which QuantizeLinear of this opset does not have.
 """
 
 from __future__ import annotations
@@ -20,12 +24,18 @@ from fastnst.format.onnxgraph import Graph
 WORDS = 65536
 EPSILON = 1e-5
 """Of the norms that are written."""
+STYLE = "style_weights"
 Floats = NDArray[np.float64]
 
 
-def build_generator(model: GeneratorFile) -> ModelProto:
-    """``content`` [1, 3, H, W], RGB 0..1, to ``picture``, the same. Sides are those that the graph takes without extension."""
-    graph = _GeneratorGraph(model.nodes)
+def build_generator(model: GeneratorFile, int8: bool = False) -> ModelProto:
+    """``content`` [1, 3, H, W], RGB 0..1, to ``picture``, the same. Sides are those that the graph takes without extension. A
+    graph of several styles has an input ``style_weights`` [styles] as well, whose sum is 1.
+
+    Args:
+        int8: with quantisers around all that convolutions read, and whole weights.
+    """
+    graph = _GeneratorGraph(model.nodes, int8)
     for node in model.nodes:
         if isinstance(node, Convolution):
             graph.convolve(node)
@@ -33,7 +43,8 @@ def build_generator(model: GeneratorFile) -> ModelProto:
             graph.scale(node)
         else:
             graph.paint(node)
-    return graph.model({"content": [1, 3, "H", "W"]})
+    chosen = {STYLE: [model.styles]} if model.styles else {}
+    return graph.model({"content": [1, 3, "H", "W"], **chosen})
 
 
 @dataclass(frozen=True)
@@ -48,9 +59,9 @@ class Part:
 class _GeneratorGraph(Graph):
     """Several writers of one map are joined when it is read."""
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node], int8: bool) -> None:
         super().__init__()
-        self.count = 0
+        self.count, self.int8 = 0, int8
         self.outside = {
             node.source: node.outside
             for node in nodes
@@ -65,7 +76,8 @@ class _GeneratorGraph(Graph):
         self.wide: dict[int, str] = {}
         zero = self.outside.get(0, 0)
         picture = self.numbered("Mul", ["content", self.constant(255, np.float32)])
-        self.parts = {0: [Part(self.plus(picture, np.float32(-zero)), 3, zero)]}
+        counted = self.plus(picture, np.float32(-zero))
+        self.parts = {0: [Part(self.rounded(counted, zero) if int8 else counted, 3, zero)]}
 
     def constant(self, value: object, kind: type) -> str:
         self.count += 1
@@ -79,6 +91,26 @@ class _GeneratorGraph(Graph):
     def plus(self, x: str, value: NDArray[np.float32] | np.float32) -> str:
         return self.numbered("Add", [x, self.constant(value, np.float32)]) if np.any(value) else x
 
+    def channels(self, values: Floats, *shape: int) -> str:
+        """Numbers for each channel, [C] or [styles, C], of the style that is chosen; of this shape if it is given."""
+        if values.ndim == 1:
+            return self.constant(values.reshape(shape or -1), np.float32)
+        made = self.numbered("MatMul", [STYLE, self.constant(values, np.float32)])
+        return self.numbered("Reshape", [made, self.constant(shape, np.int64)]) if shape else made
+
+    def rounded(self, x: str, zero: int) -> str:
+        """``x``, counted from ``zero``, as bytes and back."""
+        steps = [self.constant(1, np.float32), self.constant(zero, np.uint8)]
+        return self.numbered("DequantizeLinear", [self.numbered("QuantizeLinear", [x, *steps]), *steps])
+
+    def scaled(self, whole: NDArray[np.int64], steps: Floats, kind: type) -> str:
+        """Whole numbers times a step for each output, their first dimension; of this kind if they stay whole."""
+        if not self.int8:
+            return self.constant(whole * steps.reshape(-1, *[1] * (whole.ndim - 1)), np.float32)
+        zeros = [self.constant(np.zeros(len(steps)), kind)] if kind is np.int8 else []
+        names = [self.constant(whole, kind), self.constant(steps, np.float32), *zeros]
+        return self.numbered("DequantizeLinear", names, axis=0)
+
     def convolve(self, node: Convolution) -> None:
         used: list[int] = []
         at = 0
@@ -86,21 +118,17 @@ class _GeneratorGraph(Graph):
             used += range(at, at + part.channels)
             at += -(-part.channels // 16) * 16
         own = node.weights[..., None] if node.form == "depthwise" else np.take(node.weights, used, -1)
-        factors = node.multiplier * self.units[node.target]
-        weights = own.transpose(0, 3, 1, 2) * factors[:, None, None, None]
-        bias, reach = np.atleast_2d(node.bias) * factors, (node.kernel - 1) // 2
+        steps, reach = node.multiplier * self.units[node.target], (node.kernel - 1) // 2
+        weights, bias = own.transpose(0, 3, 1, 2).astype(np.int64), node.bias.astype(np.int64).reshape(-1)
         if node.form == "transposed":
-            weights, reach = _phases(weights), 1
-        zeros = np.concatenate([np.full(part.channels, float(part.zero)) for part in self.parts[node.source]])
-        if node.form == "depthwise":
-            bias = bias + weights.sum((1, 2, 3)) * zeros
-        else:
-            bias = bias.reshape(-1) + weights.sum((2, 3)) @ zeros
+            weights, reach, steps = _phases(weights), 1, np.tile(steps, 4)
+        zeros = np.concatenate([np.full(part.channels, part.zero) for part in self.parts[node.source]])
+        bias = bias + (weights.sum((1, 2, 3)) * zeros if node.form == "depthwise" else weights.sum((2, 3)) @ zeros)
         x = self.read(node.source)
         if reach and node.border != "constant":
             pads = self.constant([0, 0, reach, reach] * 2, np.int64)
             x = self.numbered("Pad", [x, pads], mode={"reflected": "reflect", "repeated": "edge"}[node.border])
-        names = [self.constant(weights, np.float32), self.constant(bias.reshape(-1), np.float32)]
+        names = [self.scaled(weights, steps, np.int8), self.scaled(bias, steps, np.int32)]
         made = self.numbered(
             "Conv",
             [x, *names],
@@ -118,7 +146,7 @@ class _GeneratorGraph(Graph):
         return names[0] if len(names) == 1 else self.numbered("Concat", names, axis=1)
 
     def scale(self, node: Affine) -> None:
-        x, unit = self.wide[node.source], self.units.get(node.source, np.ones(len(node.slope)))
+        x, unit = self.wide[node.source], self.units.get(node.source, np.ones(node.channels))
         slope, offset = node.slope.astype(np.float64), node.offset.astype(np.float64)
         if node.epsilon is not None:
             own = np.sqrt(EPSILON / node.epsilon.astype(np.float64))
@@ -126,21 +154,24 @@ class _GeneratorGraph(Graph):
                 x = self.numbered("Mul", [x, self.constant((own / unit).reshape(1, -1, 1, 1), np.float32)])
             x = self.numbered(
                 "InstanceNormalization",
-                [x, self.constant(slope, np.float32), self.constant(offset, np.float32)],
+                [x, self.channels(slope), self.channels(offset)],
                 epsilon=EPSILON,
             )
         else:
-            x = self.numbered("Mul", [x, self.constant((slope / unit).reshape(1, -1, 1, 1), np.float32)])
-            x = self.plus(x, offset.reshape(1, -1, 1, 1).astype(np.float32))
+            x = self.numbered("Mul", [x, self.channels(slope / unit, 1, -1, 1, 1)])
+            x = self.numbered("Add", [x, self.channels(offset, 1, -1, 1, 1)]) if offset.any() else x
         if node.negative < 1:
             x = self.numbered("LeakyRelu", [x], alpha=node.negative) if node.negative else self.numbered("Relu", [x])
         if node.wide:
             self.wide[node.target] = self.numbered("Add", [x, self.wide[node.addend]]) if node.addend else x
             return
         zero = self.outside.get(node.target, node.zero)
-        ends = [self.constant(end - zero, np.float32) for end in (0, 255)]
-        made = self.numbered("Clip", [self.plus(x, np.float32(node.zero - zero)), *ends])
-        self.parts.setdefault(node.target, []).append(Part(made, len(node.slope), zero))
+        x = self.plus(x, np.float32(node.zero - zero))
+        if self.int8:
+            made = self.rounded(x, zero)
+        else:
+            made = self.numbered("Clip", [x, *(self.constant(end - zero, np.float32) for end in (0, 255))])
+        self.parts.setdefault(node.target, []).append(Part(made, node.channels, zero))
 
     def paint(self, node: Paint) -> None:
         """The curve, and the picture's own size."""
@@ -171,10 +202,10 @@ def curve_of(node: Paint) -> tuple[str, float]:
     return "", 1.0
 
 
-def _phases(weights: Floats) -> Floats:
+def _phases(weights: NDArray[np.int64]) -> NDArray[np.int64]:
     """A transposed kernel [O, I, k, k] as one of 3x3 for each phase, [4 O, I, 3, 3], that sees a row above and one below."""
     outputs, inputs, kernel, _ = weights.shape
-    phases = np.zeros((2, 2, outputs, inputs, 3, 3))
+    phases = np.zeros((2, 2, outputs, inputs, 3, 3), np.int64)
     met = [[(1 + (parity + 1 - k) // 2, k) for k in range(kernel) if (k + parity) % 2] for parity in (0, 1)]
     for row in (0, 1):
         for column in (0, 1):

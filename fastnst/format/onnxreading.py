@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, helper
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
 
 Array = NDArray[Any]
 
@@ -24,6 +24,7 @@ MOST_BYTES = 2**31 - 1
 """Of a protobuf message."""
 MOST_PIXELS = 1 << 24
 """To a side of a picture."""
+WHOLE = {TensorProto.INT32, TensorProto.INT64}
 KINDS: dict[int, tuple[str, str]] = {
     TensorProto.FLOAT: ("<f4", "float_data"),
     TensorProto.DOUBLE: ("<f8", "double_data"),
@@ -85,8 +86,22 @@ class OnnxNode:
 
 
 @dataclass(frozen=True)
+class StyleInput:
+    """An input that chooses a style.
+
+    Attributes:
+        shape: with 1 for what the file leaves free.
+        whole: it is the number of a style; otherwise it is the weights of all.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    whole: bool
+
+
+@dataclass(frozen=True)
 class OnnxGraph:
-    """A graph with one input and one output.
+    """A graph from one picture to another.
 
     Attributes:
         nodes: those that the output depends on, each after those that it reads.
@@ -94,6 +109,7 @@ class OnnxGraph:
         channels: of the input; None if the file does not say.
         sides: its height and width; None for what the file leaves free.
         last: whether its channels are its last dimension, not its second one.
+        style: the input beside it, if there is one.
     """
 
     nodes: Sequence[OnnxNode]
@@ -104,6 +120,7 @@ class OnnxGraph:
     channels: int | None
     sides: tuple[int | None, int | None] = (None, None)
     last: bool = False
+    style: StyleInput | None = None
 
 
 def read_graph(path: Path) -> OnnxGraph:
@@ -129,19 +146,35 @@ def read_graph(path: Path) -> OnnxGraph:
         raise ValueError("sparse tensors, which fastnst does not read")
     constants = {named(tensor.name): tensor for tensor in graph.initializer}
     inputs = [each for each in graph.input if named(each.name) not in constants]
-    for kind, values in (("input", inputs), ("output", graph.output)):
-        if len(values) != 1:
+    style = next((each for each in inputs if _may_choose(each)), None) if len(inputs) == 2 else None
+    pictures = [each for each in inputs if each is not style]
+    for kind, values, wanted in (("input", inputs, pictures), ("output", graph.output, graph.output)):
+        if len(wanted) != 1:
             listed = ", ".join(named(each.name) for each in values[:3]) + (", .." if len(values) > 3 else "")
-            fixed = "; what chooses a style has to be a constant of the file" if len(inputs) > 1 else ""
-            raise ValueError(f"{len(values)} {kind}s ({listed or 'none'}), expected one picture{fixed}")
+            chosen = ", and at most the number or the weights of a style beside it" if len(inputs) > 1 else ""
+            raise ValueError(f"{len(values)} {kind}s ({listed or 'none'}), expected one picture{chosen}")
+    inputs = pictures
     source, output = named(inputs[0].name), named(graph.output[0].name)
-    nodes = needed(_nodes(graph), output, {*constants, source})
+    chooses = None if style is None else _style_input(style)
+    nodes = needed(_nodes(graph), output, {*constants, source, *([] if chooses is None else [chooses.name])})
     dims = [each.dim_value if 0 < each.dim_value < MOST_PIXELS else None for each in inputs[0].type.tensor_type.shape.dim]
     last = len(dims) == 4 and dims[1] != 3 and dims[3] == 3
     channels, height, width = ((dims[3], *dims[1:3]) if last else dims[1:]) if len(dims) == 4 else (None, None, None)
     read = {name for node in nodes for name in node.inputs}
     arrays = {name: array_of(tensor) for name, tensor in constants.items() if name in read}
-    return OnnxGraph(nodes, arrays, source, output, opset, channels, (height, width), last)
+    return OnnxGraph(nodes, arrays, source, output, opset, channels, (height, width), last, chooses)
+
+
+def _may_choose(value: ValueInfoProto) -> bool:
+    """Whether an input can be the number or the weights of a style: it has at most two dimensions."""
+    kind = value.type.tensor_type
+    return kind.HasField("shape") and len(kind.shape.dim) <= 2 and kind.elem_type in {*WHOLE, TensorProto.FLOAT}
+
+
+def _style_input(value: ValueInfoProto) -> StyleInput:
+    kind = value.type.tensor_type
+    shape = tuple(max(1, min(int(each.dim_value), MOST_PIXELS)) for each in kind.shape.dim)
+    return StyleInput(named(value.name), shape, kind.elem_type in WHOLE)
 
 
 def array_of(tensor: TensorProto) -> Array:

@@ -43,7 +43,7 @@ def from_bytes(data: bytes) -> AnyModel:
     if kind == modelfile.KIND_WCT:
         return WctFile(card, dict(reader.stage() for _ in range(first)))
     if kind == modelfile.KIND_GENERATOR:
-        return GeneratorFile(card, [reader.node() for _ in range(first)], version)
+        return GeneratorFile(card, [reader.node(second) for _ in range(first)], version)
     layers = [reader.layer() for _ in range(first + second)]
     return AdainFile(card, layers[:first], layers[first:], feature_scale, decoder_scale, decoder_zero)
 
@@ -90,14 +90,17 @@ class _Reader:
         scales = [self.array("<f4", encoder[-1].outputs) for _ in range(3)]
         return number, Stage(encoder, [self.layer() for _ in range(decoders)], *scales)
 
-    def node(self) -> Node:
+    def node(self, styles: int) -> Node:
+        """The next node of a generator with so many styles, or none."""
         (kind,) = struct.unpack_from("<I", self.data, self.offset)
         if kind == graphfile.PAINT:
             _, source = self.fields(graphfile._PAINT)
             return Paint(source, self.array("<i2", 255))
         if kind == graphfile.AFFINE:
-            _, source, target, addend, channels, normalises, wide, zero, negative = self.fields(graphfile._AFFINE)
-            slope, offset = (self.array("<f4", channels) for _ in range(2))
+            head = graphfile._STYLED if styles else graphfile._AFFINE
+            _, source, target, addend, channels, normalises, wide, zero, *styled, negative = self.fields(head)
+            rows = (styles,) if styled == [1] else ()
+            slope, offset = (self.array("<f4", *rows, channels) for _ in range(2))
             epsilon = self.array("<f4", channels) if normalises else None
             return Affine(source, target, slope, offset, epsilon, negative, zero, bool(wide), addend)
         _, source, target, inputs, outputs, kernel, stride, form, border, outside, coded = self.fields(graphfile._CONVOLUTION)
@@ -131,7 +134,8 @@ def _node(number: int, node: Node) -> dict[str, Any]:
     if isinstance(node, Affine):
         does = ["normalises" if node.epsilon is not None else "scales", *(["adds"] if node.addend else [])]
         does += ["ReLU"] if node.negative == 0 else [f"slope {node.negative:g} below 0"] if node.negative != 1 else []
-        return _record("graph", number, len(node.slope), len(node.slope), 1, does, 2 * len(node.slope))
+        does += [f"{node.styles} styles"] if node.styles else []
+        return _record("graph", number, node.channels, node.channels, 1, does, 2 * node.slope.size)
     return _record("graph", number, 3, 3, 1, ["picture"], len(node.thresholds))
 
 

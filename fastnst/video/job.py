@@ -78,7 +78,7 @@ def stylize_video(
         VideoError: the video cannot be read or written. Finished frames stay for the next run.
     """
     start = time.perf_counter()
-    fingerprint = _fingerprint(stylizer, options)
+    fingerprint = identity_of(stylizer, options)
     source = open_masked(content, options)
     try:
         outcome = Outcome(*_size(content, source, options.size))
@@ -182,7 +182,7 @@ def _checkpoint(output: Path, content_digest: str | None, made_with: Sequence[ob
     return Checkpoint(output, hashlib.sha256(text.encode()).hexdigest())
 
 
-def _fingerprint(stylizer: Stylizer, options: Options) -> str:
+def identity_of(stylizer: Stylizer, options: Options) -> str:
     """A digest of everything beside the content that determines the pictures. The number of threads does not."""
     whole = hashlib.sha256(file_digest(stylizer.path).encode())
     for look in (options.look, *(region.look for region in options.regions)):
@@ -194,5 +194,6 @@ def _fingerprint(stylizer: Stylizer, options: Options) -> str:
         else:
             whole.update(repr(mask.values.shape).encode() + mask.values.tobytes() if isinstance(mask, Mask) else b"-")
     numbers = (options.alpha, options.levels, smoothing_of(stylizer.engine, options), options.palette, options.size)
-    whole.update(json.dumps([options.colors, *numbers, str(options.clip)]).encode())
+    own = [] if options.style_weights is None else [options.style_weights]
+    whole.update(json.dumps([options.colors, *numbers, str(options.clip), *own]).encode())
     return whole.hexdigest()

@@ -12,6 +12,7 @@ from PIL import Image
 from trained_pair import content_photograph, psnr, style_photograph
 
 from fastnst import cli
+from fastnst.convert.recognition import recognise
 from fastnst.engine import Engine
 from fastnst.format.graphfile import GeneratorFile
 from fastnst.format.modelfile import to_bytes
@@ -134,12 +135,57 @@ def test_every_kind_of_node(tmp_path: Path, make: object) -> None:
     assert np.corrcoef(made.ravel(), wanted.ravel())[0, 1] > 0.98
 
 
+def network(kind: str) -> GeneratorFile:
+    """A few layers, with what the kind has."""
+    graph = reference.Builder(Lcg(6))
+    if kind == "depthwise":
+        x = graph.affine(graph.convolution(0, 20, 3, border="reflected"), normalises=True, negative=0.2)
+        raw = graph.convolution(x, 20, 3, form="depthwise", border="repeated")
+    elif kind == "transposed":
+        x = graph.affine(graph.convolution(0, 9, 3, stride=2), normalises=True, negative=0.0)
+        raw = graph.convolution(x, 6, 4, form="transposed", stride=2)
+    else:  # two writers of one map, and a sum
+        first = graph.convolution(0, 5, 3)
+        stream = graph.affine(first, wide=True)
+        x = graph.affine(graph.affine(graph.convolution(0, 5, 1), wide=True, addend=stream))
+        graph.affine(graph.convolution(0, 4, 9), target=x)
+        raw = graph.convolution(x, 7, 3)
+    model = reference.skipped_lanes_cleared(graph.paint(graph.convolution(graph.affine(raw), 3, 7)))
+    return reference.with_styles(model, Lcg(7), 3) if kind == "styles" else model
+
+
+@pytest.mark.parametrize("kind", ["depthwise", "transposed", "joined", "styles"])
+def test_a_generator_in_8_bits_rounds_as_the_engine_does(tmp_path: Path, kind: str) -> None:
+    """Where few layers lie behind one another, all but a few bytes of the maps are the engine's, and so is the picture; float
+    graphs of these networks are further away."""
+    model = network(kind)
+    (tmp_path / "own.fnst").write_bytes(to_bytes(model))
+    picture, parts = random_picture(Lcg(2), 40, 48), [0.25, 0.5, 0.25]
+    wanted = Engine(tmp_path / "own.fnst").translate(picture, styles=parts if model.styles else None)
+    given = {"content": floats(picture)} | ({"style_weights": np.float32(parts)} if model.styles else {})
+    assert cli.main(["export", str(tmp_path / "own.fnst"), "-o", str(tmp_path / "own.onnx"), "--qdq"]) == 0
+    exact = psnr(np.rint(picture_of(plain_session(tmp_path / "own.onnx"), **given)), wanted)
+    plain = psnr(np.rint(picture_of(exported(str(tmp_path / "own.fnst"), tmp_path / "float.onnx"), **given)), wanted)
+    assert exact > max(52, plain + 2), (exact, plain)
+
+
+def test_a_trained_generator_in_8_bits(tmp_path: Path) -> None:
+    """Bounds a little below what was measured: behind many layers a few bytes that round otherwise have become many. It is read
+    back."""
+    path, picture = ROOT / "examples" / "photo2painting.fnst", np.ascontiguousarray(content_photograph()[:128, :136])
+    (tmp_path / "own.fnst").write_bytes(to_bytes(reference_of(path)))
+    wanted = Engine(tmp_path / "own.fnst").translate(picture)
+    session = exported(str(tmp_path / "own.fnst"), tmp_path / "own.onnx", "--qdq")
+    assert psnr(picture_of(session, content=floats(picture)), wanted) > 42
+    assert (tmp_path / "own.onnx").stat().st_size < 2 * path.stat().st_size
+    assert "quantisers left out" in recognise([tmp_path / "own.onnx"]).what
+
+
 def test_what_cannot_be_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out.onnx"
     for arguments, code, words in (
         (["wct-16x", "-o", str(out)], 1, "ONNX has no operator"),
         ([str(ROOT / "examples" / "photo2painting.fnst"), "-o", str(out), "--cached"], 1, "takes no style"),
-        ([str(ROOT / "examples" / "photo2painting.fnst"), "-o", str(out), "--qdq"], 1, "sums of 16 bits"),
         (["wct-16x", "-o", str(out), "--qdq"], 1, "ONNX has no operator"),
         (["adain-nano", "-o", str(tmp_path / "out.pb")], 2, "suffix of a graph"),
     ):

@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fastnst import cli
+from fastnst.convert.graph import run_float
 from fastnst.convert.recognition import known_layouts, recognise
 from fastnst.convert.trained_generator import TrainedGenerator
 
@@ -53,6 +54,20 @@ def test_networks_are_found_however_a_program_wraps_them(tmp_path: Path, how: st
     path = tmp_path / "net.pt"
     torch.save(WRAPPED[how](state()), path, _use_new_zipfile_serialization=not legacy)
     assert recognise([path]).what == "CycleGAN ResNet generator, 2 blocks, 4 filters"
+
+
+def test_blocks_call_their_layers_as_they_like(tmp_path: Path) -> None:
+    """``conv_block`` in CycleGAN, ``block`` in the network of the package vintagify."""
+    networks = []
+    for word in ("conv_block", "block", "main"):
+        torch.save({name.replace("conv_block", word): value for name, value in state().items()}, tmp_path / f"{word}.pth")
+        found = recognise([tmp_path / f"{word}.pth"])
+        assert found.what == "CycleGAN ResNet generator, 2 blocks, 4 filters"
+        assert isinstance(found.trained, TrainedGenerator)
+        networks.append(found.trained.nodes)
+    picture = torch.rand(1, 3, 16, 16) * 2 - 1
+    first, *others = (run_float(nodes, picture) for nodes in networks)
+    assert all(torch.equal(first, other) for other in others)
 
 
 def test_safetensors_of_the_same_names_in_half_precision(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "no input": (lambda model: model.graph.ClearField("input"), "0 inputs (none), expected one picture"),
     "a style beside the picture": (
         lambda model: model.graph.input.append(helper.make_tensor_value_info("style_weights", 1, [26])),
-        ", style_weights), expected one picture; what chooses a style has to be a constant of the file",
+        "its input 'style_weights' chooses nothing",
     ),
     "external data": (external, "tensor 'wa' is in another file: save the network as one file"),
     "a huge shape": (huge, "tensor 'wa' has shape [1099511627776, 3, 3, 3] and holds 108 numbers"),

@@ -44,8 +44,12 @@ def check_case(seed: int) -> None:
     if seed % 5 == 0 and seed % 4 != 3:
         model = replace(model, version=2)
     picture = random_picture(lcg, SIDES[lcg.below(len(SIDES))], SIDES[lcg.below(len(SIDES))])
-    out = Engine(to_bytes(model)).translate(picture, 1 + seed % 3)
-    np.testing.assert_array_equal(out, reference.translate(model, picture), f"seed {seed}, {picture.shape}")
+    parts: list[float] = []
+    if seed % 3 == 0:
+        model = reference.with_styles(model, lcg, 1 + lcg.below(5), every=1 + seed % 2)
+        parts = [each / 100 for each in lcg.integers(0, 101, (model.styles,)).tolist()] if seed % 2 else []
+    out = Engine(to_bytes(model)).translate(picture, 1 + seed % 3, styles=parts or None)
+    np.testing.assert_array_equal(out, reference.translate(model, picture, parts), f"seed {seed}, {picture.shape}")
 
 
 @pytest.mark.parametrize("path", RUNNABLE)
@@ -159,6 +163,39 @@ def test_files_of_version_2_extend_every_picture_as_they_always_did() -> None:
     made = Engine(to_bytes(old)).translate(picture)
     np.testing.assert_array_equal(made, reference.translate(old, picture))
     assert not np.array_equal(made, Engine(to_bytes(replace(old, version=4))).translate(picture))
+
+
+def test_a_style_alone_is_the_model_that_has_no_other() -> None:
+    lcg = Lcg(21)
+    model = reference.with_styles(resnet_like(lcg, 5, blocks=1), lcg, 4, every=2)
+    engine, picture = Engine(to_bytes(model)), random_picture(lcg, 30, 41)
+    assert engine.styles == 4
+    made = []
+    for style in range(4):
+        parts = [float(style == each) for each in range(4)]
+        alone = GeneratorFile({}, [reference.of_style(node, parts) for node in model.nodes])
+        assert alone.written == 4
+        made.append(engine.translate(picture, styles=parts))
+        np.testing.assert_array_equal(made[-1], Engine(to_bytes(alone)).translate(picture))
+    assert len({each.tobytes() for each in made}) == 4
+    np.testing.assert_array_equal(engine.translate(picture), made[0])
+
+
+@pytest.mark.parametrize(
+    "parts", [[1.0], [0.5] * 5, [0.5, 0.5, 1.5, 0.0], [1.0, -0.5, 0.5, 0.0], [float("nan"), 1.0, 0.0, 0.0]]
+)
+def test_parts_that_are_not_those_of_the_styles(parts: list[float]) -> None:
+    lcg = Lcg(21)
+    engine = Engine(to_bytes(reference.with_styles(resnet_like(lcg, 2, blocks=1), lcg, 4)))
+    with pytest.raises(ValueError, match=r"the part of a style must be|it has 4 styles"):
+        engine.translate(np.zeros((8, 8, 3), np.uint8), styles=parts)
+
+
+def test_a_generator_with_one_look_has_no_styles() -> None:
+    engine = Engine(to_bytes(resnet_like(Lcg(2), 2, blocks=1)))
+    assert engine.styles == 0
+    with pytest.raises(ValueError, match="it has 0 styles"):
+        engine.translate(np.zeros((8, 8, 3), np.uint8), styles=[1.0])
 
 
 def test_memory_is_planned_and_grows_with_the_picture() -> None:

@@ -54,6 +54,11 @@ def changed(place: int, **fields: Any) -> GeneratorFile:
     return GeneratorFile({}, nodes)
 
 
+def styled() -> GeneratorFile:
+    """The small model in three styles."""
+    return reference.with_styles(small(), Lcg(9), 3, every=2)
+
+
 def resealed(data: bytes) -> bytes:
     body = data[:8] + struct.pack("<Q", len(data)) + data[16:-DIGEST]
     return body + hashlib.sha256(body).digest()
@@ -63,57 +68,97 @@ def places(kind: type[Node]) -> list[int]:
     return [place for place, node in enumerate(small().nodes) if isinstance(node, kind)]
 
 
-@pytest.mark.parametrize("make", [small, lambda: resnet_like(Lcg(1), 3), lambda: unet_like(Lcg(2), 5)])
+@pytest.mark.parametrize("make", [small, styled, lambda: resnet_like(Lcg(1), 3), lambda: unet_like(Lcg(2), 5)])
 def test_nodes_are_read_as_they_were_written(make: Callable[[], GeneratorFile]) -> None:
-    for node in make().nodes:
-        data = node_bytes(node)
+    model = make()
+    for node in model.nodes:
+        data = node_bytes(node, model.written)
         cursor = Cursor(data)
-        again = reference.parse_node(cursor)
+        again = reference.parse_node(cursor, model.styles)
         assert cursor.at == len(data)
         assert type(again) is type(node)
         for name, value in vars(node).items():
             np.testing.assert_array_equal(getattr(again, name), np.float32(value) if name == "negative" else value)
 
 
-def test_the_small_model_runs() -> None:
-    model, picture = small(), random_picture(Lcg(1), 21, 30)
+@pytest.mark.parametrize("make", [small, styled])
+def test_the_small_model_runs(make: Callable[[], GeneratorFile]) -> None:
+    model, picture = make(), random_picture(Lcg(1), 21, 30)
     np.testing.assert_array_equal(Engine(to_bytes(model)).translate(picture), reference.translate(model, picture))
 
 
-def test_truncated_and_flipped_files() -> None:
-    sound = to_bytes(small())
+@pytest.mark.parametrize("make", [small, styled])
+def test_truncated_and_flipped_files(make: Callable[[], GeneratorFile]) -> None:
+    sound = to_bytes(make())
     for length in range(0, len(sound), 7):
         refused(sound[:length])
     for at in range(0, len(sound), 5):
         refused(sound[:at] + bytes([sound[at] ^ 1 << at % 8]) + sound[at + 1 :])
 
 
-def test_truncated_with_a_right_checksum() -> None:
-    sound = to_bytes(small())
+@pytest.mark.parametrize("make", [small, styled])
+def test_truncated_with_a_right_checksum(make: Callable[[], GeneratorFile]) -> None:
+    sound = to_bytes(make())
     for length in range(48, len(sound) - DIGEST, 3):
         refused(resealed(sound[:length] + bytes(DIGEST)))
 
 
-def test_fields_of_hostile_value_crash_nothing() -> None:
+@pytest.mark.parametrize("make", [small, styled])
+def test_fields_of_hostile_value_crash_nothing(make: Callable[[], GeneratorFile]) -> None:
     """Refused, or a model that runs: whatever stands in the head of a node."""
-    nodes, before = list(small().nodes), 48 + 4
-    sound = to_bytes(GeneratorFile({}, nodes))
+    model, before = replace(make(), card={}), 48 + 4
+    sound = to_bytes(model)
     picture = random_picture(Lcg(1), 9, 9)
-    for node in nodes:
-        fields = 11 if isinstance(node, Convolution) else 9 if isinstance(node, Affine) else 2
+    affine = 10 if model.styles else 9
+    for node in model.nodes:
+        fields = 11 if isinstance(node, Convolution) else affine if isinstance(node, Affine) else 2
         for field in range(fields):
             for value in HOSTILE:
                 at = before + 4 * field
                 data = resealed(sound[:at] + struct.pack("<I", value) + sound[at + 4 :])
                 with suppress(ModelError):
                     Engine(data).translate(picture)
-        before += len(node_bytes(node))
+        before += len(node_bytes(node, model.written))
 
 
 @pytest.mark.parametrize("value", [0, 1025, 2**32 - 1])
 def test_numbers_of_nodes(value: int) -> None:
     sound = to_bytes(small())
     assert "nodes" in refused(resealed(sound[:24] + struct.pack("<I", value) + sound[28:]))
+
+
+@pytest.mark.parametrize("value", [0, 1025, 2**32 - 1])
+def test_numbers_of_styles(value: int) -> None:
+    sound = to_bytes(styled())
+    assert "styles outside 1..1024" in refused(resealed(sound[:28] + struct.pack("<I", value) + sound[32:]))
+
+
+def test_styles_that_no_node_has() -> None:
+    assert "styles that no node has" in refused(_unstyled(styled()))
+
+
+def _unstyled(model: GeneratorFile) -> bytes:
+    """A file that says how many styles there are, and has one row of everything."""
+    first = GeneratorFile({}, [reference.of_style(node, [1.0, *[0.0] * (model.styles - 1)]) for node in model.nodes])
+    header = to_bytes(replace(model, card={}))[:52]
+    return resealed(header + b"".join(node_bytes(node, 5) for node in first.nodes) + bytes(DIGEST))
+
+
+@pytest.mark.parametrize("place", range(2))
+@pytest.mark.parametrize("name", ["slope", "offset"])
+def test_numbers_of_a_style_that_are_none(name: str, place: int) -> None:
+    model = styled()
+    node = model.nodes[NORM]
+    array = getattr(node, name).copy()
+    array[1 + place, -1] = np.nan
+    nodes = [*model.nodes[:NORM], replace(node, **{name: array}), *model.nodes[NORM + 1 :]]
+    assert "ordinary number" in refused(GeneratorFile({}, nodes))
+
+
+@pytest.mark.parametrize("at", [32, 36, 40, 44])
+def test_reserved_fields_beside_styles(at: int) -> None:
+    sound = to_bytes(styled())
+    assert "reserved" in refused(resealed(sound[:at] + b"\1\0\0\0" + sound[at + 4 :]))
 
 
 @pytest.mark.parametrize("at", [28, 32, 36, 40, 44])
@@ -129,7 +174,7 @@ def test_versions_before_4_have_neither_kernel_9_nor_repeated_borders() -> None:
     for model, words in ((wide, "a kernel outside 0..7"), (repeats, "a kind of border outside 0..1")):
         Engine(to_bytes(model))
         assert words in refused(replace(model, version=2))
-    assert "format version 5" in refused(replace(wide, version=5))
+    assert "format version 6" in refused(replace(wide, version=6))
 
 
 def test_bytes_after_the_last_node() -> None:

@@ -25,11 +25,14 @@ import numpy as np
 import pytest
 import torch
 from foreign_networks import Resnet
+from numpy_engine import Lcg
+from numpy_generator import resnet_like, with_styles
 from PIL import Image
 
 import fastnst
 from fastnst.cli.commands.train import RECIPES
 from fastnst.cli.registry import build_parser
+from fastnst.format.modelfile import to_bytes
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -86,6 +89,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames = b"".join(b"FRAME\n" + bytes([80 + 20 * i]) * (64 * 48) + bytes([128]) * (2 * 32 * 24) for i in range(3))
     (folder / "clip.y4m").write_bytes(b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420jpeg\n" + frames)
     shutil.copy(folder / "clip.y4m", folder / "mixed" / "f.y4m")
+    lcg = Lcg(4)
+    (folder / "many.fnst").write_bytes(to_bytes(with_styles(resnet_like(lcg, 2, blocks=1), lcg, 13)))
     for name in ("examples/photo2painting.fnst", "fastnst/models/adain-16x.fnst"):
         shutil.copy(ROOT / name, folder / ("model.fnst" if "models" in name else Path(name).name))
     for run, weights in (("adain-16x", "adain-nano"), ("crd", "photo2painting")):

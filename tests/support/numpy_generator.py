@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,8 @@ Words = NDArray[np.int64]
 AnyMap = NDArray[Any]
 
 
-def parse_node(cursor: Cursor) -> Node:
-    """A node; ValueError if it is of no known type."""
+def parse_node(cursor: Cursor, styles: int = 0) -> Node:
+    """A node of a file with so many styles; ValueError if it is of no known type."""
     (kind,) = struct.unpack("<I", cursor.take(4))
     if kind == 1:
         source, target, inputs, outputs, kernel, stride, form, border, outside, coded = struct.unpack("<10I", cursor.take(40))
@@ -30,8 +31,10 @@ def parse_node(cursor: Cursor) -> Node:
         multiplier = cursor.array("<f4", (outputs,))
         return Convolution(source, target, weights, bias, multiplier, stride, FORMS[form], BORDERS[border], outside)
     if kind == 2:
-        source, target, addend, channels, normalises, wide, zero, negative = struct.unpack("<7If", cursor.take(32))
-        slope, offset = cursor.array("<f4", (channels,)), cursor.array("<f4", (channels,))
+        source, target, addend, channels, normalises, wide, zero = struct.unpack("<7I", cursor.take(28))
+        styled, negative = struct.unpack("<If", cursor.take(8)) if styles else (0, *struct.unpack("<f", cursor.take(4)))
+        shape = (styles, channels) if styled else (channels,)
+        slope, offset = cursor.array("<f4", shape), cursor.array("<f4", shape)
         epsilon = cursor.array("<f4", (channels,)) if normalises else None
         return Affine(source, target, slope, offset, epsilon, negative, zero, bool(wide), addend)
     if kind == 3:
@@ -165,10 +168,22 @@ def extended(picture: Map, model: GeneratorFile) -> Map:
     return picture[rows][:, columns]
 
 
-def translate(model: GeneratorFile, picture: Map) -> Map:
-    """The picture [H, W, 3] that the generator makes of another."""
+def of_style(node: Node, parts: Sequence[float]) -> Node:
+    """A node with the slopes and offsets of a mixture of styles."""
+    if not isinstance(node, Affine) or node.slope.ndim == 1:
+        return node
+    slope, offset = np.zeros(node.slope.shape[1]), np.zeros(node.slope.shape[1])
+    for style, part in enumerate(parts):
+        slope += part * node.slope[style].astype(np.float64)
+        offset += part * node.offset[style].astype(np.float64)
+    return replace(node, slope=slope.astype(np.float32), offset=offset.astype(np.float32))
+
+
+def translate(model: GeneratorFile, picture: Map, parts: Sequence[float] = ()) -> Map:
+    """The picture [H, W, 3] that the generator makes of another, in a mixture of styles, or in its first one."""
     maps: dict[int, AnyMap] = {0: extended(picture, model)}
-    for node in model.nodes:
+    chosen = parts or [1.0, *[0.0] * (model.styles - 1)]
+    for node in (of_style(each, chosen) for each in model.nodes):
         if isinstance(node, Paint):
             counts = np.searchsorted(node.thresholds, maps[node.source], side="right")
             return counts.astype(np.uint8)[: picture.shape[0], : picture.shape[1]]
@@ -267,12 +282,27 @@ def skipped_lanes_cleared(model: GeneratorFile) -> GeneratorFile:
         if isinstance(node, Affine):
             parts = widths.setdefault(node.target, [])
             first = -(-parts[-1][1] // STEP) * STEP if parts else 0
-            parts.append((first, first + len(node.slope)))
+            parts.append((first, first + node.channels))
         elif isinstance(node, Convolution) and node.form != "depthwise" and len(widths.get(node.source, [])) > 1:
             for (_, end), (begin, _) in zip(widths[node.source], widths[node.source][1:], strict=False):
                 node.weights[..., end:begin] = 0
         nodes.append(node)
     return GeneratorFile(model.card, nodes, model.version)
+
+
+def with_styles(model: GeneratorFile, lcg: Lcg, styles: int, every: int = 1) -> GeneratorFile:
+    """The model with a row for each style in every so many of its affine nodes, the first row as it was."""
+    nodes, seen = list(model.nodes), 0
+    for place, node in enumerate(nodes):
+        if not isinstance(node, Affine):
+            continue
+        seen += 1
+        if (seen - 1) % every:
+            continue
+        factors = lcg.integers(-128, 257, (2, styles, node.channels)).astype(np.float32) / np.float32(128)
+        factors[:, 0] = 1
+        nodes[place] = replace(node, slope=node.slope * factors[0], offset=node.offset * factors[1])
+    return GeneratorFile(model.card, nodes)
 
 
 def resnet_like(lcg: Lcg, width: int, blocks: int = 2, separable: bool = True) -> GeneratorFile:

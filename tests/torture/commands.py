@@ -91,6 +91,8 @@ stylize clip.y4m style.png -o clip.y4m --overwrite --model model.fnst | {ONE} --
 look style.png | look style.png -o a.png | look | styles --sheet content.png | styles -o a.png | completion | completion csh
 {ONE} --colour | {ONE} --camera 0 | {ONE} --model generator.fnst | stylize in/000.png in/001.png --weights 1,2 -o out.png
 stylize content.png -o out.png --model generator.fnst --alpha 0.5
+{ONE} --style-index 0 | {ONE} --style-index -1 | {ONE} --style-weights 1 | {ONE} --style-weights 0:0 | {ONE} --style-weights 0:x
+stylize content.png -o out.png --model generator.fnst --style-index 0 | {ONE} --style-index 0 --style-weights 0:1
 convert | convert a.safetensors | convert a.safetensors -o out.fnst | convert a.safetensors -o out.png --calibrate in
 convert a.safetensors -o out.fnst --calibrate '' | convert a.safetensors -o out.fnst --calibrate in --nearly-dead much
 convert a.safetensors -o out.fnst --calibrate in --nearly-dead 0.1 --keep-dead | train | train cooking | evaluate

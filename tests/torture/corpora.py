@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy_engine import Lcg, Shape, model_of, stage_of
-from numpy_generator import Builder, skipped_lanes_cleared
+from numpy_generator import Builder, skipped_lanes_cleared, with_styles
 
 from fastnst.format.graphfile import Affine, Convolution, GeneratorFile, Paint
 from fastnst.format.modelfile import AdainFile, Layer, WctFile, to_bytes
@@ -73,6 +73,11 @@ def generator() -> GeneratorFile:
     return skipped_lanes_cleared(graph.paint(graph.convolution(x, 3, 3, border="reflected")))
 
 
+def styled() -> GeneratorFile:
+    """The same in three styles."""
+    return with_styles(generator(), Lcg(6), 3, every=2)
+
+
 def sound_models() -> dict[str, bytes]:
     """A small file of each kind of model."""
     return {
@@ -80,6 +85,7 @@ def sound_models() -> dict[str, bytes]:
         "winograd": to_bytes(winograd_pair()),
         "wct": to_bytes(cascade()),
         "generator": to_bytes(generator()),
+        "styles": to_bytes(styled()),
     }
 
 
@@ -269,6 +275,8 @@ def _other_kinds() -> dict[str, bytes]:
     found["thresholds in disorder"] = with_node(Paint, thresholds=np.arange(255, 0, -1).astype(np.int16))
     found["an epsilon of NaN"] = with_node(Affine, epsilon=np.full(3, np.nan, np.float32))
     found["no nodes"], found["1025 nodes"] = (resealed(put(to_bytes(generator()), 24, n)) for n in (0, 1025))
+    found |= {f"{n} styles": resealed(put(to_bytes(styled()), 28, n)) for n in (0, 2, 4, 1025, 2**31)}
+    found["styles in a file of version 4"] = resealed(put(to_bytes(styled()), 4, 4))
     found["no painter"] = to_bytes(GeneratorFile({}, generator().nodes[:-1]))
     found["a generator with forms"] = resealed(put(to_bytes(generator()), 4, 3))
     found["513 channels to whiten"] = to_bytes(WctFile({}, {1: stage_of(Lcg(7), 513, 0)}))

@@ -36,6 +36,7 @@ SECONDS = 20.0
 
 def sound() -> list[Any]:
     """Networks that have all operators that are taken."""
+    from onnx import TensorProto, helper
     from onnx_graphs import Graph
 
     def relu_chain(g: Graph, x: str) -> str:
@@ -76,10 +77,21 @@ def sound() -> list[Any]:
         x = g.add("Cast", [g.add("Clip", [x, g.constant(0), g.constant(255)])], to=1)
         return g.add("Transpose", [x], perm=[0, 2, 3, 1])
 
+    def styles(g: Graph, x: str) -> str:
+        gain = g.add("MatMul", ["s", g.add("Identity", [g.weights(3, 4)])])
+        halves = g.add("ReduceSum", [g.add("Mul", [g.add("Unsqueeze", ["s", g.constant([1], np.int64)]), g.weights(3, 4)]),
+                                     g.constant([0], np.int64)], keepdims=0)  # fmt: skip
+        x = g.add("InstanceNormalization", [g.conv(x, 3, 4), gain, halves], epsilon=1e-5)
+        scaled = g.add("Mul", [g.conv(x, 4, 4), g.add("Reshape", [gain, g.constant([1, -1, 1, 1], np.int64)])])
+        return g.add("Tanh", [g.conv(scaled, 4, 3)])
+
     models = []
     for make in (relu_chain, down_and_up, norms, eight_bits):
         g = Graph(last=make is eight_bits)
         models.append(g.model(make(g, "x")))
+    g = Graph()
+    models.append(g.model(styles(g, "x")))
+    models[-1].graph.input.append(helper.make_tensor_value_info("s", TensorProto.FLOAT, [3]))
     return models
 
 
@@ -158,7 +170,8 @@ def _whole(model: Any, rng: random.Random) -> None:
     if how == 0:
         model.opset_import[0].version = rng.choice((7, 9, 10, 11, 13, 18, 21, 25))
     elif how == 1:
-        graph.input[0].type.tensor_type.shape.dim[rng.randrange(4)].dim_value = rng.choice(NUMBERS)
+        shape = rng.choice(graph.input).type.tensor_type.shape
+        shape.dim[rng.randrange(len(shape.dim))].dim_value = rng.choice(NUMBERS)
     elif how == 2:
         graph.output[0].name = rng.choice(graph.node).output[0]
     else:

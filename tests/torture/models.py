@@ -27,12 +27,12 @@ def opened(data: bytes) -> str | None:
     return None
 
 
-@check("20,000 a format, only ModelError, 64 MB", quick=1600, full=80_000)
+@check("20,000 a format, only ModelError, 64 MB", quick=2000, full=100_000)
 def mutated_models(count: int) -> Outcome:
     """Mutated files of each kind are refused in one line or are models; memory stays small."""
     outcome, accepted, before = Outcome(), 0, peak_memory() or 0
     for kind, sound in corpora.sound_models().items():
-        for number, data in enumerate(corpora.mutated_models(sound, count // 4)):
+        for number, data in enumerate(corpora.mutated_models(sound, count // 5)):
             try:
                 refusal = opened(data)
             except Exception as error:  # whatever it is, it should have been a ModelError
@@ -107,14 +107,14 @@ def accumulator_bound(_: int) -> Outcome:
     return outcome
 
 
-@check("20,000 a format under ASan and UBSan", quick=800, full=80_000)
+@check("20,000 a format under ASan and UBSan", quick=1000, full=100_000)
 def models_under_sanitizers(count: int) -> Outcome:
     """No mutated model makes the engine touch what is not its own; what is accepted stylizes a picture."""
     outcome = Outcome()
     with TemporaryDirectory() as folder:
         pack = Path(folder) / "models"
         for kind, sound in corpora.sound_models().items():
-            files = [*corpora.seeds().values(), *corpora.mutated_models(sound, count // 4, seed=4)]
+            files = [*corpora.seeds().values(), *corpora.mutated_models(sound, count // 5, seed=4)]
             native.write_pack(pack, files)
             _driven(outcome, kind, len(files), "asan", "models", pack)
     return outcome

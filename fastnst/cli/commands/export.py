@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=path, metavar="OUT", required=True, help="graph, .onnx")
     cached = "of AdaIN: take the style's mean and std, which do not change from picture to picture, instead of the style"
     parser.add_argument("--cached", action="store_true", help=cached)
-    qdq = "of AdaIN: in 8 bits, by QuantizeLinear and DequantizeLinear, instead of float numbers"
+    qdq = "in 8 bits, by QuantizeLinear and DequantizeLinear, instead of float numbers"
     parser.add_argument("--qdq", action="store_true", help=qdq)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing output")
 

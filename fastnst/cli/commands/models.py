@@ -88,7 +88,8 @@ def _show_models(names: Sequence[str], as_json: bool) -> int:
             print(json.dumps(model))
             continue
         print("\n" if number else "", end="")
-        print_table([("path", model["path"]), ("bytes", f"{model['bytes']:,}"), *_flat(model["card"])])
+        styles = [("styles", f"{model['styles']}, numbered from 0")] if "styles" in model else []
+        print_table([("path", model["path"]), ("bytes", f"{model['bytes']:,}"), *styles, *_flat(model["card"])])
         print()
         titles = list(model["layers"][0])
         rows = ([f"{each:,}" if isinstance(each, int) else each for each in layer.values()] for layer in model["layers"])

@@ -32,6 +32,8 @@ from fastnst.cli.values import (
     picture_format,
     scales,
     share,
+    style_number,
+    style_weights,
     weight_list,
 )
 from fastnst.cli.video_options import add_video_arguments, clip_of
@@ -80,6 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", metavar="NAME_OR_FILE", help="a shipped model's name or a .fnst file; default: the shipped default")
     add("--alpha", type=share, default=1.0, metavar="A", help="0 = content, 1 = full style (default)")
     add("--weights", type=weight_list, metavar="W,W...", help="parts of the styles, such as 0.7,0.3; default: equal parts")
+    _add_own_styles(parser)
     add("--levels", type=level_list, metavar="L,L...", help="levels of a WCT model, such as 5,4,3,2,1; default: all it has")
     add_region_arguments(add)
     colors = parser.add_mutually_exclusive_group()
@@ -134,6 +137,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="one JSON line per picture or video: size, seconds, bytes of memory, what was left out, or its error",
     )
+
+
+def _add_own_styles(parser: argparse.ArgumentParser) -> None:
+    """Options for models that have styles of their own."""
+    own = parser.add_mutually_exclusive_group()
+    number = "the number of a style, for a model that has several of its own (fastnst models FILE says how many); default: 0"
+    own.add_argument("--style-index", dest="style_weights", type=style_number, metavar="N", help=number)
+    mixed = "such styles mixed, N:W,N:W.. such as 3:0.5,12:0.5; weights are taken relative to their sum"
+    own.add_argument("--style-weights", type=style_weights, metavar="N:W...", help=mixed)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -307,6 +319,7 @@ def _options(arguments: argparse.Namespace, styles: Sequence[Path]) -> Options:
     return Options(
         styles=styles,
         weights=arguments.weights,
+        style_weights=arguments.style_weights,
         style_size=arguments.style_size,
         style_scale=arguments.style_scale,
         alpha=arguments.alpha,

@@ -1,7 +1,8 @@
 """Two halvings, residual blocks and two doublings: the generator of CycleGAN, and that of GAN Compression, OMGD and our recipe
 `crd`, whose blocks may have separable convolutions ("mobile") and a width each ("sub-mobile").
 
-Published names are places in ``nn.Sequential``: those within a block shift where there is dropout, or no padding of its own.
+Published names are places in ``nn.Sequential``: those within a block shift where there is dropout, or no padding of its own. A
+block calls its layers ``conv_block``, as CycleGAN does, or anything else.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from fastnst.convert.trained_generator import TrainedGenerator
 TITLE = "a ResNet generator of CycleGAN, GAN Compression or OMGD (model.1, model.10.conv_block) or of recipe crd (stem, blocks)"
 NAMES = (
     r"model\.\d+\.(?:weight|bias|running_\w+|num_batches_tracked)$"
-    r"|model\.\d+\.conv_block\.\d+\.|(?:stem|head)\.(?:weight|bias)$|blocks\.\d+\.(?:first|second)\."
+    r"|model\.\d+\.[a-z_]+\.\d+\.|(?:stem|head)\.(?:weight|bias)$|blocks\.\d+\.(?:first|second)\."
 )
 
 
@@ -104,19 +105,20 @@ def _own(tensors: Tensors) -> Names:
 
 
 def _published(tensors: Tensors) -> Names:
-    count = tensors.count(r"model\.(\d+)\.conv_block\.")
-    first = next((place for place in range(4, 40, 3) if tensors.count(rf"model\.({place})\.conv_block\.")), 10)
+    layers = tensors.word(r"model\.\d+\.([a-z_]+)\.\d+\.") or "conv_block"
+    count = tensors.count(rf"model\.(\d+)\.{layers}\.")
+    first = next((place for place in range(4, 40, 3) if tensors.count(rf"model\.({place})\.{layers}\.")), 10)
     last = first + count
 
     def half(block: int, place: int) -> Half:
-        name = f"model.{block}.conv_block.{place}"
+        name = f"model.{block}.{layers}.{place}"
         mobile = f"{name}.conv.0.weight" in tensors
         return Half((f"{name}.conv.0", f"{name}.conv.1", f"{name}.conv.2") if mobile else (name,), _after(name))
 
     def halves(block: int) -> tuple[Half, Half]:
-        places = [place for place in range(8) if _convolves(tensors, f"model.{block}.conv_block.{place}")]
+        places = [place for place in range(8) if _convolves(tensors, f"model.{block}.{layers}.{place}")]
         if places not in ([1, 5], [1, 6], [0, 3], [0, 4]):
-            raise LayoutError(f"model.{block}.conv_block has convolutions at {places}, expected at 1 and 5, or 6 with dropout")
+            raise LayoutError(f"model.{block}.{layers} has convolutions at {places}, expected at 1 and 5, or 6 with dropout")
         return half(block, places[0]), half(block, places[1])
 
     blocks = _some([halves(block) for block in range(first, last)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,50 @@ def _transpose(node: OnnxNode, inputs: Sequence[Array]) -> Array:
     return data.transpose(node.get("perm", list(range(data.ndim))[::-1] or [0]))
 
 
+def _sum(node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    data = inputs[0]
+    axes = inputs[1].reshape(-1).tolist() if len(inputs) > 1 else node.get("axes", [0]) if "axes" in node.attributes else []
+    if not axes:
+        if node.get("noop_with_empty_axes", 0):
+            return data
+        axes = list(range(data.ndim))
+    return np.asarray(data.sum(tuple(axes), keepdims=bool(node.get("keepdims", 1)), dtype=data.dtype))
+
+
+def _gemm(node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    a, b = (each.T if node.get(name, 0) else each for each, name in zip(inputs[:2], ("transA", "transB"), strict=True))
+    if a.ndim != 2 or b.ndim != 2:
+        raise ValueError("its inputs are no matrices")
+    made = a @ b * np.float32(node.get("alpha", 1.0))
+    return np.asarray(made if len(inputs) < 3 else made + inputs[2] * np.float32(node.get("beta", 1.0)))
+
+
+def _split(node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    """The part that the attribute ``output`` says."""
+    data, axis = inputs[0], node.get("axis", 0)
+    sizes = inputs[1].tolist() if len(inputs) > 1 else node.get("split", [0]) if "split" in node.attributes else None
+    parts = np.array_split(data, node.get("outputs", 1), axis) if sizes is None else np.split(data, np.cumsum(sizes)[:-1], axis)
+    return np.asarray(parts[node.get("output", 0)])
+
+
+def _flatten(node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    data, axis = inputs[0], node.get("axis", 1)
+    return data.reshape(int(np.prod(data.shape[:axis], dtype=np.int64)), -1)
+
+
+def _expand(_node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    data, shape = inputs
+    sides = np.broadcast_shapes(data.shape, tuple(map(int, shape)))
+    if np.prod(sides, dtype=np.float64) > MOST:
+        raise ValueError("too large")
+    return np.broadcast_to(data, sides)
+
+
+def _product(_node: OnnxNode, inputs: Sequence[Array]) -> Array:
+    a, b = inputs
+    return np.asarray(a @ b)
+
+
 COMPUTED: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {
     "Add": _whole(np.add),
     "Cast": _cast,
@@ -127,16 +172,22 @@ COMPUTED: dict[str, Callable[[OnnxNode, Sequence[Array]], Array]] = {
     "ConstantOfShape": _filled,
     "DequantizeLinear": _dequantised,
     "Div": _whole(lambda a, b: np.trunc(a / b) if a.dtype.kind == "i" else a / b),
+    "Expand": _expand,
+    "Flatten": _flatten,
     "Floor": lambda _, inputs: np.floor(inputs[0]),
     "Gather": _gather,
+    "Gemm": _gemm,
     "Identity": lambda _, inputs: inputs[0],
+    "MatMul": _product,
     "Max": _whole(np.maximum),
     "Min": _whole(np.minimum),
     "Mul": _whole(np.multiply),
     "QuantizeLinear": _quantised,
+    "ReduceSum": _sum,
     "Reshape": _reshape,
     "Shape": lambda node, inputs: np.array(inputs[0].shape[node.get("start", 0) : node.get("end", 8)], np.int64),
     "Slice": _slice,
+    "Split": _split,
     "Squeeze": _squeeze,
     "Sub": _whole(np.subtract),
     "Transpose": _transpose,
@@ -158,11 +209,20 @@ def computed(node: OnnxNode, inputs: Sequence[Array]) -> Array:
     return result
 
 
+def computed_all(node: OnnxNode, inputs: Sequence[Array]) -> dict[str, Array]:
+    """As :func:`computed`, of nodes that make several things as well: by their names."""
+    count = len(node.outputs)
+    if count == 1:
+        return {node.outputs[0]: computed(node, inputs)}
+    each = (replace(node, attributes={**node.attributes, "output": place, "outputs": count}) for place in range(count))
+    return {name: computed(own, inputs) for name, own in zip(node.outputs, each, strict=True) if name}
+
+
 def constants_of(graph: OnnxGraph) -> dict[str, Array]:
     """All that is constant in a graph, by name; ValueError in one line if a node of it cannot be computed."""
     constants = dict(graph.constants)
     for node in graph.nodes:
         given = [name for name in node.inputs if name]
         if node.operator in COMPUTED and all(name in constants for name in given):
-            constants[node.outputs[0]] = computed(node, [constants[name] for name in given])
+            constants |= computed_all(node, [constants[name] for name in given])
     return constants

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fastnst.convert.onnx.walk import DOUBLED, NOTHING, Border, Pads, Part, Value, Walk, within
+from fastnst.convert.onnx.values import NOTHING, Border, Pads, Part, Value
+from fastnst.convert.onnx.walk import DOUBLED, Walk, within
 from fastnst.convert.tensors import LayoutError
 from fastnst.format.onnxreading import OnnxNode
 
@@ -89,7 +90,7 @@ def convolved(
         raise LayoutError(f"{node}: a map that is larger than the picture")
     reaches, parts = form in {"transposed", "upsampled"} or weight.shape[-1] > 1, x.parts
     around: Border | None = (border, 0.0) if reaches else None
-    if len(parts) == 1 and parts[0].raw.number == 0 and parts[0].linear and form == "full":
+    if len(parts) == 1 and parts[0].raw.number == 0 and parts[0].linear and not parts[0].styled and form == "full":
         (part,), beyond = parts, walk.beyond(parts[0])
         direct = around if around != ("constant", 0.0) else (border, beyond) if beyond is not None else ("none", 0.0)
         if walk.may_read_picture(direct):

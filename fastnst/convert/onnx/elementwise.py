@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,8 @@ import torch
 from torch import Tensor
 
 from fastnst.convert.builder import Raw
-from fastnst.convert.onnx.walk import NOTHING, Part, Value, Walk
+from fastnst.convert.onnx.values import NOTHING, Part, Value
+from fastnst.convert.onnx.walk import Walk
 from fastnst.convert.tensors import LayoutError
 from fastnst.format.onnxreading import KINDS, OnnxNode
 
@@ -30,7 +30,7 @@ def prelu(walk: Walk, node: OnnxNode) -> Value:
     """A leaky ReLU, or of slopes that differ: x + (1 - slope) relu(-x)."""
     x = walk.value(node, 0, plain=False)
     slopes = walk.channelwise(node, 1, x)
-    if slopes is None:
+    if slopes is None or slopes.ndim > 1:
         raise LayoutError(f"{node}: its slopes have to be constant")
     walk.trained.add(node.inputs[1])
     if bool((slopes == slopes[0]).all()) and 0 <= slopes[0] <= 1:
@@ -118,8 +118,8 @@ def arithmetic(walk: Walk, node: OnnxNode) -> Value:
     """Two maps added or subtracted, or a map and constants in all four ways."""
     if len(node.inputs) != 2:
         raise LayoutError(f"{node}: {len(node.inputs)} inputs, expected 2")
-    turned, sign = node.inputs[0] in walk.constants, -ONE if node.operator == "Sub" else ONE
-    if not turned and node.inputs[1] not in walk.constants:
+    turned, sign = walk.is_given(node.inputs[0]), -ONE if node.operator == "Sub" else ONE
+    if not turned and not walk.is_given(node.inputs[1]):
         if node.operator not in {"Add", "Sub"}:
             raise LayoutError(f"{node} reads two maps; the engine only adds and subtracts them")
         a, b = (walk.value(node, place) for place in (0, 1))
@@ -163,7 +163,10 @@ def batch_norm(walk: Walk, node: OnnxNode) -> Value:
 def instance_norm(walk: Walk, node: OnnxNode) -> Value:
     """Of the sums of a convolution, which they are or become."""
     x, epsilon = walk.value(node, 0), node.get("epsilon", 1e-5)
-    gain, shift = (_of(walk, node, place, x.channels, {1, x.channels}) for place in (1, 2))  # 1 if it was spelt out
+    gain, shift = (walk.vector(node, place) for place in (1, 2))
+    for place, each in enumerate((gain, shift), 2):
+        if each.shape[-1] not in {1, x.channels}:  # 1 if it was spelt out
+            raise LayoutError(f"{node}: its input {place} has {each.shape[-1]} numbers for {x.channels} channels")
     if not 0 < epsilon <= 1:
         raise LayoutError(f"{node}: epsilon {epsilon:g}, expected a number above 0 and at most 1")
     raw = x.parts[0].raw
@@ -173,12 +176,13 @@ def instance_norm(walk: Walk, node: OnnxNode) -> Value:
     assert isinstance(raw, Raw)
     own = replace(raw, norm=True, epsilon=epsilon)
     if bool((gain != 1).any() or (shift != 0).any()):
-        own = replace(own, gain=gain.expand(raw.channels), shift=shift.expand(raw.channels))
+        gain, shift = (each.expand(*each.shape[:-1], raw.channels) for each in (gain, shift))
+        own = replace(own, gain=gain, shift=shift)
     return replace(x, parts=(Part(own),), pads=NOTHING)
 
 
-def _of(walk: Walk, node: OnnxNode, place: int, channels: int, counts: Collection[int] = ()) -> Tensor:
+def _of(walk: Walk, node: OnnxNode, place: int, channels: int) -> Tensor:
     tensor = walk.tensor(node, place, 1)
-    if len(tensor) not in (counts or {channels}):
+    if len(tensor) != channels:
         raise LayoutError(f"{node}: its input {place + 1} has {len(tensor)} numbers for {channels} channels")
     return tensor

@@ -9,7 +9,8 @@ import torch
 
 from fastnst.convert.builder import Numbers, Raw
 from fastnst.convert.graph import CURVES, FloatConv, FloatNode
-from fastnst.convert.onnx.walk import DOUBLED, NOTHING, Part, Value, Walk
+from fastnst.convert.onnx.values import NOTHING, Part, Value
+from fastnst.convert.onnx.walk import DOUBLED, Walk
 from fastnst.convert.tensors import LayoutError
 
 WRITTEN = ((-1.0, 1.0), (0.0, 1.0), (0.0, 255.0))
@@ -61,7 +62,7 @@ def ended(walk: Walk) -> list[FloatNode]:
         part = replace(part, limits=None)  # what is beyond is clipped anyway
     conv = build.nodes[-1] if build.nodes else None
     sole = isinstance(part.raw, Raw) and not part.raw.norm and isinstance(conv, FloatConv) and conv.target == part.raw.number
-    if not sole or not part.linear:
+    if not sole or not part.linear or part.styled:
         (part,) = walk.copied(last, replace(value, parts=(part,))).parts
         conv = build.nodes[-1]
     assert isinstance(conv, FloatConv)

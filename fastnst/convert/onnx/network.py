@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastnst.convert.builder import Builder, Numbers
@@ -12,6 +12,7 @@ from fastnst.convert.onnx.ending import ended, numbers_of, written
 from fastnst.convert.onnx.operators import OPERATORS
 from fastnst.convert.onnx.sizes import sized
 from fastnst.convert.onnx.spelt import with_norms
+from fastnst.convert.onnx.styles import with_tables
 from fastnst.convert.onnx.walk import Walk
 from fastnst.convert.tensors import LayoutError, Source, Tensors
 from fastnst.convert.trained_generator import TrainedGenerator
@@ -58,21 +59,24 @@ def generator_of(graph: OnnxGraph, numbers: Numbers | None) -> Found:
     if graph.channels not in {None, 3}:
         raise LayoutError(f"its input has {graph.channels} channels, expected 3")
     constants = constants_of(graph)
-    graph, constants = with_norms(graph, constants)
+    graph = replace(graph, nodes=[node for node in graph.nodes if node.outputs[0] not in constants])
+    graph, tables = with_tables(graph, constants)
+    graph, constants, tables = with_norms(graph, constants, tables)
     if numbers is None:
-        numbers = numbers_of(walked(graph, Numbers(), constants))
-    walk = walked(graph, numbers, constants)
+        numbers = numbers_of(walked(graph, Numbers(), constants, tables))
+    walk = walked(graph, numbers, constants, tables)
     nodes = without_unread(ended(walk))  # of some maps only the size is read
     convs = [node for node in nodes if isinstance(node, FloatConv)]
     trained = TrainedGenerator(nodes, "graph", len(convs[0].weight), walk.parameters, {})
     left = f", {walk.quantisers} quantisers left out" if walk.quantisers else ""
-    what = f"ONNX graph of {len(convs)} convolutions, {trained.width} filters first{left}"
+    styles = f", {trained.styles} styles" if trained.styles else ""
+    what = f"ONNX graph of {len(convs)} convolutions, {trained.width} filters first{styles}{left}"
     return Found(trained, what, numbers, written(walk), exact=not walk.quantisers)
 
 
-def walked(graph: OnnxGraph, numbers: Numbers, constants: dict[str, Array]) -> Walk:
+def walked(graph: OnnxGraph, numbers: Numbers, constants: dict[str, Array], tables: dict[str, Array]) -> Walk:
     """The walk when it is through all nodes; LayoutError says what is not possible, and at which node."""
-    walk = Walk(graph, Builder(Tensors({}), numbers), dict(constants))
+    walk = Walk(graph, Builder(Tensors({}), numbers), dict(constants), tables)
     for node in graph.nodes:
         if node.outputs[0] in walk.constants or sized(walk, node):
             continue

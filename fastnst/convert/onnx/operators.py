@@ -10,7 +10,8 @@ import numpy as np
 from fastnst.convert.onnx import elementwise
 from fastnst.convert.onnx.convolutions import average, convolution
 from fastnst.convert.onnx.resizing import resized, to_depth, to_space
-from fastnst.convert.onnx.walk import NOTHING, Value, Walk
+from fastnst.convert.onnx.values import NOTHING, Value
+from fastnst.convert.onnx.walk import Walk
 from fastnst.convert.tensors import LayoutError
 from fastnst.format.onnxreading import OnnxNode
 

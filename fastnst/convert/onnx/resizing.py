@@ -14,7 +14,8 @@ from torch import Tensor
 from fastnst.convert.builder import Raw
 from fastnst.convert.graph import FloatConv
 from fastnst.convert.onnx.convolutions import convolved, plain
-from fastnst.convert.onnx.walk import NOTHING, Part, Value, Walk, within
+from fastnst.convert.onnx.values import NOTHING, Part, Value
+from fastnst.convert.onnx.walk import Walk, within
 from fastnst.convert.tensors import LayoutError
 from fastnst.format.onnxreading import OnnxNode
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,32 +19,35 @@ from fastnst.convert.onnx.constants import Array
 from fastnst.format.onnxreading import OnnxGraph, OnnxNode, needed
 
 Terms = dict[str, NDArray[np.float64]]
-"""Factors, numbers or one for each channel, of products of the letters x, m, q, s and r in the order of the alphabet."""
+"""Factors of products of the letters x, m, q, s and r in the order of the alphabet: a number, one for each channel, or such for
+each style."""
 MOST_TERMS = 8
 SPATIAL = {"first": [2, 3], "last": [1, 2]}
 
 
-def with_norms(graph: OnnxGraph, constants: Mapping[str, Array]) -> tuple[OnnxGraph, dict[str, Array]]:
-    """A graph, and its constants, with nodes InstanceNormalization for what they are spelt out as."""
-    known, nodes, made = dict(constants), list(graph.nodes), {}
+def with_norms(
+    graph: OnnxGraph, constants: Mapping[str, Array], tables: Mapping[str, Array]
+) -> tuple[OnnxGraph, dict[str, Array], dict[str, Array]]:
+    """A graph, its constants, and its tables of styles, with nodes InstanceNormalization for what they are spelt out as."""
+    known, styled, nodes, made = dict(constants), dict(tables), list(graph.nodes), {}
     roots: dict[str, list[int]] = {}
     for node in nodes:
         axes = _axes(node, known)
         if axes is not None and node.inputs[0] not in known:
             roots.setdefault(node.inputs[0], axes)
     for x, axes in roots.items():
-        for name, (gain, shift, epsilon) in _Algebra(x, axes, known).norms(nodes).items():
+        for name, (gain, shift, epsilon) in _Algebra(x, axes, known, styled).norms(nodes).items():
             made[name] = x, gain, shift, epsilon
     for place, node in enumerate(nodes):
         found = made.get(node.outputs[0])
         if found is not None:
             x, gain, shift, epsilon = found
             names = [f"{node.outputs[0]} {kind}" for kind in ("gain", "shift")]
-            known |= zip(names, (gain, shift), strict=True)
+            (styled if gain.ndim > 1 else known).update(zip(names, (gain, shift), strict=True))
             nodes[place] = replace(node, operator="InstanceNormalization", inputs=[x, *names], attributes={"epsilon": epsilon})
     if made:
-        nodes = needed(nodes, graph.output, {*known, graph.input})
-    return replace(graph, nodes=nodes), known
+        nodes = needed(nodes, graph.output, {*known, *styled, graph.input})
+    return replace(graph, nodes=nodes), known, styled
 
 
 def _axes(node: OnnxNode, known: Mapping[str, Array]) -> list[int] | None:
@@ -64,8 +68,8 @@ def _axes(node: OnnxNode, known: Mapping[str, Array]) -> list[int] | None:
 class _Algebra:
     """What is computed from map ``x``, whose means are over ``axes``."""
 
-    def __init__(self, x: str, axes: list[int], constants: Mapping[str, Array]) -> None:
-        self.axes, self.constants = axes, constants
+    def __init__(self, x: str, axes: list[int], constants: Mapping[str, Array], tables: Mapping[str, Array]) -> None:
+        self.axes, self.constants, self.tables = axes, constants, tables
         self.channel = 1 if axes == SPATIAL["first"] else 3
         self.terms: dict[str, Terms] = {x: {"x": np.ones(1)}}
         self.epsilon = 0.0
@@ -96,13 +100,14 @@ class _Algebra:
     def _given(self, name: str) -> Terms | None:
         if name in self.terms:
             return self.terms[name]
-        array = self.constants.get(name)
-        if array is None or array.ndim > 4 or array.dtype.kind not in "fi":
+        array, rows = (self.tables[name], 1) if name in self.tables else (self.constants.get(name), 0)
+        if array is None or array.ndim - rows > 4 or array.dtype.kind not in "fi":
             return None
-        shape = [1] * (4 - array.ndim) + list(array.shape)
-        if array.size != shape[self.channel] or not array.size:
+        own = array.shape[rows:]
+        shape = [1] * (4 - len(own)) + list(own)
+        if prod(own) != shape[self.channel] or not array.size:
             return None
-        return {"": array.astype(np.float64).reshape(-1)}
+        return {"": array.astype(np.float64).reshape(*array.shape[:rows], -1)}
 
     def _mean(self, terms: Terms) -> Terms | None:
         if any(product.count("x") > 2 for product in terms):
@@ -147,14 +152,14 @@ class _Algebra:
         """Of a variance and an epsilon, of which there can be but one."""
         epsilon = a.get("", np.zeros(1))
         is_variance = set(a) == {"", "mm", "q"} and (a["q"] == 1).all() and (a["mm"] == -1).all()
-        if not is_variance or (epsilon != epsilon[0]).any() or self.epsilon not in {0.0, float(epsilon[0])}:
+        if not is_variance or epsilon.ndim > 1 or (epsilon != epsilon[0]).any() or self.epsilon not in {0.0, float(epsilon[0])}:
             return None
         self.epsilon = float(epsilon[0])
         return {"s": np.ones(1)}
 
     def power(self, a: Terms, b: Terms) -> Terms | None:
         exponent = b.get("", np.zeros(0)) if set(b) <= {""} else np.zeros(0)
-        if exponent.size != 1:
+        if exponent.shape != (1,):
             return None
         if exponent[0] == 2:
             return self.multiply(a, a)

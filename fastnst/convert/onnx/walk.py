@@ -19,20 +19,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fastnst.convert.builder import Builder, Level, Raw
+from fastnst.convert.onnx.values import NOTHING, Border, Part, Value, then
 from fastnst.convert.tensors import LayoutError
 from fastnst.format.onnxreading import OnnxGraph, OnnxNode, shown
 
-Border = tuple[str, float]
-"""What is beyond the edges: its kind, and the value of a constant one in the network's numbers."""
-Pads = tuple[int, int, int, int]
-"""Pixels above, to the left, below, to the right."""
-NOTHING: Pads = (0, 0, 0, 0)
 PROBES = ((3 << 11, 5 << 11), (7 << 11, 9 << 11))
 """Sides of pictures for which sizes are computed where the file leaves them free: multiples of all that halvings need."""
 
 
-Scaling = tuple[Tensor | None, Tensor | None]
-"""What channels are multiplied by, and what is then added; None for 1 and 0."""
 DOUBLED = (0.0, 1.0, 1.0)
 """Taps of :meth:`Walk.spread` that show each pixel twice."""
 
@@ -50,77 +44,6 @@ def within(node: OnnxNode, *shape: int) -> tuple[int, ...]:
     return shape
 
 
-def then(first: Scaling, second: Scaling) -> Scaling:
-    """Both, one after the other."""
-    gain = second[0] if first[0] is None else first[0] if second[0] is None else first[0] * second[0]
-    moved = first[1] if first[1] is None or second[0] is None else first[1] * second[0]
-    return gain, second[1] if moved is None else moved if second[1] is None else moved + second[1]
-
-
-@dataclass(frozen=True)
-class Part:
-    """A map of 16 bits, or the picture, and what it is to go through.
-
-    Attributes:
-        gain, shift: what its channels are multiplied by, and what is added, float64 [C]; None for 1 and 0.
-        negative: the slope of a (leaky) ReLU behind that.
-        limits: what the result is clipped to; from 0 or below to 0 or above.
-    """
-
-    raw: Raw | Level
-    negative: float = 1.0
-    gain: Tensor | None = None
-    shift: Tensor | None = None
-    limits: tuple[float, float] | None = None
-
-    @property
-    def key(self) -> tuple[object, ...]:
-        norm = (self.raw.norm, self.raw.epsilon) if isinstance(self.raw, Raw) else ()
-        given = (self.raw.gain, self.raw.shift) if isinstance(self.raw, Raw) else ()
-        tensors = [None if each is None else each.numpy().tobytes() for each in (self.gain, self.shift, *given)]
-        return self.raw.number, self.negative, self.limits, norm, *tensors
-
-    @property
-    def linear(self) -> bool:
-        """Whether it is only multiplied and shifted."""
-        return self.negative == 1 and self.limits is None
-
-    @property
-    def plain(self) -> bool:
-        """Whether nothing is to be done to it."""
-        return self.linear and self.gain is None and self.shift is None
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a node made.
-
-    Attributes:
-        parts: more than one if it is a concatenation.
-        halvings: how often its sides are half those of the picture.
-        border, pads: what a Pad put around it, and how many pixels of that.
-        doubled: by nearest upsampling, before the border.
-        end: the operator, Tanh or Sigmoid, that can only be the end; it is ``gain`` times tanh plus ``shift``, clipped to
-            ``limits``.
-        last: whether its channels are its last dimension, not its second one.
-    """
-
-    parts: tuple[Part, ...]
-    halvings: int = 0
-    border: str = "constant"
-    pads: Pads = NOTHING
-    doubled: bool = False
-    end: str = ""
-    gain: float = 1.0
-    shift: float = 0.0
-    limits: tuple[float, float] | None = None
-    last: bool = False
-
-    @property
-    def channels(self) -> int:
-        return sum(part.raw.channels for part in self.parts)
-
-
 @dataclass
 class Copy:
     """A map of bytes, and what is beyond its edges for those that read there; nobody does yet if None."""
@@ -135,6 +58,7 @@ class Walk:
 
     Attributes:
         constants: all that are constant in it.
+        tables: what depends on the style alone, [styles, ...].
         sizes: what depends on the sides of the picture, for each of ``probes``.
         trained: the constants that were taken as weights.
         quantisers: how many nodes QuantizeLinear were left out.
@@ -143,6 +67,7 @@ class Walk:
     graph: OnnxGraph
     build: Builder
     constants: dict[str, NDArray[Any]]
+    tables: dict[str, NDArray[Any]] = field(default_factory=dict)
     values: dict[str, Value] = field(default_factory=dict)
     copies: dict[tuple[object, ...], list[Copy]] = field(default_factory=dict)
     streams: dict[tuple[object, ...], Level] = field(default_factory=dict)
@@ -163,7 +88,11 @@ class Walk:
     @property
     def parameters(self) -> int:
         """How many numbers were taken as weights."""
-        return sum(self.constants[name].size for name in self.trained)
+        return sum((self.tables if name in self.tables else self.constants)[name].size for name in self.trained)
+
+    def is_given(self, name: str) -> bool:
+        """Whether a value is constant, or depends on the style alone."""
+        return name in self.constants or name in self.tables
 
     def value(self, node: OnnxNode, place: int, *, plain: bool = True, end: bool = False) -> Value:
         """An input that is a map.
@@ -188,7 +117,8 @@ class Walk:
         if not name:
             return None
         if name not in self.constants:
-            raise LayoutError(f"{node}: its input {shown(name)} has to be constant")
+            styled = ", the same in all styles" if name in self.tables else ""
+            raise LayoutError(f"{node}: its input {shown(name)} has to be constant{styled}")
         return self.constants[name]
 
     def sized(self, node: OnnxNode, place: int, probe: int) -> NDArray[Any] | None:
@@ -197,16 +127,33 @@ class Walk:
         return self.sizes[name][probe] if name in self.sizes else self.constant(node, place)
 
     def channelwise(self, node: OnnxNode, place: int, value: Value) -> Tensor | None:
-        """An input that is a constant for each channel of ``value``, or one for all, float64 [C] or [1]; None if it is none."""
-        if place >= len(node.inputs) or node.inputs[place] not in self.constants:
+        """An input that is a constant for each channel of ``value``, or one for all, float64 [C] or [1], or such for each
+        style; None if it is none."""
+        if place >= len(node.inputs) or not self.is_given(node.inputs[place]):
             return None
-        array = self.constants[node.inputs[place]]
-        shape = [1] * (4 - array.ndim) + list(array.shape)
+        array, rows = self._given(node.inputs[place])
+        own = array.shape[rows:]
+        shape = [1] * (4 - len(own)) + list(own)
         axis = 3 if value.last else 1
         others = [side for place, side in enumerate(shape) if place != axis]
         if len(shape) != 4 or others != [1, 1, 1] or shape[axis] not in {1, value.channels}:
-            raise LayoutError(f"{node}: a constant of shape {list(array.shape)[:8]}, expected a number for each channel")
-        return torch.from_numpy(array.astype(np.float64).reshape(-1))
+            raise LayoutError(f"{node}: a constant of shape {list(own)[:8]}, expected a number for each channel")
+        return torch.from_numpy(array.astype(np.float64).reshape(*array.shape[:rows], -1))
+
+    def vector(self, node: OnnxNode, place: int) -> Tensor:
+        """An input that is a constant of weights, float64 [C], or [styles, C]."""
+        name = node.inputs[place] if place < len(node.inputs) else ""
+        if name not in self.tables:
+            return self.tensor(node, place, 1)
+        array = self.tables[name]
+        if array.ndim != 2:
+            raise LayoutError(f"{node}: its input {place + 1} has {array.ndim - 1} dimensions, expected 1")
+        self.trained.add(name)
+        return torch.from_numpy(array.astype(np.float64))
+
+    def _given(self, name: str) -> tuple[NDArray[Any], int]:
+        """A constant or a table, and how many dimensions of it are for styles."""
+        return (self.tables[name], 1) if name in self.tables else (self.constants[name], 0)
 
     def tensor(self, node: OnnxNode, place: int, rank: int) -> Tensor:
         """An input that is a constant of weights, float64."""
@@ -289,7 +236,7 @@ class Walk:
         return Value((Part(self._affine(first, wide=True, addend=addend)),), a.halvings, last=a.last)
 
     def scaled(self, node: OnnxNode, value: Value, gain: Tensor, shift: Tensor) -> Value:
-        """``value`` times ``gain`` plus ``shift``, float64 [C] or [1]."""
+        """``value`` times ``gain`` plus ``shift``, float64 [C] or [1], or that for each style."""
         if not all(bool((each.abs() < MOST).all()) for each in (gain, shift)):
             raise LayoutError(f"{node}: numbers beyond {MOST:g}")
         if value.pads != NOTHING and value.border == "constant" and bool((shift != 0).any()):
@@ -301,7 +248,7 @@ class Walk:
             limits = None if value.limits is None else (value.limits[0] * g + s, value.limits[1] * g + s)
             return replace(value, gain=value.gain * g, shift=value.shift * g + s, limits=limits)
         widths = [part.raw.channels for part in value.parts]
-        gains, shifts = (torch.split(each.expand(sum(widths)), widths) for each in (gain, shift))
+        gains, shifts = (torch.split(each.expand(*each.shape[:-1], sum(widths)), widths, -1) for each in (gain, shift))
         parts = (self._scaled(node, *each) for each in zip(value.parts, gains, shifts, strict=True))
         return replace(value, parts=tuple(parts))
 
@@ -356,6 +303,8 @@ class Walk:
         """A part that is no longer the picture itself, which only one kind of convolution can read."""
         if part.raw.number:
             return part
+        if part.styled:
+            return replace(part, raw=self._raw_picture(Part(part.raw)))
         return Part(self._raw_picture(part), part.negative, limits=part.limits)
 
     def _raw_picture(self, part: Part) -> Raw:
@@ -372,12 +321,12 @@ class Walk:
 
     def _scaled(self, node: OnnxNode, part: Part, gain: Tensor, shift: Tensor) -> Part:
         rises, moves = bool((gain > 0).all()), bool((shift != 0).any())
-        limits = part.limits
+        limits, (g, s) = part.limits, (each.flatten()[0].item() for each in (gain, shift))
         if limits:
-            limits = limits[0] * gain[0].item() + shift[0].item(), limits[1] * gain[0].item() + shift[0].item()
-        alike = bool((gain == gain[0]).all() and (shift == shift[0]).all())
+            limits = limits[0] * g + s, limits[1] * g + s
+        alike = bool((gain == g).all() and (shift == s).all())
         fits = limits is None or (alike and limits[0] <= 0 <= limits[1])
         if not part.linear and not (rises and fits and (part.negative == 1 or not moves)):
             part, limits = Part(self.stream(node, part)), None
-        changed = then((part.gain, part.shift), (None if alike and gain[0] == 1 else gain, shift if moves else None))
+        changed = then((part.gain, part.shift), (None if alike and g == 1 else gain, shift if moves else None))
         return replace(part, gain=changed[0], shift=changed[1], limits=limits)

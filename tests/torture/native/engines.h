@@ -70,7 +70,8 @@ inline std::vector<uint8_t> stylize(const Engine& engine, const Picture& content
   Picture out{content.height, content.width, std::vector<uint8_t>(content.rgb.size()), {}};
   const uint8_t *from = content.rgb.data(), *look = style.rgb.data();
   if (engine.kind() == Kind::generator) {
-    engine.translate(from, content.height, content.width, out.rgb.data(), threads);
+    const std::vector<double> styles(size_t(engine.styles()), 0.5);
+    engine.translate(from, content.height, content.width, styles, out.rgb.data(), threads);
     return out.rgb;
   }
   engine.decode(engine.encode(from, content.height, content.width, {}, threads),
