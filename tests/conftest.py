@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import runpy
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,10 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*map(str, SHARED), os.e
 # Failed assertions of these helpers show their values, as those of tests do.
 pytest.register_assert_rewrite("command_line", "picture_files", "relation_checks")
 
-# PyTorch's threads sleep while they wait for one another: spinning on cores that others use too takes a hundred times as long.
+# One thread for PyTorch and NumPy, here and in children: maps of tests are too small to share, and threads that wait for one
+# another on cores that others use too take several times as long. Tests of threads ask for theirs.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHIPPED = sorted((Path(fastnst.__file__).parent / "models").glob("*.fnst"))
@@ -138,13 +140,3 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, NDA
     for name, pixels in photos.items():
         Image.fromarray(pixels).save(folder / f"{name}.png")
     return folder
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Maps of tests are too small to share; threads that wait for one another would take minutes on a busy machine."""
-    torch = pytest.importorskip("torch")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

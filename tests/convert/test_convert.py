@@ -36,8 +36,6 @@ from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.vgg import Decoder, Encoder
 from fastnst.reference.adain import adaptive_instance_normalization
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def converted(source: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,8 +18,6 @@ from fastnst import cli
 from fastnst.convert.recognition import known_layouts, recognise
 from fastnst.convert.trained_generator import TrainedGenerator
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 State = dict[str, Tensor]
 
 

@@ -24,8 +24,6 @@ from fastnst.convert.pictures import calibration_pairs
 from fastnst.engine import Engine
 from fastnst.reference.adain import adaptive_instance_normalization
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def with_dead(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -27,9 +27,6 @@ from fastnst.format.modelfile import AdainFile, to_bytes
 CONTENT, STYLE = as_tensor(data.astronaut()[:96, 100:228]), as_tensor(data.coffee()[50:178, 100:196])
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def pair(source: Path) -> Pair:
     return load_pair(source)

@@ -82,7 +82,7 @@ def run_forced(path: str) -> subprocess.CompletedProcess[str]:
     """A case of the reference in a process of its own, which says what instruction set it has."""
     return subprocess.run(
         [sys.executable, __file__, "one"],
-        env=os.environ | {"FASTNST_ISA": path, "OPENBLAS_NUM_THREADS": "1"},
+        env=os.environ | {"FASTNST_ISA": path},
         capture_output=True,
         text=True,
         check=False,

@@ -98,7 +98,7 @@ def outcomes(path: str) -> dict[str, tuple[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", path, "-k", "interpreted", "-q", "-p", "no:cacheprovider"]
-        environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"TRITON_INTERPRET": "1"}
         environment.pop("PYTEST_ADDOPTS", None)
         done = subprocess.run(
             [*command, f"--junitxml={report}"], env=environment, capture_output=True, text=True, timeout=600, check=False
