@@ -34,8 +34,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHIPPED = sorted((Path(fastnst.__file__).parent / "models").glob("*.fnst"))
 
-# Tests of these files take longest: the checks of tests/torture, training, Triton's interpreter, conversion, kernels.
-LONGEST = ("test_quick", "test_train_", "test_triton_", "test_bench_", "test_convert", "test_kernels_", "test_evaluate")
+# Tests of these files take longest: builds, pages, kernels once more, Triton's interpreter, training, benchmarks, conversion.
+LONGEST = ("test_quick", "test_docs", "test_kernels_variants", "test_standalone", "test_triton_", "test_browser", "test_train_",
+           "test_bench_", "test_convert", "test_shipped", "test_kernels_", "test_evaluate")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -140,3 +141,11 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, NDA
     for name, pixels in photos.items():
         Image.fromarray(pixels).save(folder / f"{name}.png")
     return folder
+
+
+@pytest.fixture
+def small_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conversions calibrate on pictures of 64 pixels in place of 256: for tests of what else they do than keep quality."""
+    from fastnst.convert import pictures
+
+    monkeypatch.setattr(pictures, "SHORT_SIDE", 64)
