@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import runpy
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +26,17 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*map(str, SHARED), os.e
 # Failed assertions of these helpers show their values, as those of tests do.
 pytest.register_assert_rewrite("command_line", "picture_files", "relation_checks")
 
-# PyTorch's threads sleep while they wait for one another: spinning on cores that others use too takes a hundred times as long.
+# One thread for PyTorch and NumPy, here and in children: maps of tests are too small to share, and threads that wait for one
+# another on cores that others use too take several times as long. Tests of threads ask for theirs.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHIPPED = sorted((Path(fastnst.__file__).parent / "models").glob("*.fnst"))
 
-# Tests of these files take longest: the checks of tests/torture, training, Triton's interpreter, conversion, kernels.
-LONGEST = ("test_quick", "test_train_", "test_triton_", "test_bench_", "test_convert", "test_kernels_", "test_evaluate")
+# Tests of these files take longest: builds, pages, kernels once more, Triton's interpreter, training, benchmarks, conversion.
+LONGEST = ("test_quick", "test_docs", "test_kernels_variants", "test_standalone", "test_triton_", "test_browser", "test_train_",
+           "test_bench_", "test_convert", "test_shipped", "test_kernels_", "test_evaluate")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -140,11 +143,9 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory, photos: dict[str, NDA
     return folder
 
 
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Maps of tests are too small to share; threads that wait for one another would take minutes on a busy machine."""
-    torch = pytest.importorskip("torch")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture
+def small_calibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conversions calibrate on pictures of 64 pixels in place of 256: for tests of what else they do than keep quality."""
+    from fastnst.convert import pictures
+
+    monkeypatch.setattr(pictures, "SHORT_SIDE", 64)

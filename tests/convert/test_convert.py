@@ -36,8 +36,6 @@ from fastnst.networks.adain import LAYERS, WIDTHS
 from fastnst.networks.vgg import Decoder, Encoder
 from fastnst.reference.adain import adaptive_instance_normalization
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def converted(source: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -171,6 +169,7 @@ def test_statistics_are_those_of_the_float_network_up_to_equalisation(converted:
 # --- the file and its card --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_card_says_what_the_model_is(source: Path, pictures: Path, tmp_path: Path) -> None:
     card = convert(source, pictures, tmp_path / "out.fnst", name="a name")
     assert Engine(tmp_path / "out.fnst").card == card
@@ -184,6 +183,7 @@ def test_card_says_what_the_model_is(source: Path, pictures: Path, tmp_path: Pat
     assert card["macs_per_pixel"] == sum(card["macs_per_pixel_by_part"].values())
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_card_names_no_folder_of_whoever_trained(trained: Trained, pictures: Path, tmp_path: Path) -> None:
     settings = {"start": str(tmp_path / "home" / "start.safetensors"), "pictures": "gan/photos", "step": 3}
     save_file(trained.tensors(), tmp_path / "pair.safetensors", {"facts": json.dumps({"settings": settings})})
@@ -201,12 +201,16 @@ def test_cost_of_the_published_small_pair() -> None:
     assert pair.parameters == 439_471
 
 
-def test_same_input_gives_the_same_file(source: Path, pictures: Path, converted: Path, tmp_path: Path) -> None:
-    again = tmp_path / converted.name
-    convert(source, pictures, again)
-    assert again.read_bytes() == converted.read_bytes()
+@pytest.mark.usefixtures("small_calibration")
+def test_same_input_gives_the_same_file(source: Path, pictures: Path, tmp_path: Path) -> None:
+    first, again = tmp_path / "first" / "same.fnst", tmp_path / "again" / "same.fnst"
+    for output in (first, again):
+        output.parent.mkdir()
+        convert(source, pictures, output)
+    assert again.read_bytes() == first.read_bytes()
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_output_that_exists_is_kept_unless_told_otherwise(source: Path, pictures: Path, tmp_path: Path) -> None:
     output = tmp_path / "out.fnst"
     output.write_bytes(b"precious")
@@ -218,6 +222,7 @@ def test_output_that_exists_is_kept_unless_told_otherwise(source: Path, pictures
     assert list(tmp_path.iterdir()) == [output]
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_a_failed_write_leaves_nothing(source: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: AdainFile) -> bytes:
         raise MemoryError

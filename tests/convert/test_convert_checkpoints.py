@@ -19,8 +19,6 @@ from fastnst.convert.graph import run_float
 from fastnst.convert.recognition import known_layouts, recognise
 from fastnst.convert.trained_generator import TrainedGenerator
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 State = dict[str, Tensor]
 
 

@@ -24,8 +24,6 @@ from fastnst.convert.pictures import calibration_pairs
 from fastnst.engine import Engine
 from fastnst.reference.adain import adaptive_instance_normalization
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def with_dead(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -38,6 +36,7 @@ def with_dead(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return path
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_channels_that_never_speak_are_removed(with_dead: Path, source: Path, pictures: Path) -> None:
     calibration = calibration_pairs(pictures)
     whole, (cut, dead) = load_pair(with_dead), without_dead(load_pair(with_dead), *calibration)
@@ -79,6 +78,7 @@ def test_more_are_removed_where_nearly_dead_ones_are_meant_too(source: Path, pic
         convert(source, pictures, tmp_path / "out.fnst", nearly_dead=1.0)
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_removing_them_is_told_and_can_be_declined(with_dead: Path, pictures: Path, tmp_path: Path) -> None:
     card = convert(with_dead, pictures, tmp_path / "cut.fnst")
     kept = convert(with_dead, pictures, tmp_path / "kept.fnst", keep_dead=True)
@@ -95,6 +95,7 @@ def test_removing_them_is_told_and_can_be_declined(with_dead: Path, pictures: Pa
     assert psnr(*made) > 30
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_channels_that_are_dead_stay_sound(trained: Trained, pictures: Path, tmp_path: Path) -> None:
     """Outputs with neither weights nor a positive bias occur in trained networks; they too need scales that are numbers."""
     tensors = trained.tensors()

@@ -30,9 +30,6 @@ FLOOR = 34.0
 """dB: what 8 bits must keep of the float network's picture; these come to 40 and more."""
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def network_of(kind: str) -> Generator:
     """A tiny generator whose pictures are no noise: its convolutions keep the size of what they see."""
     torch.manual_seed(5)

@@ -21,9 +21,6 @@ from fastnst.convert import convert
 from fastnst.convert.pair import load_pair
 from fastnst.convert.pictures import LONGEST, PICTURES, SHORT_SIDE, STRIDE, calibration_pairs, read_picture
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 # --- calibration pictures ---------------------------------------------------------------------------------------------------
 
 

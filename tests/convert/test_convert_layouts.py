@@ -31,8 +31,6 @@ from fastnst.convert.recognition import recognise
 from fastnst.convert.trained_generator import TrainedGenerator
 from fastnst.engine import Engine
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FLOOR = 33.0
 """dB: what 8 bits must keep of the float network's picture, whole sizes and odd ones."""
 

@@ -19,8 +19,6 @@ from fastnst.convert.maps import GROWTH, Maps
 from fastnst.convert.pair import Conv, Pair, phases_of
 from fastnst.convert.quantisation import Fit, quantise, windows
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SIDE, WIDTH = 128, 12
 
 

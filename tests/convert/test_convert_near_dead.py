@@ -15,8 +15,6 @@ from trained_pair import Trained
 from fastnst.cli import main
 from fastnst.convert.quantisation import Moments, feedback
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -28,8 +28,6 @@ onnx = pytest.importorskip("onnx", reason="needs onnx: pip install '.[onnx]'")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FLOOR = 33.0
 """dB, as of other layouts."""
 

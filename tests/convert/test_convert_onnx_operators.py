@@ -21,8 +21,6 @@ onnx = pytest.importorskip("onnx", reason="needs onnx: pip install '.[onnx]'")
 
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 Case = Callable[[Graph, str], str]
 """From a map of 6 channels as large as the picture to another one."""
 

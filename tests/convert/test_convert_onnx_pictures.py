@@ -24,8 +24,6 @@ onnx = pytest.importorskip("onnx", reason="needs onnx: pip install '.[onnx]'")
 
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FLOOR = 38.0
 """dB of the engine beside the reference; the networks are short."""
 Make = Callable[[Graph], str]

@@ -19,8 +19,6 @@ from fastnst.convert.recognition import recognise
 onnx = pytest.importorskip("onnx", reason="needs onnx: pip install '.[onnx]'")
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 Change = Callable[[ModelProto], Any]
 
 

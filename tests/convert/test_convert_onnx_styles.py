@@ -26,8 +26,6 @@ onnx = pytest.importorskip("onnx", reason="needs onnx: pip install '.[onnx]'")
 from onnx import TensorProto, helper  # noqa: E402
 from onnx_graphs import Graph  # noqa: E402
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 STYLES, WIDTH = 4, 6
 FLOOR = 33.0
 """dB, as of other layouts."""

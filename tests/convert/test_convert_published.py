@@ -23,8 +23,6 @@ from fastnst.engine import Engine
 from fastnst.networks.vgg import VGG19
 from fastnst.networks.wct import Stage
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def adain_decoder() -> nn.Sequential:
     """The decoder of pytorch-AdaIN: reflection, convolution and ReLU, doublings between them."""

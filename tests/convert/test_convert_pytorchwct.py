@@ -20,8 +20,6 @@ from fastnst.convert.stages import Stages
 from fastnst.engine import Engine
 from fastnst.networks.vgg import input_layer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 BLOCKS = (2, 2, 4, 4, 1)
 """Layers of VGG-19 between its pools."""
 WIDTHS = (3, 4, 5, 6, 7)

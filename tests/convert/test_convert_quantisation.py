@@ -22,8 +22,6 @@ from fastnst.convert.quantisation import (
 )
 from fastnst.format.modelfile import Layer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_the_bias_makes_the_means_equal() -> None:
     """Bias correction: over the pictures it was fitted to, a layer's mean sums are the float layer's, zero point and all."""

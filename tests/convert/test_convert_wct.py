@@ -33,9 +33,6 @@ WIDTHS = {3: (6, 7, 8, 9, 10), 1: (8,)}
 FACTS = {"source": "nobody", "licence": "none", "step": 3}
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def content() -> np.ndarray:
     return data.astronaut()[:128, 100:260]
 

@@ -27,9 +27,6 @@ from fastnst.format.modelfile import AdainFile, to_bytes
 CONTENT, STYLE = as_tensor(data.astronaut()[:96, 100:228]), as_tensor(data.coffee()[50:178, 100:196])
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def pair(source: Path) -> Pair:
     return load_pair(source)
@@ -71,6 +68,7 @@ def test_the_engine_computes_what_was_simulated_and_little_is_lost(pair: Pair) -
     np.testing.assert_array_equal(made, as_picture(simulate(model, CONTENT, STYLE)))
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_models_without_the_form_are_what_they_were(pair: Pair) -> None:
     assert to_bytes(quantised(pair, "never")[0]) == to_bytes(quantise(pair, [CONTENT], [STYLE]))
 
@@ -101,6 +99,7 @@ def test_automatic_choice_is_by_time_and_loss(pair: Pair, monkeypatch: pytest.Mo
     assert reports[1].decibels[1] is not None
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_dead_channels_are_counted(pair: Pair) -> None:
     """A channel whose bias keeps it below 0, and one that reaches a single step of its map."""
     biases = pair.encoder[2].bias.clone()
@@ -117,6 +116,7 @@ def test_times_are_of_both_forms(pair: Pair) -> None:
     assert all(0 < second < np.inf for both in times for second in both)
 
 
+@pytest.mark.usefixtures("small_calibration")
 def test_command_reports_every_layer(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, output = tmp_path / "pictures", tmp_path / "out.fnst"
     folder.mkdir()

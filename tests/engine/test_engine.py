@@ -16,18 +16,20 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy_engine as reference
 import pytest
+from numpy.typing import NDArray
 from numpy_engine import Lcg, Map, Shape, model_of, pair_like, random_model, random_picture
+from paths import RUNNABLE, answer, on_path
 
 from fastnst import _engine
 from fastnst.engine import AdainLook, Engine, Look, instruction_set, instruction_sets
 from fastnst.format.modelfile import AdainFile, Layer, to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300"))
-RUNNABLE = [name for name, runs in instruction_sets() if runs]
 SIDES = (1, 1, 2, 3, 5, 8, 9, 15, 16, 17, 23, 31, 40)
 GOLDEN_SIZES = ((1, 1), (1, 9), (7, 1), (8, 8), (37, 61), (64, 96))
 SHIPPED = Path(_engine.__file__).parent / "models" / "adain-16x.fnst"
@@ -38,34 +40,49 @@ def adain_like() -> AdainFile:
     return pair_like(1)
 
 
-def check_case(seed: int) -> None:
-    """One random model on one random pair of pictures equals the reference: features, statistics, decoded picture."""
+class Case(NamedTuple):
+    """A random model, two pictures, and what the reference makes of them: features, statistics, the decoded picture."""
+
+    seed: int
+    model: bytes
+    pictures: list[Map]  # style, content
+    features: list[Map]
+    statistics: list[tuple[NDArray[np.float64], NDArray[np.float64]]]
+    alpha: float
+    out: Map
+
+
+def random_case(seed: int) -> Case:
     lcg = Lcg(seed)
     model = random_model(lcg, widest=200 if seed % 8 == 0 else 40)
-    engine = Engine(to_bytes(model))
-    threads = 1 + seed % 4
     content, style = (random_picture(lcg, SIDES[lcg.below(len(SIDES))], SIDES[lcg.below(len(SIDES))]) for _ in range(2))
-    looks = []
-    for picture in (style, content):
-        features = engine.encode(picture, threads)
-        wanted = reference.encode(model, picture)
-        np.testing.assert_array_equal(features.array(), wanted, f"features, seed {seed}")
-        looks.append(AdainLook(*features.statistics()))
-        for name, mine, exact in zip(("mean", "std"), features.statistics(), reference.statistics(model, wanted), strict=True):
-            assert mine.dtype == np.float64
-            np.testing.assert_array_equal(mine, exact, f"{name}, seed {seed}")
+    features = [reference.encode(model, picture) for picture in (style, content)]
+    statistics = [reference.statistics(model, each) for each in features]
     alpha = (1.0, 0.0, 0.6, 0.25)[lcg.below(4)]
-    out = engine.decode(features, looks[0], alpha, threads)
-    exact = reference.decode(model, wanted, looks[0].mean, looks[0].std, alpha, content.shape[:2])
-    np.testing.assert_array_equal(out, exact, f"picture, seed {seed}")
+    out = reference.decode(model, features[1], *statistics[0], alpha, content.shape[:2])
+    return Case(seed, to_bytes(model), [style, content], features, statistics, alpha, out)
 
 
-def run_forced(path: str, job: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """This file's ``main`` in a process of its own: the instruction set is chosen once per process."""
-    command = [sys.executable, __file__, job, *arguments]
+def check_case(case: Case) -> None:
+    """The engine makes the same of them."""
+    engine, threads = Engine(case.model), 1 + case.seed % 4
+    looks = []
+    for picture, wanted, statistics in zip(case.pictures, case.features, case.statistics, strict=True):
+        features = engine.encode(picture, threads)
+        np.testing.assert_array_equal(features.array(), wanted, f"features, seed {case.seed}")
+        looks.append(AdainLook(*features.statistics()))
+        for name, mine, exact in zip(("mean", "std"), features.statistics(), statistics, strict=True):
+            assert mine.dtype == np.float64
+            np.testing.assert_array_equal(mine, exact, f"{name}, seed {case.seed}")
+    out = engine.decode(features, looks[0], case.alpha, threads)
+    np.testing.assert_array_equal(out, case.out, f"picture, seed {case.seed}")
+
+
+def run_forced(path: str) -> subprocess.CompletedProcess[str]:
+    """A case of the reference in a process of its own, which says what instruction set it has."""
     return subprocess.run(
-        command,
-        env=os.environ | {"FASTNST_ISA": path, "OPENBLAS_NUM_THREADS": "1"},
+        [sys.executable, __file__, "one"],
+        env=os.environ | {"FASTNST_ISA": path},
         capture_output=True,
         text=True,
         check=False,
@@ -75,13 +92,11 @@ def run_forced(path: str, job: str, *arguments: str) -> subprocess.CompletedProc
 
 @pytest.mark.parametrize("path", RUNNABLE)
 def test_random_models_equal_the_reference(path: str) -> None:
-    done = run_forced(path, "random", str(CASES))
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    assert answer["path"] == path
+    found = on_path(path, __file__, "random", str(CASES))
+    assert found["path"] == path
     # The forced path really ran, and no other did.
-    assert answer["calls"].pop(path) > 0
-    assert not any(answer["calls"].values())
+    assert found["calls"].pop(path) > 0
+    assert not any(found["calls"].values())
 
 
 @pytest.mark.parametrize("height", [1, 2, 7, 8, 9, 16])
@@ -139,7 +154,7 @@ def test_constant_picture_has_no_variance_but_the_epsilon(adain_like: AdainFile)
 
 @pytest.mark.parametrize(("isa", "words"), [("z80", "z80"), ("", "")])
 def test_forcing_a_path_that_is_unknown(isa: str, words: str) -> None:
-    done = run_forced(isa, "random", "1")
+    done = run_forced(isa)
     if isa:
         assert done.returncode != 0
         assert "RuntimeError" in done.stderr
@@ -150,7 +165,7 @@ def test_forcing_a_path_that_is_unknown(isa: str, words: str) -> None:
 
 def test_paths_that_cannot_run_here_are_refused() -> None:
     for path in (name for name, runs in instruction_sets() if not runs):
-        done = run_forced(path, "random", "1")
+        done = run_forced(path)
         assert done.returncode != 0
         assert "RuntimeError" in done.stderr
 
@@ -159,8 +174,8 @@ def test_the_first_runnable_path_is_chosen(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delenv("FASTNST_ISA", raising=False)
     assert RUNNABLE[-1] == "scalar"
     assert instruction_set() in RUNNABLE
-    done = run_forced("", "random", "0")
-    assert json.loads(done.stdout)["path"] == RUNNABLE[0]
+    done = run_forced("")
+    assert done.stdout == RUNNABLE[0]
 
 
 # --- threads and processes --------------------------------------------------------------------------------------------------
@@ -292,9 +307,7 @@ def reference_hash(model: AdainFile, size: tuple[int, int], alpha: float, styles
 
 @pytest.mark.parametrize("path", RUNNABLE)
 def test_golden_pictures_are_the_same_on_every_path(path: str) -> None:
-    done = run_forced(path, "golden-by-engine")
-    assert done.returncode == 0, done.stderr
-    assert {tuple(case): found for case, found in json.loads(done.stdout)} == GOLDEN
+    assert {tuple(case): found for case, found in on_path(path, __file__, "golden-by-engine")} == GOLDEN
 
 
 def test_the_reference_still_gives_the_golden_pictures(adain_like: AdainFile) -> None:
@@ -324,31 +337,37 @@ def shipped_hashes() -> dict[str, str]:
 @pytest.mark.skipif(not SHIPPED.exists(), reason="no shipped model in this tree")
 @pytest.mark.parametrize("path", RUNNABLE[1:] or ["scalar"])
 def test_the_shipped_model_gives_the_same_pictures_on_every_path(path: str) -> None:
-    first, other = (run_forced(name, "shipped") for name in (RUNNABLE[0], path))
-    assert first.returncode == 0, first.stderr
-    assert other.returncode == 0, other.stderr
-    assert json.loads(first.stdout) == json.loads(other.stdout)
+    first, other = (on_path(name, __file__, "shipped") for name in (RUNNABLE[0], path))
+    assert len(first) == 18
+    assert first == other
 
 
 # --- what the forced processes run ------------------------------------------------------------------------------------------
 
 
 def main(job: str, *arguments: str) -> None:
-    answer: object
     if job == "random":
-        for seed in range(int(arguments[0])):
-            check_case(seed)
-        answer = {"path": instruction_set(), "calls": _engine.kernel_calls()}
+        cases = [random_case(seed) for seed in range(int(arguments[0]))]
+
+        def check() -> object:
+            for case in cases:
+                check_case(case)
+            return {"path": instruction_set(), "calls": _engine.kernel_calls()}
+
+        answer(check)
+    elif job == "one":
+        check_case(random_case(0))
+        sys.stdout.write(instruction_set())
     elif job == "golden-by-engine":
-        engine = Engine(to_bytes(pair_like(1)))
-        answer = [[case, engine_hash(engine, case[:2], *case[2:])] for case in GOLDEN]
+        model = to_bytes(pair_like(1))
+        answer(lambda: [[case, engine_hash(Engine(model), case[:2], *case[2:])] for case in GOLDEN])
     elif job == "golden":
-        model = pair_like(1)
-        cases = [(*size, alpha, styles) for size in GOLDEN_SIZES for alpha, styles in ((1.0, 1), (0.5, 2), (0.0, 1))]
-        answer = {str(case): reference_hash(model, case[:2], *case[2:]) for case in cases}
+        pair = pair_like(1)
+        golden = [(*size, alpha, styles) for size in GOLDEN_SIZES for alpha, styles in ((1.0, 1), (0.5, 2), (0.0, 1))]
+        found = {str(case): reference_hash(pair, case[:2], *case[2:]) for case in golden}
+        sys.stdout.write(json.dumps(found, indent=1))
     else:
-        answer = shipped_hashes()
-    sys.stdout.write(json.dumps(answer, indent=1))
+        answer(shipped_hashes)
 
 
 if __name__ == "__main__":

@@ -5,25 +5,24 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy_generator as reference
 import pytest
-from numpy_engine import Lcg, random_picture
+from numpy_engine import Lcg, Map, random_picture
 from numpy_generator import Builder, resnet_like, transformer_like, unet_like
+from paths import RUNNABLE, answer, on_path
 
 from fastnst import _engine
-from fastnst.engine import Engine, instruction_set, instruction_sets
+from fastnst.engine import Engine, instruction_set
 from fastnst.format.graphfile import BORDERS, GeneratorFile
 from fastnst.format.modelfile import to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 25
-RUNNABLE = [name for name, runs in instruction_sets() if runs]
 SIDES = (1, 2, 3, 5, 8, 9, 15, 17, 31, 40, 53)
 
 
@@ -37,8 +36,17 @@ def random_generator(lcg: Lcg, kind: int) -> GeneratorFile:
     return unet_like(lcg, 1 + lcg.below(20), levels=2 + lcg.below(2))
 
 
-def check_case(seed: int) -> None:
-    """One random generator makes of a random picture what the reference makes of it."""
+class Case(NamedTuple):
+    """A random generator, a picture, parts of its styles if it has any, and what the reference makes of them."""
+
+    seed: int
+    model: bytes
+    picture: Map
+    parts: list[float]
+    out: Map
+
+
+def random_case(seed: int) -> Case:
     lcg = Lcg(seed)
     model = random_generator(lcg, seed % 4)
     if seed % 5 == 0 and seed % 4 != 3:
@@ -48,23 +56,18 @@ def check_case(seed: int) -> None:
     if seed % 3 == 0:
         model = reference.with_styles(model, lcg, 1 + lcg.below(5), every=1 + seed % 2)
         parts = [each / 100 for each in lcg.integers(0, 101, (model.styles,)).tolist()] if seed % 2 else []
-    out = Engine(to_bytes(model)).translate(picture, 1 + seed % 3, styles=parts or None)
-    np.testing.assert_array_equal(out, reference.translate(model, picture, parts), f"seed {seed}, {picture.shape}")
+    return Case(seed, to_bytes(model), picture, parts, reference.translate(model, picture, parts))
+
+
+def check_case(case: Case) -> None:
+    """The engine makes the same of them."""
+    out = Engine(case.model).translate(case.picture, 1 + case.seed % 3, styles=case.parts or None)
+    np.testing.assert_array_equal(out, case.out, f"seed {case.seed}, {case.picture.shape}")
 
 
 @pytest.mark.parametrize("path", RUNNABLE)
 def test_random_generators_equal_the_reference(path: str) -> None:
-    # In a process of its own: the instruction set is chosen once per process.
-    done = subprocess.run(
-        [sys.executable, __file__, str(CASES)],
-        env=os.environ | {"FASTNST_ISA": path, "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == path
+    assert on_path(path, __file__, str(CASES)) == path
 
 
 def check_small(graph: Builder, sums: int, *, seed: int = 5) -> None:
@@ -212,7 +215,12 @@ def test_sides_that_are_none() -> None:
 
 
 if __name__ == "__main__":
-    for seed in range(int(sys.argv[1])):
-        check_case(seed)
-    assert _engine.kernel_calls()[instruction_set()] > 0 or int(sys.argv[1]) == 0
-    sys.stdout.write(json.dumps(instruction_set()))
+    cases = [random_case(seed) for seed in range(int(sys.argv[1]))]
+
+    def compared() -> str:
+        for case in cases:
+            check_case(case)
+        assert _engine.kernel_calls()[instruction_set()] > 0 or not cases
+        return instruction_set()
+
+    answer(compared)

@@ -5,24 +5,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy_engine as reference
 import pytest
-from numpy_engine import Lcg, random_cascade, random_picture, stage_of, three_levels
+from numpy.typing import NDArray
+from numpy_engine import Lcg, Map, random_cascade, random_picture, stage_of, three_levels
+from paths import RUNNABLE, answer, on_path
 
 from fastnst import _engine
-from fastnst.engine import AdainLook, Coloring, Engine, WctLook, instruction_set, instruction_sets
+from fastnst.engine import AdainLook, Coloring, Engine, WctLook, instruction_set
 from fastnst.format.modelfile import WctFile, to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 15
-RUNNABLE = [name for name, runs in instruction_sets() if runs]
 SIDES = (1, 1, 2, 3, 5, 8, 9, 15, 17, 31, 40)
 
 
@@ -36,39 +35,50 @@ def engine(three: WctFile) -> Engine:
     return Engine(to_bytes(three))
 
 
-def check_case(seed: int) -> None:
-    """One random model on one random pair of pictures equals the reference: features, moments, look, picture."""
+class Case(NamedTuple):
+    """A random model, two pictures, and what the reference makes of them: features, moments, look, picture."""
+
+    seed: int
+    model: bytes
+    content: Map
+    style: Map
+    features: Map
+    moments: tuple[NDArray[np.float64], NDArray[np.float64]]
+    look: dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]
+    alpha: float
+    out: Map
+
+
+def random_case(seed: int) -> Case:
     lcg = Lcg(seed)
     model = random_cascade(lcg, widest=150 if seed % 8 == 0 else 40)
-    engine, deepest = Engine(to_bytes(model)), model.stages[max(model.stages)]
+    deepest = model.stages[max(model.stages)]
     content, style = (random_picture(lcg, SIDES[lcg.below(len(SIDES))], SIDES[lcg.below(len(SIDES))]) for _ in range(2))
-    features = engine.encode(content, 1 + seed % 3)
-    np.testing.assert_array_equal(features.array(), reference.encode(deepest, content), f"features, seed {seed}")
-    for mine, exact in zip(features.statistics(), reference.moments(deepest, features.array()), strict=True):
+    features, look = reference.encode(deepest, content), reference.wct_look(model, style, model.stages)
+    alpha = (1.0, 0.0, 0.6, 0.25)[lcg.below(4)]
+    out = reference.cascade(model, content, look, alpha)
+    return Case(seed, to_bytes(model), content, style, features, reference.moments(deepest, features), look, alpha, out)
+
+
+def check_case(case: Case) -> None:
+    """The engine makes the same of them."""
+    engine, seed = Engine(case.model), case.seed
+    features = engine.encode(case.content, 1 + seed % 3)
+    np.testing.assert_array_equal(features.array(), case.features, f"features, seed {seed}")
+    for mine, exact in zip(features.statistics(), case.moments, strict=True):
         np.testing.assert_array_equal(mine, exact, f"moments, seed {seed}")
-    look, wanted = engine.look(style, 1 + seed % 4), reference.wct_look(model, style, model.stages)
+    look = engine.look(case.style, 1 + seed % 4)
     assert isinstance(look, WctLook)
-    for level, (mean, root) in wanted.items():
+    for level, (mean, root) in case.look.items():
         np.testing.assert_array_equal(look.levels[level].mean, mean, f"mean, seed {seed}")
         np.testing.assert_array_equal(look.levels[level].root, root, f"root, seed {seed}")
-    alpha = (1.0, 0.0, 0.6, 0.25)[lcg.below(4)]
-    out = engine.decode(features, look, alpha, 1 + seed % 3)
-    np.testing.assert_array_equal(out, reference.cascade(model, content, wanted, alpha), f"picture, seed {seed}")
+    out = engine.decode(features, look, case.alpha, 1 + seed % 3)
+    np.testing.assert_array_equal(out, case.out, f"picture, seed {seed}")
 
 
 @pytest.mark.parametrize("path", RUNNABLE)
 def test_random_models_equal_the_reference(path: str) -> None:
-    # In a process of its own: the instruction set is chosen once per process.
-    done = subprocess.run(
-        [sys.executable, __file__, str(CASES)],
-        env=os.environ | {"FASTNST_ISA": path, "OPENBLAS_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == path
+    assert on_path(path, __file__, str(CASES)) == path
 
 
 @pytest.mark.parametrize("channels", [1, 15, 16, 17, 33, 64, 65, 128])
@@ -244,7 +254,12 @@ def test_features_of_another_model_are_refused(engine: Engine) -> None:
 
 
 if __name__ == "__main__":
-    for case in range(int(sys.argv[1])):
-        check_case(case)
-    assert _engine.kernel_calls()[instruction_set()] > 0 or int(sys.argv[1]) == 0
-    sys.stdout.write(json.dumps(instruction_set()))
+    cases = [random_case(seed) for seed in range(int(sys.argv[1]))]
+
+    def compared() -> str:
+        for case in cases:
+            check_case(case)
+        assert _engine.kernel_calls()[instruction_set()] > 0 or not cases
+        return instruction_set()
+
+    answer(compared)

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from skimage.data import astronaut, coffee
-from torture.native import build_file
+from torture import native
+from torture.framework import NotHereError
 
 from fastnst import cli
 from fastnst.engine import Engine
 from fastnst.stylize import Stylizer
 
 ROOT = Path(__file__).parents[2]
-ARM_COMPILER, ARM_EMULATOR = "aarch64-linux-gnu-g++", "qemu-aarch64"
 
 
 def ppm(pixels: NDArray[np.uint8]) -> bytes:
@@ -296,27 +296,21 @@ def test_a_folder_is_no_picture_and_no_model(executable: str, model_path: Path, 
 
 
 @pytest.fixture(scope="session")
-def arm_executable(tmp_path_factory: pytest.TempPathFactory) -> str:
-    if not (shutil.which(ARM_COMPILER) and shutil.which(ARM_EMULATOR)):
-        pytest.skip(f"needs {ARM_COMPILER} and {ARM_EMULATOR} (Debian: g++-aarch64-linux-gnu, qemu-user)")
-    out = tmp_path_factory.mktemp("arm") / "fastnst-stylize"
-    build = build_file()
-    sources = [unit.path for unit in [*build.units("."), *build.library("aarch64")]]
-    subprocess.run(
-        [ARM_COMPILER, "-std=c++20", "-O1", "-static", "-pthread", "-ffp-contract=off", "-march=armv8.2-a+dotprod", "-Wall",
-         "-Werror", "-Icsrc", "-Iinclude", *sources, "-o", out],
-        check=True, cwd=ROOT,
-    )  # fmt: skip
-    return str(out)
+def arm_executable() -> list[str]:
+    """The command that runs it, emulated."""
+    try:
+        return native.build("arm-stylize")
+    except NotHereError as missing:
+        pytest.skip(f"{missing} (Debian: g++-aarch64-linux-gnu, qemu-user)")
 
 
 @pytest.mark.skipif(platform.machine() == "aarch64", reason="runs natively here")
 @pytest.mark.parametrize("isa", ["neondot", "neon", "scalar"])
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_arm_gives_the_same_bytes(
-    arm_executable: str, model_path: Path, tmp_path: Path, pictures: tuple, isa: str, threads: str
+    arm_executable: list[str], model_path: Path, tmp_path: Path, pictures: tuple, isa: str, threads: str
 ) -> None:
-    command = [ARM_EMULATOR, arm_executable, model_path, tmp_path / "content.ppm", tmp_path / "style.ppm", "-o", "-"]
+    command = [*arm_executable, model_path, tmp_path / "content.ppm", tmp_path / "style.ppm", "-o", "-"]
     done = subprocess.run(
         [*command, "--threads", threads], check=True, capture_output=True, env={**os.environ, "FASTNST_ISA": isa}
     )
@@ -327,31 +321,33 @@ def test_arm_gives_the_same_bytes(
 @pytest.mark.skipif(platform.machine() == "aarch64", reason="runs natively here")
 @pytest.mark.parametrize("isa", ["neondot", "neon", "scalar"])
 def test_arm_whitens_and_colours_the_same(
-    arm_executable: str, wct_path: Path, tmp_path: Path, pictures: tuple, isa: str
+    arm_executable: list[str], wct_path: Path, tmp_path: Path, pictures: tuple, isa: str
 ) -> None:
-    command = [ARM_EMULATOR, arm_executable, wct_path, tmp_path / "content.ppm", tmp_path / "style.ppm", "-o", "-"]
+    command = [*arm_executable, wct_path, tmp_path / "content.ppm", tmp_path / "style.ppm", "-o", "-"]
     done = subprocess.run([*command, "--threads", "2"], check=True, capture_output=True, env={**os.environ, "FASTNST_ISA": isa})
     assert done.stdout == expected_levels(wct_path, *pictures, [4, 2, 1])
 
 
 @pytest.mark.skipif(platform.machine() == "aarch64", reason="runs natively here")
 @pytest.mark.parametrize("isa", ["neondot", "neon", "scalar"])
-def test_arm_translates_the_same(arm_executable: str, generator_path: Path, tmp_path: Path, pictures: tuple, isa: str) -> None:
-    command = [ARM_EMULATOR, arm_executable, generator_path, tmp_path / "content.ppm", "-o", "-"]
+def test_arm_translates_the_same(
+    arm_executable: list[str], generator_path: Path, tmp_path: Path, pictures: tuple, isa: str
+) -> None:
+    command = [*arm_executable, generator_path, tmp_path / "content.ppm", "-o", "-"]
     done = subprocess.run([*command, "--threads", "2"], check=True, capture_output=True, env={**os.environ, "FASTNST_ISA": isa})
     assert done.stdout == translated(generator_path, pictures[0])
 
 
 @pytest.mark.skipif(platform.machine() == "aarch64", reason="runs natively here")
-def test_arm_fills_hidden_pixels_the_same(arm_executable: str, model_path: Path, tmp_path: Path) -> None:
+def test_arm_fills_hidden_pixels_the_same(arm_executable: list[str], model_path: Path, tmp_path: Path) -> None:
     (tmp_path / "cut.pam").write_bytes(cut_outs(4)[0])
-    command = [ARM_EMULATOR, arm_executable, model_path, tmp_path / "cut.pam", tmp_path / "cut.pam", "-o", "-"]
+    command = [*arm_executable, model_path, tmp_path / "cut.pam", tmp_path / "cut.pam", "-o", "-"]
     done = subprocess.run(command, check=True, capture_output=True)
     assert done.stdout == from_python(model_path, tmp_path, "cut.pam", "cut.pam")
 
 
 @pytest.mark.usefixtures("pictures")
-def test_arm_refuses_a_path_it_does_not_have(arm_executable: str, model_path: Path, tmp_path: Path) -> None:
-    command = [ARM_EMULATOR, arm_executable, model_path, tmp_path / "content.ppm", tmp_path / "style.ppm", "-o", "-"]
+def test_arm_refuses_a_path_it_does_not_have(arm_executable: list[str], model_path: Path, tmp_path: Path) -> None:
+    command = [*arm_executable, model_path, tmp_path / "content.ppm", tmp_path / "style.ppm", "-o", "-"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "FASTNST_ISA": "avx2"})
     assert done.returncode == 1 and "avx2" in done.stderr and "neondot" in done.stderr

@@ -2,51 +2,70 @@
 
 from __future__ import annotations
 
-import json
 import os
 import struct
-import subprocess
 import sys
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import numpy_engine as reference
 import pytest
 import torch
 from numpy_engine import Lcg, Map, Shape, model_of, random_layer, random_model, random_picture, random_winograd_layer
+from paths import RUNNABLE, answer, on_path
 from refusals import refused
 from test_modelfile import DIGEST, HEADER, put, resealed, sealed
 
 from fastnst import _engine
 from fastnst.convert.arithmetic import simulate_layer
-from fastnst.engine import AdainLook, Engine, instruction_set, instruction_sets
+from fastnst.engine import AdainLook, Engine, instruction_set
 from fastnst.format.graphfile import GeneratorFile
 from fastnst.format.modelfile import AdainFile, Layer, WctFile, to_bytes
 from fastnst.format.winograd import positions_of
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 15
-RUNNABLE = [name for name, runs in instruction_sets() if runs]
 SIDES = (1, 1, 2, 3, 5, 8, 9, 16, 17, 33, 50, 64)
 LAYER_HEAD = 4 * 8
 
 
+class Case(NamedTuple):
+    """A model, a picture, and what the reference makes of them: features, the look of another picture, the decoded picture."""
+
+    model: bytes
+    content: Map
+    threads: int
+    features: Map
+    look: AdainLook
+    out: Map
+
+
+def case_of(model: AdainFile, content: Map, style: Map, threads: int) -> Case:
+    features, look = reference.encode(model, content), reference.statistics(model, reference.encode(model, style))
+    out = reference.decode(model, features, *look, 0.75, content.shape[:2])
+    return Case(to_bytes(model), content, threads, features, AdainLook(*look), out)
+
+
+def check_case(case: Case) -> None:
+    """The engine makes the same of them."""
+    engine = Engine(case.model)
+    features = engine.encode(case.content, case.threads)
+    np.testing.assert_array_equal(features.array(), case.features)
+    np.testing.assert_array_equal(engine.decode(features, case.look, 0.75, case.threads), case.out)
+
+
 def check(model: AdainFile, content: Map, style: Map, threads: int) -> None:
     """Features and picture equal the reference."""
-    engine = Engine(to_bytes(model))
-    features, wanted = engine.encode(content, threads), reference.encode(model, content)
-    np.testing.assert_array_equal(features.array(), wanted)
-    look = reference.statistics(model, reference.encode(model, style))
-    out = engine.decode(features, AdainLook(*look), 0.75, threads)
-    np.testing.assert_array_equal(out, reference.decode(model, wanted, *look, 0.75, content.shape[:2]))
+    check_case(case_of(model, content, style, threads))
 
 
-def check_case(seed: int) -> None:
+def random_case(seed: int) -> Case:
     lcg = Lcg(seed)
     model = random_model(lcg, widest=200 if seed % 8 == 0 else 40, winograd=True)
-    pictures = (random_picture(lcg, SIDES[lcg.below(len(SIDES))], SIDES[lcg.below(len(SIDES))]) for _ in range(2))
-    check(model, *pictures, threads=1 + seed % 4)
+    content, style = (random_picture(lcg, SIDES[lcg.below(len(SIDES))], SIDES[lcg.below(len(SIDES))]) for _ in range(2))
+    return case_of(model, content, style, threads=1 + seed % 4)
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +87,9 @@ def changed(model: AdainFile, encoder: bool, **changes: object) -> bytes:
 
 @pytest.mark.parametrize("path", RUNNABLE)
 def test_random_models_equal_the_reference(path: str) -> None:
-    done = subprocess.run(
-        [sys.executable, __file__, str(CASES)],
-        env=os.environ | {"FASTNST_ISA": path, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert done.returncode == 0, done.stderr
-    answer = json.loads(done.stdout)
-    assert answer["path"] == path
-    assert answer["calls"][path] > 0
+    found = on_path(path, __file__, str(CASES))
+    assert found["path"] == path
+    assert found["calls"][path] > 0
 
 
 @pytest.mark.parametrize("inputs", [1, 16, 17, 33, 64, 80, 130])
@@ -288,6 +298,11 @@ def test_the_bound_on_outputs_counts_all_positions() -> None:
 
 
 if __name__ == "__main__":
-    for case in range(int(sys.argv[1])):
-        check_case(case)
-    sys.stdout.write(json.dumps({"path": instruction_set(), "calls": _engine.kernel_calls()}))
+    cases = [random_case(seed) for seed in range(int(sys.argv[1]))]
+
+    def compared() -> object:
+        for case in cases:
+            check_case(case)
+        return {"path": instruction_set(), "calls": _engine.kernel_calls()}
+
+    answer(compared)

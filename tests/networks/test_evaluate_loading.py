@@ -23,8 +23,6 @@ from fastnst.system.errors import UsageError
 
 SIZE = 40  # not a multiple of stage 5's stride
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:

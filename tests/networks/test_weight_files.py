@@ -162,9 +162,15 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def tensors() -> dict[str, torch.Tensor]:
+    return Trained().tensors()
+
+
 RECIPE = {"facts": json.dumps({"recipe": "adain", "versions": {"fastnst": "0.1.0"}})}
 
 
+@pytest.mark.usefixtures("small_calibration")
 @pytest.mark.parametrize(
     ("metadata", "options", "source", "licence"),
     [
@@ -180,9 +186,15 @@ RECIPE = {"facts": json.dumps({"recipe": "adain", "versions": {"fastnst": "0.1.0
     ],
 )
 def test_a_card_claims_nothing_that_nobody_said(
-    metadata: dict[str, str], options: list[str], source: str, licence: str, pictures: Path, tmp_path: Path
+    metadata: dict[str, str],
+    options: list[str],
+    source: str,
+    licence: str,
+    tensors: dict[str, torch.Tensor],
+    pictures: Path,
+    tmp_path: Path,
 ) -> None:
-    save_file(Trained().tensors(), tmp_path / "theirs.safetensors", metadata=metadata)
+    save_file(tensors, tmp_path / "theirs.safetensors", metadata=metadata)
     out = tmp_path / "out.fnst"
     assert main(["convert", str(tmp_path / "theirs.safetensors"), "-o", str(out), "--calibrate", str(pictures), *options]) == 0
     card = Engine(out).card

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import torch
+from paths import RUNNABLE, answer, on_path
 from torch import Tensor
 
-from fastnst import _engine
+from fastnst import _engine, ops
 
 X = torch.ones(2, 3, 4, 5)
 G = torch.zeros(2, 3, 3)
@@ -187,22 +188,19 @@ def test_what_fits_is_taken() -> None:
     assert torch.equal(gram, torch.full((2, 3, 3), 20 / 60))
 
 
-ASK = """
-import sys
-from fastnst import _engine
-if sys.argv[1] == "engine":
-    print(_engine.instruction_set())
-else:
-    import torch
-    from fastnst import ops
+def variant() -> str:
+    """Of the operations, once one has run."""
     ops.gram_matrix(torch.ones(1, 2, 3, 3))
-    print(_engine.operations_variant())
-"""
+    return _engine.operations_variant()
+
+
+def main(whom: str) -> None:
+    sys.stdout.write(_engine.instruction_set() if whom == "engine" else variant())
 
 
 def ask(whom: str, isa: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"FASTNST_ISA": isa, "TRITON_INTERPRET": "0"}
-    return subprocess.run([sys.executable, "-c", ASK, whom], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, __file__, whom], env=environment, capture_output=True, text=True, check=False)
 
 
 def test_an_unknown_instruction_set_is_one_error_for_engine_and_operations() -> None:
@@ -215,15 +213,21 @@ CHOSEN = {"amx": "avx512", "avx512vnni": "avx512", "avx512": "avx512", "avxvnni"
           "neondot": "baseline", "neon": "baseline", "scalar": "baseline"}  # fmt: skip
 
 
-@pytest.mark.parametrize("isa", [name for name, runs in _engine.instruction_sets() if runs])
+@pytest.mark.parametrize("isa", RUNNABLE)
 def test_every_instruction_set_chooses_a_variant_of_the_operations(isa: str) -> None:
-    done = ask("operations", isa)
-    assert (done.returncode, done.stdout.strip()) == (0, CHOSEN[isa]), done.stderr
+    assert on_path(isa, __file__) == CHOSEN[isa]
 
 
 @pytest.mark.parametrize("whom", ["engine", "operations"])
 def test_an_instruction_set_without_kernels_of_its_own_is_one_all_the_same(whom: str) -> None:
     """AVX-512 without VNNI: the operations have code for it, the engine runs that of AVX2."""
-    if ("avx512", True) not in _engine.instruction_sets():
+    if "avx512" not in RUNNABLE:
         pytest.skip("a processor without AVX-512")
-    assert ask(whom, "avx512").stdout.strip() == "avx512"
+    assert ask(whom, "avx512").stdout == "avx512"
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        main(*sys.argv[1:])
+    else:
+        answer(variant)

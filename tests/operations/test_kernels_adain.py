@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from kernel_maps import RUNNABLE, check_chosen_variant, check_variant
 from torch import Tensor
 
 from fastnst.reference import adaptive_instance_normalization, calc_mean_std, mean_variance_norm, renormalize
@@ -316,12 +315,3 @@ def test_any_number_of_threads_gives_the_same_bytes(shape: tuple[int, ...], layo
 def test_cpu_kernels_have_no_other_types() -> None:
     with pytest.raises(TypeError, match="float64"):
         CPU.module.channel_stats(torch.zeros(1, 1, 2, 2).double(), EPS)
-
-
-@pytest.mark.parametrize("isa", RUNNABLE)
-def test_every_variant(isa: str) -> None:
-    check_variant(isa, __file__)
-
-
-def test_the_chosen_variant_runs() -> None:
-    check_chosen_variant()

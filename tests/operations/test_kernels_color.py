@@ -7,12 +7,9 @@ import torch
 from kernel_maps import (
     DTYPES,
     LAYOUTS,
-    RUNNABLE,
     between_nan,
     check_any_number_of_threads,
-    check_chosen_variant,
     check_like,
-    check_variant,
     every_dtype,
     every_layout,
     wide,
@@ -209,12 +206,3 @@ def test_cpu_kernels_have_no_other_types() -> None:
     with pytest.raises(TypeError, match="float64"):
         CPU.module.color_moments(picture(CPU, 1, 3, 2, 2).double())
     assert torch.float64 not in DTYPES
-
-
-@pytest.mark.parametrize("isa", RUNNABLE)
-def test_every_variant(isa: str) -> None:
-    check_variant(isa, __file__)
-
-
-def test_the_chosen_variant_runs() -> None:
-    check_chosen_variant()

@@ -8,12 +8,9 @@ import pytest
 import torch
 from kernel_maps import (
     LAYOUTS,
-    RUNNABLE,
     between_nan,
     check_any_number_of_threads,
-    check_chosen_variant,
     check_like,
-    check_variant,
     every_dtype,
     every_layout,
     random_map,
@@ -158,12 +155,3 @@ def test_cpu_kernels_have_no_other_types() -> None:
     tensors = [x.double() for x in inputs(CPU, (1, 2, 3, 2, 2))]
     with pytest.raises(TypeError, match="float64"):
         CPU.module.linear_embedding(*tensors, True)
-
-
-@pytest.mark.parametrize("isa", RUNNABLE)
-def test_every_variant(isa: str) -> None:
-    check_variant(isa, __file__)
-
-
-def test_the_chosen_variant_runs() -> None:
-    check_chosen_variant()

@@ -5,12 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from kernel_maps import (
-    RUNNABLE,
     between_nan,
     check_any_number_of_threads,
-    check_chosen_variant,
     check_like,
-    check_variant,
     every_dtype,
     every_layout,
     random_map,
@@ -157,12 +154,3 @@ def test_any_number_of_threads_gives_the_same_bytes(shape: tuple[int, ...], layo
 def test_cpu_kernels_have_no_other_types() -> None:
     with pytest.raises(TypeError, match="float64"):
         CPU.module.gram(torch.zeros(1, 1, 2, 2).double())
-
-
-@pytest.mark.parametrize("isa", RUNNABLE)
-def test_every_variant(isa: str) -> None:
-    check_variant(isa, __file__)
-
-
-def test_the_chosen_variant_runs() -> None:
-    check_chosen_variant()

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -22,7 +18,6 @@ from relation_checks import (
     spread,
 )
 
-from fastnst import _engine
 from fastnst.reference import pdist, rkd_loss
 from fastnst.testing import Backend, assert_close_to_reference
 
@@ -219,26 +214,3 @@ def test_cpu_kernels_have_no_other_types() -> None:
     ):
         with pytest.raises(TypeError, match="float64"):
             call(torch.zeros(1, 2, 2).double())
-
-
-PATHS = {"scalar": "baseline", "avx2": "avx2"}
-"""Values of FASTNST_ISA and the variants that they choose; what is chosen without one, this process has tested."""
-
-
-@pytest.mark.parametrize("isa", [isa for isa, runs in _engine.instruction_sets() if runs and isa in PATHS])
-def test_every_variant(isa: str) -> None:
-    """The tests of these kernels once more, in a process of their own: the variant is chosen once per process."""
-    files = sorted(Path(__file__).parent.glob("test_kernels_relation*.py"))
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-k", "not every_variant", *files],
-        env=os.environ | {"FASTNST_ISA": isa, "TRITON_INTERPRET": "0", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stdout
-
-
-def test_the_chosen_variant_runs() -> None:
-    isa = os.environ.get("FASTNST_ISA")
-    assert _engine.operations_variant() in ([PATHS[isa]] if isa in PATHS else ["baseline", "avx2", "avx512"])

@@ -8,12 +8,9 @@ import threading
 import pytest
 import torch
 from kernel_maps import (
-    RUNNABLE,
     between_nan,
     check_any_number_of_threads,
-    check_chosen_variant,
     check_like,
-    check_variant,
     every_dtype,
     random_map,
     threads,
@@ -368,12 +365,3 @@ def test_the_number_of_threads_is_as_before() -> None:
     with pytest.raises(torch.linalg.LinAlgError):
         CPU.module.covariance_roots(x, torch.full_like(x, math.nan), 0.0, 0.0, 1e-5)
     assert torch.get_num_threads() == before
-
-
-@pytest.mark.parametrize("isa", RUNNABLE)
-def test_every_variant(isa: str) -> None:
-    check_variant(isa, __file__)
-
-
-def test_the_chosen_variant_runs() -> None:
-    check_chosen_variant()

@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import torch
 
@@ -62,13 +63,16 @@ if INTERPRETED:
     def patch_once_a_launch(function: Any) -> Any:
         """Triton replaces its language's functions, hundreds, again at every call of a helper: half of the time of a test."""
         scope = Launch()
-        modules = frozenset(id(value) for value in function.__globals__.values() if inspect.ismodule(value))
-        if modules not in patched:
+        file = function.__globals__["__name__"]
+        if file not in patched:
             scope._changes = patch_language(function)._changes
-            patched.add(modules)
+            patched.add(file)
         return scope
 
     interpreter._patch_lang = patch_once_a_launch
+    numpy_type = functools.cache(interpreter._get_np_dtype)
+    # It makes a table at every call. Blocks and pointers cannot be remembered; a block's numbers have the type of one.
+    interpreter._get_np_dtype = lambda dtype: np.dtype(np.uint64) if dtype.scalar.is_ptr() else numpy_type(dtype.scalar)
 
 compiled = pytest.mark.skipif(INTERPRETED, reason="no kernel compiles in a process that interprets them")
 
@@ -98,7 +102,7 @@ def outcomes(path: str) -> dict[str, tuple[str, str]]:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", path, "-k", "interpreted", "-q", "-p", "no:cacheprovider"]
-        environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
+        environment = os.environ | {"TRITON_INTERPRET": "1"}
         environment.pop("PYTEST_ADDOPTS", None)
         done = subprocess.run(
             [*command, f"--junitxml={report}"], env=environment, capture_output=True, text=True, timeout=600, check=False

@@ -1,10 +1,7 @@
-"""What tests of kernels on feature maps share: maps in any layout, surroundings, other instruction sets."""
+"""What tests of kernels on feature maps share: maps in any layout, surroundings, numbers of threads."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -12,13 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fastnst import _engine
-
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
-VARIANTS = {"scalar": "baseline", "avx2": "avx2", "avx512": "avx512"}
-"""Values of FASTNST_ISA and the variants that they choose; what is chosen without one, the tests have run already."""
-RUNNABLE = [isa for isa, runs in _engine.instruction_sets() if runs and isa in VARIANTS]
 
 every_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
 every_layout = pytest.mark.parametrize("layout", LAYOUTS)
@@ -71,20 +63,3 @@ def check_any_number_of_threads(run: Callable[[], list[Tensor]]) -> None:
             runs.append(run())
     for other in runs[1:]:
         assert all(torch.equal(mine, first) for mine, first in zip(other, runs[0], strict=True))
-
-
-def check_variant(isa: str, file: str) -> None:
-    """The tests of ``file`` once more, in a process of its own: the variant is chosen once per process."""
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-x", "-k", "not every_variant", file],
-        env=os.environ | {"FASTNST_ISA": isa, "TRITON_INTERPRET": "0", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        timeout=500,
-    )
-    assert done.returncode == 0, done.stdout
-
-
-def check_chosen_variant() -> None:
-    isa = os.environ.get("FASTNST_ISA")
-    assert _engine.operations_variant() in ([VARIANTS[isa]] if isa in VARIANTS else ["baseline", "avx2", "avx512"])

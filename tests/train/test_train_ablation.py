@@ -16,8 +16,6 @@ from fastnst.networks.vgg import VGG19, Decoder, Encoder
 from fastnst.networks.wct import Stage, stylize
 from fastnst.train import ablation, decoder
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -19,8 +19,6 @@ from fastnst.train.process_group import ProcessGroup
 from fastnst.train.settings import RunOptions
 from fastnst.train.stability import Motion, flicker, next_frame
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 WIDTHS_16X = (3, 3, 4, 4, 4, 4, 4, 4, 5)
 Batch = tuple[Tensor, Tensor, Tensor, Statistics]
 

@@ -15,8 +15,6 @@ from fastnst.train import adain, campaign
 from fastnst.train.campaign import TABLE, Campaign, curve_of, seconds_of, steps_for, table_from
 from fastnst.train.curves import BOTTOM, HEIGHT, LEFT, POINTS, RIGHT, TOP, WIDTH, curve, thinned
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SMALL = "batch = 1, size = 32"
 TEXT = f"""
 [runs.small]

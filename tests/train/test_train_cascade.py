@@ -19,8 +19,6 @@ from fastnst.train.decoder import initialise
 from fastnst.train.process_group import ProcessGroup
 from fastnst.train.settings import RunOptions
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 TINY = {**SMALL, "pool": 8}
 
 

@@ -20,8 +20,6 @@ from fastnst.train.process_group import ProcessGroup
 from fastnst.train.settings import RunOptions
 from fastnst.train.student import Student, student_from, teacher_from
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

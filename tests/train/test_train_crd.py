@@ -19,8 +19,6 @@ from fastnst.train.crd.image_pool import ImagePool
 from fastnst.train.process_group import ProcessGroup
 from fastnst.train.settings import Phase
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

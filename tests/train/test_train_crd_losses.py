@@ -14,8 +14,6 @@ from fastnst.networks.perceptual import PerceptualNetwork
 from fastnst.train.crd import weights as crd_weights
 from fastnst.train.crd.gan_losses import deceives, passes
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -31,8 +30,7 @@ def arguments(out: Path, *more: str) -> list[str]:
 
 def kill(out: Path, at: int) -> None:
     """The tiny recipe in a process of its own, which is killed at this batch."""
-    done = subprocess.run([sys.executable, TINY, *arguments(out, "--dies-at", str(at))], capture_output=True)
-    assert done.returncode == -signal.SIGKILL
+    assert tiny_recipe.killed(arguments(out, "--dies-at", str(at))) == signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +44,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def two_processes(out: Path, *more: str) -> subprocess.CompletedProcess[str]:
     """The tiny recipe as torchrun starts it."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(TINY)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run([*launch, *arguments(out, *more)], env=environment, capture_output=True, text=True)
+    return subprocess.run([*launch, *arguments(out, *more)], capture_output=True, text=True)
 
 
 def weights(out: Path) -> bytes:

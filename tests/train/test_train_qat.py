@@ -29,9 +29,6 @@ COUNTERS = range(1000, 1008)
 """Crops that no training here sees."""
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Trained().saved(tmp_path_factory.mktemp("trained"))

@@ -27,8 +27,6 @@ from fastnst.train.process_group import ProcessGroup
 from fastnst.train.scoring import CROP, CROPS, scoring_vgg
 from fastnst.train.settings import RunOptions, Settings, filled, read, to_toml
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -117,8 +115,7 @@ def arguments(out: Path, *more: str) -> list[str]:
 
 def test_a_run_goes_on_with_its_own_settings_alone(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    killed = subprocess.run([sys.executable, tiny_recipe.__file__, *arguments(out, "--dies-at", "8")], capture_output=True)
-    assert killed.returncode == -signal.SIGKILL
+    assert tiny_recipe.killed(arguments(out, "--dies-at", "8")) == signal.SIGKILL
     begun = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
     line = f"{out}: this run was begun with --learning-rate 0.001, not 0.5; --batch 4, not 2; another --out begins a new one"
     with pytest.raises(ValueError, match=re.escape(line)):
