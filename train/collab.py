@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst import ops
@@ -61,9 +60,7 @@ class CollabSettings(ScoredSettings):
     decoder_embedding_weight: float = setting(
         0.0, "of the small decoder's blocks, lifted, in the big one's; the authors found it harmful", AT_LEAST_0
     )
-    decoder_before_weight: float = setting(
-        1.0, "of its blocks beside those of the stage before, where --start is of that; not published", AT_LEAST_0
-    )
+    joint: bool = setting(False, "the encoder learns on with the decoder, its embeddings too; not published")
     decoder_style_weight: float = setting(
         0.0, "of the Gram matrices of what the decoder makes of stylized features; not published", AT_LEAST_0
     )
@@ -93,7 +90,8 @@ class CollabSettings(ScoredSettings):
     @property
     def decoder_asks_vgg(self) -> bool:
         """Whether the small decoder's losses need VGG-19's features; with pixels alone, training is several times as fast."""
-        return self.decoder_perceptual_weight > 0 or self.decoder_embedding_weight > 0
+        embeds = self.joint and self.embedding_weight > 0
+        return embeds or self.decoder_perceptual_weight > 0 or self.decoder_embedding_weight > 0
 
     @property
     def needs_teacher(self) -> bool:
@@ -115,9 +113,8 @@ class CollabRecipe:
         if settings.decoder_style_weight:
             self.styles = CropSource(options.data / "style-train", settings.size, (0.9, 1.2), settings.seed + 1)
         torch.manual_seed(settings.seed)
-        self.before: Student | None = None
         self.student = self.started()
-        for network in (self.vgg, self.teacher, self.before, self.student):
+        for network in (self.vgg, self.teacher, self.student):
             if network is not None:
                 channels_last(network, processes)
         self.networks: nn.Module = self.student
@@ -132,8 +129,7 @@ class CollabRecipe:
         extras = settings.relu_heads, settings.decoder_embedding_weight > 0
         if settings.start and encoder_from(settings.start).stage == settings.stage - 1:
             load_part(settings.start, "heads")  # which are not random, for the new layers read them
-            self.before = student_from(settings.start, settings.stage - 1, *extras).requires_grad_(False)
-            return deepened(self.before, self.vgg)
+            return deepened(student_from(settings.start, settings.stage - 1, *extras), self.vgg)
         if settings.start:
             return student_from(settings.start, settings.stage, *extras)
         student = new_student(settings.stage, *extras)
@@ -184,11 +180,11 @@ class CollabRecipe:
         return linear_embeddings(features, wanted, self.student.heads)
 
     def decoder_losses(self, image: Tensor, wanted: list[Tensor]) -> dict[str, Tensor]:
-        """The terms of eq. 1 for the small pair, and those of its decoder's blocks beside other decoders'."""
+        """The terms of eq. 1 for the small pair, and those of its decoder's blocks beside the big decoder's."""
         settings, student = self.settings, self.student
-        with torch.no_grad():
-            feature = student.encoder(image)
-        (*blocks, rebuilt) = student.decoder.features(feature)
+        with torch.set_grad_enabled(settings.joint and torch.is_grad_enabled()):
+            features = student.encoder.features(image)
+        (*blocks, rebuilt) = student.decoder.features(features[-1])
         weights = settings.decoder_pixel_weight, settings.decoder_perceptual_weight
         terms = reconstruction(self.vgg, rebuilt, image, wanted, *weights)
         if settings.decoder_embedding_weight:
@@ -197,12 +193,9 @@ class CollabRecipe:
                 (*aims, _) = (block.float() for block in self.teacher.features(wanted[-1]))
             terms["decoder_embedding"] = linear_embeddings(blocks, aims, student.decoder_heads)
             terms["loss"] = terms["loss"] + settings.decoder_embedding_weight * terms["decoder_embedding"]
-        if self.before is not None and settings.decoder_before_weight:
-            with torch.no_grad():
-                aims = self.before.decoder.features(self.before.encoder(image))
-            errors = [F.mse_loss(own.float(), aim.float()) for own, aim in zip(blocks[1:], aims, strict=False)]
-            terms["before"] = torch.stack(errors).sum()
-            terms["loss"] = terms["loss"] + settings.decoder_before_weight * terms["before"]
+        if settings.joint and settings.embedding_weight:
+            terms["embedding"] = self.embedding(features, wanted)
+            terms["loss"] = terms["loss"] + settings.embedding_weight * terms["embedding"]
         return terms
 
     def style_loss(self, image: Tensor, style: Tensor) -> Tensor:
