@@ -24,7 +24,7 @@ from fastnst.networks.vgg import Decoder
 from .command import start
 from .data import CropSource, to_float
 from .decoder import channels_last, encoder_from, load_part, reconstruction
-from .limits import AT_LEAST_0, AT_LEAST_1, CROP, STAGE, Words, setting
+from .limits import AT_LEAST_0, AT_LEAST_1, CROP, STAGE, Words, check_crop, setting
 from .loop import train
 from .process_group import ProcessGroup
 from .scoring import ScoredSettings, scoring_vgg
@@ -75,6 +75,7 @@ class CollabSettings(ScoredSettings):
             ValueError: one line.
         """
         super().__post_init__()
+        check_crop(self.size, self.stage)
         if self.encoder_steps and not (self.embedding_weight or self.collaborates):
             raise ValueError("embedding_weight, pixel_weight and perceptual_weight: all 0, nothing teaches the encoder")
         if self.decoder_embedding_weight and self.stage == 1:
@@ -132,6 +133,8 @@ class CollabRecipe:
         extras = settings.relu_heads, settings.decoder_embedding_weight > 0
         if settings.start and encoder_from(settings.start).stage == settings.stage - 1:
             load_part(settings.start, "heads")  # which are not random, for the new layers read them
+            if settings.decoder_before_weight:
+                load_part(settings.start, "decoder")  # whose blocks are what is learnt
             self.before = student_from(settings.start, settings.stage - 1, *extras).requires_grad_(False)
             return deepened(self.before, self.vgg)
         if settings.start:
