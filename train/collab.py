@@ -42,7 +42,7 @@ class CollabSettings(ScoredSettings):
 
     stage: int = setting(4, "1 to 5: the encoder ends with relu{stage}_1", STAGE)
     teacher: str = setting("", "file with this stage's big decoder: of recipe decoder, or WCT's own")
-    start: str = setting("", "file with encoder.* (decoder.*, heads.*) to go on from, of any widths, or of the stage before")
+    start: str = setting("", "encoder.* (decoder.*, heads.*) to go on from, of any widths, or of the stage before (2 to 4)")
     initial: str = setting(
         "pruned", "without a start: pruned (VGG-19's filters of largest L1 norm, as published) or random", Words(INITIAL)
     )
