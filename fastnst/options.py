@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral, Real
 from pathlib import Path
 
 from fastnst.engine import Look, Regions
@@ -76,9 +78,14 @@ def check_style_weights(pairs: Sequence[tuple[int, float]] | None) -> None:
     """Raise ValueError if these are no weights of styles that have numbers."""
     if pairs is None:
         return
+    for number, _ in pairs:
+        if not isinstance(number, Integral):
+            raise ValueError(f"the number of a style must be a whole number, not {number!r}")
     weights = [weight for _, weight in pairs]
-    if not all(0 <= weight < math.inf for weight in weights) or not 0 < sum(weights) < math.inf:
-        raise ValueError(f"weights of styles must be at least 0 and not all 0: {weights}")
+    if not all(isinstance(weight, Real) and 0 <= weight <= sys.float_info.max for weight in weights):
+        raise ValueError(f"weights of styles must be numbers of at least 0: {weights}")
+    if not 0 < sum(float(weight) for weight in weights) < math.inf:
+        raise ValueError(f"weights of styles must not all be 0, nor too large to be summed: {weights}")
     if len({number for number, _ in pairs}) < len(pairs):
         raise ValueError("a style is given two weights")
 

@@ -362,6 +362,8 @@ def _options(
 def _own_styles(index: int | None, weights: Mapping[int, float] | None) -> Sequence[tuple[int, float]] | None:
     if index is not None and weights is not None:
         raise ValueError("style_index is one style, and style_weights are several: give one of them")
+    if weights is not None and not isinstance(weights, Mapping):
+        raise ValueError(f"style_weights must be weights by numbers of styles, such as {{3: 0.5, 12: 0.5}}, not {weights!r}")
     return list(weights.items()) if weights is not None else None if index is None else [(index, 1.0)]
 
 

@@ -82,6 +82,12 @@ class Entry:
         return [name for names in self.files.values() for name in ([names] if isinstance(names, str) else names)]
 
     @property
+    def stage(self) -> int | None:
+        """The stage of WCT whose encoder and decoder it trains."""
+        settings = filled(self.kind.defaults, self.settings, self.name)
+        return settings.stage if isinstance(settings, collab.CollabSettings) else None
+
+    @property
     def kind(self) -> Kind:
         return KINDS[self.recipe]
 
@@ -119,15 +125,34 @@ def table_from(path: Path) -> Table:
             raise ValueError(f"{path}: {name}: share and parts: expected numbers above 0")
         if unknown := entry.parts.keys() - set(entry.kind.steps):
             raise ValueError(f"{path}: {name}: parts: {entry.recipe} has {' and '.join(entry.kind.steps)}, not {min(unknown)}")
-        if later := [each for each in entry.sources if each not in {run.name for run in runs}]:
-            raise ValueError(f"{path}: {name}: files: no earlier run is called {later[0]}")
+        check_files(entry, runs, f"{path}: {name}: files")
         filled(entry.kind.defaults, entry.settings, f"{path}: {name}")
         runs.append(entry)
     models = given.get("models", {})
     for model, parts in models.items():
         if unknown := set(parts) - {run.name for run in runs}:
             raise ValueError(f"{path}: model {model}: no run is called {min(unknown)}")
+        if len(parts) != 1:
+            check_stages([run for run in runs if run.name in parts], f"{path}: model {model}")
     return Table(runs, models)
+
+
+def check_files(entry: Entry, runs: Sequence[Entry], source: str) -> None:
+    """Raise ValueError unless ``entry`` can use the results that it names of ``runs``, those before it."""
+    earlier = {run.name: run for run in runs}
+    if later := [each for each in entry.sources if each not in earlier]:
+        raise ValueError(f"{source}: no earlier run is called {later[0]}")
+    filled(entry.kind.defaults, dict.fromkeys(entry.files, ""), source)
+    for names in entry.files.values():
+        if not isinstance(names, str):
+            check_stages([earlier[each] for each in names], source)
+
+
+def check_stages(runs: Sequence[Entry], source: str) -> None:
+    """Raise ValueError unless the results of ``runs`` can be joined: each is a pair of WCT, and no two are of one stage."""
+    stages = [run.stage for run in runs]
+    if not stages or None in stages or len(set(stages)) < len(stages):
+        raise ValueError(f"{source}: expected runs of collab, each of another stage")
 
 
 def seconds_of(text: str) -> float:
@@ -193,11 +218,12 @@ class Campaign:
         if self.processes.leads and not output.exists():
             output.parent.mkdir(parents=True, exist_ok=True)
             joined_stages(self.stages_of(runs), output)
+        self.processes.wait()
         return output
 
     def stages_of(self, runs: Sequence[str]) -> dict[int, Path]:
         """The results of runs that each train one stage of WCT, by the stage."""
-        return {entry.settings["stage"]: self.final(entry.name) for entry in self.table.runs if entry.name in runs}
+        return {entry.stage: self.final(entry.name) for entry in self.table.runs if entry.name in runs and entry.stage}
 
     def planned(self, entry: Entry) -> Settings:
         """The settings of a run. If it is not planned yet, its steps are timed and the plan is recorded."""

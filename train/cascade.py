@@ -28,7 +28,7 @@ from .adain import out_of_range
 from .command import start
 from .data import CropSource, to_float
 from .decoder import channels_last
-from .limits import AT_LEAST_0, AT_LEAST_1, CROP, setting
+from .limits import AT_LEAST_0, AT_LEAST_1, CROP, check_crop, setting
 from .loop import train
 from .pool import FeaturePool
 from .process_group import ProcessGroup
@@ -89,6 +89,7 @@ class CascadeRecipe:
         if found.kind != WCT:
             raise ValueError(f"{settings.start}: not stages of WCT")
         self.stages = {number: found.stages[number] for number in sorted(found.stages, reverse=True)}
+        check_crop(settings.size, max(self.stages))
         self.networks: nn.Module = nn.ModuleDict({str(number): stage for number, stage in self.stages.items()})
         for stage in self.stages.values():
             stage.requires_grad_(True).encoder.conv0.requires_grad_(False)

@@ -23,7 +23,7 @@ from fastnst.networks.vgg import Decoder
 from .command import start
 from .data import CropSource, to_float
 from .decoder import channels_last, encoder_from, load_part, reconstruction
-from .limits import AT_LEAST_0, AT_LEAST_1, CROP, STAGE, Words, setting
+from .limits import AT_LEAST_0, AT_LEAST_1, CROP, STAGE, Words, check_crop, setting
 from .loop import train
 from .process_group import ProcessGroup
 from .scoring import ScoredSettings, scoring_vgg
@@ -41,7 +41,7 @@ class CollabSettings(ScoredSettings):
 
     stage: int = setting(4, "1 to 5: the encoder ends with relu{stage}_1", STAGE)
     teacher: str = setting("", "file with this stage's big decoder: of recipe decoder, or WCT's own")
-    start: str = setting("", "file with encoder.* (decoder.*, heads.*) to go on from, of any widths, or of the stage before")
+    start: str = setting("", "encoder.* (decoder.*, heads.*) to go on from, of any widths, or of the stage before (2 to 4)")
     initial: str = setting(
         "pruned", "without a start: pruned (VGG-19's filters of largest L1 norm, as published) or random", Words(INITIAL)
     )
@@ -72,6 +72,7 @@ class CollabSettings(ScoredSettings):
             ValueError: one line.
         """
         super().__post_init__()
+        check_crop(self.size, self.stage)
         if self.encoder_steps and not (self.embedding_weight or self.collaborates):
             raise ValueError("embedding_weight, pixel_weight and perceptual_weight: all 0, nothing teaches the encoder")
         if self.decoder_embedding_weight and self.stage == 1:

@@ -21,7 +21,7 @@ from fastnst.networks.weights import read_any
 
 from .command import start
 from .data import CropSource, to_float
-from .limits import AT_LEAST_0, AT_LEAST_1, CROP, STAGE, setting
+from .limits import AT_LEAST_0, AT_LEAST_1, CROP, STAGE, check_crop, setting
 from .loop import train
 from .process_group import ProcessGroup
 from .scoring import ScoredSettings, scoring_vgg
@@ -40,6 +40,15 @@ class DecoderSettings(ScoredSettings):
     perceptual_weight: float = setting(1.0, "of the squared error of VGG-19's features", AT_LEAST_0)
     encoder: str = setting("", "safetensors file with encoder.*; without it VGG-19")
     last_relu: bool = setting(True, "a ReLU behind the last layer, as in Collaborative Distillation")
+
+    def __post_init__(self) -> None:
+        """Check the values and their combinations.
+
+        Raises:
+            ValueError: one line.
+        """
+        super().__post_init__()
+        check_crop(self.size, self.stage)
 
 
 def load_part(path: str | Path, part: str) -> dict[str, Tensor]:

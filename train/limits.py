@@ -50,6 +50,12 @@ CROP = Range(16)
 """Sides of crops. Networks halve them three times, and reflection padding needs maps of two pixels at least."""
 
 
+def check_crop(size: int, stage: int) -> None:
+    """Raise ValueError if crops are so small that a stage pads maps of a single pixel by reflection."""
+    if size < 2**stage:
+        raise ValueError(f"size: expected at least {2**stage} for stage {stage}, got {size}")
+
+
 def setting(default: Any, text: str, limit: Range | Choices[Any] | None = None, *, may_change: bool = False) -> Any:
     """A field of settings.
 

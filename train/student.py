@@ -108,11 +108,12 @@ def deepened(above: Student, vgg: Encoder) -> Student:
         vgg: of the next stage or a later one.
 
     Raises:
-        ValueError: ``above`` is not of the published widths.
+        ValueError: ``above`` is not as wide as the next stage is published, as stage 1 never is.
     """
-    if above.encoder.widths != widths_of(above.number, small=True):
-        raise ValueError(f"only a student of the published widths can get another stage, not one of {above.encoder.widths}")
-    stage = above.number + 1
+    stage, widths = above.number + 1, tuple(above.encoder.widths)
+    first_widths = widths_of(stage, small=True)[: len(widths)]
+    if widths != first_widths:
+        raise ValueError(f"stage {stage} begins with layers of the published widths {first_widths}, and its start has {widths}")
     student = new_student(stage, above.relu_heads, len(above.decoder_heads) > 0)
     cut = pruned_encoder(vgg, student.encoder.widths)
     first = layers_of(stage)[len(above.encoder.widths)]

@@ -64,10 +64,13 @@ export const help = ({ module, memory, index, stack }) => {
 /** Bytes of working memory beside pictures, above which pictures are done in tiles. */
 const MEMORY = 160 * MEBIBYTE;
 
+/** A value as messages show it: text in quotes. */
+export const shown = (value) => (typeof value === "string" ? JSON.stringify(value) : String(value));
+
 const numberIn = (options, name, fallback) => {
   const value = options[name] ?? fallback;
   if (typeof value !== "number" || !(value >= 0 && value <= 1)) {
-    throw new FastnstError(`${name} must be a number in 0..1, not ${value}`);
+    throw new FastnstError(`${name} must be a number in 0..1, not ${shown(value)}`);
   }
   return value;
 };

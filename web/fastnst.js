@@ -4,7 +4,7 @@
 //   const fastnst = await Fastnst.load("adain-16x");
 //   const picture = await fastnst.stylize(photo, painting, { alpha: 0.8 });
 
-import { FastnstError, canShare, hasVectors } from "./engine.js";
+import { FastnstError, canShare, hasVectors, shown } from "./engine.js";
 import { MODELS } from "./models.js";
 import { maskOf, pictureOf, resultOf } from "./pictures.js";
 
@@ -20,7 +20,7 @@ const MOST_THREADS = 16; // kMostHelpers of csrc/web/threads.cpp, and the worker
 
 const threadsOf = (asked, { isolated, cores }) => {
   if (asked !== undefined && !(Number.isInteger(asked) && asked >= 1 && asked <= MOST_THREADS)) {
-    throw new FastnstError(`threads must be 1 to ${MOST_THREADS}, not ${asked}`);
+    throw new FastnstError(`threads must be a whole number in 1..${MOST_THREADS}, not ${shown(asked)}`);
   }
   if (!isolated || !hasVectors() || !canShare()) return 1;
   return asked ?? Math.min(cores || 1, 4);
@@ -74,6 +74,7 @@ class EngineWorker {
       const helping = await Promise.all(this.#helpers.map(({ helps }) => helps));
       return { ...about, threads: 1 + helping.filter(Boolean).length };
     });
+    this.ready.catch(() => this.close()); // no one else ends what could not load
   }
 
   #hire(start, helpers) {

@@ -19,6 +19,8 @@ from fastnst.system.errors import UsageError
 _FILE = "job.json"
 _NOT_THE_PICTURES = {"styles", "look", "smoothing", "video_quality", "codec"}
 """Options that another line of the record has, or none."""
+_NOTHING = str(None)
+"""What a record says of an option that was not given. One that it does not know, of another release, was not given either."""
 
 
 def identity(stylizer: Stylizer, options: Options, choice: Choice) -> dict[str, str]:
@@ -36,6 +38,8 @@ def identity(stylizer: Stylizer, options: Options, choice: Choice) -> dict[str, 
         "lossless": outputs.lossless,
     }
     told |= {field.name: getattr(options, field.name) for field in fields(options) if field.name not in _NOT_THE_PICTURES}
+    if options.style_weights is not None:
+        told["style_weights"] = ",".join(f"{number}:{weight}" for number, weight in options.style_weights)
     return {name.replace("_", "-"): str(value) for name, value in told.items()}
 
 
@@ -68,9 +72,9 @@ def check(folder: Path, told: Mapping[str, str], plan: Plan, overwrite: bool) ->
         return
     except (ValueError, TypeError):
         raise UsageError(f"{folder / FOLDER / _FILE}: is damaged: name another folder, or remove this one") from None
-    names = [name for name in {**known, **told} if known.get(name) != told.get(name)]
-    if names:
-        differences = ", ".join(f"{name} was {known.get(name)} and is {told.get(name)} now" for name in names)
+    changed = [(name, known.get(name, _NOTHING), told.get(name, _NOTHING)) for name in {**known, **told}]
+    differences = ", ".join(f"{name} was {was} and is {now} now" for name, was, now in changed if was != now)
+    if differences:
         raise UsageError(f"{folder}: is the folder of another job: {differences}; name another folder")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_models_says_how_many_styles_there_are(many: Path, capsys: pytest.Captur
         (["--style-weights", "1:0.5,9:0.5"], "there is no style 9"),
         (["--style-weights", "1"], "'1' is no style with its weight"),
         (["--style-weights", "1:-1,2:1"], "at least 0"),
-        (["--style-weights", "1:0,2:0"], "not all 0"),
+        (["--style-weights", "1:0,2:0"], "not all be 0"),
         (["--style-weights", "1:nan"], "at least 0"),
         (["--style-weights", "1:0.5,1:0.5"], "two weights"),
         (["--style-weights", "1:1", "--style-index", "1"], "not allowed with"),
@@ -147,3 +148,37 @@ def test_other_models_have_no_styles_of_their_own(
     assert stylizer.styles == Engine(generator_path).styles == 0
     with pytest.raises(ValueError, match="give one of them"):
         stylizer(PICTURE, PICTURE, style_index=0, style_weights={0: 1.0})
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"style_index": 1.0}, "must be a whole number, not 1.0"),
+        ({"style_index": "1"}, "must be a whole number, not '1'"),
+        ({"style_weights": {1.5: 1}}, "must be a whole number, not 1.5"),
+        ({"style_weights": {1: "x"}}, "numbers of at least 0"),
+        ({"style_weights": {1: None}}, "numbers of at least 0"),
+        ({"style_weights": {1: 10**400}}, "numbers of at least 0"),
+        ({"style_weights": {1: 1e308, 2: 1e308}}, "too large to be summed"),
+        ({"style_weights": {}}, "not all be 0"),
+        ({"style_weights": [0.5, 0.5]}, "must be weights by numbers of styles"),
+        ({"style_weights": "1:2"}, "must be weights by numbers of styles"),
+    ],
+)
+def test_python_says_what_is_no_style_in_one_line(many: Path, given: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        Stylizer(many)(PICTURE, **given)
+    assert np.array_equal(Stylizer(many)(PICTURE, style_index=np.int64(1)), Stylizer(many)(PICTURE, style_index=1))
+
+
+def test_a_folder_of_another_style_is_named_as_it_was_asked_for(
+    many: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "set"
+    asked = ["stylize", str(photos), "--model", str(many), "-o", str(out), "--sample", "1", "--quiet"]
+    assert cli.main([*asked, "--style-index", "2"]) == 0
+    assert cli.main([*asked, "--style-weights", "2:1,3:0.5"]) == 2
+    assert "style-weights was 2:1.0 and is 2:1.0,3:0.5 now" in capsys.readouterr().err
+    (record,) = out.rglob("job.json")
+    record.write_text(json.dumps({name: x for name, x in json.loads(record.read_text()).items() if name != "style-weights"}))
+    assert cli.main(asked) == 0, "a release that knew no styles gave none"

@@ -149,6 +149,11 @@ def test_the_table_of_shipped_models_makes_each_of_them() -> None:
     assert not [run for run in table.runs if run.settings.get("wct_decoder") or "start" in run.settings]  # nothing published
 
 
+ONE = "recipe = 'collab'\nshare = 1\nparts = { encoder_steps = 1 }"
+TWO = f"[runs.one]\n{ONE}\n[runs.two]\n{ONE}\n[runs.both]\nrecipe = 'cascade'\nshare = 1\nparts = {{ steps = 1 }}\n"
+"""Two runs of the usual stage, and one that could follow them."""
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -167,6 +172,11 @@ def test_the_table_of_shipped_models_makes_each_of_them() -> None:
         ),
         ("[runs.a]\nrecipe = 'decoder'\nshare = 1\nparts = { steps = 1 }\nsettings = { hue = 1 }", "a: unknown setting hue"),
         ("[models]\nm = ['a']", "model m: no run is called a"),
+        (f"{TWO}files = {{ start = ['one', 'two'] }}", "both: files: expected runs of collab, each of another stage"),
+        (f"{TWO}files = {{ start = [] }}", "both: files: expected runs of collab, each of another stage"),
+        (f"{TWO}files = {{ beginning = ['one'] }}", "both: files: unknown setting beginning"),
+        (f"{TWO}[models]\nm = ['one', 'two']", "model m: expected runs of collab, each of another stage"),
+        (f"{TWO}[models]\nm = ['one', 'both']", "model m: expected runs of collab, each of another stage"),
     ],
 )
 def test_tables_that_cannot_be_meant(text: str, message: str, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from fastnst.networks.wct import Stage, stylize
 from fastnst.train import cascade
 from fastnst.train.decoder import initialise
 from fastnst.train.process_group import ProcessGroup
-from fastnst.train.settings import RunOptions
+from fastnst.train.settings import Phase, RunOptions
 
 TINY = {**SMALL, "pool": 8}
 
@@ -99,3 +99,28 @@ def test_what_holds_no_stages_is_refused(data: Path, stages: Path, tmp_path: Pat
         made(data, tmp_path / "pair.safetensors")
     with pytest.raises(ValueError, match="size: expected a multiple of 16"):
         made(data, stages, size=40)
+    stage = Stage((4,) * len(layers_of(5)))
+    save_file({f"5.{name}": x for name, x in stage.state_dict().items()}, tmp_path / "five.safetensors")
+    with pytest.raises(ValueError, match="size: expected at least 32 for stage 5, got 16"):
+        made(data, tmp_path / "five.safetensors", size=16)
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(
+    data: Path, stages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: dict[str, object] = {**TINY, "start": stages, "steps": 4}
+    whole = run(cascade, data, tmp_path / "whole", **settings)
+    losses_of = cascade.CascadeRecipe.losses
+
+    def stopped(recipe: cascade.CascadeRecipe, phase: Phase, batch_index: int) -> dict[str, torch.Tensor]:
+        if batch_index == 3:
+            raise KeyboardInterrupt
+        return losses_of(recipe, phase, batch_index)
+
+    monkeypatch.setattr(cascade.CascadeRecipe, "losses", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(cascade, data, tmp_path / "stopped", **settings)
+    monkeypatch.setattr(cascade.CascadeRecipe, "losses", losses_of)
+    resumed = run(cascade, data, tmp_path / "stopped", **settings)
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())

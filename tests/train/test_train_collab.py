@@ -202,10 +202,23 @@ def test_what_cannot_be_deepened_is_refused(data: Path, tmp_path: Path) -> None:
     save_file({name: x for name, x in narrow.items() if "heads" not in name}, tmp_path / "alone.safetensors")
     with pytest.raises(ValueError, match=r"no tensors heads\."):
         made(data, stage=3, start=str(tmp_path / "alone.safetensors"), encoder_steps=0)
-    with pytest.raises(ValueError, match="only a student of the published widths can get another stage"):
+    with pytest.raises(ValueError, match=r"the published widths \(16, 16, 32\), and its start has \(4, 4, 4\)"):
         made(data, stage=3, start=str(tmp_path / "narrow.safetensors"), encoder_steps=0)
     with pytest.raises(ValueError, match="an encoder of stage 2, not 4"):
         made(data, stage=4, start=str(tmp_path / "narrow.safetensors"), encoder_steps=0)
+
+
+def test_stage_2_cannot_begin_with_stage_1_which_is_wider(data: Path, tmp_path: Path) -> None:
+    save_file(Student(widths_of(1, small=True)).state_dict(), tmp_path / "one.safetensors")
+    with pytest.raises(ValueError, match=r"the published widths \(16,\), and its start has \(24,\)"):
+        made(data, stage=2, start=str(tmp_path / "one.safetensors"), encoder_steps=0)
+
+
+def test_crops_too_small_for_a_stage_are_refused() -> None:
+    """Maps of stage 5 have a sixteenth of a crop's sides, and a single pixel cannot be padded by reflection."""
+    with pytest.raises(ValueError, match="size: expected at least 32 for stage 5, got 16"):
+        collab.CollabSettings(stage=5, size=16)
+    assert collab.CollabSettings(stage=4, size=16).size == 16
 
 
 def test_relu_behind_the_embeddings(data: Path, big: Callable[[int], Path]) -> None:

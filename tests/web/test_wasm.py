@@ -161,11 +161,12 @@ def test_regions_are_those_of_the_command_line(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"options": {"alpha": 2}}, "alpha must be a number in 0..1, not 2"),
-        ({"options": {"palette": "much"}}, "palette must be a number in 0..1, not much"),
+        ({"options": {"palette": "much"}}, 'palette must be a number in 0..1, not "much"'),
         ({"options": {"levels": [4]}}, "level"),
         ({"options": {"maxMemory": 1000}}, "pixels takes at least"),
-        ({"threads": 0}, "threads must be 1 to 16, not 0"),
-        ({"threads": 2.5}, "threads must be 1 to 16, not 2.5"),
+        ({"threads": 0}, "threads must be a whole number in 1..16, not 0"),
+        ({"threads": 2.5}, "threads must be a whole number in 1..16, not 2.5"),
+        ({"threads": "2"}, 'threads must be a whole number in 1..16, not "2"'),
         ({"model": "no-such-model"}, "no-such-model does not ship; there are adain-16x"),
         ({"model": "./jobs.json"}, "not a fastnst model"),
         ({"style": None}, "this model needs a style"),
@@ -210,6 +211,29 @@ def test_without_workers_to_help_the_engine_works_alone() -> None:
     command = ["node", str(Path(__file__).with_name("alone.mjs"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert json.loads(done.stdout or "null") == [4, 1, 4 * 64 * 48], done.stderr
+
+
+def test_a_model_that_cannot_be_loaded_leaves_no_workers() -> None:
+    """The engine's own worker and those that help it end, as many as have begun."""
+    program = f"""import {{ Worker }} from "node:worker_threads";
+        import {{ Fastnst }} from "{(WEB / "fastnst.js").as_uri()}";
+        import {{ readFile }} from "node:fs/promises";
+        let started = 0, ended = 0;
+        const start = (hears) => {{
+          const worker = new Worker(new URL("{(WEB / "node.js").as_uri()}"), {{ workerData: "fastnst", execArgv: [] }});
+          started++;
+          worker.on("message", hears.message).on("error", hears.error).on("exit", () => ended++);
+          return worker;
+        }};
+        const read = async (url) => new Uint8Array(await readFile(url));
+        const host = {{ start, read, isolated: true, cores: 3 }};
+        const why = await Fastnst.load(new Uint8Array(3), {{ threads: 3 }}, host).catch((error) => error.message);
+        for (let i = 0; i < 100 && ended < started; i++) await new Promise((resolve) => setTimeout(resolve, 50));
+        console.log(JSON.stringify([why, started, ended]));
+        process.exit();"""
+    command = ["node", "--input-type=module", "--eval", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert json.loads(done.stdout or "null") == ["not a fastnst model", 3, 3], done.stderr
 
 
 def test_a_program_on_the_command_line_has_workers() -> None:
