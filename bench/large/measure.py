@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
 from fastnst.system.child import python_module
 
@@ -72,13 +72,20 @@ def sample(case: Case, folder: Path) -> dict[str, Any]:
     return report
 
 
+def soft_disc() -> Image.Image:
+    """A mask such as people paint: a disc over a third of the picture, with an edge that is soft over some hundredths of it."""
+    mask = Image.new("L", (1024, 1024))
+    ImageDraw.Draw(mask).ellipse((180, 180, 844, 844), fill=255)
+    return mask.filter(ImageFilter.GaussianBlur(8))
+
+
 def measure(case: Case, rounds: int, patience: float, folder: Path) -> Result:
     """Measure a case ``rounds`` times, after a first sample that only warms up."""
     write_ppm(folder / "content.ppm", case.side, case.side)
     second, style = (Image.fromarray(picture) for picture in pictures.pair(512))
     style.save(folder / "style.png")
     second.save(folder / "second.png")
-    Image.radial_gradient("L").save(folder / "mask.png")
+    soft_disc().save(folder / "mask.png")
     result = Result()
     wait_until_quiet(patience)
     busy, used, started = busy_seconds(), used_seconds(), time.monotonic()

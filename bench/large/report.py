@@ -13,7 +13,7 @@ METHOD = """\
 `fastnst stylize` from one raw PPM to another, each run a process of its own with {threads} threads, the style encoded before.
 Time is that of reading, both passes and writing; the median of {samples} runs, after one that is not counted. Memory is the
 most that the process held, Python and all. Rows are marked as disturbed where other processes used more than {disturbed:.0%} of
-the cores meanwhile. *A region*: a soft mask, scaled to the picture, takes a second style.
+the cores meanwhile. *A region*: a disc with a soft edge takes a second style.
 """
 
 
