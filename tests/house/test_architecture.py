@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -180,6 +181,14 @@ def test_kinds_of_model_are_told_apart_once() -> None:
     """When a model is loaded: whoever has an engine asks the base class alone."""
     kinds = including("engine/(?:adain|wct|generator)\\.h")
     assert kinds == {f"engine/{name}.cpp" for name in ("adain", "wct", "generator", "engine")}
+
+
+def test_every_folder_is_in_the_table_of_folders() -> None:
+    """So that nothing lands beside them by accident, such as what a command wrote."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    folders = {name.split("/")[0] for name in listed if "/" in name}
+    rows = [row.split("|")[1] for row in (ROOT / "docs" / "architecture.md").read_text().splitlines() if row.startswith("| `")]
+    assert folders == {name for row in rows for name in re.findall(r"`([^/`]+)/`", row)}
 
 
 def test_no_source_file_is_longer_than_400_lines() -> None:
