@@ -35,16 +35,15 @@ from fastnst.networks.vgg import TAPS, VGG19, Decoder, Encoder
 from fastnst.networks.wct import load_published_decoder
 
 from .command import start
-from .data import CropSource, to_float
+from .data import to_float
 from .decoder import channels_last, initialise, load_part
 from .limits import ABOVE_0, AT_LEAST_0, AT_LEAST_1, CROP, SHARE, Words, setting
 from .loop import train
-from .pool import FeaturePool, Statistics
+from .pool import Statistics
 from .process_group import ProcessGroup
-from .scoring import ScoredSettings, scoring_vgg
 from .settings import Phase, RunOptions
 from .stability import Motion, flicker, next_frame
-from .validation import Validation
+from .transfer import TransferRecipe, TransferSettings, out_of_range, with_loss
 from .widen import widen
 
 WIDEN_CROPS = 32
@@ -54,7 +53,7 @@ ENCODERS = ("vgg", "mobilenet")
 
 
 @dataclass(frozen=True)
-class AdainSettings(ScoredSettings):
+class AdainSettings(TransferSettings):
     """The settings that determine the result."""
 
     widths: str = setting("16x", " or ".join(WIDTHS) + ", or start: those of that file", Words((*WIDTHS, "start")))
@@ -68,20 +67,14 @@ class AdainSettings(ScoredSettings):
     size: int = setting(128, "side of the crops in pixels, in the last phase finish_size", CROP)
     finish_batch: int = setting(4, "crops of each step of the last phase", AT_LEAST_1)
     finish_size: int = setting(256, "side of the last phase's crops in pixels", CROP)
-    content_weight: float = setting(10.0, "of the content loss", AT_LEAST_0)
-    style_weight: float = setting(10.0, "of the style loss", AT_LEAST_0)
     embedding_weight: float = setting(10.0, "of the linear embeddings in the first phase", AT_LEAST_0)
     perceptual_weight: float = setting(1.0, "of VGG-19's features of rebuilt photographs in the first phase", AT_LEAST_0)
     pixel_weight: float = setting(10.0, "of their pixels", AT_LEAST_0)
-    range_weight: float = setting(50.0, "of values beyond 0..1", AT_LEAST_0)
     palette: float = setting(1.0, "strength of the palette step that follows the decoder", SHARE)
     color_weight: float = setting(10.0, "of the decoder's own colours, before the palette step, from the style's", AT_LEAST_0)
     stability_weight: float = setting(300.0, "of what changes between two frames of a video", AT_LEAST_0)
     zoom_low: float = setting(0.95, "least magnification of the crops", ABOVE_0)
     zoom_high: float = setting(1.15, "largest magnification of the crops", ABOVE_0)
-    pool: int = setting(1024, "crops kept with their targets, at the first size", AT_LEAST_1)
-    renewed: float = setting(1.0, "crops of each kind renewed per step", AT_LEAST_0)
-    held_out: int = setting(24, "pictures of each kind that are kept for validation, at most a tenth", AT_LEAST_0)
 
     def __post_init__(self) -> None:
         """Check the values and their combinations.
@@ -158,21 +151,14 @@ def new_pair(settings: AdainSettings) -> Pair:
     return Pair(Encoder(own), widths)
 
 
-def out_of_range(image: Tensor) -> Tensor:
-    """Mean squared excess beyond 0..1, which keeps the decoder in the range that clamping does not change."""
-    return (image - image.clamp(0, 1)).square().mean()
-
-
-class AdainRecipe:
+class AdainRecipe(TransferRecipe):
     """The recipe; see the module."""
 
     name = "adain"
+    settings: AdainSettings
 
     def __init__(self, settings: AdainSettings, options: RunOptions, processes: ProcessGroup) -> None:
-        settings.require()
-        self.settings, self.processes = settings, processes
-        self.vgg = scoring_vgg(settings, options)
-        channels_last(self.vgg, processes)
+        super().__init__(settings, options, processes, settings.size, (settings.zoom_low, settings.zoom_high))
         torch.manual_seed(settings.seed)
         self.pair = new_pair(settings)
         if (settings.widths, settings.encoder) == ("original", "vgg"):
@@ -181,11 +167,6 @@ class AdainRecipe:
         if settings.wct_decoder:
             published = load_published_decoder(options.data / "weights" / WCT_DECODERS_FILE, stage=3)
             self.pair.decoder.load_state_dict(published.state_dict(), strict=False)
-        folders = options.data / "content-train", options.data / "style-train"
-        zoom = (settings.zoom_low, settings.zoom_high)
-        self.contents, self.styles = (
-            CropSource(each, settings.size, zoom, settings.seed + i, settings.held_out) for i, each in enumerate(folders)
-        )
         if settings.start:
             self.begin(settings.start)
         channels_last(self.pair, processes)
@@ -196,8 +177,6 @@ class AdainRecipe:
             Phase("style", settings.style_steps, settings.batch, settings.size, falls=False),
             Phase("finish", settings.finish_steps, settings.finish_batch, settings.finish_size),
         ]
-        self.validation = Validation(self.vgg, self.contents.held_out, self.styles.held_out, processes.device)
-        self.pool: FeaturePool | None = None
 
     def begin(self, path: str) -> None:
         """Begin with the weights of a file, widened if its encoder is narrower; ``ValueError`` if they do not fit."""
@@ -218,16 +197,7 @@ class AdainRecipe:
             image = to_float(self.contents.batch(self.processes.counters(batch_index, phase.batch))).to(device)
             with torch.autocast(device.type, torch.bfloat16, settings.autocast):
                 return self.distil_losses(image)
-        if self.pool is None or phase.size != self.contents.size:
-            self.contents.size = self.styles.size = phase.size
-            capacity = settings.pool * settings.size**2 // phase.size**2  # the same memory at any size
-            sources = self.contents, self.styles, self.processes
-            self.pool = FeaturePool(self.vgg, *sources, capacity, settings.renewed / settings.accumulate, settings.autocast)
-        self.pool.advance(batch_index)
-        generator = torch.Generator().manual_seed(
-            (settings.seed * 1_000_003 + batch_index) * self.processes.size + self.processes.rank
-        )
-        drawn = self.pool.draw(phase.batch, generator)
+        drawn, generator = self.drawn(phase, batch_index)
         with torch.autocast(device.type, torch.bfloat16, settings.autocast):
             return self.style_losses(*drawn, generator)
 
@@ -253,7 +223,7 @@ class AdainRecipe:
             terms["perceptual"] = ops.perceptual_loss(self.vgg.features(rebuilt), wanted)
         terms["pixel"] = F.mse_loss(rebuilt, image)
         weights = settings.embedding_weight, settings.perceptual_weight, settings.pixel_weight
-        return terms | {"loss": torch.stack([w * x for w, x in zip(weights, terms.values(), strict=True)]).sum()}
+        return with_loss(terms, weights)
 
     def style_losses(
         self, content: Tensor, style: Tensor, content_features: Tensor, statistics: Statistics, generator: torch.Generator
@@ -264,11 +234,8 @@ class AdainRecipe:
         features = content_features if on_vgg else self.pair.encoder(content)
         image = self.pair.decoder(transform(features)).float()
         seen = self.with_palette(image, style)
-        levels = self.vgg.features(seen)
-        target = ops.renormalize(content_features, *statistics[-1])
         terms = {
-            "content": ops.perceptual_loss(levels[-1:], [target]),
-            "style": torch.stack([ops.statistics_loss(x, *aim) for x, aim in zip(levels, statistics, strict=True)]).sum(),
+            **self.transfer_losses(seen, content_features, statistics),
             "excess": out_of_range(image),
             "color": ops.style_statistics_loss(image, style) if settings.color_weight else image.new_zeros(()),
             "flicker": image.new_zeros(()),
@@ -282,7 +249,7 @@ class AdainRecipe:
             settings.color_weight,
             settings.stability_weight,
         )
-        return terms | {"loss": torch.stack([w * x for w, x in zip(weights, terms.values(), strict=True)]).sum()}
+        return with_loss(terms, weights)
 
     def with_palette(self, image: Tensor, style: Tensor) -> Tensor:
         """A decoded ``image`` as users see it: clamped to 0..1, after the palette step, and clamped again."""
@@ -304,20 +271,7 @@ class AdainRecipe:
         return flicker(seen, after, motion)
 
     def stylized(self, content: Tensor, style: Tensor) -> Tensor:
-        """Stylized pictures of ``content`` as users see them, RGB 0..1."""
         return self.with_palette(self.pair(content, style).float(), style)
-
-    def validate(self) -> dict[str, float]:
-        """AdaIN's loss on pairs of held-out pictures."""
-        with torch.autocast(self.processes.device.type, torch.bfloat16, self.settings.autocast):
-            return self.validation(self.stylized)
-
-    def pictures(self) -> list[list[Tensor]]:
-        counters = range(10**9, 10**9 + 6)
-        content, style = (to_float(source.batch(counters)).to(self.processes.device) for source in (self.contents, self.styles))
-        with torch.autocast(self.processes.device.type, torch.bfloat16, self.settings.autocast):
-            stylized = self.stylized(content, style)
-        return [list(content), list(style), list(stylized)]
 
     def final(self) -> dict[str, Tensor]:
         return {name: value for name, value in self.networks.state_dict().items() if not name.startswith("embeddings.")}

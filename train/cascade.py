@@ -19,43 +19,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fastnst import ops
 from fastnst.networks.files import WCT, read_networks
 from fastnst.networks.wct import stylize
 from fastnst.networks.weights import read_with_facts
 
-from .adain import out_of_range
 from .command import start
-from .data import CropSource, to_float
 from .decoder import channels_last
 from .limits import AT_LEAST_0, AT_LEAST_1, CROP, check_crop, setting
 from .loop import train
-from .pool import FeaturePool
 from .process_group import ProcessGroup
-from .scoring import ScoredSettings, scoring_vgg
 from .settings import Phase, RunOptions
-from .validation import Validation
+from .transfer import TransferRecipe, TransferSettings, out_of_range, with_loss
 
 ZOOM = (0.95, 1.15)
 """Least and largest magnification of the crops."""
 
 
 @dataclass(frozen=True)
-class CascadeSettings(ScoredSettings):
+class CascadeSettings(TransferSettings):
     """The settings that determine the result."""
 
     start: str = setting("", "safetensors file with the stages, k.encoder.* and k.decoder.*, to go on from")
     steps: int = setting(4000, "how long the stages are trained", AT_LEAST_0, may_change=True)
     batch: int = setting(2, "crops of each step", AT_LEAST_1)
     size: int = setting(256, "side of the crops in pixels", CROP)
-    content_weight: float = setting(1.0, "of the content loss", AT_LEAST_0)
-    style_weight: float = setting(10.0, "of the style loss", AT_LEAST_0)
     rebuild_weight: float = setting(5.0, "of the logarithm, to base 10, of a rebuilt photograph's squared error", AT_LEAST_0)
-    range_weight: float = setting(50.0, "of values beyond 0..1", AT_LEAST_0)
     ridge: float = setting(1e-3, "added to the variances that are whitened, for gradients of moderate size", AT_LEAST_0)
-    pool: int = setting(256, "crops kept with their targets", AT_LEAST_1)
-    renewed: float = setting(0.25, "crops of each kind renewed per step", AT_LEAST_0)
-    held_out: int = setting(24, "pictures of each kind that are kept for validation, at most a tenth", AT_LEAST_0)
+    content_weight: float = 1.0
+    pool: int = 256
+    renewed: float = 0.25
     learning_rate: float = 1e-4
 
     def __post_init__(self) -> None:
@@ -75,17 +67,15 @@ class CascadeSettings(ScoredSettings):
         return {} if self.start else {"start": "the file with the stages to train"}
 
 
-class CascadeRecipe:
+class CascadeRecipe(TransferRecipe):
     """The recipe; see the module."""
 
     name = "cascade"
+    settings: CascadeSettings
 
     def __init__(self, settings: CascadeSettings, options: RunOptions, processes: ProcessGroup) -> None:
-        settings.require()
-        self.settings, self.processes = settings, processes
-        self.vgg = scoring_vgg(settings, options)
-        channels_last(self.vgg, processes)
-        found = read_networks(Path(settings.start), self.refused)
+        super().__init__(settings, options, processes, settings.size, ZOOM)
+        found = read_networks(Path(settings.start))
         if found.kind != WCT:
             raise ValueError(f"{settings.start}: not stages of WCT")
         self.stages = {number: found.stages[number] for number in sorted(found.stages, reverse=True)}
@@ -94,38 +84,20 @@ class CascadeRecipe:
         for stage in self.stages.values():
             stage.requires_grad_(True).encoder.conv0.requires_grad_(False)
         channels_last(self.networks.train(), processes)
-        folders = options.data / "content-train", options.data / "style-train"
-        self.contents, self.styles = (
-            CropSource(each, settings.size, (0.95, 1.15), settings.seed + i, settings.held_out)
-            for i, each in enumerate(folders)
-        )
         self.phases: Sequence[Phase] = [Phase("cascade", settings.steps, settings.batch, settings.size)]
-        self.validation = Validation(self.vgg, self.contents.held_out, self.styles.held_out, processes.device)
-        sources = self.contents, self.styles, processes
-        renewed = settings.renewed / settings.accumulate
-        self.pool = FeaturePool(self.vgg, *sources, settings.pool, renewed, settings.autocast)
-
-    def refused(self, _stage: int) -> Any:
-        """The place of VGG-19 for files without encoders, which cannot be trained here."""
-        raise ValueError("there is no encoder")
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
-        settings, processes = self.settings, self.processes
-        self.pool.advance(batch_index)
-        generator = torch.Generator().manual_seed((settings.seed * 1_000_003 + batch_index) * processes.size + processes.rank)
-        content, style, features, statistics = self.pool.draw(phase.batch, generator)
-        with torch.autocast(processes.device.type, torch.bfloat16, settings.autocast):
+        settings = self.settings
+        (content, style, features, statistics), generator = self.drawn(phase, batch_index)
+        with torch.autocast(self.processes.device.type, torch.bfloat16, settings.autocast):
             image = self.run(self.chosen(batch_index, generator), content, style)
-            levels = self.vgg.features(image.clamp(0, 1))
-            target = ops.renormalize(features, *statistics[-1])
             terms = {
-                "content": ops.perceptual_loss(levels[-1:], [target]),
-                "style": torch.stack([ops.statistics_loss(x, *aim) for x, aim in zip(levels, statistics, strict=True)]).sum(),
+                **self.transfer_losses(image.clamp(0, 1), features, statistics),
                 "rebuild": self.rebuild(batch_index, content),
                 "excess": out_of_range(image),
             }
         weights = settings.content_weight, settings.style_weight, settings.rebuild_weight, settings.range_weight
-        return terms | {"loss": torch.stack([w * x for w, x in zip(weights, terms.values(), strict=True)]).sum()}
+        return with_loss(terms, weights)
 
     def chosen(self, batch_index: int, generator: torch.Generator) -> list[int]:
         """The stages of a step: all of them, and at every second step some, of which the first is drawn among all."""
@@ -150,19 +122,7 @@ class CascadeRecipe:
 
     @torch.no_grad()
     def stylized(self, content: Tensor, style: Tensor) -> Tensor:
-        """Pictures of ``content`` by the whole cascade."""
-        return self.run(list(self.stages), content, style).float()
-
-    def validate(self) -> dict[str, float]:
-        """AdaIN's loss on pairs of held-out pictures."""
-        with torch.autocast(self.processes.device.type, torch.bfloat16, self.settings.autocast):
-            return self.validation(self.stylized)
-
-    def pictures(self) -> list[list[Tensor]]:
-        counters = range(10**9, 10**9 + 6)
-        content, style = (to_float(source.batch(counters)).to(self.processes.device) for source in (self.contents, self.styles))
-        with torch.autocast(self.processes.device.type, torch.bfloat16, self.settings.autocast):
-            return [list(content), list(style), list(self.stylized(content, style).clamp(0, 1))]
+        return self.run(list(self.stages), content, style).float().clamp(0, 1)
 
     def final(self) -> dict[str, Tensor]:
         return {name: x for name, x in self.networks.state_dict().items() if ".heads." not in name}

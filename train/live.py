@@ -15,7 +15,6 @@ from fastnst import ops
 from fastnst.networks.files import WCT, Networks, read_networks
 from fastnst.networks.pruning import State, peaks, without_dead
 from fastnst.networks.state import part_of
-from fastnst.networks.vgg import Encoder
 from fastnst.networks.wct import stylize
 
 from .data import CropSource, to_float
@@ -50,11 +49,7 @@ def live_networks(source: Path, data: Path, pictures: int, share: float, seed: i
     Raises:
         OSError, ValueError: a file cannot be read, or has other content.
     """
-
-    def refused(_stage: int) -> Encoder:
-        raise ValueError("no encoder to remove channels from")
-
-    networks = read_networks(source, refused)
+    networks = read_networks(source)
     contents, styles = (
         CropSource(data / kind, SIZE, (0.95, 1.05), seed + i) for i, kind in enumerate(("content-train", "style-train"))
     )

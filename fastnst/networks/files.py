@@ -32,7 +32,7 @@ class Networks:
     on_vgg: bool = False  # VGG-19 encodes; it is not in the file
 
 
-def read_networks(path: Path, vgg: Vgg) -> Networks:
+def read_networks(path: Path, vgg: Vgg | None = None) -> Networks:
     """The networks in a safetensors file of one of these forms.
 
     * ``encoder.*`` and ``decoder.*``: an AdaIN pair, as recipes `adain` and `prune` leave it. It is one stage of WCT where
@@ -40,7 +40,7 @@ def read_networks(path: Path, vgg: Vgg) -> Networks:
     * ``k.encoder.*`` and ``k.decoder.*``: WCT, stages k of 1 to 5.
     * ``SEk.*`` and ``SDk.*``: the published small WCT networks.
 
-    Layers may have any widths. Where there is no encoder, it is VGG-19.
+    Layers may have any widths. Where there is no encoder, it is ``vgg`` of the stage; without that, such a file is refused.
 
     Raises:
         ValueError: one line that names the file and says what is wrong.
@@ -83,7 +83,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, facts
 
 
-def _stage(parts: Mapping[str, Tensors], vgg: Vgg, last_relu: bool) -> Stage:
+def _stage(parts: Mapping[str, Tensors], vgg: Vgg | None, last_relu: bool) -> Stage:
     """Both sides have widths of their own: channels that were dead on one side need not have been on the other."""
     if "decoder" not in parts:
         raise ValueError("there is no decoder")
@@ -92,6 +92,8 @@ def _stage(parts: Mapping[str, Tensors], vgg: Vgg, last_relu: bool) -> Stage:
     if "encoder" in parts:
         encoder = Encoder(encoder_widths(parts["encoder"]))
         fill(encoder, parts["encoder"], "encoder")
+    elif vgg is None:
+        raise ValueError("there is no encoder")
     else:
         encoder = vgg(decoder.stage)
     given, taken = encoder.widths[-1], decoder.widths[-1]

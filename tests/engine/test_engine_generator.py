@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,10 +14,9 @@ import numpy_generator as reference
 import pytest
 from numpy_engine import Lcg, Map, random_picture
 from numpy_generator import Builder, resnet_like, transformer_like, unet_like
-from paths import RUNNABLE, answer, on_path
+from paths import RUNNABLE, answer_cases, on_path
 
-from fastnst import _engine
-from fastnst.engine import Engine, instruction_set
+from fastnst.engine import Engine
 from fastnst.format.graphfile import BORDERS, GeneratorFile
 from fastnst.format.modelfile import to_bytes
 
@@ -215,12 +213,4 @@ def test_sides_that_are_none() -> None:
 
 
 if __name__ == "__main__":
-    cases = [random_case(seed) for seed in range(int(sys.argv[1]))]
-
-    def compared() -> str:
-        for case in cases:
-            check_case(case)
-        assert _engine.kernel_calls()[instruction_set()] > 0 or not cases
-        return instruction_set()
-
-    answer(compared)
+    answer_cases(random_case, check_case)

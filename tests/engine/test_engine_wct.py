@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -15,10 +14,9 @@ import numpy_engine as reference
 import pytest
 from numpy.typing import NDArray
 from numpy_engine import Lcg, Map, random_cascade, random_picture, stage_of, three_levels
-from paths import RUNNABLE, answer, on_path
+from paths import RUNNABLE, answer_cases, on_path
 
-from fastnst import _engine
-from fastnst.engine import AdainLook, Coloring, Engine, WctLook, instruction_set
+from fastnst.engine import AdainLook, Coloring, Engine, WctLook
 from fastnst.format.modelfile import WctFile, to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 15
@@ -254,12 +252,4 @@ def test_features_of_another_model_are_refused(engine: Engine) -> None:
 
 
 if __name__ == "__main__":
-    cases = [random_case(seed) for seed in range(int(sys.argv[1]))]
-
-    def compared() -> str:
-        for case in cases:
-            check_case(case)
-        assert _engine.kernel_calls()[instruction_set()] > 0 or not cases
-        return instruction_set()
-
-    answer(compared)
+    answer_cases(random_case, check_case)

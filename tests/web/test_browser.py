@@ -224,12 +224,17 @@ def test_a_file_that_is_no_picture_is_one_line_and_changes_nothing(page: Any, si
     assert page.get_attribute("body", "data-painted") is None
 
 
-def test_stop_stops_and_the_next_picture_is_right(page: Any, site: str) -> None:
+def stopped(page: Any, site: str) -> None:
+    """The page, once a large picture was begun and stopped on it."""
     page.goto(f"{site}/desk/index.html")
     page.set_input_files("#painting", [png(STYLE)])
     page.set_input_files("#photo", [png(verify.picture(3000, 4000, seed=3))])
     page.click("#stop")
     page.wait_for_selector("#stop", state="hidden")
+
+
+def test_stop_stops_and_the_next_picture_is_right(page: Any, site: str) -> None:
+    stopped(page, site)
     assert page.inner_text("#message") == "Stopped."
     page.set_input_files("#photo", [png(CONTENT)])
     painted(page, 1)
@@ -276,11 +281,7 @@ def test_isolated_pages_have_threads_and_others_one_with_the_same_bytes(
 
 
 def test_the_page_with_threads_stops_and_paints(page: Any, isolated_site: str) -> None:
-    page.goto(f"{isolated_site}/desk/index.html")
-    page.set_input_files("#painting", [png(STYLE)])
-    page.set_input_files("#photo", [png(verify.picture(3000, 4000, seed=3))])
-    page.click("#stop")
-    page.wait_for_selector("#stop", state="hidden")
+    stopped(page, isolated_site)
     page.set_input_files("#photo", [png(CONTENT)])
     painted(page, 1)
     assert result(page) == wanted(CONTENT, STYLE)
