@@ -5,6 +5,9 @@ features, the error of the pixels that the frozen big decoder reconstructs from 
 VGG-19 features. The small decoder then learns to invert the frozen small encoder (eq. 1); it reads the features without
 embedding.
 
+Not published: a stage may begin with the one before it (``--start``), and encoder and decoder may learn jointly in the second
+phase (``--joint``), which a deep stage needs to keep what its decoder rebuilds.
+
 The variants that the paper compares are settings: one loss alone (the weights of the other 0), a pruned encoder that is not
 distilled (``--encoder-steps 0``), and a decoder that is distilled too (``--decoder-embedding-weight``).
 """

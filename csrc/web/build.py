@@ -78,7 +78,7 @@ def main() -> int:
         sys.stderr.write(f"{compiler} is not installed: on Debian and Ubuntu, apt-get install emscripten\n")
         return 1
     build = SimpleNamespace(**runpy.run_path(str(ROOT / "csrc" / "build.py")))
-    # Position-independent code is for shared libraries; threads would need pages that are isolated from all others.
+    # Position-independent code is for shared libraries; -pthread is among the flags of the module that has threads.
     general = [*(flag for flag in build.FLAGS if flag not in {"-fPIC", "-pthread"}), *EXCEPTIONS, *TYPES]
     for module in MODULES:
         folder = ROOT / "build" / "web" / module.name

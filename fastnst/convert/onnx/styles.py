@@ -67,7 +67,8 @@ def _tables(
             raise LayoutError(f"{makers[name]} makes arrays of several shapes, by the choice of a style")
         tables[name] = np.stack([row[place] for row in rows])
     if not style.whole:
-        parts = np.linspace(1, 3, count, dtype=np.float32) / np.linspace(1, 3, count, dtype=np.float32).sum()
+        parts = np.linspace(1, 3, count, dtype=np.float32)
+        parts /= parts.sum()
         mixed = _values(style, parts, chain, constants, read)
         for name, made in zip(read, mixed, strict=True):
             table = tables[name].astype(np.float64)
