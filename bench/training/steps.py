@@ -8,11 +8,12 @@ and pictures, so random ones are used.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -22,11 +23,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from fastnst import ops, train
 from fastnst.networks.perceptual import VGG16_LAYERS
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder, layers_of
 from fastnst.networks.vgg_files import normalise, probe
 from fastnst.train import adain, collab, decoder, scoring
-from fastnst.train.crd import distillation
 from fastnst.train.crd import training as crd
 from fastnst.train.crd import weights as crd_weights
 from fastnst.train.crd.settings import CrdSettings
@@ -117,9 +118,15 @@ OPERATIONS = SimpleNamespace(
 def operations_of(contender: str) -> Iterator[None]:
     """A context in which recipes use the contender's operations; an operation that it lacks is an error."""
     with ExitStack() as stack:
-        for module in (adain, collab, decoder, distillation) if contender == PUBLISHED else ():
+        for module in users_of_operations() if contender == PUBLISHED else ():
             stack.enter_context(mock.patch.object(module, "ops", OPERATIONS))
         yield
+
+
+def users_of_operations() -> list[ModuleType]:
+    """Every loaded module of the recipes that calls ``ops``; a list by hand would miss the module that a loss moves to."""
+    loaded = [module for name, module in sys.modules.items() if name.startswith(f"{train.__name__}.")]
+    return [module for module in loaded if getattr(module, "ops", None) is ops]
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------------------

@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 import torch
 
-from fastnst import ops
 from fastnst.bench import run
 from fastnst.bench.ops.names import FASTNST, PUBLISHED
 from fastnst.bench.training import measure as training
 from fastnst.bench.training import report as training_report
 from fastnst.bench.training import steps as training_steps
 from fastnst.bench.training.steps import Case
-from fastnst.train import adain, collab, decoder
+from fastnst.train import adain, collab, decoder, transfer
 from fastnst.train.crd import distillation
 
 
@@ -63,11 +62,11 @@ def test_a_contender_that_computes_something_else_is_refused(data: Path, monkeyp
 
 def test_published_steps_use_no_operation_of_ours() -> None:
     with training_steps.operations_of(PUBLISHED):
-        for module in (adain, collab, decoder, distillation):
+        for module in (adain, collab, decoder, distillation, transfer):
             assert module.ops is training_steps.OPERATIONS  # type: ignore[comparison-overlap]
+        assert not training_steps.users_of_operations()
     with training_steps.operations_of(FASTNST):
-        assert adain.ops is collab.ops is decoder.ops is distillation.ops is ops
-    assert adain.ops is ops
+        assert {adain, collab, decoder, distillation, transfer} <= set(training_steps.users_of_operations())
 
 
 def canned() -> dict[str, Any]:
