@@ -6,8 +6,6 @@ pytest bench/bench_dataset.py --quick --benchmark-json=dataset.json      two wor
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
@@ -25,15 +23,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("dataset")
-
-
-def test_dataset(request: pytest.FixtureRequest, benchmark: BenchmarkFixture, case: dataset.Case, folder: Path) -> None:
+def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[dataset.Case, dataset.Result]:
     options = request.config.option
-    show(request.config, case.name)
+    cases = dataset.cases(options.quick)
+    show(request.config, f"{len(cases)} cases in turn")
     rounds = options.rounds or (dataset.LESS_ROUNDS if options.quick else dataset.ROUNDS)
-    result = dataset.measure(case, rounds, options.patience, folder)
+    return dataset.measure(cases, rounds, options.patience, tmp_path_factory.mktemp("dataset"))
+
+
+def test_dataset(benchmark: BenchmarkFixture, case: dataset.Case, results: dict[dataset.Case, dataset.Result]) -> None:
+    result = results[case]
     benchmark.group = case.name
     benchmark.extra_info |= dataset.facts(case, result)
     samples = iter(result.seconds)

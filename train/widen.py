@@ -46,7 +46,13 @@ def widen(encoder: Encoder, decoder: Decoder, narrow: State, vgg: Encoder, image
         layer.weight[-outputs:, -inputs:] = new.weight
         layer.bias[-outputs:] = new.bias
         for part, side in (("encoder", encoder), ("decoder", decoder)):
-            _keep(getattr(side, name), narrow[f"{part}.{name}.weight"], narrow[f"{part}.{name}.bias"], whose)
+            own = getattr(side, name)
+            rows, columns = narrow[f"{part}.{name}.weight"].shape[:2]
+            if rows > own.out_channels or columns > own.in_channels:
+                raise ValueError(
+                    f"{whose}: a layer {columns} to {rows} channels wide, where the new one has {own.weight.shape[:2]}"
+                )
+            keep(own, narrow[f"{part}.{name}.weight"], narrow[f"{part}.{name}.bias"])
 
 
 def _read_through(network: Encoder, layer: nn.Conv2d) -> None:
@@ -62,11 +68,10 @@ def _read_through(network: Encoder, layer: nn.Conv2d) -> None:
     own.load_state_dict(layer.state_dict())
 
 
-def _keep(layer: nn.Conv2d, weight: Tensor, bias: Tensor, whose: str) -> None:
-    """Set the weights of the first outputs of ``layer`` to those of a narrower one."""
+@torch.no_grad()
+def keep(layer: nn.Conv2d, weight: Tensor, bias: Tensor) -> None:
+    """Set the weights of the first outputs of ``layer`` to those of a narrower one; they read nothing of its further inputs."""
     rows, columns = weight.shape[:2]
-    if rows > layer.out_channels or columns > layer.in_channels:
-        raise ValueError(f"{whose}: a layer {columns} to {rows} channels wide, where the new one has {layer.weight.shape[:2]}")
     layer.weight[:rows] = 0
     layer.weight[:rows, :columns] = weight
     assert layer.bias is not None

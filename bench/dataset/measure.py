@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,9 @@ class Case:
 
 @dataclass
 class Result:
-    """Of every sample: seconds for a picture, all workers together, and the most memory of one."""
+    """Of every sample: seconds for a picture, all workers together, and the most memory of one. Of all of them: the largest
+    share of the cores that others used meanwhile.
+    """
 
     seconds: list[float] = field(default_factory=list)
     peaks: list[int] = field(default_factory=list)
@@ -99,20 +102,22 @@ def sample(case: Case, folder: Path, seconds: float) -> tuple[float, int]:
     return 1 / rate, max(report["peak_memory"] or 0 for report in reports)
 
 
-def measure(case: Case, rounds: int, patience: float, folder: Path, seconds: float = SAMPLE_SECONDS) -> Result:
-    """Measure one case again and again. ``folder`` is empty at first."""
-    if not (folder / "contents").exists():
-        write_inputs(folder)
-    result = Result()
-    wait_until_quiet(patience)
-    busy, used, started = busy_seconds(), used_seconds(), time.monotonic()
+def measure(
+    cases: Sequence[Case], rounds: int, patience: float, folder: Path, seconds: float = SAMPLE_SECONDS
+) -> dict[Case, Result]:
+    """Measure the cases in turn, again and again, so that what slows the machine slows all. ``folder`` is empty at first."""
+    write_inputs(folder)
+    results = {case: Result() for case in cases}
     for _ in range(rounds):
-        spent, peak = sample(case, folder, seconds)
-        result.seconds.append(spent)
-        result.peaks.append(peak)
-    foreign = (busy_seconds() - busy) - (used_seconds() - used)
-    result.foreign_share = max(0.0, foreign / (time.monotonic() - started) / cores())
-    return result
+        for case, result in results.items():
+            wait_until_quiet(patience)
+            busy, used, started = busy_seconds(), used_seconds(), time.monotonic()
+            spent, peak = sample(case, folder, seconds)
+            foreign = (busy_seconds() - busy) - (used_seconds() - used)
+            result.seconds.append(spent)
+            result.peaks.append(peak)
+            result.foreign_share = max(result.foreign_share, foreign / (time.monotonic() - started) / cores())
+    return results
 
 
 def facts(case: Case, result: Result) -> dict[str, Any]:
