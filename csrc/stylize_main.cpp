@@ -305,6 +305,20 @@ class Places {
   std::optional<MaskFile> alpha_map_;
 };
 
+// A weight for each of a model's own styles.
+std::vector<double> weights_of(const fastnst_model& model, const Options& options) {
+  const size_t count = fastnst_model_styles(&model);
+  std::vector<double> weights(count);
+  if (count == 0) throw Usage{options.model + " has no styles of its own to choose by number"};
+  for (const auto& [number, weight] : options.style_weights) {
+    if (size_t(number) >= count)
+      throw Usage{"there is no style " + std::to_string(number) + ": " + options.model + " has " + std::to_string(count) +
+                  ", numbered 0 to " + std::to_string(count - 1)};
+    weights[size_t(number)] = weight;
+  }
+  return weights;
+}
+
 void translate(const fastnst_model& model, const Options& options, const fastnst_options& wanted) {
   if (!options.style.empty() || !options.levels.empty() || options.alpha != 1 || options.palette || !options.regions.empty() ||
       options.alpha_map)
@@ -358,7 +372,9 @@ void stylize(const Options& options) {
   const bool translates = fastnst_model_kind(model.get()) == FASTNST_GENERATOR;
   if (!translates && options.style.empty() && options.regions.empty()) throw Usage{options.model + " needs a style"};
   const std::string folder = folder_of(options);
-  const fastnst_options wanted = library_options(options, folder);
+  fastnst_options wanted = library_options(options, folder);
+  const std::vector<double> weights = options.style_weights.empty() ? std::vector<double>() : weights_of(*model, options);
+  if (!weights.empty()) wanted.style_weights = weights.data(), wanted.style_weight_count = weights.size();
   if (translates)
     translate(*model, options, wanted);
   else

@@ -12,6 +12,7 @@ namespace fastnst {
 const char* const kUsage =
     "usage: fastnst-stylize MODEL.fnst CONTENT [STYLE] -o OUT [--alpha A] [--palette P] [--levels L,L...]\n"
     "                       [--region MASK=STYLE[,STYLE:WEIGHT...]]... [--alpha-map MASK]\n"
+    "                       [--style-index N | --style-weights N:WEIGHT[,N:WEIGHT...]]\n"
     "                       [--threads N] [--max-memory BYTES] [--overwrite]\n"
     "  CONTENT and STYLE are binary PPM, PGM or PAM pictures in their own size; - is standard input or output.\n"
     "  OUT is a PPM or a PAM by its name, or else what CONTENT is. What lies below transparent pixels changes nothing.\n"
@@ -24,10 +25,14 @@ const char* const kUsage =
     "the\n"
     "  region is, or opaque where it has transparency.\n"
     "  --alpha-map: how strong the style is by place, white = as --alpha says, black = not at all.\n"
+    "  --style-index: one of the styles of a model that has several of its own, from 0 on; --style-weights mixes them by\n"
+    "  weights, such as 3:0.5,12:0.5. Without either the first.\n"
     "  --max-memory, such as 512M or 2G: larger pictures are done in tiles, with the same pixels; default: 12 bytes for each\n"
     "  pixel, at least 64M, at most a quarter of the machine's.\n";
 
 namespace {
+
+constexpr int kMostStyles = 1 << 20;  // more than any model has
 
 double parse_number(const std::string& flag, const std::string& text, double low, double high) {
   char* end = nullptr;
@@ -55,6 +60,27 @@ std::vector<int> parse_levels(const std::string& flag, const std::string& text) 
     begin = end + 1;
   }
   return levels;
+}
+
+// From "3:0.5,12:0.5".
+std::vector<std::pair<int, double>> parse_style_weights(const std::string& flag, const std::string& text) {
+  std::vector<std::pair<int, double>> weights;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(',', begin), text.size());
+    const std::string part = text.substr(begin, end - begin);
+    const size_t colon = part.find(':');
+    if (colon == std::string::npos) throw Usage{flag + ": '" + part + "' is no style with its weight, such as 3:0.5"};
+    const int number = parse_whole(flag, part.substr(0, colon), 0, kMostStyles);
+    char* stop = nullptr;
+    const double weight = std::strtod(part.c_str() + colon + 1, &stop);
+    if (colon + 1 == part.size() || *stop != 0 || !(weight >= 0 && std::isfinite(weight)))
+      throw Usage{flag + ": '" + part + "' has no weight of at least 0"};
+    if (std::any_of(weights.begin(), weights.end(), [&](const auto& other) { return other.first == number; }))
+      throw Usage{flag + " " + text + ": a style is given two weights"};
+    weights.emplace_back(number, weight);
+    begin = end + 1;
+  }
+  return weights;
 }
 
 // A style and its weight, which is 1 where none is told: then the colon is part of the name.
@@ -129,6 +155,10 @@ Options parse_options(int count, char** arguments) {
       options.palette = parse_number(argument, value(), 0, 1);
     else if (argument == "--levels")
       options.levels = parse_levels(argument, value());
+    else if (argument == "--style-index")
+      options.style_weights = {{parse_whole(argument, value(), 0, kMostStyles), 1.0}};
+    else if (argument == "--style-weights")
+      options.style_weights = parse_style_weights(argument, value());
     else if (argument == "--region")
       options.regions.push_back(parse_region(value()));
     else if (argument == "--alpha-map")

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace fastnst {
@@ -29,8 +30,9 @@ struct Options {
   std::vector<RegionFiles> regions;
   std::optional<std::string> alpha_map;
   double alpha = 1;
-  std::optional<double> palette;  // 1 where it is not given
-  std::vector<int> levels;        // none = all that the model has
+  std::optional<double> palette;                      // 1 where it is not given
+  std::vector<int> levels;                            // none = all that the model has
+  std::vector<std::pair<int, double>> style_weights;  // numbers of a generator's own styles; none = its first
   int threads = int(std::max(1u, std::thread::hardware_concurrency()));
   uint64_t max_memory = 0;  // 0 = see budget()
   bool overwrite = false;

@@ -88,6 +88,9 @@ FASTNST_API const char* fastnst_model_card(const fastnst_model* model);
  * valid as long as the model; `levels` may be NULL. */
 FASTNST_API size_t fastnst_model_levels(const fastnst_model* model, const int** levels);
 
+/* How many styles of its own a generator has, to choose and mix; 0 of one with a single look, and of other models. */
+FASTNST_API size_t fastnst_model_styles(const fastnst_model* model);
+
 /* ---- Options ---- */
 
 typedef struct fastnst_style fastnst_style;
@@ -132,9 +135,12 @@ typedef struct fastnst_options {
   const fastnst_region* regions; /* at most 64 */
   size_t region_count;           /* the number of `regions` */
   const fastnst_mask* alpha_map; /* how strong the style is by place, times alpha; NULL: the same everywhere */
+  const double* style_weights;   /* one for each of a generator's own styles, at least 0, relative to their sum; NULL: the
+                                  * first style alone */
+  size_t style_weight_count;     /* the number of `style_weights` */
 } fastnst_options;
 
-#define FASTNST_OPTIONS {sizeof(fastnst_options), 1.0, 1.0, 0, 0, NULL, 0, 0, NULL, NULL, 0, NULL}
+#define FASTNST_OPTIONS {sizeof(fastnst_options), 1.0, 1.0, 0, 0, NULL, 0, 0, NULL, NULL, 0, NULL, NULL, 0}
 
 /* The bytes of working memory that a picture of this size takes when it is not done in tiles. */
 FASTNST_API fastnst_status fastnst_working_bytes(const fastnst_model* model, const fastnst_options* options, int64_t height,
@@ -162,9 +168,9 @@ FASTNST_API fastnst_status fastnst_stylize(const fastnst_model* model, const fas
                                            const fastnst_style* style, const uint8_t* rgb, int64_t height, int64_t width,
                                            uint8_t* out);
 
-/* Runs a generator on a picture. Of the options it uses threads, preserve_color, and max_memory if that is not 0: if the
- * picture takes more, FASTNST_BAD_ARGUMENT, because generators cannot be run in tiles; likewise with regions or an alpha map.
- * `out` as above. */
+/* Runs a generator on a picture. Of the options it uses threads, preserve_color, style_weights, and max_memory if that is not
+ * 0: if the picture takes more, FASTNST_BAD_ARGUMENT, because generators cannot be run in tiles; likewise with regions or an
+ * alpha map. `out` as above. */
 FASTNST_API fastnst_status fastnst_translate(const fastnst_model* model, const fastnst_options* options, const uint8_t* rgb,
                                              int64_t height, int64_t width, uint8_t* out);
 

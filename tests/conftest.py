@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from numpy_engine import Lcg, three_levels
-from numpy_generator import resnet_like
+from numpy_generator import resnet_like, with_styles
 from PIL import Image
 
 import fastnst
@@ -108,6 +108,14 @@ def generator_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small image-to-image generator."""
     path = tmp_path_factory.mktemp("model") / "generator.fnst"
     path.write_bytes(to_bytes(resnet_like(Lcg(9), 5)))
+    return path
+
+
+@pytest.fixture(scope="session")
+def styled_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small generator of five styles of its own."""
+    path, lcg = tmp_path_factory.mktemp("model") / "styled.fnst", Lcg(4)
+    path.write_bytes(to_bytes(with_styles(resnet_like(lcg, 3, blocks=1), lcg, 5)))
     return path
 
 

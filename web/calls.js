@@ -24,8 +24,8 @@ export const answering = (post) => {
     async load(_, ...given) {
       files = given;
       await start();
-      const { card, generator, levels } = model;
-      return { card, generator, levels, version: engine.version, instructionSet: engine.instructionSet };
+      const { card, generator, levels, styles } = model;
+      return { card, generator, levels, styles, version: engine.version, instructionSet: engine.instructionSet };
     },
     help(_, helper) {
       setTimeout(() => help(helper)); // behind the answer, for this worker hears nothing from then on

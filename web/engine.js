@@ -84,6 +84,27 @@ const colorsOf = (preserve = false) => {
   throw new FastnstError(`preserveColor is true, false or one of ${Object.keys(COLORS).join(", ")}, not ${preserve}`);
 };
 
+// A weight for each of a generator's own styles, or null for the first alone.
+const weightsOf = ({ styles }, { styleIndex, styleWeights }) => {
+  if (styleIndex === undefined && styleWeights === undefined) return null;
+  if (styleIndex !== undefined && styleWeights !== undefined) {
+    throw new FastnstError("styleIndex is one style, and styleWeights are several: give one of them");
+  }
+  if (!styles) throw new FastnstError("this model has no styles of its own to choose by number");
+  const weights = new Float64Array(styles);
+  for (const [name, weight] of Object.entries(styleWeights ?? { [styleIndex]: 1 })) {
+    const number = Number(name);
+    if (!(Number.isInteger(number) && number >= 0 && number < styles)) {
+      throw new FastnstError(`there is no style ${name}: this model has ${styles}, numbered 0 to ${styles - 1}`);
+    }
+    if (typeof weight !== "number" || !(weight >= 0 && weight < Infinity)) {
+      throw new FastnstError(`the weight of a style must be a number of at least 0, not ${shown(weight)}`);
+    }
+    weights[number] = weight;
+  }
+  return weights;
+};
+
 const isTransparent = ({ data }) => {
   for (let i = 3; i < data.length; i += 4) if (data[i] !== 255) return true;
   return false;
@@ -124,7 +145,8 @@ export class Engine {
     }
     engine.#exports._initialize();
     for (let index = 0; shares && index < threads - 1; index++) {
-      const stack = engine.#copied(new Uint8Array(STACK)) + STACK; // it grows downwards
+      const top = engine.#copied(new Uint8Array(STACK)) + STACK; // it grows downwards
+      const stack = top - (top % 16); // as compiled code takes for granted, of which the allocator gives but half
       engine.helpers.push({ module, memory, index, stack });
     }
     return engine;
@@ -153,7 +175,7 @@ export class Engine {
 
   /**
    * @param {Uint8Array} bytes of a model's file
-   * @returns {{pointer: number, generator: boolean, card: object, levels: number[]}}
+   * @returns {{pointer: number, generator: boolean, card: object, levels: number[], styles: number}}
    */
   loadModel(bytes) {
     const data = this.#copied(bytes);
@@ -166,6 +188,7 @@ export class Engine {
         pointer,
         generator: this.#exports.fastnst_model_kind(pointer) === GENERATOR,
         card: JSON.parse(this.#text(this.#exports.fastnst_model_card(pointer))),
+        styles: this.#exports.fastnst_model_styles(pointer),
         levels: Array.from(this.#words(this.#words(place, 1)[0], count)),
       };
     } finally {
@@ -236,6 +259,7 @@ export class Engine {
       throw new FastnstError("this model translates pictures by itself: it takes no alpha, palette or levels");
     }
     const colors = colorsOf(options.preserveColor);
+    const weights = weightsOf(model, options);
     const places = [];
     const placed = (bytes) => places[places.push(this.#copied(bytes)) - 1];
     try {
@@ -243,6 +267,7 @@ export class Engine {
         alpha, palette, colors, levels.length ? placed(new Uint8Array(Int32Array.from(levels).buffer)) : 0, levels.length,
         1 + this.helpers.length, model.generator ? 0 : (options.maxMemory ?? MEMORY),
       );
+      if (weights) this.#exports.fastnst_page_weights(placed(new Uint8Array(weights.buffer)), weights.length);
       const add = ({ width, height, data }, style) => this.#exports.fastnst_page_mask(height, width, placed(data), style);
       for (const { mask, style } of options.regions ?? []) add(mask, style);
       if (options.alphaMap) add(options.alphaMap, 0);

@@ -46,6 +46,10 @@ export interface StylizeOptions {
   alphaMap?: Mask;
   /** Levels of a WCT model to run; all by default. */
   levels?: number[];
+  /** One of a generator's own styles, from 0 (default) on. */
+  styleIndex?: number;
+  /** Several of them mixed, by their numbers, such as { 3: 0.5, 12: 0.5 }, relative to their sum. */
+  styleWeights?: Record<number, number>;
   /** Bytes of working memory above which the picture is done in tiles, with the same result. 160 MiB by default. */
   maxMemory?: number;
   /** Stops the call, which then rejects with the signal's reason. */
@@ -84,6 +88,8 @@ export class Fastnst {
   readonly isGenerator: boolean;
   /** The levels of a WCT model, the deepest first; none of others. */
   readonly levels: number[];
+  /** How many styles of its own a generator has, for styleIndex; 0 if it has one look, and of other models. */
+  readonly styles: number;
   readonly version: string;
   /** How many threads work: 1 where memory cannot be shared. */
   readonly threads: number;

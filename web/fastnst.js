@@ -197,6 +197,11 @@ export class Fastnst {
     return this.#about.levels;
   }
 
+  /** How many styles of its own a generator has; 0 if it has one look, and of other models. */
+  get styles() {
+    return this.#about.styles;
+  }
+
   get version() {
     return this.#about.version;
   }

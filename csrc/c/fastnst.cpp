@@ -75,13 +75,13 @@ void check_share(double value, const char* name) {
   if (!(value >= 0 && value <= 1)) throw std::invalid_argument(std::string(name) + " must lie in 0..1");
 }
 
-// The options of a program that was compiled with this header, or with the first, which ended before `regions` and knew no
-// other colours of the content than luma.
+// The options of a program that was compiled with this header or an older one. The first ended before `regions` and knew no
+// other colours of the content than luma; the second ended before `style_weights`.
 fastnst_options complete(const fastnst_options* options) {
   fastnst_options all = FASTNST_OPTIONS;
   if (options == nullptr) return all;
   const bool first = options->size == offsetof(fastnst_options, regions);
-  if (options->size != sizeof all && !first)
+  if (options->size != sizeof all && options->size != offsetof(fastnst_options, style_weights) && !first)
     throw std::invalid_argument("options do not begin with FASTNST_OPTIONS of this version");
   std::memcpy(&all, options, options->size);
   all.size = sizeof all;
@@ -116,6 +116,7 @@ Settings checked(const fastnst_options* options) {
   to.threads = from.threads > 0 ? from.threads : int(std::clamp(std::thread::hardware_concurrency(), 1u, 1024u));
   to.max_memory = from.max_memory;
   if (from.levels != nullptr) to.levels.emplace(from.levels, from.levels + from.level_count);
+  if (from.style_weights != nullptr) to.style_weights.emplace(from.style_weights, from.style_weights + from.style_weight_count);
   const char* folder = from.folder != nullptr ? from.folder : std::getenv("TMPDIR");
   to.folder = folder != nullptr && *folder != 0 ? folder : "/tmp";
   add_regions(from, to);
@@ -205,6 +206,8 @@ size_t fastnst_model_levels(const fastnst_model* model, const int** levels) {
   if (levels != nullptr) *levels = model->engine->levels().data();
   return model->engine->levels().size();
 }
+
+size_t fastnst_model_styles(const fastnst_model* model) { return size_t(model->engine->styles()); }
 
 fastnst_status fastnst_working_bytes(const fastnst_model* model, const fastnst_options* options, int64_t height, int64_t width,
                                      uint64_t* bytes) {

@@ -31,6 +31,7 @@ std::string aside(const Settings& settings, const RowIO& picture) {
 }
 
 Painting painting_of(const Settings& settings, const Style* style) {
+  if (settings.style_weights) throw std::invalid_argument("weights of a model's own styles are a generator's to choose");
   Painting painting{style != nullptr ? style->look : Look(), settings.alpha, nullptr, {}};
   if (settings.regions) painting.regions = &*settings.regions;
   for (const Style* each : settings.region_styles) painting.looks.push_back(each->look);
@@ -145,6 +146,17 @@ std::vector<double> shares(const std::vector<double>& weights, size_t count) {
   return parts;
 }
 
+// The part of each of a generator's own styles; none: the first alone.
+std::vector<double> own_styles(const Engine& engine, const Settings& settings) {
+  if (!settings.style_weights) return {};
+  const size_t count = settings.style_weights->size();
+  if (engine.styles() == 0) throw std::invalid_argument("this model has no styles of its own to choose by weights");
+  if (count != size_t(engine.styles()))
+    throw std::invalid_argument("this model has " + std::to_string(engine.styles()) + " styles, and " + std::to_string(count) +
+                                " weights are given");
+  return shares(*settings.style_weights, count);
+}
+
 }  // namespace
 
 void check_size(int64_t height, int64_t width) {
@@ -226,7 +238,7 @@ void translate(const Engine& engine, const Settings& settings, const uint8_t* rg
                                   std::to_string(height) + " pixels take " + std::to_string((needed + (1 << 20) - 1) >> 20) +
                                   " MB of memory, and " + std::to_string(settings.max_memory >> 20) + " MB are allowed");
   }
-  engine.translate(rgb, height, width, {}, out, settings.threads);
+  engine.translate(rgb, height, width, own_styles(engine, settings), out, settings.threads);
   Afterwards(settings, nullptr, height, width).whole(rgb, out);
 }
 

@@ -25,7 +25,8 @@ struct Settings {
   Levels levels;
   uint64_t max_memory = 0;  // 0: what default_budget() says
   std::string folder;
-  std::optional<Regions> regions;  // or an alpha map without any
+  std::optional<std::vector<double>> style_weights;  // of a generator's own; without, the first style alone
+  std::optional<Regions> regions;                    // or an alpha map without any
   std::vector<const Style*> region_styles;
 };
 

@@ -18,9 +18,9 @@ WEB = ROOT / "web"
 
 # What the modules export, beside what they need themselves: calls of include/fastnst.h and of csrc/web/page.cpp.
 EXPORTS = ["malloc", "free", "fastnst_version", "fastnst_instruction_set"]
-EXPORTS += [f"fastnst_model_{name}" for name in ("load", "free", "kind", "card", "levels")]
+EXPORTS += [f"fastnst_model_{name}" for name in ("load", "free", "kind", "card", "levels", "styles")]
 EXPORTS += ["fastnst_style_mix", "fastnst_style_free"]
-EXPORTS += [f"fastnst_page_{name}" for name in ("options", "mask", "style", "stylize")]
+EXPORTS += [f"fastnst_page_{name}" for name in ("options", "weights", "mask", "style", "stylize")]
 
 # What is thrown ends the call in JavaScript, through csrc/web/failure.cpp. Nothing is caught in the module.
 EXCEPTIONS = ["-fignore-exceptions"]

@@ -106,6 +106,11 @@ FASTNST_API const fastnst_options* fastnst_page_options(double alpha, double pal
   return &options;
 }
 
+// Gives these options weights of a generator's own styles, which must outlive the call.
+FASTNST_API void fastnst_page_weights(const double* weights, int count) {
+  options.style_weights = weights, options.style_weight_count = size_t(count);
+}
+
 // Gives these options one more region, in a style; or without a style their alpha map. `values` are height * width bytes.
 FASTNST_API void fastnst_page_mask(int height, int width, const uint8_t* values, const fastnst_style* style) {
   const fastnst_mask mask = {height, width, values};

@@ -68,9 +68,9 @@ def arguments(folder: Path, *models: Path) -> list[Path]:
 
 
 def test_a_program_in_c_gets_the_pixels_of_python(
-    program: Path, model_path: Path, wct_path: Path, generator_path: Path, tmp_path: Path
+    program: Path, model_path: Path, wct_path: Path, generator_path: Path, styled_path: Path, tmp_path: Path
 ) -> None:
-    subprocess.run([program, *arguments(tmp_path, model_path, wct_path, generator_path)], check=True)
+    subprocess.run([program, *arguments(tmp_path, model_path, wct_path, generator_path, styled_path)], check=True)
     adain, wct = Stylizer(model_path), Stylizer(wct_path)
     plain = adain(CONTENT, STYLE)
     luma = adain(CONTENT, STYLE, alpha=0.6, preserve_color=True)
@@ -85,6 +85,9 @@ def test_a_program_in_c_gets_the_pixels_of_python(
         "levels": wct(CONTENT, STYLE, levels=[4, 1]),
         "translated": Engine(generator_path).translate(CONTENT),
         "translated_histogram": Stylizer(generator_path)(CONTENT, preserve_color="histogram"),
+        "first_style": Stylizer(styled_path)(CONTENT),
+        "own_styles": Stylizer(styled_path)(CONTENT, style_weights={3: 1, 1: 3}),
+        "second_header": Stylizer(styled_path)(CONTENT, style_index=0),
         "first_header": plain,
         "first_header_luma": adain(CONTENT, STYLE, preserve_color=True),
     }
@@ -107,7 +110,13 @@ def test_a_program_in_c_gets_the_pixels_of_python(
 
 
 def test_no_byte_is_lost_or_read_before_it_was_written(
-    program: Path, model_path: Path, wct_path: Path, generator_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    program: Path,
+    model_path: Path,
+    wct_path: Path,
+    generator_path: Path,
+    styled_path: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if shutil.which("valgrind") is None:
         pytest.skip("needs valgrind")
@@ -122,7 +131,9 @@ def test_no_byte_is_lost_or_read_before_it_was_written(
         "--errors-for-leak-kinds=definite,indirect",
     ]
     done = subprocess.run(
-        [*command, program, *arguments(tmp_path, model_path, wct_path, generator_path)], capture_output=True, text=True
+        [*command, program, *arguments(tmp_path, model_path, wct_path, generator_path, styled_path)],
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
 

@@ -80,6 +80,32 @@ def test_a_generator_needs_no_style(
         assert done.returncode == 2 and says in done.stderr and not no.exists()
 
 
+def test_styles_of_a_models_own(
+    executable: str, styled_path: Path, generator_path: Path, tmp_path: Path, pictures: tuple
+) -> None:
+    stylizer, content = Stylizer(styled_path), pictures[0]
+    chosen = {
+        (): stylizer(content),
+        ("--style-index", "4"): stylizer(content, style_index=4),
+        ("--style-weights", "3:1,1:0.5"): stylizer(content, style_weights={1: 0.5, 3: 1}),
+    }
+    command = [executable, styled_path, tmp_path / "content.ppm", "-o", "-"]
+    for words, wanted in chosen.items():
+        done = subprocess.run([*command, *words], capture_output=True, check=True)
+        assert done.stdout == ppm(wanted).replace(b"# a comment\n", b"")
+    for model, words, code, says in (
+        (styled_path, ["--style-index", "5"], 2, "there is no style 5"),
+        (generator_path, ["--style-index", "0"], 2, "has no styles of its own"),
+        (styled_path, ["--style-weights", "1"], 2, "'1' is no style with its weight"),
+        (styled_path, ["--style-weights", "1:x"], 2, "'1:x' has no weight of at least 0"),
+        (styled_path, ["--style-weights", "1:-1"], 2, "'1:-1' has no weight of at least 0"),
+        (styled_path, ["--style-weights", "1:1,1:1"], 2, "a style is given two weights"),
+        (styled_path, ["--style-weights", "1:0"], 1, "not all 0"),
+    ):
+        failed = subprocess.run([executable, model, *command[2:], *words], capture_output=True, text=True)
+        assert (failed.returncode, failed.stdout) == (code, "") and says in failed.stderr
+
+
 def expected_levels(model: Path, content: NDArray[np.uint8], style: NDArray[np.uint8], levels: list[int]) -> bytes:
     return ppm(expected(model, content, style, levels=levels)).replace(b"# a comment\n", b"")
 

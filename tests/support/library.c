@@ -1,6 +1,6 @@
 /* A program of the C interface: uses all of it, checks what it answers, and leaves pictures for the test to compare.
  *
- * library ADAIN.fnst WCT.fnst GENERATOR.fnst CONTENT STYLE OTHER FOLDER; a picture is "height width\n" and its pixels. */
+ * library ADAIN.fnst WCT.fnst GENERATOR.fnst STYLED.fnst CONTENT STYLE OTHER FOLDER; a picture is "height width\n" and its pixels. */
 #include <fastnst.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -209,6 +209,34 @@ static void by_place(const fastnst_model* model, const fastnst_style* one, const
   write_picture(folder, "first_header_luma", out, content);
 }
 
+/* A generator's own styles. */
+static void of_its_own(const fastnst_model* styled, const fastnst_model* generator, const fastnst_model* adain,
+                       const fastnst_style* style, picture content, unsigned char* out, const char* folder) {
+  const double weights[] = {0, 3, 0, 1, 0}, none[5] = {0}, negative[] = {1, 0, 0, 0, -1};
+  fastnst_options options = FASTNST_OPTIONS;
+#define TRANSLATE(model) fastnst_translate(model, &options, content.rgb, content.height, content.width, out)
+  CHECK(fastnst_model_styles(styled) == 5 && fastnst_model_styles(generator) == 0 && fastnst_model_styles(adain) == 0);
+  CHECK(TRANSLATE(styled) == FASTNST_OK);
+  write_picture(folder, "first_style", out, content);
+  options.style_weights = weights, options.style_weight_count = 5;
+  CHECK(TRANSLATE(styled) == FASTNST_OK);
+  write_picture(folder, "own_styles", out, content);
+  CHECK(TRANSLATE(generator) == FASTNST_BAD_ARGUMENT && says("no styles of its own"));
+  CHECK(fastnst_stylize(adain, &options, style, content.rgb, content.height, content.width, out) == FASTNST_BAD_ARGUMENT);
+  CHECK(says("generator's to choose"));
+  options.style_weight_count = 4;
+  CHECK(TRANSLATE(styled) == FASTNST_BAD_ARGUMENT && says("has 5 styles, and 4 weights are given"));
+  options.style_weight_count = 5, options.style_weights = none;
+  CHECK(TRANSLATE(styled) == FASTNST_BAD_ARGUMENT && says("not all 0"));
+  options.style_weights = negative;
+  CHECK(TRANSLATE(styled) == FASTNST_BAD_ARGUMENT && says("at least 0"));
+
+  /* A program that was compiled with the second header has nothing behind `alpha_map`. */
+  options.size = offsetof(fastnst_options, style_weights);
+  CHECK(TRANSLATE(styled) == FASTNST_OK);
+  write_picture(folder, "second_header", out, content);
+}
+
 static fastnst_model* load_from_memory(const char* path) {
   FILE* file = fopen(path, "rb");
   CHECK(file != NULL && fseek(file, 0, SEEK_END) == 0);
@@ -226,12 +254,12 @@ static fastnst_model* load_from_memory(const char* path) {
 }
 
 int main(int count, char** arguments) {
-  CHECK(count == 8);
+  CHECK(count == 9);
   CHECK(strcmp(fastnst_error(), "") == 0);
   CHECK(strcmp(fastnst_version(), FASTNST_VERSION) == 0);
   CHECK(fastnst_instruction_set() != NULL);
-  const char* folder = arguments[7];
-  const picture content = read_picture(arguments[4]), style = read_picture(arguments[5]), other = read_picture(arguments[6]);
+  const char* folder = arguments[8];
+  const picture content = read_picture(arguments[5]), style = read_picture(arguments[6]), other = read_picture(arguments[7]);
   unsigned char* out = malloc((size_t)(content.height * content.width * 3));
   CHECK(out != NULL);
 
@@ -308,6 +336,9 @@ int main(int count, char** arguments) {
   CHECK(says("no regions"));
 
   wrong_arguments(adain, one, generator, content, out);
+  fastnst_model* styled = load_from_memory(arguments[4]);
+  of_its_own(styled, generator, adain, one, content, out, folder);
+  fastnst_model_free(styled);
 
   fastnst_style* const styles[] = {one, two, mixed, cascade, tiled};
   for (size_t i = 0; i < sizeof styles / sizeof styles[0]; i++) fastnst_style_free(styles[i]);
