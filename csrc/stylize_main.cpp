@@ -1,11 +1,7 @@
 // fastnst-stylize: the engine without Python. Pictures are PPM, PGM or PAM, from files or pipes.
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
-#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -24,123 +20,12 @@
 #include "base/pnm.h"
 #include "base/temporary_picture.h"
 #include "fastnst.h"
+#include "stylize_files.h"
 #include "stylize_options.h"
 
 namespace {
 
 using namespace fastnst;
-
-// Something that failed, and in which file.
-struct Failure {
-  std::string text;
-};
-
-std::string name_of(const std::string& path) { return path == "-" ? "standard input" : path; }
-
-// A picture file that is read in rows.
-class Input {
- public:
-  explicit Input(const std::string& path) : path_(path), file_(path == "-" ? stdin : std::fopen(path.c_str(), "rb")) {
-    if (file_ == nullptr) throw Failure{path + ": " + std::strerror(errno)};
-    named([&] { reader_.emplace(file_); });
-  }
-  ~Input() {
-    if (file_ != nullptr && file_ != stdin) std::fclose(file_);
-  }
-  Input(const Input&) = delete;
-  Input& operator=(const Input&) = delete;
-
-  const PictureSize& size() const { return reader_->size(); }
-  uint64_t pixels() const { return uint64_t(size().height) * uint64_t(size().width); }
-  void read(int64_t rows, uint8_t* rgb, uint8_t* alpha) {
-    named([&] { reader_->read(rows, rgb, alpha); });
-  }
-
- private:
-  template <typename Work>
-  void named(Work&& work) const {
-    try {
-      work();
-    } catch (const PictureError& error) {
-      throw Failure{name_of(path_) + ": " + error.what()};
-    }
-  }
-
-  std::string path_;
-  std::FILE* file_;
-  std::optional<PnmReader> reader_;
-};
-
-std::string partial;  // of the output being written; removed by a signal
-
-void interrupted(int) {
-  if (!partial.empty()) unlink(partial.c_str());
-  _exit(130);
-}
-
-// In the format that the output's name ends in, or else in the content's; a PPM has no transparency.
-PictureSize in_format_of(const std::string& path, PictureSize size) {
-  std::string end = path.substr(path.size() - std::min<size_t>(path.size(), 4));
-  for (char& c : end) c = char(std::tolower(static_cast<unsigned char>(c)));
-  size.pam = end == ".pam" || (end != ".ppm" && (size.pam || size.alpha));
-  return size;
-}
-
-// A picture file that is written in rows next to the target and then renamed, so that the target is complete or absent.
-class Output {
- public:
-  Output(const Options& options, const PictureSize& size) : options_(options) {
-    if (options.out == "-") {
-      file_ = stdout;
-    } else {
-      partial = options.out + "." + std::to_string(getpid()) + ".partial";
-      file_ = std::fopen(partial.c_str(), "wbx");
-      if (file_ == nullptr) {
-        partial.clear();
-        fail();
-      }
-    }
-    writer_.emplace(file_, in_format_of(options.out, size));
-  }
-  ~Output() {
-    if (partial.empty()) return;
-    if (file_ != nullptr) std::fclose(file_);
-    unlink(partial.c_str());
-  }
-  Output(const Output&) = delete;
-  Output& operator=(const Output&) = delete;
-
-  void write(int64_t rows, const uint8_t* rgb, const uint8_t* alpha) {
-    named([&] { writer_->write(rows, rgb, alpha); });
-  }
-  void finish() {
-    named([&] { writer_->finish(); });
-    if (file_ == stdout) return;
-    const bool kept = fsync(fileno(file_)) == 0;
-    const bool closed = std::fclose(std::exchange(file_, nullptr)) == 0;
-    // Without --overwrite, link() refuses a target that has appeared meanwhile.
-    const int placed =
-        options_.overwrite ? std::rename(partial.c_str(), options_.out.c_str()) : link(partial.c_str(), options_.out.c_str());
-    if (!kept || !closed || placed != 0) fail();
-    unlink(partial.c_str());
-    partial.clear();
-  }
-
- private:
-  [[noreturn]] void fail() const { throw Failure{options_.out + ": " + std::strerror(errno)}; }
-  template <typename Work>
-  void named(Work&& work) const {
-    try {
-      work();
-    } catch (const PictureError& error) {
-      throw Failure{(options_.out == "-" ? "standard output" : options_.out) + ": " + error.what()};
-    }
-  }
-
-  const Options& options_;
-  std::FILE* file_ = nullptr;
-  std::optional<PnmWriter> writer_;
-};
 
 // Of what the library says; `where`, if anywhere, is the file that it speaks of.
 void check(fastnst_status status, const std::string& where = "") {
@@ -186,6 +71,7 @@ fastnst_options library_options(const Options& options, const std::string& folde
   fastnst_options wanted = FASTNST_OPTIONS;
   wanted.alpha = options.alpha;
   wanted.palette = options.palette.value_or(1);
+  wanted.preserve_color = options.colors;
   wanted.threads = options.threads;
   if (!options.levels.empty()) wanted.levels = options.levels.data(), wanted.level_count = options.levels.size();
   wanted.max_memory = options.max_memory;

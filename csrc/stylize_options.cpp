@@ -10,7 +10,8 @@
 namespace fastnst {
 
 const char* const kUsage =
-    "usage: fastnst-stylize MODEL.fnst CONTENT [STYLE] -o OUT [--alpha A] [--palette P] [--levels L,L...]\n"
+    "usage: fastnst-stylize MODEL.fnst CONTENT [STYLE] -o OUT [--alpha A] [--palette P | --preserve-color MODE]\n"
+    "                       [--levels L,L...]\n"
     "                       [--region MASK=STYLE[,STYLE:WEIGHT...]]... [--alpha-map MASK]\n"
     "                       [--style-index N | --style-weights N:WEIGHT[,N:WEIGHT...]]\n"
     "                       [--threads N] [--max-memory BYTES] [--overwrite]\n"
@@ -18,6 +19,8 @@ const char* const kUsage =
     "  OUT is a PPM or a PAM by its name, or else what CONTENT is. What lies below transparent pixels changes nothing.\n"
     "  A model that translates pictures by itself takes no STYLE, alpha, palette, levels, regions or alpha map.\n"
     "  --palette: how far colours are moved to the style's, 0 = as the network makes them, 1 = all the way (default).\n"
+    "  --preserve-color keeps the content's colours: luma or lab take the lightness alone from the result, match gives it the\n"
+    "  mean and covariance of the content's colours, histogram their histograms.\n"
     "  --levels chooses among the levels of a WCT model, such as 5,4,3,2,1; without it all that it has.\n"
     "  --region: what MASK covers takes a style of its own, or several that are mixed by their weights; may be repeated. What "
     "no\n"
@@ -60,6 +63,14 @@ std::vector<int> parse_levels(const std::string& flag, const std::string& text) 
     begin = end + 1;
   }
   return levels;
+}
+
+fastnst_colors parse_colors(const std::string& flag, const std::string& text) {
+  constexpr std::pair<const char*, fastnst_colors> kModes[] = {
+      {"luma", FASTNST_LUMA}, {"lab", FASTNST_LAB}, {"match", FASTNST_MATCH}, {"histogram", FASTNST_HISTOGRAM}};
+  for (const auto& [name, mode] : kModes)
+    if (text == name) return mode;
+  throw Usage{flag + " takes luma, lab, match or histogram, not '" + text + "'"};
 }
 
 // From "3:0.5,12:0.5".
@@ -153,6 +164,8 @@ Options parse_options(int count, char** arguments) {
       options.alpha = parse_number(argument, value(), 0, 1);
     else if (argument == "--palette")
       options.palette = parse_number(argument, value(), 0, 1);
+    else if (argument == "--preserve-color")
+      options.colors = parse_colors(argument, value());
     else if (argument == "--levels")
       options.levels = parse_levels(argument, value());
     else if (argument == "--style-index")
@@ -178,6 +191,7 @@ Options parse_options(int count, char** arguments) {
     if (attached) throw Usage{argument + " takes no value"};
   }
   if (placed < 2 || options.out.empty()) throw Usage{"a model, a content, a style where it takes one, and -o OUT are needed"};
+  if (options.palette && options.colors != FASTNST_PALETTE) throw Usage{"--palette and --preserve-color exclude each other"};
   check_standard_input(options);
   return options;
 }

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "fastnst.h"
+
 namespace fastnst {
 
 extern const char* const kUsage;
@@ -30,7 +32,8 @@ struct Options {
   std::vector<RegionFiles> regions;
   std::optional<std::string> alpha_map;
   double alpha = 1;
-  std::optional<double> palette;                      // 1 where it is not given
+  std::optional<double> palette;  // 1 where it is not given
+  fastnst_colors colors = FASTNST_PALETTE;
   std::vector<int> levels;                            // none = all that the model has
   std::vector<std::pair<int, double>> style_weights;  // numbers of a generator's own styles; none = its first
   int threads = int(std::max(1u, std::thread::hardware_concurrency()));

@@ -80,6 +80,24 @@ def test_a_generator_needs_no_style(
         assert done.returncode == 2 and says in done.stderr and not no.exists()
 
 
+def test_colours_of_the_content(
+    executable: str, model_path: Path, generator_path: Path, tmp_path: Path, pictures: tuple
+) -> None:
+    files, out = [tmp_path / "content.ppm", tmp_path / "style.ppm"], ["-o", "-", "--max-memory", "3M"]
+    for mode in ("luma", "lab", "match", "histogram"):
+        done = subprocess.run([executable, model_path, *files, *out, "--preserve-color", mode], capture_output=True, check=True)
+        assert done.stdout == ppm(expected(model_path, *pictures, preserve_color=mode)).replace(b"# a comment\n", b""), mode
+    command = [executable, generator_path, files[0], "-o", "-", "--preserve-color=lab"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stdout == ppm(Stylizer(generator_path)(pictures[0], preserve_color="lab")).replace(b"# a comment\n", b"")
+    for words, says in (
+        (["--preserve-color", "sepia"], "--preserve-color takes luma, lab, match or histogram, not 'sepia'"),
+        (["--preserve-color", "lab", "--palette", "1"], "--palette and --preserve-color exclude each other"),
+    ):
+        failed = subprocess.run([executable, model_path, *files, *out, *words], capture_output=True, text=True)
+        assert (failed.returncode, failed.stdout) == (2, "") and says in failed.stderr
+
+
 def test_styles_of_a_models_own(
     executable: str, styled_path: Path, generator_path: Path, tmp_path: Path, pictures: tuple
 ) -> None:
