@@ -9,6 +9,7 @@ import os
 import runpy
 import shutil
 import sysconfig
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -21,7 +22,8 @@ from setuptools.dist import Distribution
 ROOT = Path(__file__).parent
 EXECUTABLE = "fastnst-stylize"
 # Of all builds in this folder. setuptools' own place for them is new, and empty, at every editable installation. Copies of the
-# sources may share them, of a source distribution for one: ninja compiles what differs.
+# sources may share it, of a source distribution for one: ninja compiles what differs. A copy of it helps none of them, for
+# ninja knows objects by their whole names.
 OBJECTS = Path(os.environ.get("FASTNST_OBJECTS") or ROOT / "build" / "objects").resolve()
 
 
@@ -36,17 +38,32 @@ def sources() -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in files if path.suffix in {".cpp", ".h", ".map", ".py"})
 
 
+def headers() -> Path:
+    """A copy of pybind11's headers that stays. pip has new ones for every build, and ninja would compile anew."""
+    folder = OBJECTS / f"pybind11-{pybind11.__version__}"
+    if not folder.exists():
+        with tempfile.TemporaryDirectory(dir=OBJECTS) as unfinished:
+            shutil.copytree(pybind11.get_include(), Path(unfinished) / "include").rename(folder)
+    return folder
+
+
 class BuildEngine(build_ext):
     """Builds the module and the executable."""
 
     def build_extension(self, ext: Extension) -> None:
         build = build_file()
-        python = [f"-I{sysconfig.get_path('include')}", f"-I{pybind11.get_include()}"]
-        glue = [*build.SMALL, *build.TOGETHER]
-        module = [*build.units("bind", [*python, *glue, "-DNDEBUG"]), *build.engine(), *build.operations()]
-        program = [*build.units(".", glue), *build.library()]
         target = Path(self.get_ext_fullpath(ext.name)).resolve()
-        build.build(OBJECTS, [build.Link(target, module, build.module_flags()), build.Link(OBJECTS / EXECUTABLE, program, [])])
+        made = OBJECTS / target.name
+        with build.alone(OBJECTS):
+            python = [f"-I{sysconfig.get_path('include')}", f"-I{headers()}"]
+            glue = [*build.SMALL, *build.TOGETHER]
+            module = [*build.units("bind", [*python, *glue, "-DNDEBUG"]), *build.engine(), *build.operations()]
+            program = [*build.units(".", glue), *build.library()]
+            links = [build.Link(made, module, build.module_flags()), build.Link(OBJECTS / EXECUTABLE, program, [])]
+            build.build(OBJECTS, links)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.unlink(missing_ok=True)  # processes that have it loaded keep theirs
+            shutil.copy2(made, target)
 
 
 class BuildLibrary(Command):
@@ -67,10 +84,11 @@ class BuildLibrary(Command):
         target.mkdir(parents=True, exist_ok=True)
         units = build.library()
         shared = build.Link(target / build.SONAME, units, build.library_flags())
-        build.build(OBJECTS, [shared, build.Link(target / "libfastnst.a", units, [])], "library.ninja")
-        link = target / build.SONAME.removesuffix(".0")
-        link.unlink(missing_ok=True)
-        link.symlink_to(build.SONAME)
+        with build.alone(OBJECTS):
+            build.build(OBJECTS, [shared, build.Link(target / "libfastnst.a", units, [])], "library.ninja")
+            link = target / build.SONAME.removesuffix(".0")
+            link.unlink(missing_ok=True)
+            link.symlink_to(build.SONAME)
 
 
 build_scripts: type = Distribution().get_command_class("build_scripts")
@@ -83,7 +101,8 @@ class BuildExecutable(build_scripts):
         self.run_command("build_ext")
         target = Path(self.build_dir)
         target.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(OBJECTS / EXECUTABLE, target / EXECUTABLE)
+        with build_file().alone(OBJECTS):
+            shutil.copy2(OBJECTS / EXECUTABLE, target / EXECUTABLE)
 
 
 if __name__ == "__main__":

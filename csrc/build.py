@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,14 +120,14 @@ def module_flags(platform: str = sys.platform) -> list[str]:
     """What makes the Python module of its objects, of which nothing can be seen but what Python calls: names cost bytes."""
     if platform == "darwin":
         return ["-shared", "-undefined", "dynamic_lookup", "-Wl,-exported_symbol,_PyInit__engine"]
-    return ["-shared", f"-Wl,--version-script={CSRC / 'bind' / 'exports.map'}"]
+    return ["-shared", "-Wl,--version-script=csrc/bind/exports.map"]
 
 
 def library_flags(platform: str = sys.platform) -> list[str]:
     """What makes a shared library of :func:`library`, of which nothing can be seen but the C interface."""
     if platform == "darwin":
         return ["-dynamiclib", "-Wl,-exported_symbol,_fastnst_*"]
-    return ["-shared", f"-Wl,-soname,{SONAME}", f"-Wl,--version-script={CSRC / 'c' / 'exports.map'}"]
+    return ["-shared", f"-Wl,-soname,{SONAME}", "-Wl,--version-script=csrc/c/exports.map"]
 
 
 class Link(NamedTuple):
@@ -144,8 +145,8 @@ def ninja_file(folder: Path, compiler: str, flags: Sequence[str], links: Iterabl
         return re.sub(r"([$ :])", r"$\1", str(path))
 
     lines = [
-        # Of ninja's own files. It runs in the root, and all names of sources are relative to that: objects are the same, and
-        # can be shared, wherever the root is.
+        # Of ninja's own files. It runs in the root, and all names of sources are relative to that, here and in flags: objects
+        # are the same, and can be shared, wherever the root is.
         f"builddir = {escaped(folder)}",
         "rule compile",
         f"  command = {compiler} $flags -MMD -MF $out.d -c $in -o $out",
@@ -166,6 +167,18 @@ def ninja_file(folder: Path, compiler: str, flags: Sequence[str], links: Iterabl
         lines.append(f"build {escaped(folder / f'{unit.name}.o')}: compile {escaped(unit.path.relative_to(ROOT))}")
         lines.append(f"  flags = {shlex.join([*flags, *unit.flags, *last])}")
     return "\n".join(lines) + "\n"
+
+
+@contextlib.contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Other builds into this folder wait, those of other processes: ninja lets two of them write the same files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ModuleNotFoundError):  # which only some systems have
+            import fcntl
+
+            fcntl.flock(stack.enter_context((folder / "lock").open("w")), fcntl.LOCK_EX)
+        yield
 
 
 def run_ninja(file: Path, text: str) -> None:

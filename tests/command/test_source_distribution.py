@@ -56,3 +56,22 @@ def test_its_own_build_finds_every_source_and_header(unpacked: Path) -> None:
                 seen.add(header)
                 left.append(header)
     assert len(seen) > 60
+
+
+def test_its_build_finds_the_objects_of_this_tree(unpacked: Path, tmp_path: Path) -> None:
+    """The same commands, of what is compiled and what is linked: ninja does again what was done by another one."""
+    script = (
+        "import setup; b = setup.build_file(); print(setup.headers())\n"
+        "module = b.Link(setup.OBJECTS / 'module', [*b.units('bind'), *b.engine(), *b.operations()], b.module_flags())\n"
+        "library = b.Link(setup.OBJECTS / b.SONAME, [*b.units('.'), *b.library()], b.library_flags())\n"
+        "print(b.ninja_file(setup.OBJECTS, 'c++', b.FLAGS, [module, library]))\n"
+    )
+    environment = os.environ | {"FASTNST_OBJECTS": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    here, there = (
+        subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True).stdout
+        for folder in (ROOT, unpacked)
+    )
+    assert here == there and len(here.splitlines()) > 150
+    headers = Path(here.splitlines()[0])
+    assert headers.parent == tmp_path and (headers / "pybind11" / "pybind11.h").is_file()

@@ -23,18 +23,9 @@ WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 pytestmark = pytest.mark.skipif(sys.platform != "linux" or shutil.which("cc") is None, reason="needs cc, on Linux")
 
 
-def built(*targets: str) -> None:
-    import fcntl  # which only some systems have
-
-    LIBRARY.mkdir(parents=True, exist_ok=True)
-    with (LIBRARY / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # tests of other files may build too
-        subprocess.run([sys.executable, "setup.py", "-q", *targets], cwd=ROOT, check=True)
-
-
 @pytest.fixture(scope="session")
 def library() -> Path:
-    built("build_libfastnst")
+    subprocess.run([sys.executable, "setup.py", "-q", "build_libfastnst"], cwd=ROOT, check=True)
     return LIBRARY
 
 

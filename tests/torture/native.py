@@ -77,12 +77,8 @@ def build(name: str) -> list[str]:
     for tool in (variant.compiler, *variant.runner):
         if shutil.which(tool) is None:
             raise NotHereError(f"{tool} is not installed")
-    import fcntl  # which only some systems have
-
     folder = BUILD / name
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # other processes of the same tests build into the same folder
+    with build_file().alone(folder):
         flags = [*build_file().FLAGS, f"-I{NATIVE}"]
         header = precompiled(variant, folder, [*flags, *variant.flags]) if variant.compiler.endswith("g++") else None
         build_file().run_ninja(folder / "build.ninja", ninja_file(variant, folder, flags, header))
