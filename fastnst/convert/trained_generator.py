@@ -56,15 +56,21 @@ class TrainedGenerator:
         return 1 << max(self.halvings.values())
 
     @property
-    def macs_per_pixel(self) -> float:
-        """Multiply-accumulates for one pixel of the picture; a transposed convolution's kernel is applied at every input."""
-        halvings, total = self.halvings, 0.0
-        for node in self.nodes:
+    def macs_per_pixel_by_node(self) -> dict[int, tuple[FloatConv, float]]:
+        """The convolutions by their places, and their multiply-accumulates for one pixel of the picture; a transposed one's
+        kernel is applied at every input."""
+        halvings, found = self.halvings, {}
+        for place, node in enumerate(self.nodes):
             if isinstance(node, FloatConv):
                 places = node.source if node.form == "transposed" else node.target
                 outputs, inputs, *taps = node.weight.shape
-                total += outputs * (inputs - node.gap) * taps[0] * taps[1] * 0.25 ** halvings[places]
-        return total
+                found[place] = node, outputs * (inputs - node.gap) * taps[0] * taps[1] * 0.25 ** halvings[places]
+        return found
+
+    @property
+    def macs_per_pixel(self) -> float:
+        """Multiply-accumulates for one pixel of the picture."""
+        return sum(macs for _, macs in self.macs_per_pixel_by_node.values())
 
 
 def source_pictures(folder: Path, step: int) -> list[Tensor]:
