@@ -21,12 +21,10 @@ from torch import Tensor, nn
 
 from fastnst.networks.gan import Generator, PatchDiscriminator, generator
 from fastnst.networks.inception import Inception
-from fastnst.networks.perceptual import PerceptualNetwork
 
 from ..command import start
 from ..loop import train
 from ..process_group import ProcessGroup
-from ..scoring import VGG_FILE
 from ..settings import Phase, RunOptions
 from .distillation import Adaptors, StudentLoss
 from .gan_losses import Step, cycle_step, deceives, paired_step, passes, sum_of, tells_apart
@@ -36,7 +34,7 @@ from .quality import write_quality
 from .settings import CrdSettings, schedule
 from .teacher import load_teacher
 from .translation import Pictures
-from .weights import EPILOG, INCEPTION_FILE, VGG16_FILE, files_of, require_files
+from .weights import EPILOG, INCEPTION_FILE, files_of, perceptual_network, require_files
 
 
 class Best(nn.Module):
@@ -100,11 +98,8 @@ class CrdRecipe:
         networks: dict[str, nn.Module] = {"student": nn.ModuleDict(trained)}
         if not settings.together:
             networks["best"] = self.best = Best(teacher, self.judges["B"])
-        network = None
-        needed = files_of(settings)
-        if VGG16_FILE in needed:
-            deep = self.weights / VGG_FILE if VGG_FILE in needed else None
-            network = PerceptualNetwork(self.weights / VGG16_FILE, deep).to(self.processes.device)
+        network = perceptual_network(settings, self.weights)
+        network = network.to(self.processes.device) if network else None
         as_published_pairs = settings.as_published and settings.task == "paired"
         self.compare = StudentLoss(settings.student_weights(), network, adaptors, as_published_pairs)
         # The published code has no adversarial term for pix2pix's student.
@@ -228,7 +223,7 @@ def run(settings: CrdSettings, options: RunOptions, processes: ProcessGroup) -> 
     """Train, or resume an earlier run, and measure what came of it."""
     settings = settings.completed()
     settings.require()
-    require_files(settings, options.data / "weights")
+    require_files(files_of(settings), options.data / "weights", "recipe crd")
     recipe = CrdRecipe(settings, options, processes)
     train(recipe, settings, options, processes)
     if processes.leads:
