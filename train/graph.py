@@ -1,4 +1,4 @@
-"""Recognised generators as networks that can be trained: the nodes of :mod:`fastnst.convert.graph`, whatever their layout was."""
+"""Recognised generators as networks that can be trained: graphs (:mod:`fastnst.convert.graph`), whatever their layout was."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst.convert.builder import with_gap
-from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode, FloatPaint, bordered, last_reads
+from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode, FloatPaint, bordered, last_reads, step_of
 from fastnst.convert.recognition import Recognised, recognise
 from fastnst.convert.trained_generator import TrainedGenerator
 from fastnst.format.graphfile import STEP
@@ -60,13 +60,16 @@ class GraphNetwork(nn.Module):
     Args:
         nodes: of a trained generator. Their numbers become parameters, in float32.
 
+    Attributes:
+        step: what the sides of pictures are multiples of.
+
     Raises:
         ValueError: a node that is no convolution reads maps of several parts.
     """
 
     def __init__(self, nodes: Sequence[FloatNode]) -> None:
         super().__init__()
-        self.nodes, self.last = list(nodes), last_reads(nodes)
+        self.nodes, self.last, self.step = list(nodes), last_reads(nodes), step_of(nodes)
         self.layers, self.phases = nn.ModuleList(), nn.ModuleDict()
         parts: dict[int, tuple[int, ...]] = {0: (PICTURE,)}
         for place, node in enumerate(nodes):

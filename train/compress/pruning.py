@@ -1,7 +1,7 @@
 """Makes a generator's graph narrower: channels that hang together are found by Torch-Pruning (Fang et al., "DepGraph", CVPR
 2023), and those that count least are removed.
 
-How much a channel counts: of each convolution that reads it, the share of the energy of all products, its weights' sum of squares
+How much a channel counts: of each convolution that reads it, the share of the energy of all products, its weights' squares
 times the mean square of what it holds over some pictures (that of Sun et al., "Wanda", ICLR 2024, for whole channels), summed
 over the convolutions that read it. The size of the filters that make a channel says nothing here, for the instance norm
 behind them undoes it.
@@ -214,6 +214,10 @@ def _fixed(nodes: Sequence[FloatNode]) -> list[int]:
     ]
 
 
+def _of_itself(x: Tensor, style: int) -> Tensor:  # noqa: ARG001
+    return x * 1.0
+
+
 @contextmanager
 def traced(network: GraphNetwork, step: int) -> Iterator[Any]:
     """Which channels of a network hang together, as Torch-Pruning's graph of dependencies.
@@ -247,7 +251,7 @@ def traced(network: GraphNetwork, step: int) -> Iterator[Any]:
 
     norms = [each for each in network.modules() if isinstance(each, Norm)]
     for norm in norms:
-        norm.forward = lambda x, _: x * 1.0  # type: ignore[method-assign]
+        norm.forward = _of_itself  # type: ignore[method-assign]
     of_channels = OfChannels()
     picture = torch.zeros(1, PICTURE, SIDE * step, SIDE * step)
     graph = torch_pruning.DependencyGraph()

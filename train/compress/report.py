@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean, median
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fastnst.convert.generator import quantise_graph
@@ -92,7 +95,14 @@ class Report:
     def write(self, folder: Path) -> None:
         """Write ``report.md`` and ``report.json``, each complete or absent."""
         head, *rows = (f"| {' | '.join(cells)} |" for cells in self.table())
-        page = [head, "| --- |" + " --: |" * (len(self.HEAD) - 1), *rows, "", self.told, *(f"- {each}" for each in self.left_out)]
+        page = [
+            head,
+            "| --- |" + " --: |" * (len(self.HEAD) - 1),
+            *rows,
+            "",
+            self.told,
+            *(f"- {each}" for each in self.left_out),
+        ]
         contents = {"report.md": "\n".join(page) + "\n", "report.json": json.dumps(asdict(self), indent=1)}
         for name, text in contents.items():
             with atomic_output(folder / name) as file:
@@ -161,7 +171,7 @@ def by_torch(trained: TrainedGenerator) -> Paint:
 
     @torch.no_grad()
     def paint(picture: Tensor, style: int) -> Tensor:
-        made = network(signed(picture[None]), style)[0]
+        made: Tensor = network(signed(picture[None]), style)[0]
         return ((made + 1) * 127.5).clamp(0, 255).round().byte()
 
     return paint
@@ -172,10 +182,13 @@ def by_engine(engine: Engine, threads: int) -> Paint:
 
     def paint(picture: Tensor, style: int) -> Tensor:
         chosen = [float(i == style) for i in range(engine.styles)] or None
-        made = engine.translate(picture.permute(1, 2, 0).contiguous().numpy(), threads, styles=chosen)
-        return torch.from_numpy(made).permute(2, 0, 1)
+        return _of_channels(engine.translate(picture.permute(1, 2, 0).contiguous().numpy(), threads, styles=chosen))
 
     return paint
+
+
+def _of_channels(pixels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def measured(
@@ -183,7 +196,7 @@ def measured(
 ) -> Report:
     """Both generators, and the model that was made of the student, on pictures uint8 [3, S, S] of one size.
 
-    The original in 8 bits is only timed: its values are fitted to a single picture, which takes less time and makes it no faster.
+    The original in 8 bits is only timed: it is fitted to a single picture, which makes it neither faster nor slower.
 
     Args:
         weights: folder with those of LPIPS and FID.
@@ -198,7 +211,7 @@ def measured(
         Tried("student, 8 bits", student, by_engine(Engine(model), threads), model.stat().st_size),
     ]
     judges = Judges(weights, painted(tried[0].paint, pictures, original.styles))
-    seconds = list(in_turn({each.name: lambda each=each: each.paint(pictures[0], 0) for each in tried}))
+    seconds = list(in_turn({each.name: partial(each.paint, pictures[0], 0) for each in tried}))
     rows = []
     for each in tried:
         count, macs = numbers_of(each.trained.nodes), each.trained.macs_per_pixel * pictures[0][0].numel()

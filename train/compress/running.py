@@ -169,8 +169,8 @@ def compress(
         data: folder of pictures that it is to translate.
         output: the model in 8 bits, complete or absent; without it, none is left.
         example: a picture that a module takes, [1, 3, H, W]; of as many pixels as the setting ``size`` has by default.
-        run: folder for checkpoints, logs and the report, where the same call resumes a run that was stopped; without it, nothing
-            of these is left, and nothing can be resumed.
+        run: folder for checkpoints, logs and the report, where the same call resumes a run that was stopped; without it,
+            nothing of these is left, and nothing can be resumed.
         weights: folder of the networks that compare pictures, ``weights`` in ``data`` by default: VGG-16 and VGG-19 for the
             perceptual terms, LPIPS and FID's network for the report, from which missing ones are left out.
         values: black and white of the network's pictures; as of :func:`fastnst.convert`.

@@ -66,9 +66,7 @@ class CompressRecipe:
             networks["judge"] = PatchDiscriminator(width=settings.judge_width)
         self.networks: nn.Module = nn.ModuleDict(networks).to(processes.device)
         self.compare = StudentLoss(settings.student_weights(), network.to(processes.device) if network else None, None, False)
-        self.phases: Sequence[Phase] = [
-            Phase("distil", settings.steps, settings.batch, settings.size, trains=settings.trains)
-        ]
+        self.phases: Sequence[Phase] = [Phase("distil", settings.steps, settings.batch, settings.size, trains=settings.trains)]
 
     def losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
         source = self._crops(self.processes.counters(batch_index, phase.batch))

@@ -99,7 +99,9 @@ class CrdSettings(DistillationSettings):
     interval: int = setting(10, "epochs of an unpaired teacher between those of its student", AT_LEAST_1)
     ratio: int = setting(0, f"epochs of the student for one of the teacher; {LEFT}: 4 or 1", AT_LEAST_0)
     epoch_steps: int = setting(0, "steps of an epoch; 0: as many as give each picture once", AT_LEAST_0)
-    teacher: str = setting("", "last.safetensors of a run: its teacher is learnt from, none trained")
+    teacher: str = setting(
+        "", "last.safetensors of a run, or any generator that convert takes: it is learnt from, none trained"
+    )
     distil: bool = setting(True, "otherwise the small generator is trained as teachers are")
     discriminator: str = setting("online", "of the student: " + ", ".join(DISCRIMINATORS), Words(DISCRIMINATORS))
     relation_weight: float = setting(0.0, f"alpha; {LEFT}: 25 or 2.5", AT_LEAST_0)

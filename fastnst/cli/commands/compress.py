@@ -33,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("sources", nargs="+", type=path, metavar="NETWORK", help=network)
     add("--data", type=path, metavar="PHOTOS", required=True, help="folder of pictures such as the network translates")
     add("-o", "--output", type=path, metavar="OUT", required=True, help="engine model, .fnst")
-    run = "for checkpoints, logs and the report; the same command resumes a run there; default: OUT without its suffix, and -run"
+    run = (
+        "for checkpoints, logs and the report; the same command resumes a run there; default: OUT without its suffix, and -run"
+    )
     add("--run", type=path, metavar="FOLDER", help=run)
     weights = "of VGG-16 and VGG-19 (perceptual terms), LPIPS and FID's network (report); default: PHOTOS/weights"
     add("--weights", type=path, metavar="FOLDER", help=weights)
