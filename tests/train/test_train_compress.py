@@ -14,6 +14,7 @@ import inception_file
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from command_line import Run, failed, in_process
 from foreign_networks import BATCH, ExamplesTransformer, Resnet, Unet
 from PIL import Image
@@ -23,6 +24,7 @@ from torch import nn
 import fastnst
 from fastnst.convert import pictures, trained_generator
 from fastnst.convert.graph import FloatAffine, FloatConv, run_float
+from fastnst.convert.onnx.tracing import traced
 from fastnst.convert.recognition import recognise
 from fastnst.engine import Engine
 from fastnst.evaluate import timing
@@ -90,6 +92,36 @@ def test_a_graph_as_a_network_computes_the_same_before_and_after_pruning(kind: s
         assert numbers_of(renewed(nodes, network.state_dict())) == sum(p.numel() for p in network.parameters())
         with torch.no_grad():
             torch.testing.assert_close(network(noise(SIZE)), run_float(nodes, noise(SIZE)), rtol=0, atol=2e-5)
+
+
+class Shuffled(nn.Module):
+    """A bias for each phase, and maps of two parts, one of them linearly doubled, the picture added at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.less, self.four, self.whole = nn.Conv2d(3, 20, 3, 2, 1), nn.Conv2d(20, 64, 1), nn.Conv2d(3, 20, 1)
+        self.each, self.both = nn.Conv2d(20, 20, 3, 1, 1, groups=20), nn.Conv2d(56, 3, 3, 1, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        low = F.relu(self.less(x))
+        doubled = F.interpolate(F.relu(self.each(low)), scale_factor=2, mode="bilinear")
+        parts = [F.relu(self.whole(x)), doubled, F.relu(F.pixel_shuffle(self.four(low), 2))]
+        return torch.tanh(self.both(torch.cat(parts, 1)) + x)
+
+
+def test_a_traced_module_is_cut_whatever_it_is_made_of() -> None:
+    pytest.importorskip("onnx")
+    torch.manual_seed(0)
+    trained = generator_in(traced(Shuffled(), noise(SIZE)))
+    assert [node.bias.shape for node in trained.nodes if isinstance(node, FloatConv) and node.bias.ndim > 1] == [(16, 4)]
+    assert any(isinstance(node, FloatConv) and node.gap for node in trained.nodes)
+    nodes = pruned(trained, 0.5, 16, noise(SIZE))
+    cut = replace(trained, nodes=nodes)
+    assert 0.4 < cut.macs_per_pixel / trained.macs_per_pixel <= 0.5
+    assert min(len(node.weight) for node in nodes if isinstance(node, FloatConv)) == 3  # the colours of the picture
+    with torch.no_grad():
+        for each in (trained.nodes, nodes):
+            torch.testing.assert_close(GraphNetwork(each)(noise(SIZE)), run_float(each, noise(SIZE)), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -163,6 +195,7 @@ def test_the_command_makes_a_model_that_says_what_it_was_made_of(run: Run, netwo
     given += ["--perceptual-weight", 0, "--config", config]
     done = run("compress", network, "-o", output, *given)
     assert done.code == 0, done.err
+    assert done.out.startswith(f"{network}: CycleGAN ResNet generator, 1 blocks, 8 filters\n")
     assert "student, 8 bits" in done.out and "2 held-out pictures" in done.out
     assert "LPIPS is left out: it needs lpips_alex*.safetensors in " in done.out
     assert f"FID is left out: it needs {INCEPTION_FILE} in " in done.out

@@ -138,8 +138,10 @@ class Pruner:
         names = {module: name for name, module in self.network.named_modules()}
         fixed = [self.network.layers[place] for place in _fixed(self.trained.nodes)]
         convs = (nn.Conv2d, nn.ConvTranspose2d)
-        for number, group in enumerate(self.graph.get_all_groups(ignored_layers=fixed, root_module_types=convs)):
-            channels = len(group[0].idxs)
+        for group in self.graph.get_all_groups(ignored_layers=fixed, root_module_types=convs):
+            number, channels = len(self.coupled), len(group[0].idxs)
+            if channels <= PICTURE:  # they are one, on its way to the end
+                continue
             score = torch.zeros(channels, dtype=torch.float64)
             for item in group:
                 module = item.dep.target.module

@@ -9,7 +9,7 @@ that a run goes on from the same cut, and ``report.md`` and ``report.json`` (:mo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -69,12 +69,13 @@ def compressed(
     origin: str | None = None,
     licence: str | None = None,
     overwrite: bool = False,
+    recognised: Callable[[Recognised], None] | None = None,
 ) -> Compressed:
     """Compress a recognised network to ``output``, or resume a run in ``options.out``; ``options.data`` has the pictures.
 
     Args:
         weights: folder of VGG-16, VGG-19, LPIPS and FID's network; ``weights`` in ``options.data`` by default.
-        origin, licence: as of :func:`fastnst.convert.convert`.
+        origin, licence, recognised: as of :func:`fastnst.convert.convert`.
 
     Raises:
         FileExistsError: ``output`` exists and may not be overwritten.
@@ -82,6 +83,8 @@ def compressed(
         ValueError: one line: no generator, settings that do not fit it, a run that was begun otherwise.
         ModuleNotFoundError: of ``torch_pruning``.
     """
+    if processes.size > 1:
+        raise ValueError("a network is compressed by one process, whose threads share the work")
     if output.exists() and not overwrite:
         raise FileExistsError(f"{output} exists")
     original, weights = generator_in(found), weights or options.data / "weights"
@@ -89,21 +92,19 @@ def compressed(
         raise ValueError(f"size: expected a multiple of {original.step} for this network, got {settings.size}")
     require_files(perceptual_files(settings), weights, "fastnst compress")
     crops = CropSource(options.data, settings.size, ZOOM, settings.seed, settings.held_out)
-    cut = _start(original, [source.sha256 for source in found.sources], settings, options, processes, crops)
+    cut = _start(original, [source.sha256 for source in found.sources], settings, options.out, crops)
     recipe = CompressRecipe(original.nodes, cut, crops, perceptual_network(settings, weights), settings, processes)
+    if recognised:
+        recognised(found)
     tensors, facts = load_checkpoint(train(recipe, settings, options, processes, recipe.validate))
     student = _student(found, original, tensors, facts)
     share = student.macs_per_pixel / original.macs_per_pixel
     words = f"{found.what}, pruned to {100 * share:.3g} % of its multiply-accumulates"
-    card: dict[str, Any] = {}
-    if processes.leads:
-        result = Recognised(student, words, found.layout, found.sources)
-        card = convert(result, options.data, output, origin=origin, licence=licence, overwrite=overwrite)
-    processes.wait()
+    result = Recognised(student, words, found.layout, found.sources)
+    card = convert(result, options.data, output, origin=origin, licence=licence, overwrite=overwrite)
     told = "held-out pictures" if crops.held_out else "training pictures, for none are held out"
     report = measured(original, student, output, judged_pictures(crops), weights, told)
-    if processes.leads:
-        report.write(options.out)
+    report.write(options.out)
     return Compressed(GraphNetwork(student.nodes), card, report)
 
 
@@ -111,23 +112,19 @@ def _start(
     original: TrainedGenerator,
     digests: list[str],
     settings: CompressSettings,
-    options: RunOptions,
-    processes: ProcessGroup,
+    run: Path,
     crops: CropSource,
 ) -> list[FloatNode]:
-    """The pruned graph of a run, or of the one that is resumed."""
-    path = options.out / "start.safetensors"
+    """The pruned graph of a run, or of the one that is resumed in this folder."""
+    path = run / "start.safetensors"
     if path.exists():
         tensors, facts = load_checkpoint(path)
         if facts.get("converted_from") != digests:
-            raise ValueError(f"{options.out}: this run was begun with another network; another folder begins a new one")
-        same_run(options.out, settings, facts["settings"])
+            raise ValueError(f"{run}: this run was begun with another network; another folder begins a new one")
+        same_run(run, settings, facts["settings"])
         return renewed(original.nodes, tensors)
     nodes = pruned(original, settings.ratio, settings.multiple, signed(crops.batch(MEASURED)))
-    processes.wait()  # until all processes have looked for it
-    if processes.leads:
-        state = GraphNetwork(nodes).state_dict()
-        save_checkpoint(path, state, {"converted_from": digests, "settings": asdict(settings)})
+    save_checkpoint(path, GraphNetwork(nodes).state_dict(), {"converted_from": digests, "settings": asdict(settings)})
     return nodes
 
 
@@ -159,6 +156,7 @@ def compress(
     device: str = "cpu",
     every: int = 200,
     described: str = "not described",
+    recognised: Callable[[Recognised], None] | None = None,
     **settings: Any,
 ) -> Compressed:
     """Make a trained image-to-image network smaller, as ``fastnst compress`` does; also ``fastnst.compress``.
@@ -179,6 +177,7 @@ def compress(
         device: ``cpu`` or ``cuda``.
         every: steps between checkpoints.
         described: what the pictures are and their licence, for the card.
+        recognised: is told which network it is, before the work begins.
         settings: ``ratio``, the share of the multiply-accumulates that is kept, 0.25 by default, ``steps``, ``size`` and all
             others of :class:`~fastnst.train.compress.settings.CompressSettings`.
 
@@ -215,4 +214,5 @@ def compress(
                 origin=origin,
                 licence=licence,
                 overwrite=overwrite,
+                recognised=recognised,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastnst.cli.commands.convert import ON_CARD, VALUES
+from fastnst.cli.commands.convert import ON_CARD, VALUES, print_network
 from fastnst.cli.errors import DONE, USAGE, fail, missing
 from fastnst.cli.tables import print_table
 from fastnst.cli.values import at_least, path, real, text
@@ -81,6 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         every=arguments.every,
         described=arguments.described,
+        recognised=print_network,
         **settings,
     )
     print_table(made.report.table())
