@@ -22,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import fastnst
+from fastnst.cli.commands.compress import SETTINGS
 from fastnst.convert import pictures, trained_generator
 from fastnst.convert.graph import FloatAffine, FloatConv, run_float
 from fastnst.convert.onnx.tracing import traced
@@ -212,6 +213,20 @@ def test_the_command_makes_a_model_that_says_what_it_was_made_of(run: Run, netwo
     before, _, _, after = report["rows"]
     assert after["macs"] <= 0.3 * before["macs"] and after["parameters"] == card["parameters"]
     assert failed(run("compress", network, "-o", output, *given), f"{output} exists")
+
+
+def test_what_the_original_says_of_its_origin_goes_on(network: Path, photos: Path, tmp_path: Path) -> None:
+    tensors = torch.load(network, weights_only=True)
+    save_file(tensors, tmp_path / "net_G.safetensors", {"licence": "CC0", "author": "somebody"})
+    card = fastnst.compress(tmp_path / "net_G.safetensors", photos, ratio=0.3, steps=0, threads=1, **QUICK).card
+    assert card["licence"] == "CC0" and card["distilled_from"].endswith("8 filters (somebody)")
+    assert card["source"] == "trained by fastnst's own recipe `compress`"
+
+
+def test_the_help_tells_the_defaults() -> None:
+    defaults = CompressSettings()
+    for name, (_, _, told) in SETTINGS.items():
+        assert told.endswith(f"default: {getattr(defaults, name.replace('-', '_')):g}"), name
 
 
 def test_python_compresses_a_module_and_scores_what_it_has_weights_for(photos: Path, tmp_path: Path) -> None:

@@ -131,11 +131,11 @@ def _start(
 def _student(
     found: Recognised, original: TrainedGenerator, tensors: dict[str, Tensor], facts: dict[str, Any]
 ) -> TrainedGenerator:
-    """The trained student; what it is made of is said by its facts, and the original's licence goes on."""
+    """The trained student; what it is made of is said by its facts, and what the original says of its own origin goes on."""
     nodes = renewed(original.nodes, tensors)
     names = ", ".join(source.path.name for source in found.sources)
-    own = {"distilled_from": f"{names}: {found.what}"}
-    own |= {"licence": original.facts["licence"]} if isinstance(original.facts.get("licence"), str) else {}
+    told = {key: value for key, value in original.facts.items() if key in {"source", "licence"} and isinstance(value, str)}
+    own = {"distilled_from": f"{names}: {found.what}" + (f" ({told.pop('source')})" if "source" in told else "")} | told
     width = next(len(node.weight) for node in nodes if isinstance(node, FloatConv))
     return replace(original, nodes=nodes, width=width, parameters=numbers_of(nodes), facts=facts | own)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastnst.cli.commands.convert import ON_CARD, VALUES, print_network
+from fastnst.cli.commands.convert import VALUES, print_network
 from fastnst.cli.errors import DONE, USAGE, fail, missing
 from fastnst.cli.tables import print_table
 from fastnst.cli.values import at_least, path, real, text
@@ -46,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--threads", type=at_least(1), default=0, metavar="N", help="default: as many as PyTorch chooses")
     add("--device", choices=("cpu", "cuda"), default="cpu", help="that trains; default: cpu")
     add("--described", type=text, default="not described", metavar="TEXT", help="what the pictures are, for the card")
-    add("--source", dest="origin", type=text, metavar="TEXT", help=f"where the weights come from, {ON_CARD}")
-    add("--licence", "--license", type=text, metavar="TEXT", help=f"that of the weights, {ON_CARD}")
+    add("--source", dest="origin", type=text, metavar="TEXT", help="where they come from, for the card; default: this recipe")
+    licence = "that of the weights, for the card; default: what NETWORK says of itself, or unknown"
+    add("--licence", "--license", type=text, metavar="TEXT", help=licence)
     add("--values", choices=VALUES, help="as for convert: how an ONNX network writes pictures")
     add("--overwrite", action="store_true", help="replace an existing output")
 
@@ -55,6 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if arguments.output.suffix != ".fnst":
         return fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
+    from fastnst.system.threads import sleep_while_waiting
+
+    sleep_while_waiting()
     try:
         import torch_pruning  # noqa: F401 - before the hours, not after them
 
