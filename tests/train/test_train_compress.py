@@ -210,7 +210,8 @@ def test_the_command_makes_a_model_that_says_what_it_was_made_of(run: Run, netwo
     picture = np.asarray(Image.open(photos / "00.png"))
     assert engine.translate(picture).shape == picture.shape
     report = json.loads((tmp_path / "student-run" / "report.json").read_text())
-    before, _, _, after = report["rows"]
+    untouched, before, _, _, after = report["rows"]
+    assert untouched["name"] == "untouched" and untouched["macs"] is None and untouched["psnr"] > 0
     assert after["macs"] <= 0.3 * before["macs"] and after["parameters"] == card["parameters"]
     assert failed(run("compress", network, "-o", output, *given), f"{output} exists")
 
@@ -241,12 +242,8 @@ def test_python_compresses_a_module_and_scores_what_it_has_weights_for(photos: P
         module, photos, ratio=0.3, steps=2, weights=tmp_path, threads=1, adversarial_weight=1.0, judge_width=4, **own
     )
     assert made.network(noise(SIZE)).shape == (1, 3, SIZE, SIZE)
-    assert [row.name for row in made.report.rows] == [
-        "original, float",
-        "original, 8 bits",
-        "student, float",
-        "student, 8 bits",
-    ]
+    names = ["untouched", *(f"{who}, {kind}" for who in ("original", "student") for kind in ("float", "8 bits"))]
+    assert [row.name for row in made.report.rows] == names
     assert made.report.rows[-1].fid is not None and made.report.rows[-1].psnr is not None
     assert [line.split(" is ")[0] for line in made.report.left_out] == ["LPIPS"]
     assert made.card["network"].startswith("module of ")

@@ -41,7 +41,7 @@ Paint = Callable[[Tensor, int], Tensor]
 
 @dataclass(frozen=True)
 class Row:
-    """A network.
+    """A network, or the pictures that none has touched, whose cost is None.
 
     Attributes:
         parameters: weights, biases, gains and shifts.
@@ -52,30 +52,25 @@ class Row:
     """
 
     name: str
-    parameters: int
-    macs: float
-    kilobytes: float
-    milliseconds: float
+    parameters: int | None
+    macs: float | None
+    kilobytes: float | None
+    milliseconds: float | None
     psnr: float | None = None
     lpips: float | None = None
     fid: float | None = None
 
     def cells(self) -> list[str]:
         """For a table."""
+        giga = None if self.macs is None else self.macs / 1e9
+        cost = [(self.parameters, "{:,}"), (giga, "{:.4g}"), (self.kilobytes, "{:,.0f}"), (self.milliseconds, "{:.1f}")]
         quality = [(self.psnr, "{:.1f}"), (self.lpips, "{:.3f}"), (self.fid, "{:.3f}")]
-        return [
-            self.name,
-            f"{self.parameters:,}",
-            f"{self.macs / 1e9:.4g}",
-            f"{self.kilobytes:,.0f}",
-            f"{self.milliseconds:.1f}",
-            *("-" if value is None else form.format(value) for value, form in quality),
-        ]
+        return [self.name, *("-" if value is None else form.format(value) for value, form in (*cost, *quality))]
 
 
 @dataclass(frozen=True)
 class Report:
-    """Both networks, in floats and in 8 bits.
+    """Both networks, in floats and in 8 bits, below what a network would reach that does nothing.
 
     Attributes:
         told: on what it was measured, in one line.
@@ -212,7 +207,7 @@ def measured(
     ]
     judges = Judges(weights, painted(tried[0].paint, pictures, original.styles))
     seconds = list(in_turn({each.name: partial(each.paint, pictures[0], 0) for each in tried}))
-    rows = []
+    rows = [Row("untouched", None, None, None, None, **judges(torch.stack(list(pictures))))]
     for each in tried:
         count, macs = numbers_of(each.trained.nodes), each.trained.macs_per_pixel * pictures[0][0].numel()
         quality = judges(painted(each.paint, pictures, student.styles)) if each.trained is student else {}
