@@ -31,6 +31,8 @@ def __getattr__(name: str) -> Any:
             ) from None
     if name == "convert":  # a package that can be called; it needs PyTorch
         return importlib.import_module("fastnst.convert")
+    if name == "compress":  # it needs PyTorch and what trains
+        return importlib.import_module("fastnst.train.compress").compress
     if name not in __all__:
         raise AttributeError(f"module 'fastnst' has no attribute {name!r}")
     from fastnst import stylize

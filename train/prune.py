@@ -110,7 +110,7 @@ def remove_dead(settings: PruneSettings, options: RunOptions, processes: Process
     cut = dict(zip(("pictures", "share", "seed"), given, strict=True))
     if final.exists():
         if (done := load_checkpoint(final)[1].get("dead_channels_removed")) != cut:
-            raise ValueError(f"{options.out}: this run was done with {done}, not {cut}; another --out begins a new one")
+            raise ValueError(f"{options.out}: this run was done with {done}, not {cut}; another folder begins a new one")
     elif processes.leads:
         history = {"recipe": "prune", "training_data": options.described} | read_tensors(source)[1]
         save_checkpoint(final, live_networks(source, options.data, *given), history | {"dead_channels_removed": cut})

@@ -216,7 +216,7 @@ def same_run(run: Path, settings: Settings, begun: Mapping[str, Any]) -> None:
         if was != value and not moved and not metadata_of(settings, name).get("may_change"):
             changed.append(f"{option(name)} {was!r}, not {value!r}")
     if changed:
-        raise ValueError(f"{run}: this run was begun with {'; '.join(changed)}; another --out begins a new one")
+        raise ValueError(f"{run}: this run was begun with {'; '.join(changed)}; another folder begins a new one")
 
 
 def to_toml(settings: Settings) -> str:

@@ -136,7 +136,7 @@ class Builder:
             weight = weight.flip(1)
         gap = 0
         if len(source.parts) > 1:
-            weight, gap = _with_gap(weight, source.parts)
+            weight, gap = with_gap(weight, source.parts)
         if form == "upsampled":
             weight = torch.einsum("ka,lb,oiab->oikl", UPSAMPLED, UPSAMPLED, weight)
             # A reflected row of an upsampled map is the same as the one at the edge.
@@ -220,7 +220,7 @@ class Builder:
         return weight, bias, replace(raw, norm=True, gain=gain, shift=shift)
 
 
-def _with_gap(weight: Tensor, parts: Sequence[int]) -> tuple[Tensor, int]:
+def with_gap(weight: Tensor, parts: Sequence[int]) -> tuple[Tensor, int]:
     """Weights [O, I, k, k] of a map whose parts begin at multiples of 16 channels, and how many channels are skipped."""
     made, at = weight[:, : parts[0]], parts[0]
     for width in parts[1:]:

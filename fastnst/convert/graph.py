@@ -185,6 +185,23 @@ def keep(node: FloatConv | FloatAffine, made: Tensor, maps: dict[int, Tensor]) -
     maps[node.target] = joined([maps[node.target], made]) if node.target in maps else made
 
 
+def halvings_of(nodes: Sequence[FloatNode]) -> dict[int, int]:
+    """How often the sides of each map are half those of the picture."""
+    result = {0: 0}
+    for node in nodes:
+        if isinstance(node, FloatConv):
+            change = -1 if node.form == "transposed" else node.stride - 1
+            result[node.target] = result[node.source] + change
+        elif isinstance(node, FloatAffine):
+            result[node.target] = result[node.source]
+    return result
+
+
+def step_of(nodes: Sequence[FloatNode]) -> int:
+    """What the sides of pictures must be multiples of."""
+    return 1 << max(halvings_of(nodes).values())
+
+
 def last_reads(nodes: Sequence[FloatNode]) -> dict[int, int]:
     """The last node, by its place, that reads each map."""
     last = {}

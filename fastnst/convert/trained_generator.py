@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode
+from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode, halvings_of, step_of
 from fastnst.convert.pictures import PICTURES, SHORT_SIDE, evenly, find_pictures, read_picture
 from fastnst.convert.tensors import LayoutError
 from fastnst.format.graphfile import MAX_NODES
@@ -39,32 +39,26 @@ class TrainedGenerator:
         return max((node.styles for node in self.nodes if isinstance(node, FloatAffine)), default=0)
 
     @property
-    def halvings(self) -> dict[int, int]:
-        """How often the sides of each map are half those of the picture."""
-        result = {0: 0}
-        for node in self.nodes:
-            if isinstance(node, FloatConv):
-                change = -1 if node.form == "transposed" else node.stride - 1
-                result[node.target] = result[node.source] + change
-            elif isinstance(node, FloatAffine):
-                result[node.target] = result[node.source]
-        return result
-
-    @property
     def step(self) -> int:
         """What the sides of pictures must be multiples of."""
-        return 1 << max(self.halvings.values())
+        return step_of(self.nodes)
 
     @property
-    def macs_per_pixel(self) -> float:
-        """Multiply-accumulates for one pixel of the picture; a transposed convolution's kernel is applied at every input."""
-        halvings, total = self.halvings, 0.0
-        for node in self.nodes:
+    def macs_per_pixel_by_node(self) -> dict[int, tuple[FloatConv, float]]:
+        """The convolutions by their places, and their multiply-accumulates for one pixel of the picture; a transposed one's
+        kernel is applied at every input."""
+        halvings, found = halvings_of(self.nodes), {}
+        for place, node in enumerate(self.nodes):
             if isinstance(node, FloatConv):
                 places = node.source if node.form == "transposed" else node.target
                 outputs, inputs, *taps = node.weight.shape
-                total += outputs * (inputs - node.gap) * taps[0] * taps[1] * 0.25 ** halvings[places]
-        return total
+                found[place] = node, outputs * (inputs - node.gap) * taps[0] * taps[1] * 0.25 ** halvings[places]
+        return found
+
+    @property
+    def macs_per_pixel(self) -> float:
+        """Multiply-accumulates for one pixel of the picture."""
+        return sum(macs for _, macs in self.macs_per_pixel_by_node.values())
 
 
 def source_pictures(folder: Path, step: int) -> list[Tensor]:

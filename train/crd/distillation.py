@@ -44,7 +44,7 @@ class StudentWeights:
     copy_weight: float
     ssim_weight: float
     variation_weight: float
-    channel_weight: float
+    channel_weight: float = 0.0
 
 
 def relation_loss(weights: StudentWeights, student: Tensor, teacher: Tensor) -> Tensor:

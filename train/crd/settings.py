@@ -23,7 +23,65 @@ LEFT = "0: as published for the task"
 
 
 @dataclass(frozen=True)
-class CrdSettings(Settings):
+class DistillationSettings(Settings):
+    """How a small generator's pictures are compared with those of the large one, whichever recipe trains it."""
+
+    relation: str = setting(
+        "content", "among parts of pictures, or instance: among pictures, or none", Words(("content", "instance", "none"))
+    )
+    relation_weight: float = setting(25.0, "alpha", AT_LEAST_0)
+    granularities: str = setting(",".join(GRANULARITIES), "parts that are related")
+    patch: int = setting(32, "side of the patches in pixels", AT_LEAST_1)
+    angle_weight: float = setting(2.0, "beta: of angles, where distances have 1", AT_LEAST_0)
+    perceptual_weight: float = setting(1.0, "gamma: of style and feature term together", AT_LEAST_0)
+    feature_weight: float = setting(10.0, "of the feature term within that", AT_LEAST_0)
+    style_weight: float = setting(1e4, "of the style term within that", AT_LEAST_0)
+    perceptual_levels: int = setting(4, "2: VGG-16 alone; 4: and two of VGG-19's", Numbers((2, 4)))
+    adversarial_weight: float = setting(1.0, "of the student's discriminator", AT_LEAST_0)
+    copy_weight: float = setting(0.0, "of the absolute error of the teacher's pixels; not published", AT_LEAST_0)
+    ssim_weight: float = setting(0.0, "of structural similarity to the teacher's pictures; OMGD: 10", AT_LEAST_0)
+    variation_weight: float = setting(0.0, "of the total variation; OMGD: 1e-5", AT_LEAST_0)
+
+    def __post_init__(self) -> None:
+        """Check the values and their combinations.
+
+        Raises:
+            ValueError: one line.
+        """
+        super().__post_init__()
+        if unknown := [each for each in self.granularity_names if each not in GRANULARITIES]:
+            raise ValueError(f"granularities: expected some of {', '.join(GRANULARITIES)}, got {', '.join(unknown)}")
+        if self.relation == "content" and not self.granularity_names:
+            raise ValueError("granularities: expected at least one; without relations set relation to none")
+
+    @property
+    def granularity_names(self) -> tuple[str, ...]:
+        return tuple(filter(None, self.granularities.split(",")))
+
+    @property
+    def perceptual(self) -> bool:
+        """Whether any term is perceptual."""
+        return bool(self.perceptual_weight and (self.style_weight or self.feature_weight))
+
+    def student_weights(self) -> StudentWeights:
+        """The weights of the terms that compare the student's picture with its teacher's."""
+        return StudentWeights(
+            self.relation,
+            self.relation_weight,
+            self.granularity_names,
+            self.patch,
+            self.angle_weight,
+            self.perceptual_weight,
+            self.feature_weight,
+            self.style_weight,
+            self.copy_weight,
+            self.ssim_weight,
+            self.variation_weight,
+        )
+
+
+@dataclass(frozen=True)
+class CrdSettings(DistillationSettings):
     """The settings that determine the result. Defaults are the published values unless a description says otherwise."""
 
     task: str = setting("unpaired", "unpaired (CycleGAN) or paired (pix2pix)", Words(("unpaired", "paired")))
@@ -41,24 +99,12 @@ class CrdSettings(Settings):
     interval: int = setting(10, "epochs of an unpaired teacher between those of its student", AT_LEAST_1)
     ratio: int = setting(0, f"epochs of the student for one of the teacher; {LEFT}: 4 or 1", AT_LEAST_0)
     epoch_steps: int = setting(0, "steps of an epoch; 0: as many as give each picture once", AT_LEAST_0)
-    teacher: str = setting("", "last.safetensors of a run: its teacher is learnt from, none trained")
+    teacher: str = setting(
+        "", "last.safetensors of a run, or any generator that convert takes: it is learnt from, none trained"
+    )
     distil: bool = setting(True, "otherwise the small generator is trained as teachers are")
     discriminator: str = setting("online", "of the student: " + ", ".join(DISCRIMINATORS), Words(DISCRIMINATORS))
-    relation: str = setting(
-        "content", "among parts of pictures, or instance: among pictures, or none", Words(("content", "instance", "none"))
-    )
     relation_weight: float = setting(0.0, f"alpha; {LEFT}: 25 or 2.5", AT_LEAST_0)
-    granularities: str = setting(",".join(GRANULARITIES), "parts that are related")
-    patch: int = setting(32, "side of the patches in pixels", AT_LEAST_1)
-    angle_weight: float = setting(2.0, "beta: of angles, where distances have 1", AT_LEAST_0)
-    perceptual_weight: float = setting(1.0, "gamma: of style and feature term together", AT_LEAST_0)
-    feature_weight: float = setting(10.0, "of the feature term within that", AT_LEAST_0)
-    style_weight: float = setting(1e4, "of the style term within that", AT_LEAST_0)
-    perceptual_levels: int = setting(4, "2: VGG-16 alone; 4: and two of VGG-19's", Numbers((2, 4)))
-    adversarial_weight: float = setting(1.0, "of the student's discriminator", AT_LEAST_0)
-    copy_weight: float = setting(0.0, "of the absolute error of the teacher's pixels; not published", AT_LEAST_0)
-    ssim_weight: float = setting(0.0, "of structural similarity to the teacher's pictures; OMGD: 10", AT_LEAST_0)
-    variation_weight: float = setting(0.0, "of the total variation; OMGD: 1e-5", AT_LEAST_0)
     channel_weight: float = setting(0.0, "of the channels of the teacher's maps; OMGD: 500, 100 or 10", AT_LEAST_0)
     cycle_weight: float = setting(10.0, "of the way there and back of unpaired teachers", AT_LEAST_0)
     identity_weight: float = setting(
@@ -88,10 +134,6 @@ class CrdSettings(Settings):
             ValueError: one line.
         """
         super().__post_init__()
-        if unknown := [each for each in self.granularity_names if each not in GRANULARITIES]:
-            raise ValueError(f"granularities: expected some of {', '.join(GRANULARITIES)}, got {', '.join(unknown)}")
-        if self.relation == "content" and not self.granularity_names:
-            raise ValueError("granularities: expected at least one; without relations use --relation none")
         if self.teacher and (not self.distil or self.discriminator.startswith("pretrained")):
             raise ValueError("teacher: it is that of a student, with the discriminator that was trained beside it")
         if self.epochs + self.decay_epochs < 1:
@@ -101,10 +143,6 @@ class CrdSettings(Settings):
 
     def lacking(self) -> dict[str, str]:
         return {} if self.pictures else {"pictures": "the folder in DATA with the pictures of both domains"}
-
-    @property
-    def granularity_names(self) -> tuple[str, ...]:
-        return tuple(filter(None, self.granularities.split(",")))
 
     @property
     def together(self) -> bool:
@@ -129,21 +167,7 @@ class CrdSettings(Settings):
         return replace(self, **{k: v for k, v in BY_TASK[self.task].items() if not getattr(self, k)})  # type: ignore[arg-type]
 
     def student_weights(self) -> StudentWeights:
-        """The weights of the terms that compare the student's picture with its teacher's."""
-        return StudentWeights(
-            self.relation,
-            self.relation_weight,
-            self.granularity_names,
-            self.patch,
-            self.angle_weight,
-            self.perceptual_weight,
-            self.feature_weight,
-            self.style_weight,
-            self.copy_weight,
-            self.ssim_weight,
-            self.variation_weight,
-            self.channel_weight,
-        )
+        return replace(super().student_weights(), channel_weight=self.channel_weight)
 
 
 def rates(settings: CrdSettings) -> list[float]:

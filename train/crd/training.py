@@ -21,12 +21,11 @@ from torch import Tensor, nn
 
 from fastnst.networks.gan import Generator, PatchDiscriminator, generator
 from fastnst.networks.inception import Inception
-from fastnst.networks.perceptual import PerceptualNetwork
 
 from ..command import start
+from ..graph import GraphNetwork
 from ..loop import train
 from ..process_group import ProcessGroup
-from ..scoring import VGG_FILE
 from ..settings import Phase, RunOptions
 from .distillation import Adaptors, StudentLoss
 from .gan_losses import Step, cycle_step, deceives, paired_step, passes, sum_of, tells_apart
@@ -34,15 +33,15 @@ from .image_pool import ImagePool
 from .jury import Jury, translated
 from .quality import write_quality
 from .settings import CrdSettings, schedule
-from .teacher import load_teacher
+from .teacher import foreign_teacher, load_teacher
 from .translation import Pictures
-from .weights import EPILOG, INCEPTION_FILE, VGG16_FILE, files_of, require_files
+from .weights import EPILOG, INCEPTION_FILE, files_of, perceptual_network, require_files
 
 
 class Best(nn.Module):
     """Frozen copies of the teacher with the best pictures so far and of its discriminator; ``scores`` are their FID."""
 
-    def __init__(self, teacher: Generator, judge: nn.Module) -> None:
+    def __init__(self, teacher: Generator | GraphNetwork, judge: nn.Module) -> None:
         super().__init__()
         self.generator, self.judge = deepcopy(teacher), deepcopy(judge)
         self.scores: Tensor
@@ -67,22 +66,28 @@ class CrdRecipe:
         self.pictures_of = Pictures(options.data / settings.pictures, settings)
         self.gan_loss = "hinge" if settings.task == "paired" else "lsgan"
         self._extractor: Inception | None = None
+        foreign = foreign_teacher(settings)
         torch.manual_seed(settings.seed)
-        networks = self._teacher_networks()
+        networks = self._teacher_networks(foreign)
         if settings.distil:
             networks |= self._student_networks()
-        if settings.teacher:
+        if settings.teacher and foreign is None:
             load_teacher(Path(settings.teacher), self.teachers["AtoB"], self.judges["B"])
         self.networks: nn.Module = nn.ModuleDict(networks).to(processes.device)
         self.juries: dict[str, Jury] = {}
         steps = settings.epoch_steps or -(-len(self.pictures_of) // (settings.batch * settings.accumulate * processes.size))
         self.phases: Sequence[Phase] = schedule(settings, steps, self.choose)
 
-    def _teacher_networks(self) -> dict[str, nn.Module]:
+    def _teacher_networks(self, foreign: GraphNetwork | None) -> dict[str, nn.Module]:
         settings, paired = self.settings, self.settings.task == "paired"
         width = settings.teacher_width if settings.distil else settings.student_width
         directions, judged = (("AtoB",), "B") if paired else (("AtoB", "BtoA"), "AB")
-        self.teachers = {each: generator(settings.generator, width, settings.size) for each in directions}
+        self.teachers: dict[str, Generator | GraphNetwork] = {}
+        for each in directions:
+            if foreign is None:
+                self.teachers[each] = generator(settings.generator, width, settings.size)
+            elif each == "AtoB":
+                self.teachers[each] = foreign
         inputs, norm = (6, "batch") if paired else (3, "instance")
         self.judges = {each: PatchDiscriminator(inputs, settings.judge_width, norm) for each in judged}
         capacity = 0 if paired else settings.pool
@@ -96,15 +101,13 @@ class CrdRecipe:
         trained: dict[str, nn.Module] = {"generator": self.student}
         adaptors = None
         if settings.channel_weight:
+            assert not isinstance(teacher, GraphNetwork)
             trained["adaptors"] = adaptors = Adaptors(self.student.tap_channels, teacher.tap_channels)
         networks: dict[str, nn.Module] = {"student": nn.ModuleDict(trained)}
         if not settings.together:
             networks["best"] = self.best = Best(teacher, self.judges["B"])
-        network = None
-        needed = files_of(settings)
-        if VGG16_FILE in needed:
-            deep = self.weights / VGG_FILE if VGG_FILE in needed else None
-            network = PerceptualNetwork(self.weights / VGG16_FILE, deep).to(self.processes.device)
+        network = perceptual_network(settings, self.weights)
+        network = network.to(self.processes.device) if network else None
         as_published_pairs = settings.as_published and settings.task == "paired"
         self.compare = StudentLoss(settings.student_weights(), network, adaptors, as_published_pairs)
         # The published code has no adversarial term for pix2pix's student.
@@ -112,7 +115,7 @@ class CrdRecipe:
         return networks
 
     @property
-    def result(self) -> Generator:
+    def result(self) -> Generator | GraphNetwork:
         """The small generator."""
         return self.student if self.settings.distil else self.teachers["AtoB"]
 
@@ -228,7 +231,7 @@ def run(settings: CrdSettings, options: RunOptions, processes: ProcessGroup) -> 
     """Train, or resume an earlier run, and measure what came of it."""
     settings = settings.completed()
     settings.require()
-    require_files(settings, options.data / "weights")
+    require_files(files_of(settings), options.data / "weights", "recipe crd")
     recipe = CrdRecipe(settings, options, processes)
     train(recipe, settings, options, processes)
     if processes.leads:

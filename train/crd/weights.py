@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fastnst.format.kinds import require_weights
+from fastnst.networks.perceptual import PerceptualNetwork
 
 from ..scoring import VGG_FILE
-from .settings import CrdSettings
+from .settings import CrdSettings, DistillationSettings
 
 VGG16_FILE = "vgg16_relu2_2_partial_f16.safetensors"
 INCEPTION_FILE = "inception2015_fid_to_mixed7a_f16.safetensors"
@@ -21,25 +23,36 @@ CONTENTS = {
 EPILOG = "Files that are read from DATA/weights: " + "; ".join(f"{file}: {what}" for file, what in CONTENTS.items()) + "."
 
 
+def perceptual_files(settings: DistillationSettings) -> list[str]:
+    """The files that the perceptual terms of ``settings`` need."""
+    if not settings.perceptual:
+        return []
+    return [VGG16_FILE, VGG_FILE] if settings.perceptual_levels == 4 else [VGG16_FILE]
+
+
+def perceptual_network(settings: DistillationSettings, folder: Path) -> PerceptualNetwork | None:
+    """The network of the perceptual terms, from the files in ``folder``; None if there are no such terms."""
+    needed = [folder / name for name in perceptual_files(settings)]
+    return PerceptualNetwork(*needed) if needed else None
+
+
 def files_of(settings: CrdSettings) -> list[str]:
     """The files that ``settings`` need."""
-    perceptual = settings.distil and settings.perceptual_weight and (settings.style_weight or settings.feature_weight)
-    shallow = [VGG16_FILE] if perceptual else []
-    return [*shallow, *([VGG_FILE] if perceptual and settings.perceptual_levels == 4 else []), INCEPTION_FILE]
+    return [*(perceptual_files(settings) if settings.distil else []), INCEPTION_FILE]
 
 
-def require_files(settings: CrdSettings, folder: Path) -> None:
-    """Check before a run of hours that all files it needs are in ``folder``.
+def require_files(names: Sequence[str], folder: Path, who: str) -> None:
+    """Check before a run of hours that all files ``who`` needs are in ``folder``.
 
     Raises:
         FileNotFoundError: some are missing; one line that names them all and says what they are.
         ValueError: a file does not hold weights.
     """
     missing = []
-    for name in files_of(settings):
+    for name in names:
         try:
             require_weights(folder / name)
         except FileNotFoundError:
             missing.append(f"{name} ({CONTENTS[name]})")
     if missing:
-        raise FileNotFoundError(f"{folder}: recipe crd needs {', '.join(missing)}")
+        raise FileNotFoundError(f"{folder}: {who} needs {', '.join(missing)}")

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             keep_dead=arguments.keep_dead,
             nearly_dead=arguments.nearly_dead,
             report=_print_layers if arguments.report else None,
-            recognised=_print_network,
+            recognised=print_network,
         )
     except ModuleNotFoundError as error:
         return missing("convert", "onnx", error)
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _print_network(found: Recognised) -> None:
+def print_network(found: Recognised) -> None:
     print(f"{', '.join(str(source.path) for source in found.sources)}: {found.what}", flush=True)
 
 
