@@ -39,8 +39,8 @@ LINK += ["-sEXPORTED_FUNCTIONS=" + ",".join(f"_{name}" for name in EXPORTS)]
 # copies of loops, which csrc/build.py does without as well. Without unrolling they are a tenth smaller and as fast, but for
 # the kernels with vectors, whose sums would be in memory.
 LOOPS = ["-O2", "-fno-unroll-loops"]
-FAST = dict.fromkeys(["base.hidden", "engine.eigen", "engine.regions", "engine.whitening", "engine.winograd"], LOOPS)
-FAST |= {"engine.kernels.scalar": LOOPS, "engine.kernels.simd128": ["-O2"]}
+FAST = dict.fromkeys(["base.hidden", "engine.eigen", "engine.whitening", "engine.winograd", "engine.kernels.scalar"], LOOPS)
+FAST |= {"engine.kernels.simd128": ["-O2"]}
 COLD = ["-Oz", "-flto", *VIRTUAL]
 
 
