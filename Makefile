@@ -34,8 +34,9 @@ web: | $(BIN)/python
 	$(BIN)/python csrc/web/build.py
 
 # What follows from the shipped models: looks, digests of golden pictures, addresses in the npm package (docs/adding.md).
+# PAINTINGS=FOLDER: looks of the pictures there, too, which examples/public_domain.py names.
 models: $(VENV)/.test
-	$(BIN)/python examples/looks.py
+	$(BIN)/python examples/looks.py $(if $(PAINTINGS),--paintings $(PAINTINGS))
 	cd tests && FASTNST_ISA=scalar PYTHONPATH=.:support $(abspath $(BIN))/python -m torture.goldens --update
 	$(BIN)/python csrc/web/models.py
 

@@ -1,24 +1,29 @@
-"""Makes the shipped looks: of every drawing, for every shipped model whose looks are small.
+"""Makes the shipped looks, for every shipped model whose looks are small.
 
-    python examples/looks.py               # writes them into the package, replacing the present ones
-    python examples/looks.py --draw FOLDER # writes the drawings themselves, to look at
+    python examples/looks.py                     # of every drawing: writes them into the package, replacing the present ones
+    python examples/looks.py --paintings FOLDER  # and of the paintings of public_domain.py, whose pictures are in FOLDER
+    python examples/looks.py --draw FOLDER       # writes the drawings themselves, to look at
 
 Run it whenever a shipped model changes, because a look works only with the exact model file that it was made for; a test checks
-this.
+this. Without FOLDER, looks of paintings stay if they are for the present file of the model, and else they are removed.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+import public_domain
 from drawings import DRAWINGS
-from fastnst.engine import AdainLook
-from fastnst.format.lookfile import SUFFIX
+from fastnst.engine import AdainLook, Look
+from fastnst.format.lookfile import SUFFIX, Source, from_bytes, to_bytes
+from fastnst.jobs.pictures import look_of_file
+from fastnst.options import Options, StyleScale
 from fastnst.stylize import Stylizer, models, shipped_look
 
 SIDE = 512  # pixels, the size to which stylize shrinks styles
@@ -28,6 +33,7 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draw", type=Path, metavar="FOLDER", help="write the drawings instead")
+    parser.add_argument("--paintings", type=Path, metavar="FOLDER", help="pictures of all paintings of public_domain.py")
     arguments = parser.parse_args()
     drawings = {name: draw(SIDE) for name, draw in DRAWINGS.items()}
     if arguments.draw is not None:
@@ -35,22 +41,37 @@ def main() -> None:
         for name, drawing in drawings.items():
             drawing.save(arguments.draw / f"{name}.png")
         return
+    try:
+        paintings = public_domain.pictures(arguments.paintings) if arguments.paintings else {}
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
     for model in models():
         stylizer = Stylizer(model.path)
         folder = shipped_look("any", model.name).parent
         for stale in folder.glob(f"*{SUFFIX}"):
-            stale.unlink()
-        if model.kind != AdainLook.kind:  # WCT's looks are whole matrices: hundreds of kilobytes each
+            stored = from_bytes(stale.read_bytes())
+            if stored.source is None or paintings or stored.model != stylizer.engine.identity[0]:
+                stale.unlink()
+        if model.kind != AdainLook.kind:  # WCT's looks are whole matrices: a hundred kilobytes each
             continue
         folder.mkdir(parents=True, exist_ok=True)
         for name, drawing in drawings.items():
-            look = stylizer.encode_style(np.asarray(drawing))
-            assert isinstance(look, AdainLook)
-            assert look.colors is not None
-            colors = type(look.colors)(_short(look.colors.mean), _short(look.colors.covariance))
-            # The zeros behind their digits compress to nothing in the package.
-            replace(look, mean=_short(look.mean), std=_short(look.std), colors=colors).save(shipped_look(name, model.name))
-        print(f"{folder}  {len(drawings)} looks  {sum(path.stat().st_size for path in folder.iterdir()):,} bytes")
+            _save(stylizer.encode_style(np.asarray(drawing)), shipped_look(name, model.name), None)
+        for name, picture in paintings.items():
+            look = look_of_file(picture, stylizer, Options(), StyleScale())
+            _save(look, shipped_look(name, model.name), public_domain.source(name, picture))
+        files = list(folder.iterdir())
+        print(f"{folder}  {len(files)} looks  {sum(path.stat().st_size for path in files):,} bytes")
+
+
+def _save(look: Look, path: Path, source: Source | None) -> None:
+    assert isinstance(look, AdainLook)
+    assert look.colors is not None
+    colors = type(look.colors)(_short(look.colors.mean), _short(look.colors.covariance))
+    # The zeros behind their digits compress to nothing in the package.
+    replace(look, mean=_short(look.mean), std=_short(look.std), colors=colors).save(path)
+    if source is not None:
+        path.write_bytes(to_bytes(replace(from_bytes(path.read_bytes()), source=source)))
 
 
 def _short(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from PIL import Image
 from fastnst.color import mode_of
 from fastnst.engine import Engine, Look, LookError, ModelError, Pixels, Plan, Tell, default_threads, load_look
 from fastnst.engine.models import ModelInfo, find_model, models
-from fastnst.engine.shipped import DEFAULT_MODEL, find_look, looks, shipped_look
+from fastnst.engine.shipped import DEFAULT_MODEL, find_look, look_source, looks, shipped_look
 from fastnst.images import Mask, Picture, as_mask, filled, resize_short_side, to_srgb
 from fastnst.options import Options, Region, StyleScale, style_scales
 from fastnst.pictures.streams import ArrayRows, ArrayWriter, Rows, RowWriter
@@ -27,7 +27,7 @@ from fastnst.system.memory import default_budget, parse_bytes
 
 __all__ = [
     "DEFAULT_MODEL", "Look", "LookError", "ModelError", "ModelInfo", "Styled", "Stylizer", "find_look", "find_model",
-    "load_look", "looks", "models", "shipped_look",
+    "load_look", "look_source", "looks", "models", "shipped_look",
 ]  # fmt: skip
 
 NO_STYLE = "this model translates pictures by itself: it takes no style, and no alpha, weights or levels"

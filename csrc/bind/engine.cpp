@@ -145,8 +145,13 @@ py::array weights_of(const BoundRegions& bound, int64_t height, int64_t width, i
   const int64_t parts = int64_t(grid.parts()) + painted;
   py::array_t<uint16_t> weights({rows, parts, columns});
   uint16_t* row = weights.mutable_data();
+  CellWeights cells{size_t(parts)};
   for (int64_t y = 0; y < rows; y++, row += parts * columns)
-    painted ? grid.painted(y, 0, columns, row) : grid.shares(y, 0, columns, row);
+    for (int64_t x = 0, count = 0; x < columns; x += count) {
+      count = std::min(cells.stride, columns - x);
+      painted ? grid.painted(y, x, count, cells) : grid.shares(y, x, count, cells);
+      for (int64_t part = 0; part < parts; part++) std::copy_n(cells.of(size_t(part)), count, row + part * columns + x);
+    }
   return weights;
 }
 

@@ -28,47 +28,38 @@ class ChannelSums {
 
   // `first`: the place of the map's first pixel.
   void add(const FeatureView& map, Place first, int threads) {
-    const std::vector<uint16_t> weights =
-        grid_ == nullptr ? std::vector<uint16_t>() : grid_->shares(first.y, first.x, map.height, map.width, threads);
-    const auto row_of = [&](int64_t y, size_t part) {
-      return weights.data() + (y * int64_t(sums_.size()) + int64_t(part)) * map.width;
-    };
+    const size_t all = sums_.size() - 1;
+    std::vector<uint16_t> weights;
+    if (all > 0) weights = grid_->shares(first.y, first.x, map.height, map.width, threads);
     std::mutex mutex;
     parallel_for(map.height, 16, threads, [&](int, int64_t begin, int64_t end) {
-      uint64_t own[2][kLanes], some[2][kLanes];
-      for (size_t part = 0; part < sums_.size(); part++)
+      for (size_t part = 0; part <= all; part++)
         for (int64_t block = 0; block < map.stride; block += kLanes) {
-          std::memset(own, 0, sizeof own);
+          uint64_t count = 0, own[2][kLanes] = {};
           for (int64_t y = begin; y < end; y++) {
             const uint8_t* row = map.row(y) + block;
-            if (grid_ == nullptr) {
+            if (part < all) {
+              const uint16_t* by = weights.data() + (y * int64_t(all + 1) + int64_t(part)) * map.width;
+              count += weigh_cells(row, by, map.width, map.stride, own[0], own[1]);
+            } else {
               kernels().sum_row(row, map.width, map.stride, own[0], own[1]);
-              continue;
+              count += uint64_t(map.width);
             }
-            for_weights(row_of(y, part), map.width, [&](uint64_t weight, int64_t left, int64_t right) {
-              std::memset(some, 0, sizeof some);
-              kernels().sum_row(row + left * map.stride, right - left, map.stride, some[0], some[1]);
-              for (int i = 0; i < 2; i++)
-                for (int c = 0; c < kLanes; c++) own[i][c] += weight * some[i][c];
-            });
           }
           const std::lock_guard<std::mutex> lock(mutex);
-          for (int c = 0; c < kLanes; c++) {
-            sums_[part].first[size_t(block + c)] += own[0][c];
-            sums_[part].squares[size_t(block + c)] += own[1][c];
+          if (block == 0) sums_[part].count += count;
+          for (size_t c = 0; c < kLanes; c++) {
+            sums_[part].first[size_t(block) + c] += own[0][c];
+            sums_[part].squares[size_t(block) + c] += own[1][c];
           }
         }
     });
-    if (grid_ == nullptr) sums_.front().count += uint64_t(map.height) * uint64_t(map.width);
-    for (size_t part = 0; grid_ != nullptr && part < sums_.size(); part++)
-      for (int64_t y = 0; y < map.height; y++)
-        for (int64_t x = 0; x < map.width; x++) sums_[part].count += row_of(y, part)[x];
   }
 
-  uint64_t weight(size_t part) const { return sums_[part].count; }
+  uint64_t weight(size_t part) const { return of_part(part).count; }
 
   Statistics statistics(size_t part, double scale) const {
-    const Sums& sums = sums_[part];
+    const Sums sums = of_part(part);
     const double count = double(sums.count), pairs = count * double(std::max(sums.count - std::min(sums.count, unit_), unit_));
     Statistics found;
     for (size_t c = 0; c < size_t(channels_); c++) {
@@ -88,10 +79,24 @@ class ChannelSums {
     std::vector<Exact> squares;
   };
 
+  // The rest has what the masks leave of all.
+  Sums of_part(size_t part) const {
+    Sums sums = sums_[part];
+    if (part + 1 < sums_.size()) return sums;
+    sums.count *= unit_;
+    for (size_t c = 0; c < sums.first.size(); c++) sums.first[c] *= unit_, sums.squares[c] *= unit_;
+    for (size_t mask = 0; mask < part; mask++) {
+      sums.count -= sums_[mask].count;
+      for (size_t c = 0; c < sums.first.size(); c++)
+        sums.first[c] -= sums_[mask].first[c], sums.squares[c] -= sums_[mask].squares[c];
+    }
+    return sums;
+  }
+
   const RegionGrid* grid_;
   int channels_;
-  uint64_t unit_;  // the weight of a pixel
-  std::vector<Sums> sums_;
+  uint64_t unit_;           // the weight of a pixel
+  std::vector<Sums> sums_;  // of the masks, times their weights, and of all pixels
 };
 
 AdainEngine::AdainEngine(const Model& model)

@@ -15,8 +15,6 @@ namespace fastnst {
 namespace {
 
 constexpr int64_t kGrain = 16384;        // pixels that a thread takes at a time
-constexpr int64_t kPiece = 64;           // pixels whose weights are computed together
-constexpr int64_t kShort = 16;           // pixels that are not worth a call
 constexpr int64_t kBandBytes = 1 << 15;  // of rows that are read back at a time
 constexpr double kMostVariance = 127.5 * 127.5;
 constexpr size_t kPairs[6][2] = {{0, 0}, {0, 1}, {0, 2}, {1, 1}, {1, 2}, {2, 2}};  // as color_sums has them
@@ -30,21 +28,32 @@ Matrix spectral(const Eigen& parts, Function&& function) {
   return symmetric_function(parts, values, 1);
 }
 
-// Calls piece(y, x, pixels) for pieces of `rows` rows of `width` pixels.
-template <typename Piece>
-void for_pieces(int64_t rows, int64_t width, Piece&& piece) {
-  for (int64_t y = 0; y < rows; y++)
-    for (int64_t x = 0; x < width; x += kPiece) piece(y, x, std::min(kPiece, width - x));
-}
+// Rows of a picture in pieces whose weights are computed together, in ranges for several threads.
+class Pieces {
+ public:
+  // `most`: pixels of a piece.
+  Pieces(int64_t rows, int64_t width, int64_t most) : rows_(rows), width_(width), most_(most) {}
 
-// As color_sums, times `weight`.
-void add_pixels(const uint8_t* rgb, int64_t pixels, uint64_t weight, uint64_t* sums) {
-  for (; pixels > 0; pixels--, rgb += 3) {
-    const uint64_t by[3] = {weight * rgb[0], weight * rgb[1], weight * rgb[2]};
-    for (size_t i = 0; i < 3; i++) sums[i] += by[i];
-    for (size_t k = 0; k < 6; k++) sums[3 + k] += by[kPairs[k][0]] * rgb[kPairs[k][1]];
+  // Calls range(each), from several threads; each(piece) then calls piece(y, x, pixels) for all pieces of a range.
+  template <typename Range>
+  void run(int threads, Range&& range) const {
+    const int64_t across = (width_ + most_ - 1) / most_;
+    parallel_for(rows_ * across, kGrain / kMostCells, threads, [&](int, int64_t begin, int64_t end) {
+      range([&](auto&& piece) {
+        for (int64_t i = begin; i < end; i++) {
+          const int64_t x = i % across * most_;
+          piece(i / across, x, std::min(most_, width_ - x));
+        }
+      });
+    });
   }
-}
+
+ private:
+  int64_t rows_, width_, most_;
+};
+
+// What leaves colours as they are.
+constexpr ColorMap kSame{{{1 << kColorBits, 0, 0}, {0, 1 << kColorBits, 0}, {0, 0, 1 << kColorBits}}, {0, 0, 0}};
 
 double root(double value) { return std::sqrt(std::max(value, 0.0)); }
 
@@ -76,17 +85,22 @@ Colors mixed(const std::vector<const Colors*>& colors, const std::vector<double>
 void ColorSums::add(const uint8_t* rgb, int64_t pixels, int threads) {
   std::mutex mutex;
   parallel_for(pixels, kGrain, threads, [&](int, int64_t begin, int64_t end) {
-    uint64_t own[9] = {};
+    uint64_t own[kColorSums] = {};
     kernels().color_sums(rgb + 3 * begin, end - begin, own);
+    own[9] = uint64_t(end - begin);
     const std::lock_guard<std::mutex> lock(mutex);
-    for (size_t i = 0; i < 9; i++) sums_[i] += own[i];
+    add(own, 1);
   });
-  count_ += uint64_t(pixels);
 }
 
-void ColorSums::add(const std::array<uint64_t, 9>& sums, uint64_t weight) {
-  for (size_t i = 0; i < 9; i++) sums_[i] += sums[i];
-  count_ += weight;
+void ColorSums::add(const uint64_t* sums, uint64_t times) {
+  for (size_t i = 0; i < 9; i++) sums_[i] += Exact(times) * sums[i];
+  count_ += times * sums[9];
+}
+
+void ColorSums::subtract(const ColorSums& others) {
+  for (size_t i = 0; i < 9; i++) sums_[i] -= others.sums_[i];
+  count_ -= others.count_;
 }
 
 Colors ColorSums::colors() const {
@@ -133,38 +147,42 @@ void map_colors(const ColorMap& map, uint8_t* rgb, int64_t pixels, int threads) 
 }
 
 PaletteStep::PaletteStep(std::vector<Palette> palettes, const RegionGrid* grid, int64_t width)
-    : palettes_(std::move(palettes)), grid_(grid), width_(width), sums_(palettes_.size()), maps_(palettes_.size()) {
+    : palettes_(std::move(palettes)), grid_(grid), width_(width), sums_(palettes_.size()), maps_(palettes_.size() + 1, kSame) {
   if (palettes_.size() != (grid == nullptr ? 1 : grid->parts()))
     throw std::invalid_argument("there must be one palette for each region and the rest");
 }
 
 void PaletteStep::add(const uint8_t* rows, int64_t first, int64_t count, int threads) {
   if (grid_ == nullptr) return sums_.front().add(rows, count * width_, threads);
-  const size_t parts = sums_.size();
+  const size_t masks = sums_.size() - 1;
   std::mutex mutex;
-  parallel_for(count, 1, threads, [&](int, int64_t begin, int64_t end) {
-    std::array<uint64_t, 9> own[kMaxRegions + 1] = {};
-    uint64_t total[kMaxRegions + 1] = {};
-    for_pieces(end - begin, width_, [&](int64_t y, int64_t x, int64_t pixels) {
-      uint16_t weights[(kMaxRegions + 1) * kPiece];
-      grid_->shares(first + begin + y, x, pixels, weights);
-      for (size_t part = 0; part < parts; part++)
-        for_weights(weights + int64_t(part) * pixels, pixels, [&](uint64_t weight, int64_t left, int64_t right) {
-          const uint8_t* run = rows + 3 * ((begin + y) * width_ + x + left);
-          total[part] += weight * uint64_t(right - left);
-          if (right - left < kShort) return add_pixels(run, right - left, weight, own[part].data());
-          uint64_t some[9] = {};
-          kernels().color_sums(run, right - left, some);
-          for (size_t i = 0; i < 9; i++) own[part][i] += weight * some[i];
-        });
+  Pieces(count, width_, CellWeights(masks + 1).stride).run(threads, [&](auto&& each) {
+    uint64_t whole[kMaxRegions + 1][kColorSums] = {};    // of pixels that belong to one part alone
+    uint64_t blended[kMaxRegions + 1][kColorSums] = {};  // of others, as weigh_colors has them
+    each([&](int64_t y, int64_t x, int64_t pixels) {
+      CellWeights weights(masks + 1);
+      const uint8_t* rgb = rows + 3 * (y * width_ + x);
+      if (const RegionGrid::Owner owner = grid_->shares(first + y, x, pixels, weights)) {
+        kernels().color_sums(rgb, pixels, whole[*owner]);
+        whole[*owner][9] += uint64_t(pixels);
+      } else {
+        kernels().weigh_colors(rgb, pixels, {weights.of(0), weights.stride, masks}, blended[0]);
+      }
     });
     const std::lock_guard<std::mutex> lock(mutex);
-    for (size_t part = 0; part < parts; part++) sums_[part].add(own[part], total[part]);
+    sums_[masks].add(blended[0], kFull);
+    for (size_t part = 0; part <= masks; part++) {
+      sums_[masks].add(whole[part], kFull);
+      if (part == masks) break;
+      sums_[part].add(whole[part], kFull);
+      sums_[part].add(blended[1 + part], 1);
+    }
   });
 }
 
 void PaletteStep::settle() {
-  for (size_t part = 0; part < maps_.size(); part++) {
+  for (size_t mask = 0; mask + 1 < sums_.size(); mask++) sums_.back().subtract(sums_[mask]);
+  for (size_t part = 0; part < palettes_.size(); part++) {
     if (palettes_[part].strength > 0 && !sums_[part].empty())
       maps_[part] = color_map(sums_[part].colors(), palettes_[part].colors, palettes_[part].strength);
     else
@@ -172,56 +190,39 @@ void PaletteStep::settle() {
   }
 }
 
-void PaletteStep::map_run(size_t part, uint8_t* rgb, int64_t pixels) const {
-  if (part < maps_.size() && palettes_[part].strength > 0) kernels().map_colors(maps_[part], rgb, pixels);
-}
-
 void PaletteStep::apply(uint8_t* rows, int64_t first, int64_t count, int threads) const {
+  const auto changes = [&](size_t part) { return part < palettes_.size() && palettes_[part].strength > 0; };
   if (grid_ == nullptr) {
-    if (palettes_.front().strength > 0) map_colors(maps_.front(), rows, count * width_, threads);
+    if (changes(0)) map_colors(maps_.front(), rows, count * width_, threads);
     return;
   }
-  parallel_for(count, 1, threads, [&](int, int64_t begin, int64_t end) {
-    for (int64_t y = begin; y < end; y++) apply_row(rows + 3 * width_ * y, first + y);
-  });
-}
-
-void PaletteStep::apply_row(uint8_t* row, int64_t y) const {
-  const size_t parts = maps_.size() + 1;  // and the content, whose colours stay
-  for_pieces(1, width_, [&](int64_t, int64_t x, int64_t pixels) {
-    uint16_t weights[(kMaxRegions + 2) * kPiece];
-    uint8_t made[3 * kPiece];
-    Blend blend;
-    uint8_t* const piece = row + 3 * x;
-    grid_->painted(y, x, pixels, weights);
-    for_runs(
-        weights, parts, pixels, [&](size_t part, int64_t begin, int64_t end) { map_run(part, piece + 3 * begin, end - begin); },
-        [&](int64_t begin, int64_t end) {
-          blend.begin(3 * (end - begin));
-          for (size_t part = 0; part < parts; part++) {
-            const uint16_t* own = weights + int64_t(part) * pixels;
-            if (std::all_of(own + begin, own + end, [](uint16_t weight) { return weight == 0; })) continue;
-            std::copy_n(piece + 3 * begin, 3 * (end - begin), made);
-            map_run(part, made, end - begin);
-            blend.add(own + begin, made, 0, end - begin, 3);
-          }
-          blend.take(piece + 3 * begin, 3 * (end - begin));
-        });
+  Pieces(count, width_, CellWeights(maps_.size()).stride).run(threads, [&](auto&& each) {
+    each([&](int64_t y, int64_t x, int64_t pixels) {
+      CellWeights weights(maps_.size());
+      uint8_t* rgb = rows + 3 * (y * width_ + x);
+      const RegionGrid::Owner owner = grid_->painted(first + y, x, pixels, weights);
+      if (!owner)
+        kernels().blend_colors(maps_.data(), {weights.of(0), weights.stride, maps_.size()}, rgb, pixels);
+      else if (changes(*owner))
+        kernels().map_colors(maps_[*owner], rgb, pixels);
+    });
   });
 }
 
 void keep_rest(const RegionGrid& grid, const uint8_t* content, uint8_t* result, int64_t first, int64_t count, int64_t width,
                int threads) {
-  parallel_for(count, 1, threads, [&](int, int64_t begin, int64_t end) {
-    for_pieces(end - begin, width, [&](int64_t y, int64_t x, int64_t pixels) {
-      uint16_t weights[(kMaxRegions + 1) * kPiece];
-      grid.shares(first + begin + y, x, pixels, weights);
-      const uint16_t* rest = weights + int64_t(grid.parts() - 1) * pixels;
-      const int64_t at = 3 * ((begin + y) * width + x);
-      for_weights(rest, pixels, [&](int share, int64_t left, int64_t right) {
-        for (int64_t i = at + 3 * left; i < at + 3 * right; i++)
-          result[i] = uint8_t((share * content[i] + (kFull - share) * result[i] + kFull / 2) >> 8);
-      });
+  const size_t rest = grid.parts() - 1;
+  Pieces(count, width, CellWeights(grid.parts()).stride).run(threads, [&](auto&& each) {
+    each([&](int64_t y, int64_t x, int64_t pixels) {
+      CellWeights weights(rest + 1);
+      const int64_t at = 3 * (y * width + x);
+      const RegionGrid::Owner owner = grid.shares(first + y, x, pixels, weights);
+      if (owner && *owner != rest) return;
+      for (int64_t i = 0; i < pixels; i++)
+        for (int64_t c = at + 3 * i; c < at + 3 * (i + 1); c++) {
+          const int share = weights.of(rest)[i];
+          result[c] = uint8_t((share * content[c] + (kFull - share) * result[c] + kFull / 2) >> 8);
+        }
     });
   });
 }

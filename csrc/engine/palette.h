@@ -45,8 +45,9 @@ Colors mixed(const std::vector<const Colors*>& colors, const std::vector<double>
 class ColorSums {
  public:
   void add(const uint8_t* rgb, int64_t pixels, int threads);
-  // Sums of `weight` pixels, as color_sums has them.
-  void add(const std::array<uint64_t, 9>& sums, uint64_t weight);
+  // `times` the sums of others, of weights: as kColorSums has them.
+  void add(const uint64_t* sums, uint64_t times);
+  void subtract(const ColorSums& others);
   bool empty() const { return count_ == 0; }
   Colors colors() const;
 
@@ -92,14 +93,11 @@ class PaletteStep final : public ColorStep {
   void apply(uint8_t* rows, int64_t first, int64_t count, int threads) const override;
 
  private:
-  void apply_row(uint8_t* row, int64_t y) const;
-  void map_run(size_t part, uint8_t* rgb, int64_t pixels) const;
-
   std::vector<Palette> palettes_;
   const RegionGrid* grid_;
   int64_t width_;
-  std::vector<ColorSums> sums_;
-  std::vector<ColorMap> maps_;
+  std::vector<ColorSums> sums_;  // of each palette; of the last one, until settle(), the sum of all of them
+  std::vector<ColorMap> maps_;   // with a grid also the content's, whose colours stay
 };
 
 // Makes each pixel of rows from `first` on the content's as far as its share is the rest's: (share * content + (kFull - share)

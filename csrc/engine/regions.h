@@ -33,7 +33,7 @@ struct Mask {
   Mask(int64_t height, int64_t width, const uint8_t* values);
 
   int64_t height, width;
-  std::vector<uint8_t> values;
+  std::vector<uint8_t> values;  // and some more, for vectors
 };
 
 struct Regions {
@@ -45,6 +45,22 @@ struct Regions {
   size_t parts() const { return masks.size() + 1; }
 };
 
+// The weights of the parts of up to kMostCells cells of a grid, side by side.
+constexpr int64_t kMostCells = 256;
+struct CellWeights {
+  // `parts`: at most kMaxRegions + 2.
+  explicit CellWeights(size_t parts) : stride(parts <= kFew ? kMostCells : kRoom / (kMaxRegions + 2)) {}
+
+  const int64_t stride;  // from one part to the next, and as many cells as there is room for
+  uint16_t* of(size_t part) { return values + int64_t(part) * stride; }
+  const uint16_t* of(size_t part) const { return values + int64_t(part) * stride; }
+
+ private:
+  static constexpr int64_t kRoom = 64 * (kMaxRegions + 2);
+  static constexpr size_t kFew = size_t(kRoom / kMostCells);
+  alignas(64) uint16_t values[kRoom];
+};
+
 // The weights of the parts of one picture, on a grid of its pixels or features.
 class RegionGrid {
  public:
@@ -53,19 +69,21 @@ class RegionGrid {
 
   size_t parts() const { return regions_.parts(); }
   bool paints_rest() const { return regions_.paints_rest; }
-  // Of `count` cells from x on in row y: [parts()][count] whose part they are, or [parts() + 1][count] what is painted there,
-  // the content last. The weights of a cell sum to kFull.
-  void shares(int64_t y, int64_t x, int64_t count, uint16_t* weights) const;
-  void painted(int64_t y, int64_t x, int64_t count, uint16_t* weights) const;
-  // shares() of each of `height` rows from y on: [height][parts()][width].
+  // Of `count` cells from x on in row y whose part they are, and what is painted there, the content last. The weights of a cell
+  // sum to kFull. Returns the part that has all of all these cells, if there is one. Up to 15 weights beyond `count` are
+  // written, too.
+  using Owner = std::optional<size_t>;
+  Owner shares(int64_t y, int64_t x, int64_t count, CellWeights& weights) const;
+  Owner painted(int64_t y, int64_t x, int64_t count, CellWeights& weights) const;
+  // shares() of the masks, without the rest, of each of `height` rows from y on: [height][parts() - 1][width].
   std::vector<uint16_t> shares(int64_t y, int64_t x, int64_t height, int64_t width, int threads) const;
 
  private:
-  // The pixels [first, first + taps) of a mask that each cell along a side is made of.
+  // What each cell along a side is made of: so many pixels of a mask, from one on.
   struct Axis {
-    std::vector<int32_t> first, start;  // start: of a cell's taps; one more at the end
-    std::vector<uint16_t> taps;
-    int64_t end(int64_t cell) const { return first[size_t(cell)] + start[size_t(cell) + 1] - start[size_t(cell)]; }
+    int64_t width = 0, stride = 0;  // pixels of a cell; from the first one's taps to the next one's
+    std::vector<int32_t> first;     // [cells, and some more]
+    std::vector<uint16_t> taps;     // [width][stride]
   };
   struct Scaled {
     const Mask* mask;
@@ -73,30 +91,12 @@ class RegionGrid {
     Axis rows, columns;
   };
   static Axis axis(int64_t side, int64_t step, int64_t pixels);
-  void cover(const Scaled& scaled, int64_t y, int64_t x, int64_t count, uint16_t* weights) const;
+  // Returns the weight that all of the cells have, or -1.
+  static int cover(const Scaled& scaled, int64_t y, int64_t x, int64_t count, uint16_t* weights);
 
   const Regions& regions_;
   std::vector<Scaled> scaled_;  // the masks, and the strength
 };
-
-// Calls whole(part, begin, end) for cells that belong to one of `parts` alone, blended(begin, end) for others: cells of
-// weights [parts][count], in order.
-template <typename Whole, typename Blended>
-void for_runs(const uint16_t* weights, size_t parts, int64_t count, Whole&& whole, Blended&& blended) {
-  const auto owner = [&](int64_t x) {
-    size_t part = 0;
-    while (part < parts && weights[int64_t(part) * count + x] != kFull) part++;
-    return part;
-  };
-  for (int64_t begin = 0, end = 0; begin < count; begin = end) {
-    const size_t part = owner(begin);
-    for (end = begin + 1; end < count && owner(end) == part;) end++;
-    if (part < parts)
-      whole(part, begin, end);
-    else
-      blended(begin, end);
-  }
-}
 
 // Calls run(weight, begin, end) for runs of cells of one weight above 0.
 template <typename Run>
@@ -107,22 +107,13 @@ void for_weights(const uint16_t* weights, int64_t count, Run&& run) {
   }
 }
 
-// Blends bytes: add() those of each part, then take() them: (sum of weight * byte + 128) >> 8.
-class Blend {
- public:
-  static constexpr int64_t kMost = 4096;  // bytes
+// Adds q and q squared of one block of 16 channels of `count` cells, `stride` bytes apart, times the weights of the cells.
+// Returns the sum of these.
+uint64_t weigh_cells(const uint8_t* q, const uint16_t* weights, int64_t count, int64_t stride, uint64_t* sums,
+                     uint64_t* squares);
 
-  void begin(int64_t bytes) { std::fill_n(sums_, bytes, uint16_t(kFull / 2)); }
-  // `count` cells of `stride` bytes from cell `first` on.
-  void add(const uint16_t* weights, const uint8_t* cells, int64_t first, int64_t count, int64_t stride);
-  void take(uint8_t* to, int64_t bytes) const;
-
- private:
-  uint16_t sums_[kMost];  // at most 255 * kFull + kFull / 2
-};
-
-// The blend of what each part becomes, `parts`: those of `grid` and the content, which are called where they have a weight
-// alone. `stride`: bytes of a cell. `grid` lives as long as the result.
+// The blend of what each part becomes, (sum of weight * byte + 128) >> 8. `parts`: those of `grid` and the content, which are
+// called where they have a weight alone. `stride`: bytes of a cell. `grid` lives as long as the result.
 Codec::RowTransform blended(const RegionGrid& grid, std::vector<Codec::RowTransform> parts, int64_t stride);
 
 }  // namespace fastnst

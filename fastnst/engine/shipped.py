@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 from pathlib import Path
 
-from fastnst.format.lookfile import MAGIC, SUFFIX, LookError, is_look
+from fastnst.format.lookfile import MAGIC, SUFFIX, LookError, Source, from_bytes, is_look
 
 DEFAULT_MODEL = "adain-16x"
 MODELS = Path(__file__).parents[1] / "models"
@@ -24,7 +24,7 @@ def is_shipped(model: Path) -> bool:
 def looks(model: str | None = None) -> list[str]:
     """Names of the looks inside the package for a shipped model, by default the default one; each may stand for a style.
 
-    They are drawn by ``examples/drawings`` and belong to the very files of the models.
+    They are of drawings of ``examples/drawings`` and of old paintings, and belong to the very files of the models.
     """
     return [path.stem for path in sorted((MODELS / "looks" / (model or DEFAULT_MODEL)).glob(f"*{SUFFIX}"))]
 
@@ -32,6 +32,11 @@ def looks(model: str | None = None) -> list[str]:
 def shipped_look(name: str, model: str) -> Path:
     """The file of a look inside the package; whether there is one is not looked at."""
     return MODELS / "looks" / model / f"{name}{SUFFIX}"
+
+
+def look_source(name: str, model: str) -> Source | None:
+    """The painting that a look inside the package is of; None for one of a drawing of fastnst's own."""
+    return from_bytes(shipped_look(name, model).read_bytes()).source
 
 
 def find_look(style: Path, model: str) -> Path | None:

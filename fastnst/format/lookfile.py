@@ -6,7 +6,8 @@ unsigned integers of 32 bits. The header is a JSON object in UTF-8:
     {"kind": "adain", "model": SHA-256 of the model's file in hexadecimal, "model_name": its name,
      "arrays": [[name, [lengths]], ...]}
 
-and after it come the numbers of the arrays in this order, as IEEE 754 of 64 bits. All is stored with the lowest byte first.
+and, of a painting that somebody is to be named for, ``"source": {"title", "artist", "year", "sha256" of its picture's file}``.
+After it come the numbers of the arrays in this order, as IEEE 754 of 64 bits. All is stored with the lowest byte first.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import math
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,26 @@ class LookError(ValueError):
 
 
 @dataclass(frozen=True)
+class Source:
+    """The painting that a look is of.
+
+    Attributes:
+        title: of the painting.
+        artist: who painted it.
+        year: when, such as ``1889`` or ``about 1599``.
+        sha256: of the file of the picture that the look was made from, in hexadecimal.
+    """
+
+    title: str
+    artist: str
+    year: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.artist}, {self.title}, {self.year}"
+
+
+@dataclass(frozen=True)
 class StoredLook:
     """What a file of a look holds.
 
@@ -45,18 +66,22 @@ class StoredLook:
         model: SHA-256 of the model's file.
         model_name: what it is called, for messages.
         arrays: by their names.
+        source: the painting, where its maker is named.
     """
 
     kind: str
     model: str
     model_name: str
     arrays: Mapping[str, Array]
+    source: Source | None = None
 
 
 def to_bytes(look: StoredLook) -> bytes:
     """The file."""
     arrays = [[name, list(array.shape)] for name, array in look.arrays.items()]
-    header = {"kind": look.kind, "model": look.model, "model_name": look.model_name, "arrays": arrays}
+    header: dict[str, Any] = {"kind": look.kind, "model": look.model, "model_name": look.model_name, "arrays": arrays}
+    if look.source is not None:
+        header["source"] = asdict(look.source)
     text = json.dumps(header, separators=(",", ":")).encode()
     body = text + b"".join(np.ascontiguousarray(array, "<f8").tobytes() for array in look.arrays.values())
     return _HEAD.pack(MAGIC, VERSION, len(text), zlib.crc32(body)) + body
@@ -89,11 +114,12 @@ def from_bytes(data: bytes) -> StoredLook:
         header = json.loads(body[:length])
         kind, model, name = (header[key] for key in ("kind", "model", "model_name"))
         shapes = {str(array): tuple(map(int, shape)) for array, shape in header["arrays"]}
-        if not all(isinstance(each, str) for each in (kind, model, name)):
+        source = Source(**header["source"]) if "source" in header else None
+        if not all(isinstance(each, str) for each in (kind, model, name, *(asdict(source).values() if source else ()))):
             raise TypeError
     except (ValueError, TypeError, KeyError, RecursionError):
         raise LookError("its header is damaged") from None
-    return StoredLook(kind, model, name, _arrays(body[length:], shapes))
+    return StoredLook(kind, model, name, _arrays(body[length:], shapes), source)
 
 
 def _arrays(data: bytes, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:

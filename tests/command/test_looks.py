@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -16,8 +18,14 @@ from PIL import Image
 import fastnst
 from fastnst import LookError, Stylizer, load_look
 from fastnst.engine import AdainLook
-from fastnst.format.lookfile import StoredLook, from_bytes, to_bytes
-from fastnst.stylize import find_model, shipped_look
+from fastnst.format.lookfile import Source, StoredLook, from_bytes, to_bytes
+from fastnst.stylize import find_model, look_source, looks, shipped_look
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
+
+from drawings import DRAWINGS
+from public_domain import PAINTINGS, pictures
+from public_domain import source as painting_source
 
 Pixels = NDArray[np.uint8]
 
@@ -53,6 +61,49 @@ def test_another_model_refuses_it_in_one_line(run: Run, work: Path, wct_path: Pa
     assert not (work / "out.png").exists()
     with pytest.raises(ValueError, match="looks of different models cannot be mixed"):
         AdainLook(*np.ones((2, 3)), model=("a", "x")).mixed([AdainLook(*np.ones((2, 3)), model=("b", "y"))], [0.5, 0.5])
+
+
+@pytest.mark.usefixtures("work")
+def test_a_look_of_all_levels_or_some_stands_for_its_painting(run: Run, wct_path: Path) -> None:
+    """Byte for byte: nothing of WCT's matrices is rounded."""
+    model = ("--model", wct_path)
+    assert run("look", "style.png", "-o", "mine.look", *model).code == 0
+    assert run("look", "style.png", "-o", "deep.look", *model, "--levels", "2").code == 0
+    for levels, look in (((), "mine.look"), (("--levels", "1"), "mine.look"), (("--levels", "2"), "deep.look")):
+        for style, output in (("style.png", "painting.png"), (look, "look.png")):
+            assert run("stylize", "content.png", style, "-o", output, *model, *levels, "--overwrite").code == 0
+        np.testing.assert_array_equal(pixels("look.png"), pixels("painting.png"))
+    assert failed(run("stylize", "content.png", "deep.look", "-o", "out.png", *model, "--levels", "1"), "without level 1")
+    assert failed(run("stylize", "content.png", "mine.look", "-o", "out.png", *MODEL), "the look is of the model")
+
+
+def test_a_look_names_its_painting() -> None:
+    source = Source("Träume", "Ärtist", "about 1599", "ab" * 32)
+    look = StoredLook("adain", "ab", "m", {"mean": np.ones(3)}, source)
+    assert from_bytes(to_bytes(look)).source == source
+    assert str(source) == "Ärtist, Träume, about 1599"
+    nobody = to_bytes(StoredLook("adain", "ab", "m", {"mean": np.ones(3)}))
+    assert from_bytes(nobody).source is None
+    assert b"source" not in nobody  # as fastnst wrote it before it knew of any
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        None,
+        "Monet",
+        [],
+        {},
+        {"title": "a", "artist": "b", "year": "c"},
+        {"title": "a", "artist": "b", "year": 1889, "sha256": "d"},
+        {"title": "a", "artist": "b", "year": "c", "sha256": "d", "more": "e"},
+    ],
+)
+def test_a_strange_source_is_a_damaged_header(source: object) -> None:
+    header = json.dumps({"kind": "adain", "model": "ab", "model_name": "m", "arrays": [], "source": source}).encode()
+    data = struct.pack("<8sIII", b"FNSTLOOK", 1, len(header), zlib.crc32(header)) + header
+    with pytest.raises(LookError, match="its header is damaged"):
+        from_bytes(data)
 
 
 def damaged(data: bytes, how: str) -> bytes:
@@ -135,6 +186,28 @@ def test_shipped_looks_belong_to_the_shipped_model(model: str) -> None:
         assert look.colors is not None
 
 
+@pytest.mark.parametrize("model", WITH_LOOKS)
+def test_shipped_looks_are_of_drawings_or_name_their_painting(model: str) -> None:
+    sources = {name: look_source(name, model) for name in looks(model)}
+    paintings = {name: source for name, source in sources.items() if source is not None}
+    assert sources.keys() - paintings.keys() == DRAWINGS.keys()
+    for name, source in paintings.items():
+        assert (source.title, source.artist, source.year) == PAINTINGS[name]
+        assert len(bytes.fromhex(source.sha256)) == 32
+
+
+def test_pictures_of_paintings_are_found_by_their_names(tmp_path: Path) -> None:
+    files = {name: tmp_path / f"{name.replace('-', '_')}.jpg" for name in PAINTINGS}
+    for path in files.values():
+        path.write_bytes(path.name.encode())
+    assert pictures(tmp_path) == files
+    source = painting_source("irises", files["irises"])
+    assert source == Source("Irises", "Vincent van Gogh", "1889", hashlib.sha256(b"irises.jpg").hexdigest())
+    files["irises"].unlink()
+    with pytest.raises(ValueError, match="no picture of the name irises"):
+        pictures(tmp_path)
+
+
 def test_shipped_looks_are_small() -> None:
     folder = find_model("adain-16x").parent / "looks"
     assert sum(path.stat().st_size for path in folder.rglob("*.look")) < 500_000
@@ -159,7 +232,8 @@ def test_a_look_of_other_models_is_named(run: Run) -> None:
 @pytest.mark.usefixtures("work")
 def test_styles_lists_and_shows_them(run: Run) -> None:
     listed = run("styles")
-    assert listed.out.splitlines() == fastnst.looks()
+    assert [line.split()[0] for line in listed.out.splitlines()] == fastnst.looks()
+    assert "woodcut" in listed.out.splitlines()
     assert [json.loads(line)["name"] for line in run("styles", "--json").out.splitlines()] == fastnst.looks()
     assert failed(run("styles", "--sheet", "content.png"), "go together", code=2)
     assert failed(run("styles", "--model", "wct-16x"), "no looks ship for wct-16x")

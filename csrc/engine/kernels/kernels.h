@@ -152,6 +152,15 @@ struct ColorMap {
   int32_t matrix[3][3], offset[3];
 };
 
+// How much of each pixel belongs to each part, 0..256.
+struct ColorWeights {
+  const uint16_t* values;  // [parts][stride]
+  int64_t stride;
+  size_t parts;
+};
+constexpr int64_t kColorPlane = 256;  // 2^15 * 255 * 256 < 2^31
+constexpr size_t kColorSums = 10;
+
 // What multiplies bytes, or pairs of 16 bits.
 struct ProductKernels {
   void (*conv_row)(const ConvRow&);
@@ -182,8 +191,13 @@ struct LoopKernels {
   void (*output_row)(const OutputRow&);
   // Adds the sums of `pixels` colours and of their products to r, g, b, rr, rg, rb, gg, gb, bb.
   void (*color_sums)(const uint8_t* rgb, int64_t pixels, uint64_t* sums);
+  // The same sums and how many pixels they are of, and after them those of the pixels times their weights in each of `parts`:
+  // to sums[1 + parts][kColorSums], where the last one is that of the weights. Of at most kColorPlane pixels.
+  void (*weigh_colors)(const uint8_t* rgb, int64_t pixels, const ColorWeights& weights, uint64_t* sums);
   // Maps `pixels` colours in place.
   void (*map_colors)(const ColorMap& map, uint8_t* rgb, int64_t pixels);
+  // Makes of at most kColorPlane colours, in place, (sum of weight * mapped + 128) >> 8 over the maps of all parts.
+  void (*blend_colors)(const ColorMap* maps, const ColorWeights& weights, uint8_t* rgb, int64_t pixels);
 };
 
 struct Kernels : ProductKernels, LoopKernels {};

@@ -110,8 +110,8 @@ constexpr ProductKernels make_products(void (*depthwise)(const DepthwiseRow&) = 
 
 template <typename Windows>
 constexpr LoopKernels make_loops() {
-  return {pool_row,   affine_row, sum_row, sum_wide_row, narrow_row, wide_row, window_row<Windows>, output_row<Windows>,
-          color_sums, map_colors};
+  return {pool_row,   affine_row,   sum_row,    sum_wide_row, narrow_row, wide_row, window_row<Windows>, output_row<Windows>,
+          color_sums, weigh_colors, map_colors, blend_colors};
 }
 
 }  // namespace

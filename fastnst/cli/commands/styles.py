@@ -6,12 +6,13 @@ import argparse
 import json
 import math
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 from fastnst.cli.errors import DONE, USAGE, fail, quiet_libraries
 from fastnst.cli.values import path
 
-HELP = "list the looks inside the package, which stand for styles by their names"
+HELP = "list the looks inside the package, which stand for styles by their names, and whose paintings they are of"
 _SHEET_SIDE = 384  # short side of the photograph on a sheet: all looks of it take a few seconds
 
 
@@ -32,14 +33,19 @@ def run(arguments: argparse.Namespace) -> int:
     with quiet_libraries():
         if arguments.sheet is not None:
             return _sheet(arguments)
-    from fastnst.stylize import DEFAULT_MODEL
+    from fastnst.stylize import DEFAULT_MODEL, look_source
 
     model = arguments.model or DEFAULT_MODEL
     names = fastnst.looks(model)
     if not names:
         return fail(f"no looks ship for {model}")
+    width = max(map(len, names))
     for name in names:
-        print(json.dumps({"name": name, "model": model}) if arguments.json else name)
+        source = look_source(name, model)
+        if arguments.json:
+            print(json.dumps({"name": name, "model": model} | (asdict(source) if source else {})))
+        else:
+            print(f"{name:{width}}  {source}" if source else name)
     return DONE
 
 
