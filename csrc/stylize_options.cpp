@@ -25,7 +25,7 @@ const char* const kUsage =
     "  region is, or opaque where it has transparency.\n"
     "  --alpha-map: how strong the style is by place, white = as --alpha says, black = not at all.\n"
     "  --max-memory, such as 512M or 2G: larger pictures are done in tiles, with the same pixels; default: 12 bytes for each\n"
-    "  pixel, at least 64M, at most a quarter of the machine's.\n";
+    "  pixel, 256 with a model that takes no STYLE, at least 64M, at most a quarter of the machine's.\n";
 
 namespace {
 

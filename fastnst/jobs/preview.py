@@ -105,7 +105,7 @@ def preview(task: Task, stylizer: Stylizer, options: Options) -> Preview:
 
 def _source(path: Path, stylizer: Stylizer, options: Options) -> Rows:
     """A content that is read in rows if it can be, or the size of one that is decoded."""
-    if stylizer.engine.tileable and options.size == options.crop == 0 and (rows := open_rows(path)):
+    if options.size == options.crop == 0 and (rows := open_rows(path)):
         return rows
     size = picture_size(path)
     try:
