@@ -102,7 +102,7 @@ class Cutter {
       Segment segment{{}, std::vector<Use>(maps_.size()), 0};
       std::vector<bool> nodes(graph_.nodes.size());
       for (size_t i = 0; i < levels_.size(); i++)
-        if (levels_[i] == level) add(segment, nodes, i, level);
+        if (levels_[i] == level && is_wanted(i)) add(segment, nodes, i, level);
       segment.passes = passes_of(graph_, nodes);
       if (!segment.passes.empty()) segments.push_back(std::move(segment));
     }
@@ -122,6 +122,12 @@ class Cutter {
     bool kept = false;     // and put aside for that
     double again = -1;     // what it costs to compute it once more
   };
+
+  // Whether its segment is there for what a node writes; all else is made where that needs it.
+  bool is_wanted(size_t i) const {
+    const auto target = target_of(graph_.nodes[i]);
+    return !target || maps_[*target].kept || graph_.maps[*target].summed;
+  }
 
   double move(uint32_t m) const { return kByteCost * numbers_of(graph_.maps[m]) * (graph_.maps[m].wide ? 2 : 1); }
 
