@@ -344,8 +344,7 @@ void apply_style(const fastnst_model& model, const Options& options, fastnst_opt
   const Look style =
       options.style.empty() ? Look(nullptr, fastnst_style_free) : encode_style(model, options, wanted, options.style);
   places.give(wanted);
-  write_result(options,
-               [&](const fastnst_rows& rows) { return fastnst_stylize_rows(&model, &wanted, style.get(), &rows); });
+  write_result(options, [&](const fastnst_rows& rows) { return fastnst_stylize_rows(&model, &wanted, style.get(), &rows); });
 }
 
 void stylize(const Options& options) {

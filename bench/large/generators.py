@@ -30,11 +30,7 @@ class _Graph:
         slope, offset = np.full(self.channels, size, np.float32), np.zeros(self.channels, np.float32)
         epsilon = np.ones(self.channels, np.float32) if normalises else None
         negative = 1.0 if addend or not normalises else 0.0
-        self._add(Affine(self.at, self._next, slope, offset, epsilon, negative, 0, wide, addend), self.channels)
-
-    @property
-    def _next(self) -> int:
-        return self.at + 1
+        self._add(Affine(self.at, self.at + 1, slope, offset, epsilon, negative, 0, wide, addend), self.channels)
 
     def _add(self, node: Node, channels: int) -> None:
         self.nodes.append(node)

@@ -143,7 +143,7 @@ class GeneratorEngine::Bands {
   const Graph& graph_;
   Run run_;
   const RowIO& io_;
-  const int64_t row_;        // bytes of the picture's
+  const int64_t row_;         // bytes of the picture's
   const int64_t band_, all_;  // rows of the picture, extended to whole rows of all maps
   const std::string folder_;
   std::vector<std::unique_ptr<TemporaryStorage>> kept_;

@@ -39,7 +39,8 @@ uint64_t GraphMap::bytes() const {
 void GraphMap::place(uint8_t* memory) { origin = memory + (wide ? 0 : round_up(border * (row_bytes + pixel), 64)); }
 
 void GraphMap::slide(int64_t from, int64_t end, int64_t until) {
-  if (from < first || end - first > rows || until - from > rows) throw std::logic_error("a band that leaves the window of a map");
+  if (from < first || end - first > rows || until - from > rows)
+    throw std::logic_error("a band that leaves the window of a map");
   uint8_t* const memory = row(first) - border * pixel;  // only maps of bytes have borders
   std::memmove(memory, row(from) - border * pixel, size_t(std::max<int64_t>(end - from, 0) * row_bytes));
   origin -= (from - first) * row_bytes;

@@ -52,7 +52,7 @@ class GeneratorEngine final : public Engine {
     std::vector<uint64_t> offsets;
     uint64_t bytes = 0;
   };
-  struct Run {  // of one picture
+  struct Run {                   // of one picture
     std::vector<GraphMap> maps;  // of the segment that is run
     std::vector<Sums> sums;      // of maps that are normalised
     std::vector<Lanes> lanes;    // of affine nodes
