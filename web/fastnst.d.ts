@@ -46,7 +46,7 @@ export interface StylizeOptions {
   alphaMap?: Mask;
   /** Levels of a WCT model to run; all by default. */
   levels?: number[];
-  /** Bytes of working memory above which the picture is done in tiles, with the same result. 160 MiB by default. */
+  /** Bytes of working memory above which the picture is done in tiles, with the same result. 160 MiB by default, for a generator 256 bytes a pixel. */
   maxMemory?: number;
   /** Stops the call, which then rejects with the signal's reason. */
   signal?: AbortSignal;

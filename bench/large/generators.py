@@ -23,7 +23,7 @@ class _Graph:
     def convolution(self, outputs: int, kernel: int, stride: int = 1, form: str = "full", border: str = "constant") -> None:
         weights = self.rng.integers(-127, 128, (outputs, kernel, kernel, self.channels)).astype(np.int8)
         bias = np.zeros((4, outputs) if form == "transposed" else outputs, np.int32)
-        multiplier = np.full(outputs, 20 / (kernel * kernel * self.channels) ** 0.5, np.float32) / 64
+        multiplier = np.full(outputs, 0.3 / (kernel * kernel * self.channels) ** 0.5, np.float32)
         self._add(Convolution(self.at, self.at + 1, weights, bias, multiplier, stride, form, border), outputs)
 
     def affine(self, size: float, *, normalises: bool = True, wide: bool = False, addend: int = 0) -> None:
