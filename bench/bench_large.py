@@ -3,6 +3,7 @@
 pytest bench/bench_large.py --benchmark-json=large.json              all models and sizes
 pytest bench/bench_large.py --quick --benchmark-json=large.json      adain-16x at 2048 pixels, with fewer samples
 pytest bench/bench_large.py --sizes 32768 --rounds 1 --benchmark-json=large.json      a gigapixel, in some minutes
+pytest bench/bench_large.py --sizes 4096 --rounds 1 --benchmark-json=large.json       a generator
 """
 
 from __future__ import annotations

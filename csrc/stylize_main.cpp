@@ -15,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/hidden.h"
 #include "base/memory.h"
 #include "base/pnm.h"
 #include "base/temporary_picture.h"
@@ -205,27 +204,10 @@ std::vector<double> weights_of(const fastnst_model& model, const Options& option
   return weights;
 }
 
-void translate(const fastnst_model& model, const Options& options, const fastnst_options& wanted) {
-  if (!options.style.empty() || !options.levels.empty() || options.alpha != 1 || options.palette || !options.regions.empty() ||
-      options.alpha_map)
-    throw Usage{options.model +
-                " translates pictures by itself: it takes no style, alpha, palette, levels, regions or alpha map"};
-  Input content(options.content);
-  const auto [height, width, has_alpha, pam] = content.size();
-  std::vector<uint8_t> source(content.pixels() * 3), target(source.size()), alpha(has_alpha ? content.pixels() : 0);
-  content.read(height, source.data(), alpha.data());
-  if (has_alpha) fill_hidden(source.data(), alpha.data(), height, width);
-  check(fastnst_translate(&model, &wanted, source.data(), height, width, target.data()), name_of(options.content));
-  Output out(options, content.size());
-  out.write(height, target.data(), alpha.data());
-  out.finish();
-}
+// What is done with a content, which it is given as rows.
+using Run = std::function<fastnst_status(const fastnst_rows& content)>;
 
-void apply_style(const fastnst_model& model, const Options& options, fastnst_options wanted) {
-  const Places places(model, options, wanted);
-  const Look style =
-      options.style.empty() ? Look(nullptr, fastnst_style_free) : encode_style(model, options, wanted, options.style);
-  places.give(wanted);
+void write_result(const Options& options, const Run& run) {
   Input content(options.content);
   const auto [height, width, has_alpha, pam] = content.size();
   Output out(options, content.size());
@@ -245,10 +227,24 @@ void apply_style(const fastnst_model& model, const Options& options, fastnst_opt
     }
     written += count;
   };
-  Rows(content.size(), read, write).pass([&](const fastnst_rows& rows) {
-    return fastnst_stylize_rows(&model, &wanted, style.get(), &rows);
-  });
+  Rows(content.size(), read, write).pass(run);
   out.finish();
+}
+
+void translate(const fastnst_model& model, const Options& options, const fastnst_options& wanted) {
+  if (!options.style.empty() || !options.levels.empty() || options.alpha != 1 || options.palette || !options.regions.empty() ||
+      options.alpha_map)
+    throw Usage{options.model +
+                " translates pictures by itself: it takes no style, alpha, palette, levels, regions or alpha map"};
+  write_result(options, [&](const fastnst_rows& rows) { return fastnst_translate_rows(&model, &wanted, &rows); });
+}
+
+void apply_style(const fastnst_model& model, const Options& options, fastnst_options wanted) {
+  const Places places(model, options, wanted);
+  const Look style =
+      options.style.empty() ? Look(nullptr, fastnst_style_free) : encode_style(model, options, wanted, options.style);
+  places.give(wanted);
+  write_result(options, [&](const fastnst_rows& rows) { return fastnst_stylize_rows(&model, &wanted, style.get(), &rows); });
 }
 
 void stylize(const Options& options) {

@@ -31,7 +31,7 @@ const char* const kUsage =
     "  --style-index: one of the styles of a model that has several of its own, from 0 on; --style-weights mixes them by\n"
     "  weights, such as 3:0.5,12:0.5. Without either the first.\n"
     "  --max-memory, such as 512M or 2G: larger pictures are done in tiles, with the same pixels; default: 12 bytes for each\n"
-    "  pixel, at least 64M, at most a quarter of the machine's.\n";
+    "  pixel, 256 with a model that takes no STYLE, at least 64M, at most a quarter of the machine's.\n";
 
 namespace {
 

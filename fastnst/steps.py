@@ -125,8 +125,6 @@ def stylize_rows(
         clock.ends("write")
         return clock.seconds
     regions, size = options.parted, (source.height, source.width)
-    if options.look is None and regions is None:
-        raise ValueError("a picture in tiles needs a look")
     step = color_step(options).knowing(_InRows(source, threads))
     clock.ends("read")
     kept = regions if regions is not None and not regions.paints_rest else None
@@ -137,7 +135,7 @@ def stylize_rows(
         aside = stack.enter_context(PutAside(folder, source.width)) if step.levels and not afterwards else None
         write, palette = aside.write if aside else rows.write, None if afterwards else step.palette
         how = options.look, options.alpha, plan.tiling, folder, threads, tell, palette, regions
-        engine.stylize_tiled(size, rows.read, write, *how)
+        engine.stylize_tiled(size, rows.read, write, *how, styles=options.style_parts(engine.styles))
         if aside and step.levels:
             for part in aside.again():
                 _engine.map_levels(aside.histogram.tables(step.levels), part, threads)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -82,9 +81,7 @@ class Stylizer:
 
     def budget(self, height: int, width: int) -> int:
         """Bytes of working memory that a picture of this size may take."""
-        if self.max_memory is None and not self.engine.tileable:
-            return sys.maxsize
-        return self.max_memory or default_budget(height, width)
+        return self.max_memory or default_budget(height, width, self.engine.usual_bytes)
 
     def check(self, options: Options) -> None:
         """Whether the model takes these options.

@@ -129,9 +129,9 @@ typedef struct fastnst_options {
   const int* levels;   /* the levels of a WCT model to run, in any order; NULL for all, and for other models */
   size_t level_count;  /* the number of `levels` */
   uint64_t max_memory; /* limit of working memory in bytes, without the caller's pictures; larger pictures are done in tiles.
-                        * 0: 12 bytes for each pixel, at least 64 MiB, at most a quarter of the machine's or a control
-                        * group's memory */
-  const char* folder;  /* for the unnamed temporary file of pictures done in tiles; NULL: TMPDIR, or else /tmp */
+                        * 0: 12 bytes for each pixel, of a generator 256, at least 64 MiB, at most a quarter of the
+                        * machine's or a control group's memory */
+  const char* folder;  /* for the unnamed temporary files of pictures done in tiles; NULL: TMPDIR, or else /tmp */
   const fastnst_region* regions; /* at most 64 */
   size_t region_count;           /* the number of `regions` */
   const fastnst_mask* alpha_map; /* how strong the style is by place, times alpha; NULL: the same everywhere */
@@ -168,9 +168,8 @@ FASTNST_API fastnst_status fastnst_stylize(const fastnst_model* model, const fas
                                            const fastnst_style* style, const uint8_t* rgb, int64_t height, int64_t width,
                                            uint8_t* out);
 
-/* Runs a generator on a picture. Of the options it uses threads, preserve_color, style_weights, and max_memory if that is not
- * 0: if the picture takes more, FASTNST_BAD_ARGUMENT, because generators cannot be run in tiles; likewise with regions or an
- * alpha map. `out` as above. */
+/* Runs a generator on a picture. Of the options it uses threads, preserve_color, style_weights, max_memory and folder;
+ * FASTNST_BAD_ARGUMENT with regions or an alpha map. `out` as above. */
 FASTNST_API fastnst_status fastnst_translate(const fastnst_model* model, const fastnst_options* options, const uint8_t* rgb,
                                              int64_t height, int64_t width, uint8_t* out);
 
@@ -190,11 +189,13 @@ typedef struct fastnst_rows {
   void* context; /* passed to the callbacks */
 } fastnst_rows;
 
-/* Like fastnst_style_encode and fastnst_stylize, with the same results, but always within max_memory. */
+/* Like fastnst_style_encode, fastnst_stylize and fastnst_translate, with the same results, but always within max_memory. */
 FASTNST_API fastnst_status fastnst_style_encode_rows(const fastnst_model* model, const fastnst_options* options,
                                                      const fastnst_rows* picture, fastnst_style** style);
 FASTNST_API fastnst_status fastnst_stylize_rows(const fastnst_model* model, const fastnst_options* options,
                                                 const fastnst_style* style, const fastnst_rows* content);
+FASTNST_API fastnst_status fastnst_translate_rows(const fastnst_model* model, const fastnst_options* options,
+                                                  const fastnst_rows* content);
 
 #ifdef __cplusplus
 }

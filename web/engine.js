@@ -61,7 +61,7 @@ export const help = ({ module, memory, index, stack }) => {
   exports.fastnst_page_help(index);
 };
 
-/** Bytes of working memory beside pictures, above which pictures are done in tiles. */
+/** Bytes of working memory beside pictures, above which pictures are done in tiles; a generator has the library's own limit. */
 const MEMORY = 160 * MEBIBYTE;
 
 /** A value as messages show it: text in quotes. */
@@ -265,7 +265,7 @@ export class Engine {
     try {
       const given = this.#exports.fastnst_page_options(
         alpha, palette, colors, levels.length ? placed(new Uint8Array(Int32Array.from(levels).buffer)) : 0, levels.length,
-        1 + this.helpers.length, model.generator ? 0 : (options.maxMemory ?? MEMORY),
+        1 + this.helpers.length, options.maxMemory ?? (model.generator ? 0 : MEMORY),
       );
       if (weights) this.#exports.fastnst_page_weights(placed(new Uint8Array(weights.buffer)), weights.length);
       const add = ({ width, height, data }, style) => this.#exports.fastnst_page_mask(height, width, placed(data), style);

@@ -16,12 +16,17 @@ from fastnst.system.child import python_module
 from .. import pictures
 from ..interleave import busy_seconds, wait_until_quiet
 from ..machine import cores, system
+from .generators import write_cyclegan
 from .synthetic import write_ppm
 
 MODELS = ("adain-16x", "adain-nano")
+GENERATOR = "cyclegan"
+"""A CycleGAN generator of 9 blocks and 64 filters, which takes no style: see :mod:`bench.large.generators`."""
 ENOUGH = "1T"
 BUDGETS = {2048: (ENOUGH, "64M"), 8192: (ENOUGH, "200M"), 32768: ("200M",)}
 """Values of ``--max-memory``, by the side of a square picture. The last one, a gigapixel, is only measured on request."""
+GENERATED = {4096: (ENOUGH, "300M")}
+"""The same of the generator."""
 ROUNDS, LESS_ROUNDS = 5, 3
 
 
@@ -36,7 +41,8 @@ class Case:
 
     @property
     def name(self) -> str:
-        how = "at once" if self.budget == ENOUGH else f"in tiles, {self.budget}"
+        parts = "bands" if self.model == GENERATOR else "tiles"
+        how = "at once" if self.budget == ENOUGH else f"in {parts}, {self.budget}"
         return f"{self.model}, {self.side} px, {how}{', a region' if self.region else ''}"
 
 
@@ -50,21 +56,23 @@ class Result:
 
 
 def cases(quick: bool, asked: str | None = None) -> list[Case]:
-    """The cases of the sides in ``asked``, separated by commas, or of the usual ones."""
+    """The cases of the sides in ``asked``, separated by commas, or of the usual ones; the generator's are 4096."""
     models, sides = (MODELS[:1], [2048]) if quick else (MODELS, [2048, 8192])
     if asked:
         sides = [int(side) for side in asked.split(",")]
-    if unknown := set(sides) - set(BUDGETS):
-        raise ValueError(f"unknown side {min(unknown)}: choose from {', '.join(map(str, BUDGETS))}")
-    whole = [Case(model, side, budget) for model in models for side in sides for budget in BUDGETS[side]]
-    return [each for case in whole for each in ([case] if case.budget == ENOUGH else [case, replace(case, region=True)])]
+    if unknown := set(sides) - set(BUDGETS) - set(GENERATED):
+        raise ValueError(f"unknown side {min(unknown)}: choose from {', '.join(map(str, sorted({*BUDGETS, *GENERATED})))}")
+    whole = [Case(model, side, budget) for model in models for side in sides for budget in BUDGETS.get(side, ())]
+    styled = [each for case in whole for each in ([case] if case.budget == ENOUGH else [case, replace(case, region=True)])]
+    return styled + [Case(GENERATOR, side, budget) for side in sides for budget in GENERATED.get(side, ())]
 
 
 def sample(case: Case, folder: Path) -> dict[str, Any]:
     """The report of one run of the command, PPM to PPM."""
     content, style, out = (str(folder / name) for name in ("content.ppm", "style.png", "out.ppm"))
-    command = python_module("fastnst", "stylize", content, style, "-o", out, "--overwrite", "--json")
-    options = ["--model", case.model, "--max-memory", case.budget]
+    generates = case.model == GENERATOR
+    command = python_module("fastnst", "stylize", content, *([] if generates else [style]), "-o", out, "--overwrite", "--json")
+    options = ["--model", str(folder / f"{GENERATOR}.fnst") if generates else case.model, "--max-memory", case.budget]
     if case.region:
         options += ["--region", f"{folder / 'mask.png'}={folder / 'second.png'}"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, check=True)
@@ -86,6 +94,8 @@ def measure(case: Case, rounds: int, patience: float, folder: Path) -> Result:
     style.save(folder / "style.png")
     second.save(folder / "second.png")
     soft_disc().save(folder / "mask.png")
+    if case.model == GENERATOR:
+        write_cyclegan(folder / f"{GENERATOR}.fnst")
     result = Result()
     wait_until_quiet(patience)
     busy, used, started = busy_seconds(), used_seconds(), time.monotonic()

@@ -13,8 +13,6 @@ namespace fastnst {
 namespace {
 
 constexpr uint64_t kLeast = uint64_t(64) << 20;
-// A third of the memory of whole pictures. It costs 7 % of the engine's time, which reading and writing in rows win back.
-constexpr uint64_t kPerPixel = 12;
 constexpr uint64_t kUnlimited = std::numeric_limits<uint64_t>::max();
 constexpr uint64_t kMost = kUnlimited >> 1;  // the largest signed size
 
@@ -100,8 +98,8 @@ uint64_t machine_memory(const std::string& root) {
   return limit == kUnlimited ? 0 : limit;
 }
 
-uint64_t default_budget(uint64_t pixels, uint64_t machine) {
-  const uint64_t wanted = pixels > kMost / kPerPixel ? kMost : kPerPixel * pixels;
+uint64_t default_budget(uint64_t pixels, uint64_t machine, uint64_t each) {
+  const uint64_t wanted = pixels > kMost / each ? kMost : each * pixels;
   return std::max(kLeast, machine > 0 ? std::min(wanted, machine / 4) : wanted);
 }
 

@@ -229,11 +229,15 @@ Painting as_painting(const LookTuple& style, double alpha, const BoundRegions* r
   return painting;
 }
 
+// `styles`: of a generator, which takes nothing of the rest but palettes.
 void stylize_tiled(const Engine& engine, const RowIO& content, const Levels& levels, const LookTuple& style, double alpha,
                    const Tiling& tiling, const std::string& folder, const py::list& tuples, BoundRegions* palette_regions,
-                   const BoundRegions* regions, const py::list& looks) {
+                   const BoundRegions* regions, const py::list& looks, const std::vector<double>& styles) {
   const Painting painting = as_painting(style, alpha, regions, looks);
-  const auto run = [&](const RowIO& io) { engine.stylize(io, levels, painting, tiling, folder); };
+  const auto run = [&](const RowIO& io) {
+    if (engine.kind() == Kind::generator) return engine.translate(io, styles, tiling, folder);
+    engine.stylize(io, levels, painting, tiling, folder);
+  };
   if (tuples.empty()) return without_lock([&] { run(content); });
   std::vector<Palette> palettes = as_palettes(tuples);
   std::shared_ptr<const RegionGrid> grid;
@@ -345,6 +349,7 @@ void bind_models(py::module_& module) {
       .def_property_readonly("card", [](const Engine& engine) { return py::bytes(engine.card()); })
       .def_property_readonly("levels", &Engine::levels)
       .def_property_readonly("styles", &Engine::styles)
+      .def_property_readonly("usual_bytes", &Engine::usual_bytes)
       .def("translate", translate, py::arg("image"), py::arg("styles"), py::arg("threads"))
       .def("encode", encode, py::arg("image"), py::arg("levels"), py::arg("threads"))
       .def("look", look, py::arg("image"), py::arg("levels"), py::arg("threads"))
@@ -355,7 +360,7 @@ void bind_models(py::module_& module) {
       .def("look_tiled", look_tiled, py::arg("style"), py::arg("levels"), py::arg("tiling"))
       .def("stylize_tiled", &stylize_tiled, py::arg("content"), py::arg("levels"), py::arg("look"), py::arg("alpha"),
            py::arg("tiling"), py::arg("folder"), py::arg("palettes"), py::arg("palette_regions"), py::arg("regions"),
-           py::arg("looks"))
+           py::arg("looks"), py::arg("styles"))
       .def("working_bytes", &Engine::working_bytes, py::arg("height"), py::arg("width"), py::arg("levels"), py::arg("threads"))
       .def("layer_times", layer_times, py::arg("height"), py::arg("width"), py::arg("threads"), py::arg("repeats"));
   module.def("load", &load, py::arg("data"));

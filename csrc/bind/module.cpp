@@ -61,7 +61,7 @@ void bind_system(py::module_& module) {
   bind_instruction_sets(module);
   module.def("parse_bytes", &parse_bytes, py::arg("text"));
   module.def("machine_memory", &machine_memory, py::arg("root") = "");
-  module.def("default_budget", &default_budget, py::arg("pixels"), py::arg("machine"));
+  module.def("default_budget", &default_budget, py::arg("pixels"), py::arg("machine"), py::arg("each") = kUsualBytes);
   module.def("call_each", &call_each, py::arg("count"), py::arg("function"), py::arg("threads"));
   py::class_<CachedBlock>(module, "CachedBlock", py::buffer_protocol())
       .def(py::init<size_t>(), py::arg("size"))

@@ -278,3 +278,10 @@ fastnst_status fastnst_translate(const fastnst_model* model, const fastnst_optio
               given(out, "where the picture goes"));
   });
 }
+
+fastnst_status fastnst_translate_rows(const fastnst_model* model, const fastnst_options* options, const fastnst_rows* content) {
+  return guarded([&] {
+    const Settings wanted = checked(options);
+    translate(engine_of(model), wanted, io_of(*given(content, "the content"), true, wanted.threads));
+  });
+}

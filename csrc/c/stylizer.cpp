@@ -11,23 +11,24 @@
 namespace fastnst {
 namespace {
 
-uint64_t budget(const Settings& settings, int64_t height, int64_t width) {
-  return settings.max_memory > 0 ? settings.max_memory : default_budget(uint64_t(height) * uint64_t(width), machine_memory());
+uint64_t budget(const Engine& engine, const Settings& settings, int64_t height, int64_t width) {
+  if (settings.max_memory > 0) return settings.max_memory;
+  return default_budget(uint64_t(height) * uint64_t(width), machine_memory(), engine.usual_bytes());
 }
 
 bool needs_tiles(const Engine& engine, const Settings& settings, int64_t height, int64_t width) {
-  return engine.working_bytes(height, width, settings.levels, settings.threads) > budget(settings, height, width);
+  return engine.working_bytes(height, width, settings.levels, settings.threads) > budget(engine, settings, height, width);
 }
 
 Tiling tiling(const Engine& engine, const Settings& settings, const RowIO& picture, bool decodes) {
   return engine.tiling(picture.height, picture.width, settings.levels, settings.threads,
-                       budget(settings, picture.height, picture.width), decodes);
+                       budget(engine, settings, picture.height, picture.width), decodes);
 }
 
 // The folder for a temporary copy of a picture; "", which means memory, if it is a small part of the budget.
-std::string aside(const Settings& settings, const RowIO& picture) {
+std::string aside(const Engine& engine, const Settings& settings, const RowIO& picture) {
   const uint64_t bytes = 3 * uint64_t(picture.height) * uint64_t(picture.width);
-  return bytes <= budget(settings, picture.height, picture.width) / 8 ? "" : settings.folder;
+  return bytes <= budget(engine, settings, picture.height, picture.width) / 8 ? "" : settings.folder;
 }
 
 Painting painting_of(const Settings& settings, const Style* style) {
@@ -102,6 +103,32 @@ class BesideContent {
   TemporaryStorage original_;
   int64_t written_ = 0;
 };
+
+// A content by `run(io)`, and what is done afterwards, all row by row. `style`: see stylize().
+template <typename Run>
+void finish(const Engine& engine, const Settings& settings, const Style* style, const RowIO& content, Run&& run) {
+  const Afterwards afterwards(settings, style, content.height, content.width);
+  const std::string folder = aside(engine, settings, content);
+  const auto recolored = [&](const RowIO& io) {
+    if (afterwards.step() == nullptr) return run(io);
+    Recoloring recoloring(io, *afterwards.step(), folder);
+    run(recoloring.before());
+    recoloring.finish();
+  };
+  const auto shown = [&](const RowIO& io) {
+    if (afterwards.content_step() == nullptr) return recolored(io);
+    const auto see = [&](const uint8_t* rows, int64_t count) {
+      afterwards.content_step()->see(rows, count * content.width, settings.threads);
+    };
+    recolored(watched(io, see));
+  };
+  if (!afterwards.beside()) return shown(content);
+  shown(BesideContent(content, afterwards, folder).io());
+}
+
+void check_translation(const Settings& settings) {
+  if (settings.regions) throw std::invalid_argument("a generator has no regions and no alpha map");
+}
 
 // The sum, rounded once (Shewchuk, 1997), as Python's math.fsum: mixing by the same weights gives the same bytes from both.
 double exact_sum(const std::vector<double>& values) {
@@ -208,38 +235,28 @@ void stylize(const Engine& engine, const Settings& settings, const Style* style,
 void stylize(const Engine& engine, const Settings& settings, const Style* style, const RowIO& content) {
   const Tiling tiles = tiling(engine, settings, content, true);
   const Painting painting = painting_of(settings, style);
-  const Afterwards afterwards(settings, style, content.height, content.width);
-  const std::string folder = aside(settings, content);
-  const auto run = [&](const RowIO& io) { engine.stylize(io, settings.levels, painting, tiles, settings.folder); };
-  const auto recolored = [&](const RowIO& io) {
-    if (afterwards.step() == nullptr) return run(io);
-    Recoloring recoloring(io, *afterwards.step(), folder);
-    run(recoloring.before());
-    recoloring.finish();
-  };
-  const auto shown = [&](const RowIO& io) {
-    if (afterwards.content_step() == nullptr) return recolored(io);
-    const auto see = [&](const uint8_t* rows, int64_t count) {
-      afterwards.content_step()->see(rows, count * content.width, settings.threads);
-    };
-    recolored(watched(io, see));
-  };
-  if (!afterwards.beside()) return shown(content);
-  shown(BesideContent(content, afterwards, folder).io());
+  finish(engine, settings, style, content,
+         [&](const RowIO& io) { engine.stylize(io, settings.levels, painting, tiles, settings.folder); });
 }
 
 void translate(const Engine& engine, const Settings& settings, const uint8_t* rgb, int64_t height, int64_t width,
                uint8_t* out) {
-  if (settings.regions) throw std::invalid_argument("a generator has no regions and no alpha map");
-  if (engine.kind() == Kind::generator && settings.max_memory > 0) {
-    const uint64_t needed = engine.working_bytes(height, width, settings.levels, settings.threads);
-    if (needed > settings.max_memory)
-      throw std::invalid_argument("a generator cannot be run in tiles: " + std::to_string(width) + " x " +
-                                  std::to_string(height) + " pixels take " + std::to_string((needed + (1 << 20) - 1) >> 20) +
-                                  " MB of memory, and " + std::to_string(settings.max_memory >> 20) + " MB are allowed");
+  check_translation(settings);
+  const std::vector<double> styles = own_styles(engine, settings);
+  if (needs_tiles(engine, settings, height, width)) {
+    const RowIO content = in_memory(rgb, height, width, out, settings.threads);
+    engine.translate(content, styles, tiling(engine, settings, content, true), settings.folder);
+  } else {
+    engine.translate(rgb, height, width, styles, out, settings.threads);
   }
-  engine.translate(rgb, height, width, own_styles(engine, settings), out, settings.threads);
   Afterwards(settings, nullptr, height, width).whole(rgb, out);
+}
+
+void translate(const Engine& engine, const Settings& settings, const RowIO& content) {
+  check_translation(settings);
+  const Tiling tiles = tiling(engine, settings, content, true);
+  const std::vector<double> styles = own_styles(engine, settings);
+  finish(engine, settings, nullptr, content, [&](const RowIO& io) { engine.translate(io, styles, tiles, settings.folder); });
 }
 
 }  // namespace fastnst

@@ -44,5 +44,6 @@ void stylize(const Engine& engine, const Settings& settings, const Style* style,
              int64_t width, uint8_t* out);
 void stylize(const Engine& engine, const Settings& settings, const Style* style, const RowIO& content);
 void translate(const Engine& engine, const Settings& settings, const uint8_t* rgb, int64_t height, int64_t width, uint8_t* out);
+void translate(const Engine& engine, const Settings& settings, const RowIO& content);
 
 }  // namespace fastnst

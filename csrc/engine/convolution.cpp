@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <stdexcept>
 
 #include "base/checked.h"
 
@@ -15,13 +16,15 @@ int lanes_of(int channels) { return int(round_up(channels, kLanes)); }
 
 }  // namespace
 
-GraphMap::GraphMap(const MapKind& kind, int64_t height, int64_t width)
+GraphMap::GraphMap(const MapKind& kind, int64_t height, int64_t width, std::optional<int64_t> rows)
     : height(height),
       width(width),
       pixel(kind.tight ? 3 : lanes_of(kind.channels)),
       border(kind.border),
       wide(kind.wide),
-      row_bytes((width + 2 * border) * pixel) {
+      row_bytes((width + 2 * border) * pixel),
+      first(-border),
+      rows(rows.value_or(height + 2 * border)) {
   if (!wide) return;
   // Whole runs of pixels are written, and the lane after the last one.
   if (kind.tight) row_bytes = round_up(width, kPictureRun) * pixel + kLanes;
@@ -30,18 +33,26 @@ GraphMap::GraphMap(const MapKind& kind, int64_t height, int64_t width)
 
 uint64_t GraphMap::bytes() const {
   const uint64_t overread = wide ? 0 : uint64_t(pixel) * kPictureRun * (kOverread + 2);
-  const uint64_t rows = checked_multiply(uint64_t(height) + 2 * uint64_t(border), uint64_t(row_bytes));
-  return uint64_t(round_up(int64_t(checked_add(rows, overread + 128)), 64));
+  return uint64_t(round_up(int64_t(checked_add(checked_multiply(uint64_t(rows), uint64_t(row_bytes)), overread + 128)), 64));
 }
 
 void GraphMap::place(uint8_t* memory) { origin = memory + (wide ? 0 : round_up(border * (row_bytes + pixel), 64)); }
+
+void GraphMap::slide(int64_t from, int64_t end, int64_t until) {
+  if (from < first || end - first > rows || until - from > rows)
+    throw std::logic_error("a band that leaves the window of a map");
+  uint8_t* const memory = row(first) - border * pixel;  // only maps of bytes have borders
+  std::memmove(memory, row(from) - border * pixel, size_t(std::max<int64_t>(end - from, 0) * row_bytes));
+  origin -= (from - first) * row_bytes;
+  first = from;
+}
 
 void GraphMap::fill_border(int64_t y, const MapKind& kind) const {
   if (border == 0) return;
   const bool constant = kind.kind == Edges::constant;
   // How far within the edge lies what is `b` pixels beyond it.
   const auto inside = [&](int64_t b) { return kind.kind == Edges::reflected ? b : 0; };
-  uint8_t* const first = row(y) - border * pixel;
+  uint8_t* const whole = row(y) - border * pixel;
   for (int64_t b = 1; b <= border; b++) {
     uint8_t *const left = row(y) - b * pixel, *const right = row(y) + (width - 1 + b) * pixel;
     if (constant) {
@@ -54,11 +65,12 @@ void GraphMap::fill_border(int64_t y, const MapKind& kind) const {
   }
   for (int64_t b = 1; b <= border; b++) {
     const auto fill = [&](int64_t target) {
+      if (target < first) return;
       uint8_t* to = row(target) - border * pixel;
       if (constant)
         std::memset(to, kind.outside, size_t(row_bytes));
       else
-        std::memcpy(to, first, size_t(row_bytes));
+        std::memcpy(to, whole, size_t(row_bytes));
     };
     if (y == inside(b)) fill(-b);
     if (y == height - 1 - inside(b)) fill(height - 1 + b);

@@ -2,6 +2,7 @@
 
 #include <stdexcept>
 
+#include "base/memory.h"
 #include "engine/adain.h"
 #include "engine/generator.h"
 #include "engine/wct.h"
@@ -51,8 +52,8 @@ Look Engine::look(const uint8_t*, int64_t, int64_t, const Levels&, int) const { 
 
 void Engine::decode(const Features&, const Painting&, uint8_t*, int) const { refuse_call("it takes no style"); }
 
-Tiling Engine::tiling(int64_t, int64_t, const Levels&, int, uint64_t, bool) const {
-  throw std::invalid_argument("a generator cannot be run in tiles: its norms need whole maps");
+void Engine::translate(const RowIO&, const std::vector<double>&, const Tiling&, const std::string&) const {
+  refuse_call("it needs a style");
 }
 
 Look Engine::look(const RowIO&, const Levels&, const Tiling&) const { refuse_call("it takes no style"); }
@@ -60,6 +61,8 @@ Look Engine::look(const RowIO&, const Levels&, const Tiling&) const { refuse_cal
 void Engine::stylize(const RowIO&, const Levels&, const Painting&, const Tiling&, const std::string&) const {
   refuse_call("it takes no style");
 }
+
+uint64_t Engine::usual_bytes() const { return kUsualBytes; }
 
 std::vector<LayerTime> Engine::layer_times(int64_t, int64_t, int, int) const {
   refuse_call("layers are timed of AdaIN models alone");

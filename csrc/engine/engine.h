@@ -69,6 +69,10 @@ class Engine {
   virtual void translate(const uint8_t* picture, int64_t height, int64_t width, const std::vector<double>& styles, uint8_t* out,
                          int threads) const;
 
+  // The same in bands, with the same bytes: see tiling().
+  virtual void translate(const RowIO& content, const std::vector<double>& styles, const Tiling& tiling,
+                         const std::string& folder) const;
+
   // The others' way: the features of a content, the look of a style, and the picture of both, as large as the content. Regions
   // have statistics of their own: every sum that they are made of is one of weights of RegionGrid times bytes.
   virtual Features encode(const uint8_t* picture, int64_t height, int64_t width, const Levels& levels, int threads) const;
@@ -76,15 +80,18 @@ class Engine {
   virtual void decode(const Features& features, const Painting& painting, uint8_t* picture, int threads) const;
 
   // The same in tiles, with the same bytes: how a picture is cut within a budget of bytes, the look of a style, and the picture
-  // of a content. `decodes`: whether the tiling is for stylize(). `folder`: see TemporaryStorage. A WCT model reads a style
-  // once for each level.
-  virtual Tiling tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget, bool decodes) const;
+  // of a content. `decodes`: whether the tiling is for a picture, or else for a look. `folder`: see TemporaryStorage. A WCT
+  // model reads a style once for each level. A generator's tiles are as wide as the picture.
+  virtual Tiling tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget,
+                        bool decodes) const = 0;
   virtual Look look(const RowIO& style, const Levels& levels, const Tiling& tiling) const;
   virtual void stylize(const RowIO& content, const Levels& levels, const Painting& painting, const Tiling& tiling,
                        const std::string& folder) const;
 
   // Bytes of working memory that a picture of this size takes at once: maps, scratch, and what is kept between two steps.
   virtual uint64_t working_bytes(int64_t height, int64_t width, const Levels& levels, int threads) const = 0;
+  // Bytes for each pixel that a picture may take where nobody says how many.
+  virtual uint64_t usual_bytes() const;
 
   // How long each layer takes; see Codec. Of AdaIN models alone.
   virtual std::vector<LayerTime> layer_times(int64_t height, int64_t width, int threads, int repeats) const;

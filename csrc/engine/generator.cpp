@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "base/checked.h"
 #include "base/parallel.h"
@@ -15,29 +16,6 @@ namespace {
 constexpr int64_t kMaxSide = int64_t(1) << 24;
 constexpr int kWords = 65536;
 const std::vector<double> kFirst{1.0};
-
-std::vector<uint32_t> sources_of(const Node& node) {
-  if (const auto* convolution = std::get_if<Convolution>(&node)) return {convolution->source};
-  if (const auto* paint = std::get_if<Paint>(&node)) return {paint->source};
-  const Affine& affine = std::get<Affine>(node);
-  std::vector<uint32_t> sources{affine.source};
-  if (affine.addend) sources.push_back(*affine.addend);
-  return sources;
-}
-
-// The map that a node writes; none if that is the picture.
-std::optional<uint32_t> target_of(const Node& node) {
-  if (const auto* convolution = std::get_if<Convolution>(&node)) return convolution->target;
-  if (const auto* affine = std::get_if<Affine>(&node)) return affine->target;
-  return std::nullopt;
-}
-
-// Whether row y of what a node writes needs nothing but row y of what it reads.
-bool is_local(const Node& node) {
-  if (const auto* convolution = std::get_if<Convolution>(&node)) return convolution->kernel == 1;
-  if (const auto* affine = std::get_if<Affine>(&node)) return !affine->normalises;
-  return true;
-}
 
 std::vector<uint8_t> painted_by(const std::vector<int16_t>& thresholds) {
   std::vector<uint8_t> painted(kWords);
@@ -58,28 +36,12 @@ std::vector<float> mixed(const std::vector<float>& table, size_t channels, const
   return lanes;
 }
 
-// Where index i of an extended side comes from.
-int64_t reflected(int64_t i, int64_t side) {
-  if (side == 1) return 0;
-  i %= 2 * (side - 1);
-  return i < side ? i : 2 * (side - 1) - i;
-}
-
 int64_t grain_of(int64_t rows, int threads) { return std::max<int64_t>(1, rows / (8 * std::max(threads, 1))); }
 
 }  // namespace
 
-struct GeneratorEngine::Run {
-  std::vector<GraphMap> maps;
-  std::vector<Sums> sums;    // of maps that are normalised
-  std::vector<Lanes> lanes;  // of affine nodes: as the file has them, and then with the statistics of this picture
-  int64_t height, width;     // extended
-  int threads;
-  uint8_t* out;  // the picture, cut to its own size
-  int64_t out_height, out_width;
-};
-
-GeneratorEngine::GeneratorEngine(const Model& model) : Engine(model), graph_(model.graph) {
+GeneratorEngine::GeneratorEngine(const Model& model)
+    : Engine(model), graph_(model.graph), whole_(whole_schedule(graph_)), segments_(banded_schedule(graph_)) {
   size_t affines = 0;
   for (const Node& node : graph_.nodes) {
     if (const auto* convolution = std::get_if<Convolution>(&node)) {
@@ -92,66 +54,51 @@ GeneratorEngine::GeneratorEngine(const Model& model) : Engine(model), graph_(mod
       painted_ = painted_by(std::get<Paint>(node).thresholds);
     }
   }
-  plan_passes();
-  plan_lives();
 }
 
-bool GeneratorEngine::joins(const Pass& pass, const Node& node) const {
-  for (size_t i = pass.first; i < pass.last; i++)
-    for (const uint32_t source : sources_of(node))
-      if (target_of(graph_.nodes[i]) == source && !is_local(node)) return false;
-  return true;
-}
-
-void GeneratorEngine::plan_passes() {
-  for (size_t i = 0; i < graph_.nodes.size(); i++) {
-    const Node& node = graph_.nodes[i];
-    const auto target = target_of(node);
-    const Sides sides = target ? graph_.maps[*target].sides : passes_.back().sides;  // the picture is its source's
-    if (!passes_.empty() && passes_.back().sides == sides && joins(passes_.back(), node))
-      passes_.back().last++;
-    else
-      passes_.push_back({i, i + 1, sides});
-  }
-}
-
-void GeneratorEngine::plan_lives() {
-  lives_.assign(graph_.maps.size(), {passes_.size(), 0});
-  lives_[0].first = 0;  // the picture is there before the first pass
-  for (size_t p = 0; p < passes_.size(); p++)
-    for (size_t i = passes_[p].first; i < passes_[p].last; i++) {
-      const Node& node = graph_.nodes[i];
-      if (const auto target = target_of(node)) lives_[*target].first = std::min(lives_[*target].first, p);
-      for (const uint32_t source : sources_of(node)) lives_[source].last = p;
-    }
-}
-
-uint64_t GeneratorEngine::lay_out(int64_t height, int64_t width, std::vector<GraphMap>& maps,
-                                  std::vector<uint64_t>& offsets) const {
+// Where all rows are there at once, maps that are not needed at the same time share memory.
+GeneratorEngine::Layout GeneratorEngine::lay_out(const Segment& segment, int64_t height, int64_t width, int64_t band) const {
   struct Place {
     uint64_t begin, end;
-    Life life;
+    size_t first, last;  // passes, both included
   };
+  const bool at_once = band >= rows_of(graph_, height);
+  const size_t passes = segment.passes.size();
+  std::vector<Place> lives(graph_.maps.size(), {0, 0, passes, 0});
+  for (size_t m = 0; m < lives.size(); m++) {
+    if (!at_once || segment.maps[m].loaded) lives[m].first = 0;
+    if (!at_once || segment.maps[m].kept) lives[m].last = passes;
+  }
+  for (size_t p = 0; p < passes; p++)
+    for (const size_t i : segment.passes[p].nodes) {
+      const auto live = [&, p](uint32_t m) {
+        lives[m].first = std::min(lives[m].first, p), lives[m].last = std::max(lives[m].last, p);
+      };
+      if (const auto target = target_of(graph_.nodes[i])) live(*target);
+      for (const uint32_t source : sources_of(graph_.nodes[i])) live(source);
+    }
+  const std::vector<int64_t> rows = window_rows(graph_, segment, height, band);
+  Layout layout;
   std::vector<Place> places;  // by their beginnings
-  uint64_t total = 0;
   for (size_t m = 0; m < graph_.maps.size(); m++) {
     const MapKind& kind = graph_.maps[m];
-    maps.emplace_back(kind, kind.sides.of(height), kind.sides.of(width));
-    const Life& life = lives_[m];
-    uint64_t begin = 0;
-    const uint64_t bytes = maps.back().bytes();
+    layout.maps.emplace_back(kind, kind.sides.of(height), kind.sides.of(width), rows[m]);
+    layout.offsets.push_back(0);
+    if (!segment.maps[m].here()) continue;
+    Place place = lives[m];
+    const uint64_t bytes = layout.maps.back().bytes();
     for (const Place& other : places) {  // the first gap between maps that live at the same time
-      if (other.life.last < life.first || other.life.first > life.last) continue;
-      if (checked_add(begin, bytes) <= other.begin) break;
-      begin = std::max(begin, other.end);
+      if (other.last < place.first || other.first > place.last) continue;
+      if (checked_add(place.begin, bytes) <= other.begin) break;
+      place.begin = std::max(place.begin, other.end);
     }
-    const Place place{begin, checked_add(begin, bytes), life};
+    place.end = checked_add(place.begin, bytes);
     const auto later = [](const Place& a, const Place& b) { return a.begin < b.begin; };
     places.insert(std::upper_bound(places.begin(), places.end(), place, later), place);
-    offsets.push_back(begin);
-    total = std::max(total, place.end);
+    layout.offsets.back() = place.begin;
+    layout.bytes = std::max(layout.bytes, place.end);
   }
-  return total;
+  return layout;
 }
 
 int64_t GeneratorEngine::extended(int64_t side) const {
@@ -159,11 +106,12 @@ int64_t GeneratorEngine::extended(int64_t side) const {
   return round_up(std::max(side, graph_.least), graph_.step);
 }
 
-void GeneratorEngine::load(const Run& run, const uint8_t* picture, int64_t height, int64_t width) const {
+void GeneratorEngine::load(const Run& run, int64_t begin, int64_t end, const RowOf& row_of) const {
   const GraphMap& map = run.maps[0];
-  parallel_for(map.height, grain_of(map.height, run.threads), run.threads, [&](int, int64_t begin, int64_t end) {
-    for (int64_t y = begin; y < end; y++) {
-      const uint8_t* from = picture + reflected(y, height) * width * 3;
+  const int64_t width = run.out_width;
+  parallel_for(end - begin, grain_of(end - begin, run.threads), run.threads, [&](int, int64_t some, int64_t last) {
+    for (int64_t y = begin + some; y < begin + last; y++) {
+      const uint8_t* from = row_of(y);
       std::memcpy(map.row(y), from, size_t(width) * 3);
       for (int64_t x = width; x < map.width; x++) std::memcpy(map.row(y) + x * 3, from + reflected(x, width) * 3, 3);
       map.fill_border(y, graph_.maps[0]);
@@ -176,26 +124,22 @@ void GeneratorEngine::load(const Run& run, const uint8_t* picture, int64_t heigh
 //   gain = slope / sqrt((n * S2 - S1^2) / (n * n) + epsilon)
 //   offset = offset - (S1 / n) * gain
 void GeneratorEngine::normalise(Run& run, const Pass& pass) const {
-  using Exact = __int128;
-  for (size_t i = pass.first; i < pass.last; i++) {
+  for (const size_t i : pass.nodes) {
     const auto* node = std::get_if<Affine>(&graph_.nodes[i]);
-    if (node == nullptr || !node->normalises) continue;
+    if (node == nullptr || !node->normalises || run.lanes[packed_[i]].complete) continue;
+    Lanes& lanes = run.lanes[packed_[i]];
     const GraphMap& map = run.maps[node->source];
     const Sums& own = run.sums[node->source];
     const int64_t n = map.height * map.width;
     const double count = double(n);
-    for (int c = 0; c < node->channels; c++) {
-      int64_t sum = 0;
-      uint64_t squares = 0;
-      for (size_t at = size_t(c); at < own.sums.size(); at += size_t(map.pixel))
-        sum += own.sums[at], squares += own.squares[at];
-      const Exact spread = Exact(n) * Exact(squares) - Exact(sum) * sum;
+    for (size_t c = 0; c < size_t(node->channels); c++) {
+      const Sums::Exact sum = own.sums[c], spread = Sums::Exact(n) * own.squares[c] - sum * sum;
       const double variance = double(spread) / (count * count) + double(node->epsilon[c]);
-      float &slope = run.lanes[packed_[i]].slope[c], &offset = run.lanes[packed_[i]].offset[c];
-      const double gain = double(slope) / std::sqrt(variance);
-      slope = float(gain);
-      offset = float(double(offset) - (double(sum) / count) * gain);
+      const double gain = double(lanes.slope[c]) / std::sqrt(variance);
+      lanes.slope[c] = float(gain);
+      lanes.offset[c] = float(double(lanes.offset[c]) - (double(sum) / count) * gain);
     }
+    lanes.complete = true;
   }
 }
 
@@ -203,8 +147,21 @@ void GeneratorEngine::add_row(Run& run, uint32_t map, int64_t y, int slot) const
   const GraphMap& made = run.maps[map];
   for (int64_t first = 0; first < made.pixel; first += kLanes) {
     const int64_t at = slot * made.pixel + first;
-    kernels().sum_wide_row(made.wide_row(y) + first, made.width, made.pixel, run.sums[map].sums.data() + at,
-                           run.sums[map].squares.data() + at);
+    kernels().sum_wide_row(made.wide_row(y) + first, made.width, made.pixel, run.sums[map].own.data() + at,
+                           run.sums[map].own_squares.data() + at);
+  }
+}
+
+// Those of the maps that a pass writes.
+void GeneratorEngine::settle_sums(Run& run, const Segment& segment, const Pass& pass) const {
+  for (const size_t i : pass.nodes) {
+    const auto target = target_of(graph_.nodes[i]);
+    if (!target || !segment.maps[*target].summed) continue;
+    Sums& sums = run.sums[*target];
+    for (size_t at = 0; at < sums.own.size(); at++) {
+      sums.sums[at % sums.sums.size()] += std::exchange(sums.own[at], 0);
+      sums.squares[at % sums.sums.size()] += std::exchange(sums.own_squares[at], 0);
+    }
   }
 }
 
@@ -225,70 +182,86 @@ void GeneratorEngine::run_affine(const Run& run, size_t index, int64_t y) const 
   target.fill_border(y, graph_.maps[node.target]);
 }
 
-void GeneratorEngine::run_pass(Run& run, const Pass& pass) const {
+void GeneratorEngine::paint(const Run& run, const Paint& node, int64_t y) const {
+  if (y >= run.out_height) return;
+  const GraphMap& map = run.maps[node.source];
+  uint8_t* to = run.out + y * run.out_width * 3;
+  for (int64_t x = 0; x < run.out_width; x++)
+    for (int c = 0; c < 3; c++) to[x * 3 + c] = painted_[map.wide_row(y)[x * map.pixel + c] + kWords / 2];
+}
+
+void GeneratorEngine::run_pass(Run& run, const Segment& segment, const Pass& pass, int64_t from, int64_t to) const {
   normalise(run, pass);
-  const int64_t rows = pass.sides.of(run.height);
-  const auto paint = [&](const GraphMap& map, int64_t y) {
-    if (y >= run.out_height) return;
-    uint8_t* to = run.out + y * run.out_width * 3;
-    for (int64_t x = 0; x < run.out_width; x++)
-      for (int c = 0; c < 3; c++) to[x * 3 + c] = painted_[map.wide_row(y)[x * map.pixel + c] + kWords / 2];
-  };
-  parallel_for(rows, grain_of(rows, run.threads), run.threads, [&](int slot, int64_t begin, int64_t end) {
-    for (int64_t y = begin; y < end; y++)
-      for (size_t i = pass.first; i < pass.last; i++) {
+  parallel_for(to - from, grain_of(to - from, run.threads), run.threads, [&](int slot, int64_t begin, int64_t end) {
+    for (int64_t y = from + begin; y < from + end; y++)
+      for (const size_t i : pass.nodes) {
         const Node& node = graph_.nodes[i];
         if (const auto* convolution = std::get_if<Convolution>(&node)) {
           convolutions_[packed_[i]].run_row(run.maps[convolution->source], run.maps[convolution->target], y);
-          if (graph_.maps[convolution->target].summed) add_row(run, convolution->target, y, slot);
+          if (segment.maps[convolution->target].summed) add_row(run, convolution->target, y, slot);
         } else if (const auto* last = std::get_if<Paint>(&node)) {
-          paint(run.maps[last->source], y);
+          paint(run, *last, y);
         } else {
           run_affine(run, i, y);
         }
       }
   });
-  count_calls(uint64_t(rows));
+  count_calls(uint64_t(to - from));
+  settle_sums(run, segment, pass);
 }
 
 GeneratorEngine::Lanes GeneratorEngine::lanes_of(const Affine& node, const std::vector<double>& styles) const {
   const std::vector<double>& parts = node.styled && !styles.empty() ? styles : kFirst;
   const size_t channels = size_t(node.channels);
-  return {mixed(node.slope, channels, parts), mixed(node.offset, channels, parts)};
+  return {mixed(node.slope, channels, parts), mixed(node.offset, channels, parts), false};
 }
 
-void GeneratorEngine::translate(const uint8_t* picture, int64_t height, int64_t width, const std::vector<double>& styles,
-                                uint8_t* out, int threads) const {
+GeneratorEngine::Run GeneratorEngine::prepare(int64_t height, int64_t width, const std::vector<double>& styles,
+                                              int threads) const {
   if (!styles.empty() && styles.size() != size_t(graph_.styles))
     refuse_call("it has " + std::to_string(graph_.styles) + " styles, and parts are given of " + std::to_string(styles.size()));
   for (const double part : styles)
     if (!(part >= 0 && part <= 1)) throw std::invalid_argument("the part of a style must be 0 to 1");
-  Run run{{}, std::vector<Sums>(graph_.maps.size()), {}, extended(height), extended(width), threads, out, height, width};
+  Run run{{}, {}, {}, extended(height), extended(width), threads, nullptr, height, width};
   for (const Node& node : graph_.nodes)
     if (const auto* affine = std::get_if<Affine>(&node)) run.lanes.push_back(lanes_of(*affine, styles));
-  std::vector<uint64_t> offsets;
-  const uint64_t bytes = lay_out(run.height, run.width, run.maps, offsets);
-  Workspaces::Lease lease(workspaces_);
-  Buffer& memory = (*lease).scratch;
-  memory.reserve(bytes);
-  for (size_t m = 0; m < run.maps.size(); m++) {
-    run.maps[m].place(memory.data() + offsets[m]);
-    if (!graph_.maps[m].summed) continue;
-    const size_t lanes = size_t(run.maps[m].pixel) * size_t(threads);
-    run.sums[m] = {std::vector<int64_t>(lanes), std::vector<uint64_t>(lanes)};
+  for (const MapKind& kind : graph_.maps) {
+    const size_t lanes = kind.summed ? size_t(GraphMap(kind, 1, 1).pixel) : 0, all = lanes * size_t(threads);
+    run.sums.push_back({std::vector<int64_t>(all), std::vector<uint64_t>(all), std::vector<Sums::Exact>(lanes),
+                        std::vector<Sums::Exact>(lanes)});
   }
-  load(run, picture, height, width);
-  for (const Pass& pass : passes_) run_pass(run, pass);
+  return run;
+}
+
+void GeneratorEngine::place(Run& run, const Segment& segment, int64_t band, Buffer& memory) const {
+  Layout layout = lay_out(segment, run.height, run.width, band);
+  memory.reserve(layout.bytes);
+  run.maps = std::move(layout.maps);
+  for (size_t m = 0; m < run.maps.size(); m++)
+    if (segment.maps[m].here()) run.maps[m].place(memory.data() + layout.offsets[m]);
+}
+
+void GeneratorEngine::translate(const uint8_t* picture, int64_t height, int64_t width, const std::vector<double>& styles,
+                                uint8_t* out, int threads) const {
+  Run run = prepare(height, width, styles, threads);
+  Workspaces::Lease lease(workspaces_);
+  place(run, whole_, kWhole, (*lease).scratch);
+  run.out = out;
+  load(run, 0, run.height, [&](int64_t y) { return picture + reflected(y, height) * width * 3; });
+  for (const Pass& pass : whole_.passes) run_pass(run, whole_, pass, 0, pass.sides.of(run.height));
+}
+
+uint64_t GeneratorEngine::sum_bytes(int threads) const {
+  uint64_t bytes = 0;
+  for (const MapKind& kind : graph_.maps)
+    if (kind.summed)
+      bytes += 2 * uint64_t(GraphMap(kind, 1, 1).pixel) * (uint64_t(threads) * sizeof(int64_t) + sizeof(Sums::Exact));
+  return bytes;
 }
 
 uint64_t GeneratorEngine::working_bytes(int64_t height, int64_t width, const Levels& levels, int threads) const {
   chosen(levels);
-  std::vector<GraphMap> maps;
-  std::vector<uint64_t> offsets;
-  uint64_t bytes = lay_out(extended(height), extended(width), maps, offsets);
-  for (size_t m = 0; m < maps.size(); m++)
-    if (graph_.maps[m].summed) bytes += uint64_t(maps[m].pixel) * uint64_t(threads) * (sizeof(int64_t) + sizeof(uint64_t));
-  return bytes;
+  return checked_add(lay_out(whole_, extended(height), extended(width), kWhole).bytes, sum_bytes(threads));
 }
 
 }  // namespace fastnst

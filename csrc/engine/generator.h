@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
 #include <vector>
 
 #include "engine/convolution.h"
 #include "engine/engine.h"
+#include "engine/schedule.h"
 
 namespace fastnst {
 
@@ -21,44 +24,66 @@ class GeneratorEngine final : public Engine {
   void translate(const uint8_t* picture, int64_t height, int64_t width, const std::vector<double>& styles, uint8_t* out,
                  int threads) const override;
 
+  // The same in bands, by what tiling() says. The picture is read once.
+  Tiling tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget, bool decodes) const override;
+  void translate(const RowIO& content, const std::vector<double>& styles, const Tiling& tiling,
+                 const std::string& folder) const override;
+
   uint64_t working_bytes(int64_t height, int64_t width, const Levels& levels, int threads) const override;
+  // As much as pictures take at once that are done by networks of usual widths.
+  uint64_t usual_bytes() const override { return 256; }
 
  private:
-  // Nodes that are computed together, row by row, and when the maps have to be there.
-  struct Pass {
-    size_t first, last;  // nodes, the last one not included
-    Sides sides;
-  };
   // An affine node with numbers for every lane of its source.
   struct Lanes {
     std::vector<float> slope, offset;
+    bool complete;  // with the statistics of this picture
   };
-  // Sums over a map's channels, of each thread for itself.
+  // Sums over a map's channels: exact ones, and what every thread has added to them since.
   struct Sums {
-    std::vector<int64_t> sums;
-    std::vector<uint64_t> squares;
+    using Exact = __int128;
+    std::vector<int64_t> own;
+    std::vector<uint64_t> own_squares;
+    std::vector<Exact> sums, squares;
   };
-  struct Run;  // of one picture
+  // The maps of a segment in one piece of memory.
+  struct Layout {
+    std::vector<GraphMap> maps;
+    std::vector<uint64_t> offsets;
+    uint64_t bytes = 0;
+  };
+  struct Run {                   // of one picture
+    std::vector<GraphMap> maps;  // of the segment that is run
+    std::vector<Sums> sums;      // of maps that are normalised
+    std::vector<Lanes> lanes;    // of affine nodes
+    int64_t height, width;       // extended
+    int threads;
+    uint8_t* out;  // row 0 of the picture, which need not be there, cut to its own size
+    int64_t out_height, out_width;
+  };
+  class Bands;
 
-  void plan_passes();
-  void plan_lives();
-  bool joins(const Pass& pass, const Node& node) const;
-  // Lays the maps of a picture of extended sides out; returns the bytes of memory they take.
-  uint64_t lay_out(int64_t height, int64_t width, std::vector<GraphMap>& maps, std::vector<uint64_t>& offsets) const;
+  // `band`: rows of the picture. Sides are extended, as everywhere below where a picture is not spoken of.
+  Layout lay_out(const Segment& segment, int64_t height, int64_t width, int64_t band) const;
+  uint64_t sum_bytes(int threads) const;
   int64_t extended(int64_t side) const;
   Lanes lanes_of(const Affine& node, const std::vector<double>& styles) const;
-  void load(const Run& run, const uint8_t* picture, int64_t height, int64_t width) const;
+  // Throws as translate() does.
+  Run prepare(int64_t height, int64_t width, const std::vector<double>& styles, int threads) const;
+  void place(Run& run, const Segment& segment, int64_t band, Buffer& memory) const;
+  // Rows [begin, end) of map 0; `row_of(y)` is where the picture has that one.
+  using RowOf = std::function<const uint8_t*(int64_t y)>;
+  void load(const Run& run, int64_t begin, int64_t end, const RowOf& row_of) const;
   void normalise(Run& run, const Pass& pass) const;
-  void run_pass(Run& run, const Pass& pass) const;
+  void run_pass(Run& run, const Segment& segment, const Pass& pass, int64_t from, int64_t to) const;
   void run_affine(const Run& run, size_t index, int64_t y) const;
+  void paint(const Run& run, const Paint& node, int64_t y) const;
   void add_row(Run& run, uint32_t map, int64_t y, int slot) const;
+  void settle_sums(Run& run, const Segment& segment, const Pass& pass) const;
 
   Graph graph_;
-  std::vector<Pass> passes_;
-  struct Life {
-    size_t first, last;  // passes, both included
-  };
-  std::vector<Life> lives_;                      // of maps
+  Segment whole_;
+  std::vector<Segment> segments_;
   std::vector<PackedConvolution> convolutions_;  // in the order of their nodes
   std::vector<size_t> packed_;                   // where a node's numbers are, in convolutions_ or a run's lanes
   std::vector<uint8_t> painted_;                 // what each number of 16 bits becomes

@@ -52,7 +52,20 @@ double overlap(int64_t side, int64_t tile, int64_t reach) {
   return 1 + double((side + tile - 1) / tile - 1) * double(2 * reach) / double(side);
 }
 
-// What a side may be divided into: equal parts, their sides rounded up to `unit`.
+std::string megabytes(uint64_t bytes) {
+  if (bytes < 100'000) return std::to_string(bytes) + " bytes";  // whoever asks for 512 means megabytes, and should see it
+  const uint64_t tenths = (bytes + 99'999) / 100'000;
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
+}
+
+}  // namespace
+
+void refuse_budget(int64_t height, int64_t width, uint64_t least, uint64_t budget) {
+  throw std::invalid_argument("a picture of " + std::to_string(width) + " x " + std::to_string(height) +
+                              " pixels takes at least " + megabytes(least) + " of memory, and " + megabytes(budget) +
+                              " are allowed");
+}
+
 std::vector<int64_t> tile_sides(int64_t side, int64_t unit) {
   std::vector<int64_t> sides;
   for (int64_t parts = 1, last = 0; parts <= (side + unit - 1) / unit; parts += 1 + parts / 16) {
@@ -61,14 +74,6 @@ std::vector<int64_t> tile_sides(int64_t side, int64_t unit) {
   }
   return sides;
 }
-
-std::string megabytes(uint64_t bytes) {
-  if (bytes < 100'000) return std::to_string(bytes) + " bytes";  // whoever asks for 512 means megabytes, and should see it
-  const uint64_t tenths = (bytes + 99'999) / 100'000;
-  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " MB";
-}
-
-}  // namespace
 
 Tiling plan_tiles(const std::vector<const Codec*>& codecs, int64_t height, int64_t width, int threads, uint64_t fixed,
                   uint64_t budget, bool keeps) {
@@ -97,10 +102,7 @@ Tiling plan_tiles(const std::vector<const Codec*>& codecs, int64_t height, int64
         best = tiling, least = work;
       }
     }
-  if (least == 0)
-    throw std::invalid_argument("a picture of " + std::to_string(width) + " x " + std::to_string(height) +
-                                " pixels takes at least " + megabytes(smallest) + " of memory, and " + megabytes(budget) +
-                                " are allowed");
+  if (least == 0) refuse_budget(height, width, smallest, budget);
   return best;
 }
 

@@ -25,6 +25,12 @@ struct RowIO {
   int threads;
 };
 
+// Throws std::invalid_argument: a picture of this size takes at least `least` bytes, and `budget` are allowed.
+[[noreturn]] void refuse_budget(int64_t height, int64_t width, uint64_t least, uint64_t budget);
+
+// What a side may be divided into: equal parts, their sides rounded up to `unit`; the largest first.
+std::vector<int64_t> tile_sides(int64_t side, int64_t unit);
+
 // Reports the progress of work that takes `passes` passes over the picture.
 class Progress {
  public:

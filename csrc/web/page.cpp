@@ -137,15 +137,11 @@ FASTNST_API fastnst_style* fastnst_page_style(const fastnst_model* model, const 
 FASTNST_API void fastnst_page_stylize(const fastnst_model* model, const fastnst_options* options, const fastnst_style* style,
                                       int height, int width, int transparent) {
   Picture picture(height, width, transparent != 0);
-  if (fastnst_model_kind(model) != FASTNST_GENERATOR) {
-    const fastnst_rows rows = picture.rows();
+  const fastnst_rows rows = picture.rows();
+  if (fastnst_model_kind(model) == FASTNST_GENERATOR)
+    fastnst_translate_rows(model, options, &rows);
+  else
     fastnst_stylize_rows(model, options, style, &rows);
-    return;
-  }
-  std::vector<uint8_t> rgb(3 * size_t(height) * size_t(width)), out(rgb.size());
-  picture.read(0, height, rgb.data());
-  fastnst_translate(model, options, rgb.data(), height, width, out.data());
-  picture.write(out.data(), height);
 }
 
 }  // extern "C"

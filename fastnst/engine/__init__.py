@@ -132,14 +132,14 @@ class Engine:
         return self._kind.takes_style
 
     @property
-    def tileable(self) -> bool:
-        """Whether a picture can be done in tiles."""
-        return self._kind.tileable
-
-    @property
     def smoothable(self) -> bool:
         """Whether :meth:`decode` takes ``normalised_by``."""
         return self._kind.smoothable
+
+    @property
+    def usual_bytes(self) -> int:
+        """Bytes of working memory for each pixel that a picture may take where nobody says how many."""
+        return self._model.usual_bytes
 
     @property
     def region_bytes(self) -> int:
@@ -268,23 +268,17 @@ class Engine:
         """Whether a picture of ``size`` (height, width) is done whole or in tiles, so that it takes at most ``budget`` bytes.
 
         Args:
-            beside: bytes of other things if it is done whole; None if it has to be done in tiles. Where there is no other way,
-                as for generators, only the engine's own bytes have to fit.
+            beside: bytes of other things if it is done whole; None if it has to be done in tiles.
             beside_tiles: bytes of other things if it is done in tiles.
             decodes: whether a picture is made, or else a look.
 
         Raises:
-            ValueError: the budget is too small, says how much it takes; or the model has to be run in tiles and cannot.
+            ValueError: the budget is too small, says how much it takes.
         """
         threads = threads or default_threads()
         whole = self.working_bytes(*size, threads)
-        if beside is not None and whole + (beside if self.tileable else 0) <= budget:
+        if beside is not None and whole + beside <= budget:
             return Plan(None, whole, beside)
-        if not self.tileable:
-            raise ValueError(
-                f"a generator cannot be run in tiles: {size[1]} x {size[0]} pixels take {-(-whole >> 20)} MB of memory, and "
-                f"{budget >> 20} MB are allowed"
-            )
         tiling = self.tiling(size, max(0, budget - beside_tiles), threads, decodes=decodes)
         return Plan(tiling, tiling.bytes, beside_tiles)
 
@@ -292,14 +286,14 @@ class Engine:
         """How a picture of ``size`` (height, width) is best cut into tiles, within ``budget`` bytes of working memory.
 
         Its ``height`` and ``width`` are a tile's, its ``bytes`` what will be allocated, the rows that are read and written
-        included; ``in_memory`` says whether features are kept there between encoding and decoding, or in a file.
+        included; ``in_memory`` says whether what is put aside between two passes is kept there, or in files. A generator's are
+        as wide as the picture.
 
         Args:
             decodes: whether it is for :meth:`stylize_tiled`, or else :meth:`look_tiled`.
 
         Raises:
-            ValueError: the budget is too small, says how much it takes; or the model cannot be run in tiles: generators
-                normalise by statistics of every layer's map.
+            ValueError: the budget is too small, says how much it takes; or ``decodes`` is false and the model has no looks.
         """
         return self._model.tiling(*size, self._run, threads or default_threads(), budget, decodes)
 
@@ -316,26 +310,31 @@ class Engine:
         tell: Tell = lambda _: None,
         palette: Palette | RegionPalette | None = None,
         regions: Regions | None = None,
+        styles: Sequence[float] | None = None,
     ) -> None:
-        """Encode and decode a picture of ``size`` (height, width) tile by tile, with the pixels of the whole at once.
+        """Encode and decode, or translate, a picture of ``size`` (height, width) tile by tile, with the pixels of the whole at
+        once.
 
-        All rows are read, once and in order, before the first is written.
+        All rows are read, once and in order, before the first is written; a generator that normalises nothing writes sooner.
 
         Args:
             look, regions: as for :meth:`decode`.
+            styles: as for :meth:`translate`.
             palette: the palette step that follows. It has to see the whole picture first, which is put aside in ``folder``
                 until then: 3 bytes for each pixel.
-            folder: where features lie between the two passes, in a file without a name, unless the tiling keeps them in memory.
+            folder: where what is put aside between two passes lies, in files without names, unless the tiling keeps it in
+                memory.
 
         Raises:
-            ValueError: as :meth:`decode`.
+            ValueError: as :meth:`decode` or :meth:`translate`.
             RuntimeError: the disk is full or fails; names ``folder``.
         """
         parts, compiled, looks = self._painting(look, regions)
         row_io = RowIO(*size, read, write, tell, threads or default_threads())
         steps = [] if palette is None else palette.steps()
         of = palette.regions if isinstance(palette, RegionPalette) else None
-        self._model.stylize_tiled(row_io, self._run, parts, alpha, tiling, os.fsencode(folder), steps, of, compiled, looks)
+        how = os.fsencode(folder), steps, of, compiled, looks, list(styles or ())
+        self._model.stylize_tiled(row_io, self._run, parts, alpha, tiling, *how)
 
     def look_tiled(self, size: tuple[int, int], read: Read, tiling: Tiling, threads: int | None = None) -> Look:
         """As :meth:`look`, tile by tile; WCT reads the picture once for each level."""

@@ -154,8 +154,8 @@ class Plan:
     """How a picture is done: whole, or in tiles.
 
     Attributes:
-        tiling: None = whole. Its ``height`` and ``width`` are a tile's; ``in_memory`` says whether features are kept there
-            between encoding and decoding, or in a file.
+        tiling: None = whole. Its ``height`` and ``width`` are a tile's; ``in_memory`` says whether what is put aside between
+            two passes is kept there, or in files.
         working_bytes: what the engine will allocate.
         beside: bytes of whatever is in memory beside that.
     """
@@ -175,13 +175,11 @@ class Kind(ABC):
 
     Attributes:
         takes_style: or else translates pictures by itself.
-        tileable: whether it can be run in tiles.
         smoothable: whether the statistics that it normalises the content by can be given.
         region_bytes: at most so many are taken by the sums of a region and by what its features are transformed by.
     """
 
     takes_style = True
-    tileable = True
     smoothable = False
     region_bytes = 0
 

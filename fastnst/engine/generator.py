@@ -1,4 +1,4 @@
-"""Generators, which translate pictures by themselves: no style, and no tiles."""
+"""Generators, which translate pictures by themselves: no style."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from fastnst.engine.base import Kind
 
 
 class GeneratorEngine(Kind):
-    """Generators, which normalise by statistics of every layer's whole map."""
+    """Generators."""
 
     takes_style = False
-    tileable = False
 
     def look_of(self, *_: object) -> NoReturn:
         raise ValueError("this is a generator: it takes no style")

@@ -150,10 +150,9 @@ def _stylized(
             return stylizer.plan((source.height, source.width), options, beside=beside, beside_tiles=beside_tiles)
         except ValueError as error:
             for_what = "reading, writing and regions" if options.is_parted else "reading and writing"
-            others = f", beside {beside_tiles / 1e6:.1f} MB for {for_what}" if stylizer.engine.tileable else ""
-            raise ImageError(f"{source.path}: {error}{others}") from None
+            raise ImageError(f"{source.path}: {error}, beside {beside_tiles / 1e6:.1f} MB for {for_what}") from None
 
-    in_rows = stylizer.engine.tileable and options.size == options.crop == 0 and contents.in_files
+    in_rows = options.size == options.crop == 0 and contents.in_files
     source, plan = contents.opened(content, options, plan_of, in_rows)
     read = time.perf_counter() - start
     with _target(output, saving, source, plan, stylizer.threads or default_threads(), into) as target:

@@ -89,7 +89,7 @@ def preview(task: Task, stylizer: Stylizer, options: Options) -> Preview:
             require_file(task.content, "video")
         check_video(task, stylizer, options)
         return Preview(task, None, None, None, None)
-    source = _source(task.content, stylizer, options)
+    source = _source(task.content, options)
     try:
         saving = task.saving or Saving.by(task.output.suffix)
         whole, tiles = beside_engine(source, saving, options, stylizer)
@@ -103,9 +103,9 @@ def preview(task: Task, stylizer: Stylizer, options: Options) -> Preview:
     return Preview(task, source.width, source.height, tile, plan.bytes)
 
 
-def _source(path: Path, stylizer: Stylizer, options: Options) -> Rows:
+def _source(path: Path, options: Options) -> Rows:
     """A content that is read in rows if it can be, or the size of one that is decoded."""
-    if stylizer.engine.tileable and options.size == options.crop == 0 and (rows := open_rows(path)):
+    if options.size == options.crop == 0 and (rows := open_rows(path)):
         return rows
     size = picture_size(path)
     try:

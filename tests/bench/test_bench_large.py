@@ -20,7 +20,11 @@ def test_every_size_is_done_at_once_and_in_tiles() -> None:
     assert names == [f"adain-16x, 2048 px, {how}" for how in ("at once", "in tiles, 64M", "in tiles, 64M, a region")]
     assert len(large.cases(quick=False)) == 12
     assert large.cases(True, "32768")[0].name == "adain-16x, 32768 px, in tiles, 200M"
-    with pytest.raises(ValueError, match="unknown side 100: choose from 2048, 8192, 32768"):
+    assert [case.name for case in large.cases(False, "4096")] == [
+        "cyclegan, 4096 px, at once",
+        "cyclegan, 4096 px, in bands, 300M",
+    ]
+    with pytest.raises(ValueError, match="unknown side 100: choose from 2048, 4096, 8192, 32768"):
         large.cases(True, "2048,100")
 
 

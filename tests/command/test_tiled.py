@@ -159,6 +159,59 @@ def test_a_content_cut_short_leaves_nothing(capsys: pytest.CaptureFixture[str]) 
     assert not Path("out.png").exists() and not list(Path().glob(".*"))
 
 
+def translate(model: Path, content: str, output: str, *options: str) -> int:
+    return cli.main(["stylize", content, "-o", output, "--model", str(model), "--overwrite", "--quiet", *options])
+
+
+@pytest.mark.usefixtures("work")
+@pytest.mark.parametrize("content", ["content.ppm", "content.png", "alpha.png"])
+def test_a_generator_in_bands_gives_the_pixels_of_the_whole(content: str, generator_path: Path) -> None:
+    for colors in ((), ("--preserve-color", "lab"), ("--preserve-color", "match")):
+        assert translate(generator_path, content, "whole.png", *colors) == 0
+        assert translate(generator_path, content, "out.png", "--max-memory", FOR_ALPHA, *colors) == 0
+        assert (pixels("out.png") == pixels("whole.png")).all()
+    assert not list(Path().glob(".*"))
+
+
+@pytest.mark.usefixtures("work")
+def test_a_folder_of_pictures_through_a_generator_in_bands(generator_path: Path) -> None:
+    Path("in").mkdir()
+    for name in ("content.ppm", "alpha.png"):
+        Path(name).rename(f"in/{name}")
+    assert translate(generator_path, "in", "whole", "--format", "png") == 0
+    assert translate(generator_path, "in", "out", "--format", "png", "--max-memory", FOR_ALPHA) == 0
+    found = sorted(path.name for path in Path("out").glob("*.png"))
+    assert found and all((pixels(f"out/{name}") == pixels(f"whole/{name}")).all() for name in found)
+
+
+@pytest.mark.usefixtures("work")
+def test_a_disk_too_full_for_the_maps_is_one_line(generator_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files may grow no larger, which is as a disk that is full."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))
+    try:
+        assert translate(generator_path, "content.ppm", "out.png", "--max-memory", LITTLE) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    error = capsys.readouterr().err
+    assert "a temporary file in ." in error and "File too large" in error and error.count("\n") == 1
+    assert not Path("out.png").exists() and not list(Path().glob(".*"))
+
+
+def test_a_generators_memory_is_as_planned(tmp_path: Path, generator_path: Path) -> None:
+    """A long picture of which whole maps would take many times as much; in a process of its own, for its memory."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux says what a process has held")
+    write_ppm(tmp_path / "long.ppm", 4000, 1000)
+    command = [sys.executable, "-m", "fastnst", "stylize", "long.ppm", "-o", "out.ppm", "--model", generator_path]
+    done = subprocess.run([*command, "--max-memory", "24M", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    report = json.loads(done.stdout)
+    assert (report["width"], report["height"]) == (1000, 4000)
+    assert report["working_memory"] <= memory.parse_bytes("24M")
+    assert report["peak_memory"] < 1.1 * report["planned_memory"] < 120 << 20 < Engine(generator_path).working_bytes(4000, 1000)
+
+
 def test_memory_is_as_planned(tmp_path: Path, model_path: Path) -> None:
     """A long picture of which whole maps would take many times as much; in a process of its own, for its memory."""
     if sys.platform != "linux":

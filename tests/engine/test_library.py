@@ -75,7 +75,10 @@ def test_a_program_in_c_gets_the_pixels_of_python(
         "cascade": wct(CONTENT, STYLE),
         "levels": wct(CONTENT, STYLE, levels=[4, 1]),
         "translated": Engine(generator_path).translate(CONTENT),
-        "translated_histogram": Stylizer(generator_path)(CONTENT, preserve_color="histogram"),
+        **dict.fromkeys(
+            ("translated_histogram", "translated_tiles", "translated_rows"),
+            Stylizer(generator_path)(CONTENT, preserve_color="histogram"),
+        ),
         "first_style": Stylizer(styled_path)(CONTENT),
         "own_styles": Stylizer(styled_path)(CONTENT, style_weights={3: 1, 1: 3}),
         "second_header": Stylizer(styled_path)(CONTENT, style_index=0),

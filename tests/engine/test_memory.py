@@ -142,6 +142,12 @@ def test_the_default_is_for_the_picture_and_at_most_a_quarter_of_the_machine(pix
     assert _engine.default_budget(pixels, machine) == budget
 
 
+def test_generators_may_take_what_they_take_at_once(generator_path: Path) -> None:
+    side, engine = 3000, Stylizer(generator_path).engine
+    assert Stylizer(generator_path).budget(side, side) == memory.default_budget(side, side, engine.usual_bytes)
+    assert engine.working_bytes(side, side) < engine.usual_bytes * side * side
+
+
 def test_python_and_the_executable_take_the_default_of_this_machine(model_path: Path) -> None:
     machine = _engine.machine_memory()
     assert 0 < machine <= MACHINE

@@ -169,13 +169,6 @@ def test_a_stylizer_with_little_memory_gives_the_same(kind: str, request: pytest
         np.testing.assert_array_equal(stylizer(content, style, alpha=0.8, preserve_color=True), wanted)
 
 
-def test_a_generator_says_that_it_cannot_be_cut(generator_path: Path) -> None:
-    content = random_picture(Lcg(2), 260, 310)
-    assert Stylizer(generator_path)(content).shape == content.shape
-    with pytest.raises(ValueError, match="a generator cannot be run in tiles: 310 x 260 pixels take"):
-        Stylizer(generator_path, max_memory="1M")(content)
-
-
 @pytest.mark.parametrize("memory", [0, -1, "", "M", "1.5G", "12 Q", "much"])
 def test_memory_is_a_number_of_bytes(model_path: Path, memory: object) -> None:
     with pytest.raises(ValueError, match="is not a number of bytes"):

@@ -124,7 +124,7 @@ static void wrong_arguments(const fastnst_model* model, const fastnst_style* sty
   CHECK(fastnst_working_bytes(model, NULL, 100, 100, &bytes) == FASTNST_OK && bytes > 100 * 100);
   options.max_memory = 1000;
   CHECK(fastnst_translate(generator, &options, content.rgb, content.height, content.width, out) == FASTNST_BAD_ARGUMENT);
-  CHECK(says("cannot be run in tiles"));
+  CHECK(says("takes at least"));
   fastnst_model_free(NULL);
   fastnst_style_free(NULL);
 }
@@ -321,7 +321,20 @@ int main(int count, char** arguments) {
   write_picture(folder, "rows_luma", out, content);
   state = (rows_state){content, out, 0, 1, 0};
   CHECK(fastnst_stylize_rows(adain, &options, tiled, &rows) == FASTNST_STOPPED && says("callback"));
+  options = (fastnst_options)FASTNST_OPTIONS;
+  options.folder = folder, options.preserve_color = FASTNST_HISTOGRAM;
+  CHECK(fastnst_working_bytes(generator, &options, content.height, content.width, &bytes) == FASTNST_OK);
+  options.max_memory = bytes - bytes / 4;
+  CHECK(fastnst_translate(generator, &options, content.rgb, content.height, content.width, out) == FASTNST_OK);
+  write_picture(folder, "translated_tiles", out, content);
+  state = (rows_state){content, out, 0, 0, 0};
+  CHECK(fastnst_translate_rows(generator, &options, &rows) == FASTNST_OK && state.part == 1);
+  write_picture(folder, "translated_rows", out, content);
+  state = (rows_state){content, out, 0, 1, 0};
+  CHECK(fastnst_translate_rows(generator, &options, &rows) == FASTNST_STOPPED && says("callback"));
+  CHECK(fastnst_translate_rows(adain, &options, &rows) == FASTNST_BAD_ARGUMENT && says("needs a style"));
   rows.write = NULL;
+  CHECK(fastnst_translate_rows(generator, &options, &rows) == FASTNST_BAD_ARGUMENT && says("write"));
   CHECK(fastnst_stylize_rows(adain, &options, tiled, &rows) == FASTNST_BAD_ARGUMENT && says("write"));
 
   by_place(adain, one, two, cascade, content, out, folder);

@@ -124,7 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=byte_count,
         metavar="BYTES",
         help="working memory, such as 512M or 2G: larger pictures are done in tiles, with the same pixels; default: 12 bytes "
-        "for each pixel, at least 64M, at most a quarter of the machine's",
+        "for each pixel, 256 with a generator, at least 64M, at most a quarter of the machine's",
     )
     add_video_arguments(parser)
     camera.add_arguments(parser)

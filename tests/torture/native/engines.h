@@ -81,10 +81,9 @@ inline std::vector<uint8_t> stylize(const Engine& engine, const Picture& content
   return out.rgb;
 }
 
-// The same in tiles, with the least memory that it can be done with; a generator has no tiles.
+// The same in tiles, with the least memory that it can be done with.
 inline std::vector<uint8_t> in_tiles(const Engine& engine, const Picture& content, const Picture& style, double alpha,
                                      int threads) {
-  if (engine.kind() == Kind::generator) return stylize(engine, content, style, alpha, threads);
   std::vector<uint8_t> out;
   out.reserve(content.rgb.size());
   const auto row_io = [&](const Picture& picture) {
@@ -100,9 +99,6 @@ inline std::vector<uint8_t> in_tiles(const Engine& engine, const Picture& conten
         threads};
   };
   const RowIO to = row_io(content), look = row_io(style);
-  PaletteStep palette({{colors_of(style, threads), alpha}}, nullptr, to.width);
-  Recoloring recoloring(to, palette, ".");
-  const RowIO from = recoloring.before();
   const auto tiling = [&](const RowIO& each, bool decodes) {  // with the least budget that there is one for
     for (uint64_t budget = 1 << 12;; budget *= 2) try {
         return engine.tiling(each.height, each.width, {}, threads, budget, decodes);
@@ -110,6 +106,13 @@ inline std::vector<uint8_t> in_tiles(const Engine& engine, const Picture& conten
         if (budget >> 40) throw;
       }
   };
+  if (engine.kind() == Kind::generator) {
+    engine.translate(to, std::vector<double>(size_t(engine.styles()), 0.5), tiling(to, true), ".");
+    return out;
+  }
+  PaletteStep palette({{colors_of(style, threads), alpha}}, nullptr, to.width);
+  Recoloring recoloring(to, palette, ".");
+  const RowIO from = recoloring.before();
   engine.stylize(from, {}, {engine.look(look, {}, tiling(look, false)), alpha, nullptr, {}}, tiling(from, true), ".");
   recoloring.finish();
   return out;
