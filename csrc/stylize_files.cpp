@@ -50,7 +50,7 @@ void Input::read(int64_t rows, uint8_t* rgb, uint8_t* alpha) {
   named(name_of(path_), [&] { reader_->read(rows, rgb, alpha); });
 }
 
-Output::Output(const Options& options, const PictureSize& size) : options_(options) {
+Output::Output(const Options& options, const PictureSize& size) : options_(options), size_(in_format_of(options.out, size)) {
   if (options.out == "-") {
     file_ = stdout;
   } else {
@@ -61,7 +61,6 @@ Output::Output(const Options& options, const PictureSize& size) : options_(optio
       fail();
     }
   }
-  writer_.emplace(file_, in_format_of(options.out, size));
 }
 
 Output::~Output() {
@@ -71,7 +70,10 @@ Output::~Output() {
 }
 
 void Output::write(int64_t rows, const uint8_t* rgb, const uint8_t* alpha) {
-  named(target_name(options_), [&] { writer_->write(rows, rgb, alpha); });
+  named(target_name(options_), [&] {
+    if (!writer_) writer_.emplace(file_, size_);  // not before: a picture that is refused leaves nothing in a pipe
+    writer_->write(rows, rgb, alpha);
+  });
 }
 
 void Output::finish() {

@@ -37,8 +37,8 @@ class Input {
   std::optional<PnmReader> reader_;
 };
 
-// A picture file that is written in rows next to the target and then renamed, so that the target is complete or absent. There is
-// one at a time. Throws Failure.
+// A picture file that is written in rows next to the target and then renamed, so that the target is complete or absent. There
+// is one at a time. Throws Failure.
 class Output {
  public:
   Output(const Options& options, const PictureSize& size);
@@ -53,6 +53,7 @@ class Output {
   [[noreturn]] void fail() const;
 
   const Options& options_;
+  const PictureSize size_;
   std::FILE* file_ = nullptr;
   std::optional<PnmWriter> writer_;
 };

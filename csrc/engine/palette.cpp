@@ -162,9 +162,9 @@ void PaletteStep::add(const uint8_t* rows, int64_t first, int64_t count, int thr
     each([&](int64_t y, int64_t x, int64_t pixels) {
       CellWeights weights(masks + 1);
       const uint8_t* rgb = rows + 3 * (y * width_ + x);
-      if (const RegionGrid::Owner owner = grid_->shares(first + y, x, pixels, weights)) {
-        kernels().color_sums(rgb, pixels, whole[*owner]);
-        whole[*owner][9] += uint64_t(pixels);
+      if (const RegionGrid::Owner owner = grid_->shares(first + y, x, pixels, weights); owner != RegionGrid::kSeveral) {
+        kernels().color_sums(rgb, pixels, whole[owner]);
+        whole[owner][9] += uint64_t(pixels);
       } else {
         kernels().weigh_colors(rgb, pixels, {weights.of(0), weights.stride, masks}, blended[0]);
       }
@@ -201,10 +201,10 @@ void PaletteStep::apply(uint8_t* rows, int64_t first, int64_t count, int threads
       CellWeights weights(maps_.size());
       uint8_t* rgb = rows + 3 * (y * width_ + x);
       const RegionGrid::Owner owner = grid_->painted(first + y, x, pixels, weights);
-      if (!owner)
+      if (owner == RegionGrid::kSeveral)
         kernels().blend_colors(maps_.data(), {weights.of(0), weights.stride, maps_.size()}, rgb, pixels);
-      else if (changes(*owner))
-        kernels().map_colors(maps_[*owner], rgb, pixels);
+      else if (changes(owner))
+        kernels().map_colors(maps_[owner], rgb, pixels);
     });
   });
 }
@@ -217,7 +217,7 @@ void keep_rest(const RegionGrid& grid, const uint8_t* content, uint8_t* result, 
       CellWeights weights(rest + 1);
       const int64_t at = 3 * (y * width + x);
       const RegionGrid::Owner owner = grid.shares(first + y, x, pixels, weights);
-      if (owner && *owner != rest) return;
+      if (owner != RegionGrid::kSeveral && owner != rest) return;
       for (int64_t i = 0; i < pixels; i++)
         for (int64_t c = at + 3 * i; c < at + 3 * (i + 1); c++) {
           const int share = weights.of(rest)[i];

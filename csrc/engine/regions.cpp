@@ -183,7 +183,7 @@ RegionGrid::Owner RegionGrid::shares(int64_t y, int64_t x, int64_t count, CellWe
   for (size_t i = 0; i < masks; i++) {
     const int all = cover(scaled_[i], y, x, count, weights.of(i));
     if (all == 0) continue;
-    owner = all == kFull && owner == masks ? Owner(i) : std::nullopt;
+    owner = all == kFull && owner == masks ? i : kSeveral;
     over |= subtract(left, weights.of(i), cells);
   }
   for (int64_t cell = 0; over && cell < cells; cell++) {
@@ -218,7 +218,7 @@ RegionGrid::Owner RegionGrid::painted(int64_t y, int64_t x, int64_t count, CellW
   if (all == kFull) return owner;
   for (size_t part = 0; part <= masks; part++) weaken(strength, reached, before, weights.of(part), cells);
   for (int64_t cell = 0; cell < cells; cell++) content[cell] = uint16_t(kFull - before[cell]);
-  return all == 0 || owner == masks + 1 ? Owner(masks + 1) : std::nullopt;
+  return all == 0 || owner == masks + 1 ? masks + 1 : kSeveral;
 }
 
 std::vector<uint16_t> RegionGrid::shares(int64_t y, int64_t x, int64_t height, int64_t width, int threads) const {
@@ -325,8 +325,9 @@ Codec::RowTransform blended(const RegionGrid& grid, std::vector<Codec::RowTransf
         parts[part](from + (done + begin) * stride, target, end - begin, {first.y, first.x + done + begin});
       };
       const auto whole = [&](size_t part, int64_t begin, int64_t end) { run(part, begin, end, to + (done + begin) * stride); };
-      if (const RegionGrid::Owner owner = grid.painted(first.y, first.x + done, count, weights)) {
-        whole(*owner, 0, count);
+      if (const RegionGrid::Owner owner = grid.painted(first.y, first.x + done, count, weights);
+          owner != RegionGrid::kSeveral) {
+        whole(owner, 0, count);
         continue;
       }
       for_runs(weights, parts.size(), count, whole, [&](int64_t begin, int64_t end) {

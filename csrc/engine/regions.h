@@ -72,7 +72,8 @@ class RegionGrid {
   // Of `count` cells from x on in row y whose part they are, and what is painted there, the content last. The weights of a cell
   // sum to kFull. Returns the part that has all of all these cells, if there is one. Up to 15 weights beyond `count` are
   // written, too.
-  using Owner = std::optional<size_t>;
+  using Owner = size_t;
+  static constexpr Owner kSeveral = ~size_t(0);  // no std::optional, of whose absent value compiled code may look at the number
   Owner shares(int64_t y, int64_t x, int64_t count, CellWeights& weights) const;
   Owner painted(int64_t y, int64_t x, int64_t count, CellWeights& weights) const;
   // shares() of the masks, without the rest, of each of `height` rows from y on: [height][parts() - 1][width].
