@@ -61,8 +61,9 @@ export const help = ({ module, memory, index, stack }) => {
   exports.fastnst_page_help(index);
 };
 
-/** Bytes of working memory beside pictures, above which pictures are done in tiles; a generator has the library's own limit. */
+/** Bytes of working memory beside pictures, above which pictures are done in tiles. */
 const MEMORY = 160 * MEBIBYTE;
+const ALL_MEMORY = 4096 * MEBIBYTE; // for generators, which take pictures at once here
 
 /** A value as messages show it: text in quotes. */
 export const shown = (value) => (typeof value === "string" ? JSON.stringify(value) : String(value));
@@ -265,7 +266,7 @@ export class Engine {
     try {
       const given = this.#exports.fastnst_page_options(
         alpha, palette, colors, levels.length ? placed(new Uint8Array(Int32Array.from(levels).buffer)) : 0, levels.length,
-        1 + this.helpers.length, options.maxMemory ?? (model.generator ? 0 : MEMORY),
+        1 + this.helpers.length, options.maxMemory ?? (model.generator ? ALL_MEMORY : MEMORY),
       );
       if (weights) this.#exports.fastnst_page_weights(placed(new Uint8Array(weights.buffer)), weights.length);
       const add = ({ width, height, data }, style) => this.#exports.fastnst_page_mask(height, width, placed(data), style);

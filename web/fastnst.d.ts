@@ -50,8 +50,10 @@ export interface StylizeOptions {
   styleIndex?: number;
   /** Several of them mixed, by their numbers, such as { 3: 0.5, 12: 0.5 }, relative to their sum. */
   styleWeights?: Record<number, number>;
-  /** Bytes of working memory above which the picture is done in tiles, with the same result. 160 MiB by default, for
-   * a generator 256 bytes a pixel. */
+  /**
+   * Bytes of working memory above which the picture is done in tiles, with the same result: 160 MiB by default. A generator takes
+   * pictures at once, and refuses larger ones.
+   */
   maxMemory?: number;
   /** Stops the call, which then rejects with the signal's reason. */
   signal?: AbortSignal;

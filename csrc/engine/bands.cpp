@@ -152,13 +152,18 @@ class GeneratorEngine::Bands {
   double work_ = 0, done_ = 0;
 };
 
+std::vector<Segment> GeneratorEngine::segments_of(const Graph& graph) { return banded_schedule(graph); }
+
+std::vector<int64_t> GeneratorEngine::windows(const Segment& segment, int64_t height, int64_t band) const {
+  return window_rows(graph_, segment, height, band);
+}
+
 Tiling GeneratorEngine::tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget,
                                bool decodes) const {
   if (!decodes) refuse_call("it takes no style");
   const int64_t h = extended(height), w = extended(width), all = rows_of(graph_, h);
   const uint64_t row = uint64_t(width) * 3;
-  const Tiling whole{height, width, true,
-                     checked_add(working_bytes(height, width, levels, threads), 2 * checked_multiply(uint64_t(height), row))};
+  const Tiling whole = at_once(height, width, levels, threads);
   if (whole.bytes <= budget) return whole;
   const uint64_t kept = most_kept(graph_, segments_, h, w);
   uint64_t least = whole.bytes;
@@ -180,18 +185,10 @@ Tiling GeneratorEngine::tiling(int64_t height, int64_t width, const Levels& leve
 
 void GeneratorEngine::translate(const RowIO& content, const std::vector<double>& styles, const Tiling& tiling,
                                 const std::string& folder) const {
-  if (!is_whole(tiling, content.height)) {
-    Bands(*this, prepare(content.height, content.width, styles, content.threads), content, tiling.height,
-          tiling.in_memory ? "" : folder)
-        .translate();
-    return;
-  }
-  const uint64_t bytes = checked_multiply(checked_multiply(uint64_t(content.height), uint64_t(content.width)), 3);
-  Buffer picture(bytes), out(bytes);
-  content.read(0, content.height, picture.data());
-  translate(picture.data(), content.height, content.width, styles, out.data(), content.threads);
-  content.write(out.data(), content.height);
-  content.tell(1);
+  if (is_whole(tiling, content.height)) return translate_at_once(content, styles);
+  Bands(*this, prepare(content.height, content.width, styles, content.threads), content, tiling.height,
+        tiling.in_memory ? "" : folder)
+      .translate();
 }
 
 }  // namespace fastnst

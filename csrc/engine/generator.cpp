@@ -41,7 +41,7 @@ int64_t grain_of(int64_t rows, int threads) { return std::max<int64_t>(1, rows /
 }  // namespace
 
 GeneratorEngine::GeneratorEngine(const Model& model)
-    : Engine(model), graph_(model.graph), whole_(whole_schedule(graph_)), segments_(banded_schedule(graph_)) {
+    : Engine(model), graph_(model.graph), whole_(whole_schedule(graph_)), segments_(segments_of(graph_)) {
   size_t affines = 0;
   for (const Node& node : graph_.nodes) {
     if (const auto* convolution = std::get_if<Convolution>(&node)) {
@@ -77,12 +77,13 @@ GeneratorEngine::Layout GeneratorEngine::lay_out(const Segment& segment, int64_t
       if (const auto target = target_of(graph_.nodes[i])) live(*target);
       for (const uint32_t source : sources_of(graph_.nodes[i])) live(source);
     }
-  const std::vector<int64_t> rows = window_rows(graph_, segment, height, band);
+  const std::vector<int64_t> rows = at_once ? std::vector<int64_t>() : windows(segment, height, band);
   Layout layout;
   std::vector<Place> places;  // by their beginnings
   for (size_t m = 0; m < graph_.maps.size(); m++) {
     const MapKind& kind = graph_.maps[m];
-    layout.maps.emplace_back(kind, kind.sides.of(height), kind.sides.of(width), rows[m]);
+    layout.maps.emplace_back(kind, kind.sides.of(height), kind.sides.of(width),
+                             at_once ? std::nullopt : std::optional(rows[m]));
     layout.offsets.push_back(0);
     if (!segment.maps[m].here()) continue;
     Place place = lives[m];
@@ -249,6 +250,20 @@ void GeneratorEngine::translate(const uint8_t* picture, int64_t height, int64_t 
   run.out = out;
   load(run, 0, run.height, [&](int64_t y) { return picture + reflected(y, height) * width * 3; });
   for (const Pass& pass : whole_.passes) run_pass(run, whole_, pass, 0, pass.sides.of(run.height));
+}
+
+Tiling GeneratorEngine::at_once(int64_t height, int64_t width, const Levels& levels, int threads) const {
+  const uint64_t rows = checked_multiply(uint64_t(height), uint64_t(width) * 3);
+  return {height, width, true, checked_add(working_bytes(height, width, levels, threads), 2 * rows)};
+}
+
+void GeneratorEngine::translate_at_once(const RowIO& content, const std::vector<double>& styles) const {
+  const uint64_t bytes = checked_multiply(checked_multiply(uint64_t(content.height), uint64_t(content.width)), 3);
+  Buffer picture(bytes), out(bytes);
+  content.read(0, content.height, picture.data());
+  translate(picture.data(), content.height, content.width, styles, out.data(), content.threads);
+  content.write(out.data(), content.height);
+  content.tell(1);
 }
 
 uint64_t GeneratorEngine::sum_bytes(int threads) const {

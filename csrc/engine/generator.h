@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,8 @@ class GeneratorEngine final : public Engine {
   void translate(const uint8_t* picture, int64_t height, int64_t width, const std::vector<double>& styles, uint8_t* out,
                  int threads) const override;
 
-  // The same in bands, by what tiling() says. The picture is read once.
+  // The same in bands, by what tiling() says. The picture is read once. These are in bands.cpp, or for pages in
+  // csrc/web/whole.cpp.
   Tiling tiling(int64_t height, int64_t width, const Levels& levels, int threads, uint64_t budget, bool decodes) const override;
   void translate(const RowIO& content, const std::vector<double>& styles, const Tiling& tiling,
                  const std::string& folder) const override;
@@ -63,6 +65,10 @@ class GeneratorEngine final : public Engine {
   };
   class Bands;
 
+  static std::vector<Segment> segments_of(const Graph& graph);
+  std::vector<int64_t> windows(const Segment& segment, int64_t height, int64_t band) const;
+  Tiling at_once(int64_t height, int64_t width, const Levels& levels, int threads) const;
+  void translate_at_once(const RowIO& content, const std::vector<double>& styles) const;
   // `band`: rows of the picture. Sides are extended, as everywhere below where a picture is not spoken of.
   Layout lay_out(const Segment& segment, int64_t height, int64_t width, int64_t band) const;
   uint64_t sum_bytes(int threads) const;

@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parents[2]
 WEB = ROOT / "web"
 
+# What csrc/web/whole.cpp stands for.
+REPLACED = {"engine.bands"}
+
 # What the modules export, beside what they need themselves: calls of include/fastnst.h and of csrc/web/page.cpp.
 EXPORTS = ["malloc", "free", "fastnst_version", "fastnst_instruction_set"]
 EXPORTS += [f"fastnst_model_{name}" for name in ("load", "free", "kind", "card", "levels", "styles")]
@@ -39,7 +42,7 @@ LINK += ["-sEXPORTED_FUNCTIONS=" + ",".join(f"_{name}" for name in EXPORTS)]
 # copies of loops, which csrc/build.py does without as well. Without unrolling they are a tenth smaller and as fast, but for
 # the kernels with vectors, whose sums would be in memory.
 LOOPS = ["-O2", "-fno-unroll-loops"]
-FAST = dict.fromkeys(["base.hidden", "engine.eigen", "engine.whitening", "engine.winograd", "engine.kernels.scalar"], LOOPS)
+FAST = dict.fromkeys(["engine.eigen", "engine.whitening", "engine.winograd", "engine.kernels.scalar"], LOOPS)
 FAST |= {"engine.kernels.simd128": ["-O2"]}
 COLD = ["-Oz", "-flto", *VIRTUAL]
 
@@ -82,7 +85,8 @@ def main() -> int:
     general = [*(flag for flag in build.FLAGS if flag not in {"-fPIC", "-pthread"}), *EXCEPTIONS, *TYPES]
     for module in MODULES:
         folder = ROOT / "build" / "web" / module.name
-        units = [sized(unit) for unit in (*build.library(module.machine), *build.units("web"))]
+        library = [unit for unit in build.library(module.machine) if unit.name not in REPLACED]
+        units = [sized(unit) for unit in (*library, *build.units("web"))]
         link = build.Link(WEB / f"{module.name}.wasm", units, [*LINK, *EXCEPTIONS, *module.link])
         build.run_ninja(folder / "build.ninja", build.ninja_file(folder, compiler, [*general, *module.flags], [link]))
     models = WEB / "models"
