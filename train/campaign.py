@@ -57,7 +57,7 @@ class Kind:
 KINDS = {
     "decoder": Kind(decoder.DecoderSettings(), decoder.DecoderRecipe, ("steps",)),
     "collab": Kind(collab.CollabSettings(), collab.CollabRecipe, ("encoder_steps", "decoder_steps")),
-    "cascade": Kind(cascade.CascadeSettings(), cascade.CascadeRecipe, ("steps",)),
+    "cascade": Kind(cascade.CascadeSettings(), cascade.CascadeRecipe, ("rebuild_steps", "steps")),
     "adain": Kind(adain.AdainSettings(), adain.AdainRecipe, ("distil_steps", "style_steps", "finish_steps")),
 }
 

@@ -63,8 +63,8 @@ def test_what_is_written_depends_on_names_and_contents_alone(run: Run) -> None:
     for name in ("a-0.tar", "a-1.tar"):
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
         assert Path("one", name).stat().st_size % tarfile.RECORDSIZE == 0
-        for member in tarfile.open(f"one/{name}"):  # noqa: SIM115 -- closed with the test
-            assert (member.mtime, member.uid, member.uname) == (0, 0, "")
+        with tarfile.open(f"one/{name}") as archive:
+            assert {(member.mtime, member.uid, member.uname) for member in archive} == {(0, 0, "")}
 
 
 @pytest.fixture
