@@ -7,11 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fastnst.convert.builder import with_gap
-from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode, FloatPaint, bordered, last_reads, step_of
+from fastnst.convert.graph import FloatAffine, FloatConv, FloatNode, FloatPaint, affine, bordered, last_reads, step_of
 from fastnst.convert.recognition import Recognised, recognise
 from fastnst.convert.trained_generator import TrainedGenerator
 from fastnst.format.graphfile import STEP
@@ -32,14 +31,7 @@ class Norm(nn.Module):
         """[N, C, H, W] to the same, in one of the styles."""
         node = self.node
         gain, shift = (each[style] if each is not None and each.ndim > 1 else each for each in (self.gain, self.shift))
-        if node.normalises:
-            x = F.instance_norm(x, weight=gain, bias=shift, eps=node.epsilon)
-        else:
-            x = x if gain is None else x * gain[:, None, None]
-            x = x if shift is None else x + shift[:, None, None]
-        if node.negative < 1:
-            x = F.leaky_relu(x, node.negative)
-        return x.clamp(*node.limits) if node.limits else x
+        return affine(x, node, gain, shift)
 
 
 class Phases(nn.Module):

@@ -159,6 +159,18 @@ def _like(values: Tensor | None, x: Tensor) -> Tensor | None:
     return None if values is None else values.to(x.dtype)
 
 
+def affine(x: Tensor, node: FloatAffine, gain: Tensor | None, shift: Tensor | None) -> Tensor:
+    """What an affine node makes of a map [N, C, H, W] before its sum, with these numbers [C] of one style."""
+    if node.normalises:
+        x = F.instance_norm(x, weight=gain, bias=shift, eps=node.epsilon)
+    else:
+        x = x if gain is None else x * gain[:, None, None]
+        x = x if shift is None else x + shift[:, None, None]
+    if node.negative < 1:
+        x = F.leaky_relu(x, node.negative)
+    return x.clamp(*node.limits) if node.limits else x
+
+
 def float_node(node: FloatNode, maps: dict[int, Tensor]) -> Tensor:
     """What a node makes of float maps [N, C, H, W], the picture -1..1 as map 0."""
     x = maps[node.source]
@@ -167,16 +179,7 @@ def float_node(node: FloatNode, maps: dict[int, Tensor]) -> Tensor:
         return biased(sums, node.bias.to(x.dtype))
     if isinstance(node, FloatPaint):
         return node.of(x)
-    gain, shift = _like(node.gain, x), _like(node.shift, x)
-    if node.normalises:
-        x = F.instance_norm(x, weight=gain, bias=shift, eps=node.epsilon)
-    else:
-        x = x if gain is None else x * gain[:, None, None]
-        x = x if shift is None else x + shift[:, None, None]
-    if node.negative < 1:
-        x = F.leaky_relu(x, node.negative)
-    if node.limits:
-        x = x.clamp(*node.limits)
+    x = affine(x, node, _like(node.gain, x), _like(node.shift, x))
     return x + maps[node.addend] if node.addend else x
 
 
