@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fastnst.cli.commands.convert import VALUES, print_network
-from fastnst.cli.errors import DONE, USAGE, fail, missing
+from fastnst.cli.commands.convert import VALUES, begin, print_network
+from fastnst.cli.errors import DONE, missing
 from fastnst.cli.tables import print_table
 from fastnst.cli.values import at_least, path, real, text
 
@@ -54,11 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.output.suffix != ".fnst":
-        return fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
-    from fastnst.system.threads import sleep_while_waiting
-
-    sleep_while_waiting()
+    if wrong := begin(arguments.output):
+        return wrong
     try:
         import torch_pruning  # noqa: F401 - before the hours, not after them
 

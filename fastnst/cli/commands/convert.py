@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastnst.cli.errors import DONE, USAGE, fail, missing
@@ -43,11 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.output.suffix != ".fnst":
-        return fail(f"{arguments.output}: the suffix of a model is .fnst", USAGE)
-    from fastnst.system.threads import sleep_while_waiting
-
-    sleep_while_waiting()
+    if wrong := begin(arguments.output):
+        return wrong
     try:
         from fastnst.convert import convert
     except ModuleNotFoundError as error:
@@ -72,6 +70,16 @@ def run(arguments: argparse.Namespace) -> int:
         return missing("convert", "onnx", error)
     fidelity = f"  {card['psnr']} dB beside float" if "psnr" in card else ""
     print(f"{arguments.output}  {card['parameters']:,} parameters  {arguments.output.stat().st_size:,} bytes{fidelity}")
+    return DONE
+
+
+def begin(output: Path) -> int:
+    """What comes before PyTorch is loaded to make ``output``: an exit code, above 0 if that is no name of a model."""
+    if output.suffix != ".fnst":
+        return fail(f"{output}: the suffix of a model is .fnst", USAGE)
+    from fastnst.system.threads import sleep_while_waiting
+
+    sleep_while_waiting()
     return DONE
 
 
