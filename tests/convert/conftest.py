@@ -8,16 +8,16 @@ import pytest
 from trained_pair import Trained, calibration_photographs
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained() -> Trained:
     return Trained()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def source(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return trained.saved(tmp_path_factory.mktemp("trained"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return calibration_photographs(tmp_path_factory.mktemp("pictures"))

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_server import command_server
 from foreign_networks import Resnet
 from numpy_engine import Lcg
 from numpy_generator import resnet_like, with_styles
@@ -112,6 +113,13 @@ def here(prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return folder
 
 
+@pytest.fixture(scope="module")
+def forking() -> Iterator[Path]:
+    """A folder with a ``fastnst`` that starts faster."""
+    with command_server() as folder:
+        yield folder
+
+
 def make_clip(folder: Path) -> None:
     """``clip.mp4`` of what ``clip.y4m`` holds."""
     av = pytest.importorskip("av")
@@ -128,12 +136,14 @@ def make_clip(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_code_of_a_page_runs(page: Path, here: Path) -> None:
+def test_code_of_a_page_runs(page: Path, here: Path, forking: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the top to the bottom: names of Python and files of the shell last from block to block."""
     found = list(blocks(page))
     assert {block.language for block in found} <= LANGUAGES
     if "clip.mp4" in "".join(block.text for block in found):
         make_clip(here)
+    if page.name != "README.md":  # whose lines run what is installed
+        monkeypatch.setenv("PATH", os.pathsep.join([str(forking), os.environ["PATH"]]))
     names: dict[str, object] = {"__name__": "__main__"}
     for block in found:
         if block.language == "sh":
@@ -316,6 +326,9 @@ def test_gallery_is_small() -> None:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Those in FASTNST_PAGES, where `make docs` has just left them, or new ones."""
+    if "FASTNST_PAGES" in os.environ:
+        return Path(os.environ["FASTNST_PAGES"])
     pytest.importorskip("mkdocs", reason="the docs extra is not installed")
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]

@@ -75,7 +75,7 @@ def test_two_items_have_nothing_to_learn(backend: Backend) -> None:
 @every_backend
 def test_many_items(backend: Backend) -> None:
     """More than are worked on at once, against the plain formula one vertex after the other: N^3 numbers are too many."""
-    student, teacher = random(backend, 1, 645, 40), random(backend, 1, 645, 40, seed=1)
+    student, teacher = random(backend, 1, 645, 9), random(backend, 1, 645, 8, seed=1)
     wide, wanted = student[0].cpu().double().requires_grad_(), teacher[0].cpu().double()
     loss = torch.zeros((), dtype=torch.float64)
     for vertex in range(645):

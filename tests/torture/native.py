@@ -1,10 +1,12 @@
 """Builds of the engine for the tests: with sanitizers, by other compilers, for another processor.
 
-``python -m torture.native asan`` (``make asan``) and ``tsan`` build the driver, make what it needs and run it.
+``python -m torture.native asan`` (``make asan``) and ``tsan`` build the driver, make what it needs and run it;
+``python -m torture.native build NAME...`` only builds.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import runpy
@@ -149,4 +151,9 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if sys.argv[1] == "build":
+        for each in sys.argv[2:]:
+            with contextlib.suppress(NotHereError):
+                build(each)
+    else:
+        main(sys.argv[1])
