@@ -1,9 +1,9 @@
 """The command ``fastnst`` for shell scripts of tests, without a start of Python for every line.
 
 Most lines take less time than Python needs to start and to import what they use. So one process imports that once, and what a
-script finds as ``fastnst`` hands its arguments, folder and streams over to it. It forks: each line still is a process of its own,
-with nothing of the lines before. A line with an environment of its own, such as ``FASTNST_ISA=scalar``, which counts when modules
-are imported, runs the installed command.
+script finds as ``fastnst`` hands its arguments, folder and streams over to it. It forks: each line is a process of its own, with
+nothing of the lines before. A line with an environment of its own, such as ``FASTNST_ISA=scalar``, runs the installed
+command, for some variables count when modules are imported.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ def command_server() -> Iterator[Path]:
         command = str(Path(sys.executable).parent / "fastnst")
         environment = json.dumps({name: text for name, text in os.environ.items() if name not in CHANGING})
         client.write_text(
-            CLIENT.format(
-                python=sys.executable, changing=CHANGING, environment=environment, command=command, address=address
-            )
+            CLIENT.format(python=sys.executable, changing=CHANGING, environment=environment, command=command, address=address)
         )
         client.chmod(0o755)
         server = subprocess.Popen([sys.executable, __file__, address], stdin=subprocess.PIPE, stdout=subprocess.PIPE)

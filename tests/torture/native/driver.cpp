@@ -137,7 +137,8 @@ int stress(int rounds, const std::vector<std::string>& models) {
 }
 
 int allocations(const std::vector<std::string>& models) {
-  const Picture content = noise(23, 17), style = noise(12, 19);
+  // Small, but several tiles: with their number grows that of allocations, and with its square the time.
+  const Picture content = noise(13, 9), style = noise(12, 19);
   int64_t failed = 0;
   for (const std::string& path : models) {
     const Bytes data = read_file(path);
