@@ -1,8 +1,8 @@
 """The command ``fastnst`` for shell scripts of tests, without a start of Python for every line.
 
 Most lines take less time than Python needs to start and to import what they use. So one process imports that once, and what a
-script finds as ``fastnst`` hands its arguments, folder and streams over to it. It forks: each line is a process of its own, with
-nothing of the lines before. A line with an environment of its own, such as ``FASTNST_ISA=scalar``, runs the installed
+script finds as ``fastnst`` hands its arguments, folder and streams over to it. It forks: each line is a process of its own,
+with nothing of the lines before. A line with an environment of its own, such as ``FASTNST_ISA=scalar``, runs the installed
 command, for some variables count when modules are imported.
 """
 
