@@ -94,7 +94,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photographs")
-    photographs = {"astronaut": data.astronaut()[256:], "cat": data.chelsea()}
+    photographs = {"astronaut": data.astronaut()[256:], "cat": data.chelsea(), "rocket": data.rocket(), "page": data.page()}
     for name, picture in photographs.items():
         Image.fromarray(picture).save(folder / f"{name}.png")
     return folder
