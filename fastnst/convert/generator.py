@@ -37,6 +37,8 @@ PEAK = 12000.0
 """What the largest sum of a channel over the calibration becomes in 16 bits: others may be 2.7 times as large."""
 STREAM_PEAK = 16000.0
 """The same of the stream that residual blocks add to."""
+MOST_REACHED = 2.0**30 * (1 - 2.0**-20)
+"""What no sum may reach in steps of its 16 bits, whatever the picture: the engine's bound, but for the rounding of multipliers."""
 POSITIONS = 2000
 """Positions per picture and phase from which weights and biases are fitted."""
 MIDDLE = 127.5
@@ -139,8 +141,13 @@ class Quantiser:
         else:
             step = torch.stack([(x[0] - centre[:, None, None]).abs().amax((1, 2)) for x in sums]).amax(0).double() / PEAK
             step = step.clamp(min=max(step.max().item() * 1e-4, 1e-12))  # a channel that is all but dead
+        bias = self._bias(node, q, scale, moments, centre, inputs)
+        # Beside what other pictures could make of it, a channel that hardly moves in these has no finer steps than the engine
+        # takes.
+        most = 255 * q.abs().sum((1, 2, 3)) + bias.abs().amax(0) + 1
+        step = torch.maximum(step, most * scale / MOST_REACHED)
         self.grids[node.target] = Grids(step, centre)
-        return self._assembled(node, q, scale, self._bias(node, q, scale, moments, centre, inputs), step, outside)
+        return self._assembled(node, q, scale, bias, step, outside)
 
     def _taps(self, node: FloatConv) -> list[tuple[slice, slice]]:
         """The taps, rows and columns of the kernel, that each phase of the output meets."""
@@ -237,8 +244,6 @@ class Quantiser:
         )
         if bound_of(made).max() >= 2**31:
             raise ValueError("weights that could overflow the 32-bit accumulator")
-        if (bound_of(made) * (scale / step)).max() >= 2**30:
-            raise ValueError("a multiplier that could overflow the output")
         return made
 
     def _affine(self, node: FloatAffine, made: Sequence[Tensor]) -> Affine:

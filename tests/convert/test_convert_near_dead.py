@@ -13,7 +13,14 @@ from torch import Tensor
 from trained_pair import Trained
 
 from fastnst.cli import main
+from fastnst.convert.builder import Builder
+from fastnst.convert.generator import quantise_graph
+from fastnst.convert.graph_arithmetic import bound_of
 from fastnst.convert.quantisation import Moments, feedback
+from fastnst.convert.tensors import Tensors
+from fastnst.engine import Engine
+from fastnst.format.graphfile import Convolution, GeneratorFile
+from fastnst.format.modelfile import to_bytes
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +77,19 @@ def test_a_network_that_is_all_but_dead_is_converted_or_refused_in_one_line(
     assert (code, len(lines)) in {(0, 0), (1, 1)}
     assert (tmp_path / "o.fnst").exists() == (code == 0)
     assert not any("linalg" in line or "cholesky" in line for line in lines)
+
+
+def test_a_channel_that_hardly_moves_in_the_pictures_at_hand_has_steps_that_the_engine_takes() -> None:
+    """A detector of colours, fitted to grey pictures: what others make of it goes far beyond, and is cut off there."""
+    generator = torch.Generator().manual_seed(2)
+    first, last = torch.randn(4, 3, 1, 1, generator=generator), torch.randn(3, 4, 1, 1, generator=generator) / 4
+    first[0, :, 0, 0] = torch.tensor([40.0, -40.0, 0.0])
+    build = Builder(Tensors({}))
+    x = build.affine(build.convolve(build.picture, first.double(), None), 0.2)
+    grey = torch.randint(0, 256, (1, 1, 32, 32), dtype=torch.uint8, generator=generator).repeat(1, 3, 1, 1)
+    nodes, _, _ = quantise_graph(build.paint(build.convolve(x, last.double(), None), "tanh"), [grey])
+    conv, colours = nodes[0], np.zeros((8, 8, 3), np.uint8) + np.array([255, 0, 0], np.uint8)
+    assert isinstance(conv, Convolution)
+    assert (bound_of(conv).numpy() * conv.multiplier < 2**30).all()
+    engine = Engine(to_bytes(GeneratorFile({"name": "grey", "kind": "generator"}, nodes)))
+    assert engine.translate(colours).shape == colours.shape

@@ -231,7 +231,9 @@ class Builder:
         if form == "transposed":
             bias = bias + lcg.integers(-500, 501, (4, outputs))
         reach = np.abs(sums - sums.mean(0)).max(0) + 1
-        multiplier = (lcg.integers(8000, 40000, (outputs,)) / reach).astype(np.float32)  # now and then it saturates
+        most = 255 * np.abs(weights.astype(np.int64)).reshape(outputs, -1).sum(1) + np.abs(np.atleast_2d(bias)).max(0)
+        multiplier = lcg.integers(8000, 40000, (outputs,)) / reach  # now and then it saturates
+        multiplier = np.minimum(multiplier, 0.999 * 2**30 / most).astype(np.float32)  # the engine's bound
         node = Convolution(source, len(self.maps), weights, bias.astype(np.int32), multiplier, stride, form, border, outside)
         self.nodes.append(node)
         self.maps.append(run_convolution(q, node))
