@@ -51,14 +51,26 @@ class Graph:
         return x
 
     def statistics(self, x: str) -> tuple[str, str, str]:
-        """Names of the mean of ``x``, of ``x`` less its mean, and of its deviation."""
+        """Names of the mean of ``x``, of ``x`` less its mean, and of its deviation: sums of squares over n positions divided by
+        n - 1 as in the published code and the engine, or by 1 if there is only one."""
         name = ADAIN_PREFIX + x.partition(".")[0]
         over = {"axes": [2, 3], "keepdims": 1}
         mean = self.add("ReduceMean", [x], f"{name}.mean", **over)
         centred = self.add("Sub", [x, mean], f"{name}.centred")
         square = self.add("Mul", [centred, centred], f"{name}.square")
-        variance = self.add("ReduceMean", [square], f"{name}.variance", **over)
+        variance = self.add("Mul", [self.add("ReduceMean", [square], f"{name}.square.mean", **over), self._unbiased(x, name)],
+                            f"{name}.variance")  # fmt: skip
         return mean, centred, self.add("Sqrt", [self.add("Add", [variance, "eps"], f"{name}.eps")], f"{name}.std")
+
+    def _unbiased(self, x: str, name: str) -> str:
+        """n / max(n - 1, 1) of the positions of ``x``."""
+        self.constants["one"] = np.array(1, np.float32)
+        sides = self.add(
+            "Cast", [self.add("Shape", [x], f"{name}.sides", start=2, end=4)], f"{name}.lengths", to=TensorProto.FLOAT
+        )
+        count = self.add("ReduceProd", [sides], f"{name}.count", keepdims=0)
+        others = self.add("Max", [self.add("Sub", [count, "one"], f"{name}.less"), "one"], f"{name}.others")
+        return self.add("Div", [count, others], f"{name}.unbiased")
 
     def adain(self, content: str, mean: str, std: str) -> str:
         _, centred, own_std = self.statistics(content)

@@ -48,6 +48,33 @@ def test_an_adain_model_with_the_style_given_or_cached(tmp_path: Path) -> None:
     assert psnr(picture_of(session, content=floats(content), **statistics), wanted) > 30
 
 
+@pytest.mark.parametrize("sides", [(1, 1), (1, 2), (2, 2), (5, 3)])
+def test_statistics_divide_by_one_less_than_there_are_positions(sides: tuple[int, int]) -> None:
+    """As in the published code and the engine; of a single position by 1."""
+    import torch
+
+    from fastnst.format.onnxgraph import Graph
+    from fastnst.reference.adain import calc_mean_std
+
+    x, graph = torch.randn(1, 3, *sides, generator=torch.Generator().manual_seed(1)), Graph()
+    graph.statistics("x")
+    model = graph.model({"x": [1, 3, "rows", "columns"]}).SerializeToString()
+    (std,) = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"x": x.numpy()})
+    np.testing.assert_allclose(std, calc_mean_std(x)[1].numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("more", [[], ["--qdq"]], ids=["float", "qdq"])
+@pytest.mark.parametrize("side", [16, 24])
+def test_an_adain_model_of_pictures_of_few_positions(tmp_path: Path, side: int, more: list[str]) -> None:
+    """4 and 9 of them in the content, where n - 1 is another number than n; the style has more."""
+    engine = Engine(ROOT / "fastnst" / "models" / "adain-nano.fnst")
+    content, style = np.ascontiguousarray(content_photograph()[40 : 40 + side, 60 : 60 + side]), style_photograph()
+    wanted = engine.decode(engine.encode(content), engine.look(style))
+    assert cli.main(["export", "adain-nano", "-o", str(tmp_path / "own.onnx"), *more]) == 0
+    made = picture_of(plain_session(tmp_path / "own.onnx"), content=floats(content), style=floats(style))
+    assert psnr(made, wanted) > 30
+
+
 def plain_session(path: Path) -> object:
     """Runs a graph as it is written, convolutions in float numbers."""
     options = onnxruntime.SessionOptions()

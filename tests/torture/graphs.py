@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import resource
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -30,8 +31,11 @@ WORDS = (
     b"\xff\xfe",
     b"a\nb",
 )
+SEED = 22
 SECONDS = 20.0
 """What no file may take."""
+MEGABYTES = 2048
+"""What all files together may take more than sound ones, at their worst."""
 
 
 def sound() -> list[Any]:
@@ -183,7 +187,7 @@ CHANGES: tuple[Callable[[Any, random.Random], None], ...] = (_attribute, _operat
 
 def mutated(count: int) -> Iterator[bytes]:
     """Files whose graphs, or whose bytes, have been changed."""
-    rng, models = random.Random(22), sound()
+    rng, models = random.Random(SEED), sound()
     for number in range(count):
         model = type(models[0])()
         model.CopyFrom(models[number % len(models)])
@@ -194,6 +198,11 @@ def mutated(count: int) -> Iterator[bytes]:
             data[rng.randrange(len(data))] = rng.randrange(256)
             data = data[: rng.randrange(len(data))] if number % 15 == 0 else data
         yield bytes(data)
+
+
+def peak() -> int:
+    """The most memory that this process has taken, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
 
 
 def _tried(path: Path, picture: Any, outcome: Outcome, what: str) -> bool:
@@ -230,7 +239,7 @@ def mutated_graphs(count: int) -> Outcome:
         import torch
     except ModuleNotFoundError as missing:
         raise NotHereError(f"needs {missing.name}") from None
-    outcome, taken, slowest = Outcome(), 0, 0.0
+    outcome, taken, slowest, most = Outcome(), 0, 0.0, 0
     picture = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with TemporaryDirectory() as folder:
         path = Path(folder) / "network.onnx"
@@ -238,6 +247,7 @@ def mutated_graphs(count: int) -> Outcome:
             path.write_bytes(model.SerializeToString())
             if not _tried(path, picture, outcome, "sound"):
                 outcome.findings.append(f"a sound network is refused: {outcome.note}")
+        before = peak()
         for number, data in enumerate(mutated(count)):
             path.write_bytes(data)
             start = time.perf_counter()
@@ -246,5 +256,8 @@ def mutated_graphs(count: int) -> Outcome:
             slowest = max(slowest, seconds)
             if seconds > SECONDS:
                 outcome.findings.append(f"{number}: {seconds:.0f} s")
-    outcome.note = f"{taken} still networks, the slowest {slowest:.1f} s"
+            if peak() - before > max(MEGABYTES, most):
+                outcome.findings.append(f"{number}: {peak() - before} MB more than sound ones")
+            most = peak() - before
+    outcome.note = f"seed {SEED}; {taken} still networks, the slowest {slowest:.1f} s, {most} MB more than sound ones"
     return outcome
