@@ -43,10 +43,15 @@ def channel_peaks(maps: Iterable[Tensor]) -> Tensor:
 
 def balancing_factors(peaks: Tensor, following: Conv) -> Tensor:
     """What to divide channels of these ``peaks`` [C] by, so that they share the trouble with the weights that read them."""
-    weights = following.weight.abs().amax((0, 1, 3, 4))
+    return balanced(peaks, following.weight.abs().amax((0, 1, 3, 4)))
+
+
+def balanced(peaks: Tensor, weights: Tensor, share: float = BALANCE) -> Tensor:
+    """Factors [C], of mean logarithm 0, for channels of these ``peaks`` that are read by ``weights``, both at most so large;
+    ``share`` as :data:`BALANCE`."""
     # A channel that is all but dead must not be blown up without limit.
     peaks, weights = (values.clamp(min=1e-3 * values.max().clamp(min=1e-30)) for values in (peaks, weights))
-    factors = peaks**BALANCE / weights ** (1 - BALANCE)
+    factors = peaks**share / weights ** (1 - share)
     return factors / factors.log().mean().exp()
 
 

@@ -103,7 +103,7 @@ def build(network: Network, style: str, twin: bool = False) -> ModelProto:
     graph = Graph()
     picture = [1, 3, "H", "W"]
     if style == "given":
-        inputs = {"content": picture, "style": picture}
+        inputs = {"content": picture, "style": [1, 3, "style_H", "style_W"]}
         content = graph.encoder("content", network)
         mean, _, std = graph.statistics(graph.encoder("style", network, "twin" if twin else "encoder"))
     else:

@@ -31,7 +31,7 @@ def build_int8(model: AdainFile, cached: bool) -> ModelProto:
         inputs = {"content": picture, "mean": vector, "std": vector}
     else:
         mean, _, std = graph.statistics(graph.encoder_of(model, "style"))
-        inputs = {"content": picture, "style": picture}
+        inputs = {"content": picture, "style": [1, 3, "style_H", "style_W"]}
     x = graph.adain(content, mean, std)
     x, zero = graph.quantised(x, model.decoder_scale, model.decoder_zero, "decoder.input"), model.decoder_zero
     for i, layer in enumerate(model.decoder):
