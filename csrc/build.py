@@ -34,6 +34,7 @@ SETS: dict[str, dict[str, list[str]]] = {
     },
     "aarch64": {"neondot": ["-march=armv8.2-a+dotprod"], "neon": []},
     "wasm32": {"simd128": ["-msimd128"]},
+    "wasm32 relaxed": {"relaxed": ["-mrelaxed-simd"], "simd128": ["-msimd128"]},
 }
 """Compiler flags of each instruction set, by processor family; ``csrc/engine/kernels/table.cpp`` says when they may run. The
 engine's kernels are in the file of that name in ``csrc/engine/kernels``, where there is one."""

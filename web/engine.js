@@ -17,8 +17,17 @@ const VECTORS = new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 9, 1, 7, 0, 65, 0, 253, 15, 26, 11,
 ]);
 
+// The same of three vectors of zeros and i32x4.relaxed_dot_i8x16_i7x16_add_s.
+const RELAXED = new Uint8Array([
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 3, 2, 1, 0, 10, 20, 1, 18, 0, 65, 0, 253, 15, 65, 0, 253, 15, 65, 0, 253, 15, 253,
+  147, 2, 26, 11,
+]);
+
 /** Whether this browser has vectors. */
 export const hasVectors = () => WebAssembly.validate(VECTORS);
+
+/** Whether it multiplies bytes in them. How, the module itself finds out. */
+export const hasRelaxed = () => WebAssembly.validate(RELAXED);
 
 const GENERATOR = 3;
 const MEBIBYTE = 1 << 20;

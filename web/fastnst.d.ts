@@ -96,8 +96,13 @@ export class Fastnst {
   readonly version: string;
   /** How many threads work: 1 where memory cannot be shared. */
   readonly threads: number;
-  /** "simd128", or "scalar" in browsers without vectors. */
-  readonly instructionSet: "simd128" | "scalar";
+  /** Where its WebAssembly module is, if it was not given as bytes: what a page that works offline has to keep. */
+  readonly module: string | undefined;
+  /**
+   * "relaxeddot" where one instruction of the processor sums four products of bytes, "relaxed" in other browsers with relaxed
+   * vectors, "simd128" in those with plain ones, "scalar" in those without.
+   */
+  readonly instructionSet: "relaxeddot" | "relaxed" | "simd128" | "scalar";
 
   /** Encodes a style once, for several pictures. */
   encodeStyle(picture: Picture): Promise<Style>;

@@ -4,7 +4,7 @@
 //   const fastnst = await Fastnst.load("adain-16x");
 //   const picture = await fastnst.stylize(photo, painting, { alpha: 0.8 });
 
-import { FastnstError, canShare, hasVectors, shown } from "./engine.js";
+import { FastnstError, canShare, hasRelaxed, hasVectors, shown } from "./engine.js";
 import { MODELS } from "./models.js";
 import { maskOf, pictureOf, resultOf } from "./pictures.js";
 
@@ -12,6 +12,10 @@ export { FastnstError };
 
 // Bundlers look for files by this very form of an address, and take them along: every name is written out.
 const moduleAddress = (threads) => {
+  if (hasRelaxed()) {
+    if (threads > 1) return new URL("./fastnst-relaxed-threads.wasm", import.meta.url);
+    return new URL("./fastnst-relaxed.wasm", import.meta.url);
+  }
   if (threads > 1) return new URL("./fastnst-threads.wasm", import.meta.url);
   return hasVectors() ? new URL("./fastnst.wasm", import.meta.url) : new URL("./fastnst-scalar.wasm", import.meta.url);
 };
@@ -156,6 +160,7 @@ export class Fastnst {
   #start;
   #wasm;
   #bytes;
+  #module;
   #worker;
   #about;
   #asked; // threads
@@ -175,7 +180,9 @@ export class Fastnst {
     const base = globalThis.document?.baseURI ?? globalThis.location?.href ?? import.meta.url;
     const wasm = async () => {
       if (options.wasm instanceof Uint8Array) return options.wasm;
-      return host.read(options.wasm ? new URL(options.wasm, base) : moduleAddress(fastnst.#asked));
+      const address = options.wasm ? new URL(options.wasm, base) : moduleAddress(fastnst.#asked);
+      fastnst.#module = address.href;
+      return host.read(address);
     };
     [fastnst.#wasm, fastnst.#bytes] = await Promise.all([wasm(), bytesOf(model, base, host.read)]);
     await fastnst.#running();
@@ -211,7 +218,12 @@ export class Fastnst {
     return this.#about.threads;
   }
 
-  /** "simd128", or "scalar" in browsers without vectors. */
+  /** Where its WebAssembly module is, if it was not given as bytes. */
+  get module() {
+    return this.#module;
+  }
+
+  /** See fastnst.d.ts. */
   get instructionSet() {
     return this.#about.instructionSet;
   }

@@ -30,7 +30,7 @@ from ..machine import cores, system
 
 RIVAL, MODEL = "onnxruntime-web@1.30.0", "adain-16x"
 SIZES, THREADS, ROUNDS, LESS_ROUNDS = (256, 512), (1, 2), 7, 3
-FAST, SCALAR = "fastnst, simd128", "fastnst, scalar"
+FAST, SIMD128, SCALAR = "fastnst", "fastnst, simd128", "fastnst, scalar"
 RIVALS = ("onnxruntime-web, float32", "onnxruntime-web, int8")
 WEB = Path(__file__).resolve().parents[2] / "web"
 ALLOWED_SHARE = 0.3
@@ -51,7 +51,7 @@ class Case:
     @property
     def contenders(self) -> tuple[str, ...]:
         slow = [SCALAR] if self.threads == 1 and self.size == min(SIZES) else []
-        return (FAST, *slow, *RIVALS)
+        return (FAST, SIMD128, *slow, *RIVALS)
 
 
 @dataclass
@@ -133,6 +133,7 @@ class Site:
     browser: Any
     server: Server
     tabs: dict[int, Any] = field(default_factory=dict)
+    instruction_set: str = ""  # that fastnst takes in this browser
 
     @property
     def address(self) -> str:
@@ -170,6 +171,7 @@ def measure(site: Site, case: Case, rounds: int, patience: float) -> Result:
     """Measure the contenders in turn, after a first round that only warms up."""
     page, result = site.tab(case.threads), Result()
     page.evaluate("([size, threads]) => window.prepare(size, threads)", [case.size, case.threads])
+    site.instruction_set = page.evaluate("window.instructionSet")
     wait_until_quiet(patience)
     busy, started = busy_seconds(), time.monotonic()
     for number in range(rounds + 1):
@@ -218,4 +220,5 @@ def facts(site: Site, case: Case, name: str, result: Result) -> dict[str, Any]:
 
 def common(site: Site, seconds: list[float]) -> dict[str, Any]:
     """The facts of every row."""
-    return {"browser": site.browser.version, "rival": RIVAL, "visits_seconds": seconds, **system()}
+    told = {"browser": site.browser.version, "instruction_set": site.instruction_set, "rival": RIVAL}
+    return told | {"visits_seconds": seconds, **system()}

@@ -20,16 +20,20 @@ window.prepare = async (size, threads) => {
   const feeds = { content: floats(content.data, shape), style: floats(style.data, shape) };
   const session = (file) =>
     ort.InferenceSession.create(file, { executionProviders: ["wasm"], freeDimensionOverrides: { H: size, W: size } });
-  const [fast, scalar, float, int8] = [
+  const plain = threads > 1 ? "/web/fastnst-threads.wasm" : "/web/fastnst.wasm";
+  const [fast, simd128, scalar, float, int8] = [
     await Fastnst.load("adain-16x", { threads }),
+    await Fastnst.load("adain-16x", { threads, wasm: plain }),
     await Fastnst.load("adain-16x", { wasm: "/web/fastnst-scalar.wasm" }),
     await session("/float32.onnx"),
     await session("/int8.onnx"),
   ];
+  window.instructionSet = fast.instructionSet;
   if (fast.threads !== threads) throw new Error(`fastnst has ${fast.threads} threads, not ${threads}`);
   // Bytes in and bytes out here; the rivals get floats that are there already, and keep theirs.
   window.contenders = {
-    "fastnst, simd128": () => fast.stylize(content, style, { palette: 0 }),
+    "fastnst": () => fast.stylize(content, style, { palette: 0 }),
+    "fastnst, simd128": () => simd128.stylize(content, style, { palette: 0 }),
     "fastnst, scalar": () => scalar.stylize(content, style, { palette: 0 }),
     "onnxruntime-web, float32": () => float.run(feeds),
     "onnxruntime-web, int8": () => int8.run(feeds),

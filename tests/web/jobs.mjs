@@ -1,6 +1,11 @@
 // Runs the jobs of a JSON file with the npm package, and prints a line of JSON for each: what its result is, or what went wrong.
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { setFlagsFromString } from "node:v8";
+
+import { hasRelaxed } from "../../web/engine.js";
+
+if (!hasRelaxed()) setFlagsFromString("--experimental-wasm-relaxed-simd"); // node 20 has it behind this
 
 const { Fastnst } = await import(process.argv[2]);
 const jobs = JSON.parse(await readFile(process.argv[3], "utf8"));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import http.server
@@ -10,7 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from fastnst.cli.commands.ui import ISOLATED, PageServer
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is not checked")
 
 WEB = Path(__file__).resolve().parents[2] / "web"
+EXAMPLE = WEB.parent / "examples" / "photo2painting.fnst"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
 PATIENCE = 120_000
@@ -73,11 +75,15 @@ def isolated_site() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def play() -> Iterator[Any]:
     with playwright.sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *CAMERA])
+        yield play
+
+
+@pytest.fixture(scope="module")
+def browser(play: Any) -> Iterator[Any]:
+    with closing(play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *CAMERA])) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -121,9 +127,13 @@ def result(page: Any) -> str:
     return hashlib.sha256(bytes(pixels)).hexdigest()
 
 
-def wanted(content: Pixels, style: Pixels, **options: Any) -> str:
-    made = fastnst.Stylizer("adain-16x")(content, style, **options)
-    return hashlib.sha256(np.dstack([made, np.full(made.shape[:2], 255, np.uint8)]).tobytes()).hexdigest()
+def sha256(picture: Pixels) -> str:
+    """Of its RGBA bytes."""
+    return hashlib.sha256(np.dstack([picture, np.full(picture.shape[:2], 255, np.uint8)]).tobytes()).hexdigest()
+
+
+def wanted(content: Pixels, style: Pixels, model: str = "adain-16x", **options: Any) -> str:
+    return sha256(fastnst.Stylizer(model)(content, style, **options))
 
 
 def large(picture: Pixels) -> Pixels:
@@ -132,6 +142,7 @@ def large(picture: Pixels) -> Pixels:
 
 
 CONTENT, STYLE = verify.picture(90, 120, seed=1), large(verify.picture(64, 64, seed=2))
+PAINTING = verify.picture(90, 120, seed=2)
 
 
 def test_chosen_files_are_painted_with_the_native_bytes_and_no_other_host_is_asked(page: Any, site: str) -> None:
@@ -182,8 +193,7 @@ def test_a_region_painted_with_the_brush_has_the_native_bytes_and_is_taken_back(
     assert result(page) == wanted(CONTENT, STYLE, regions=[(mask, other)])
     page.check("#keep-rest")
     painted(page, 4)
-    made = fastnst.Stylizer("adain-16x")(CONTENT, regions=[(mask, other)])
-    assert result(page) == hashlib.sha256(np.dstack([made, np.full(made.shape[:2], 255, np.uint8)]).tobytes()).hexdigest()
+    assert result(page) == sha256(fastnst.Stylizer("adain-16x")(CONTENT, regions=[(mask, other)]))
     page.uncheck("#keep-rest")
     painted(page, 5)
     page.click("#undo")
@@ -249,35 +259,64 @@ def test_the_camera_is_painted_until_it_is_stopped(page: Any, site: str) -> None
     assert page.get_attribute("#camera", "aria-pressed") == "false"
 
 
-THREADS = """async (asked) => {
+MADE = """async ([jobs, size, ...pictures]) => {
   const { Fastnst } = await import("/fastnst.js");
-  const picture = (seed) => {
-    const data = new Uint8ClampedArray(4 * 160 * 120);
-    for (let i = 0, x = seed; i < data.length; i++) {
-      x = (x * 1664525 + 1013904223) >>> 0;
-      data[i] = i % 4 === 3 ? 255 : x >>> 24;
-    }
-    return { width: 160, height: 120, data };
-  };
-  const fastnst = await Fastnst.load("adain-16x", { threads: asked });
-  const made = await fastnst.stylize(picture(1), picture(2));
-  fastnst.close();
-  return [fastnst.threads, Array.from(made.data), Array.from(picture(1).data), Array.from(picture(2).data)];
+  const bytes = (text) => Uint8ClampedArray.from(atob(text), (letter) => letter.charCodeAt(0));
+  const [content, style] = pictures.map((rgba) => ({ ...size, data: bytes(rgba) }));
+  const made = [];
+  for (const [model, threads, module] of jobs) {
+    const wasm = module ? `/${module}.wasm` : undefined;
+    const fastnst = await Fastnst.load(model, { threads: threads ?? undefined, wasm });
+    const { data } = await fastnst.stylize(content, fastnst.isGenerator ? null : style);
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+    made.push([fastnst.threads, fastnst.instructionSet, Array.from(digest)]);
+    fastnst.close();
+  }
+  return made;
 }"""
+BARE = "package.json"
+"""A page of the site without an engine of its own."""
 
 
-@pytest.mark.parametrize("asked", [None, 1, 4])
-def test_isolated_pages_have_threads_and_others_one_with_the_same_bytes(
-    page: Any, site: str, isolated_site: str, asked: int | None
-) -> None:
-    told = []
-    for address in (site, isolated_site):
-        page.goto(f"{address}/desk/index.html")
-        threads, *pictures = page.evaluate(THREADS, asked) if asked else page.evaluate(f"() => ({THREADS})()")
-        made, content, style = (np.array(each, np.uint8).reshape(120, 160, 4)[..., :3] for each in pictures)
-        assert np.array_equal(made, fastnst.Stylizer("adain-16x")(content, style))
-        told.append(threads)
-    assert told == [1, asked or min(4, page.evaluate("navigator.hardwareConcurrency"))]
+def made(page: Any, *jobs: tuple[str, int | None, str | None]) -> list[tuple[int, str, str]]:
+    """Of each model, number of threads and module: threads, instruction set and SHA-256 of `CONTENT` in `STYLE`."""
+    rgba = (np.dstack([each, np.full(each.shape[:2], 255, np.uint8)]) for each in (CONTENT, PAINTING))
+    given = [base64.b64encode(each.tobytes()).decode() for each in rgba]
+    size = {"width": CONTENT.shape[1], "height": CONTENT.shape[0]}
+    answers = page.evaluate(f"(given) => ({MADE})(given)", [jobs, size, *given])
+    return [(threads, path, bytes(digest).hex()) for threads, path, digest in answers]
+
+
+def test_isolated_pages_have_threads_and_others_one_with_the_same_bytes(page: Any, site: str, isolated_site: str) -> None:
+    asked = (None, 1, 4)
+    digest = wanted(CONTENT, PAINTING)
+    for address, told in ((site, [1, 1, 1]), (isolated_site, [0, 1, 4])):
+        page.goto(f"{address}/{BARE}")
+        told[0] = told[0] or min(4, page.evaluate("navigator.hardwareConcurrency"))
+        answers = made(page, *(("adain-16x", threads, None) for threads in asked))
+        assert [(threads, digest) for threads, _, digest in answers] == [(threads, digest) for threads in told]
+
+
+@pytest.mark.parametrize("flags", [[], ["--js-flags=--no-enable-avx-vnni"]], ids=["any", "without-vnni"])
+def test_every_model_and_module_makes_the_same_bytes_with_threads(play: Any, isolated_site: str, flags: list[str]) -> None:
+    """Where four products are summed at once, if this processor does that, and where they are not."""
+    chosen = [None] if flags else [None, "fastnst", "fastnst-scalar"]
+    shared = [None] if flags else [None, "fastnst-threads"]
+    models = [*(model.name for model in fastnst.models()), "/example.fnst"]
+    jobs = [(model, threads, module) for model in models for threads, some in ((1, chosen), (4, shared)) for module in some]
+    with closing(play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *flags])) as browser:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.route("**/example.fnst", lambda route: route.fulfill(path=EXAMPLE))
+        page.goto(f"{isolated_site}/{BARE}")
+        answers = made(page, *jobs)
+    digests = {model: wanted(CONTENT, PAINTING, model=model) for model in models[:-1]}
+    digests["/example.fnst"] = sha256(fastnst.Stylizer(EXAMPLE)(CONTENT))
+    assert [(model, threads, digest) for (model, *_), (threads, _, digest) in zip(jobs, answers, strict=True)] == [
+        (model, threads, digests[model]) for model, threads, _ in jobs
+    ]
+    paths = {path for (*_, module), (_, path, _) in zip(jobs, answers, strict=True) if module is None}
+    assert paths == {"relaxed"} if flags else len(paths) == 1 and paths <= {"relaxed", "relaxeddot"}
 
 
 def test_the_page_with_threads_stops_and_paints(page: Any, isolated_site: str) -> None:

@@ -357,5 +357,8 @@ document.addEventListener("paste", async (event) => {
   if (file) setPhoto(await opened(file));
 });
 
-if ("serviceWorker" in navigator && isSecureContext && !token) navigator.serviceWorker.register("offline.js");
-engine($("model").value).catch((error) => say(error.message, true));
+engine($("model").value).then(({ module }) => {
+  if (!token && "serviceWorker" in navigator && isSecureContext) {
+    navigator.serviceWorker.register(`offline.js?${new URLSearchParams({ module })}`);
+  }
+}, (error) => say(error.message, true));

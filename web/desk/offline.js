@@ -1,10 +1,13 @@
 // Keeps what the page is made of, so that it works without a network. What is new on the server is there at the next visit.
 
+// The WebAssembly module that this browser takes: the page says which.
+const MODULE = new URL(location).searchParams.get("module");
+
 const CACHE = "fastnst-0.1.0";
 const FILES = [
   "./", "index.html", "desk.css", "desk.js", "gallery.js", "native.js", "regions.js", "words.js", "icon.svg", "app.webmanifest",
   ...["fastnst.js", "models.js", "engine.js", "pictures.js", "calls.js", "worker.js"].map((name) => `../${name}`),
-  ...[self.crossOriginIsolated ? "fastnst-threads.wasm" : "fastnst.wasm", "models/adain-16x.fnst"].map((name) => `../${name}`),
+  MODULE, "../models/adain-16x.fnst",
 ];
 
 self.addEventListener("install", (event) => {

@@ -16,6 +16,19 @@
 namespace fastnst {
 namespace {
 
+// Whether none of the bytes from a tile's first to its last has the highest bit.
+template <typename Ops>
+bool is_small(const ConvRow& row, const uint8_t* source) {
+  const ptrdiff_t bytes = 3 * row.source_pixel + 4 * row.steps;
+  if (bytes < Ops::bytes) return false;  // a picture's, which is seldom that dark
+  typename Ops::Vector any = Ops::splat(0);
+  for (int64_t r = 0; r < row.rows; r++, source += row.source_row) {
+    for (ptrdiff_t at = 0; at < bytes - Ops::bytes; at += Ops::bytes) any = Ops::either(any, Ops::load(source + at));
+    any = Ops::either(any, Ops::load(source + bytes - Ops::bytes));
+  }
+  return !Ops::has_high_bit(any);
+}
+
 template <typename Ops>
 struct ShortSums {
   using Vector = typename Ops::Vector;
@@ -25,7 +38,7 @@ struct ShortSums {
   // in memory.
   template <int first>
   [[gnu::always_inline]] static void add(const GroupRow& group, const uint8_t* source, Vector (&sums)[4][2]) {
-    const ShortBlock& block = group.small != nullptr && is_small(*group.row, source) ? *group.small : *group.shorts;
+    const ShortBlock& block = group.small != nullptr && is_small<Ops>(*group.row, source) ? *group.small : *group.shorts;
     Reader reader{source, group.row->source_row, group.row->source_pixel, block.places, block.weights};
     add_together<first, 4>(sums, reader, block.groups[4]);
     add_together<first, 3>(sums, reader, block.groups[3]);
@@ -36,18 +49,6 @@ struct ShortSums {
 
  private:
   static_assert(kMaxTogether == 4 && kSmall == 127);
-
-  // Whether none of the bytes from a tile's first to its last has the highest bit.
-  static bool is_small(const ConvRow& row, const uint8_t* source) {
-    const ptrdiff_t bytes = 3 * row.source_pixel + 4 * row.steps;
-    if (bytes < Ops::bytes) return false;  // a picture's, which is seldom that dark
-    Vector any = Ops::splat(0);
-    for (int64_t r = 0; r < row.rows; r++, source += row.source_row) {
-      for (ptrdiff_t at = 0; at < bytes - Ops::bytes; at += Ops::bytes) any = Ops::either(any, Ops::load(source + at));
-      any = Ops::either(any, Ops::load(source + bytes - Ops::bytes));
-    }
-    return !Ops::has_high_bit(any);
-  }
 
   struct Reader {
     const uint8_t* source;

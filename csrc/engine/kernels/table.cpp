@@ -20,8 +20,10 @@
 namespace fastnst {
 
 extern const ProductKernels kAmxProducts, kAvx512VnniProducts, kAvxVnniProducts, kAvx2Products, kSsse3Products,
-    kNeonDotProducts, kNeonProducts, kSimd128Products, kScalarProducts;
+    kNeonDotProducts, kNeonProducts, kRelaxedDotProducts, kRelaxedProducts, kSimd128Products, kScalarProducts;
 extern const LoopKernels kAvx512VnniLoops, kAvx2Loops, kNeonLoops, kSimd128Loops, kScalarLoops;
+
+bool has_exact_relaxed();
 
 namespace {
 
@@ -88,9 +90,11 @@ constexpr InstructionSet kSets[] = {
 #elif defined(__aarch64__)
     {"neondot", has_dot_product, &kNeonDotProducts, &kNeonLoops, Variant::baseline},
     {"neon", always, &kNeonProducts, &kNeonLoops, Variant::baseline},
+#elif defined(__wasm_relaxed_simd__)  // browsers refuse a module whose instructions they lack
+    {"relaxeddot", has_exact_relaxed, &kRelaxedDotProducts, &kSimd128Loops, Variant::baseline},
+    {"relaxed", always, &kRelaxedProducts, &kSimd128Loops, Variant::baseline},
 #elif defined(__wasm_simd128__)
-    {"simd128", always, &kSimd128Products, &kSimd128Loops,
-     Variant::baseline},  // browsers refuse a module whose instructions they lack
+    {"simd128", always, &kSimd128Products, &kSimd128Loops, Variant::baseline},
 #endif
 #if !defined(__wasm_simd128__)
     {"scalar", always, &kScalarProducts, &kScalarLoops, Variant::baseline},
