@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
-from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto, helper
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto, ValueInfoProto, defs, helper
 
 Array = NDArray[Any]
 
@@ -157,6 +157,8 @@ def read_graph(path: Path) -> OnnxGraph:
     source, output = named(inputs[0].name), named(graph.output[0].name)
     chooses = None if style is None else _style_input(style)
     nodes = needed(_nodes(graph), output, {*constants, source, *([] if chooses is None else [chooses.name])})
+    for node in nodes:
+        _check_inputs(node, opset)
     dims = [each.dim_value if 0 < each.dim_value < MOST_PIXELS else None for each in inputs[0].type.tensor_type.shape.dim]
     last = len(dims) == 4 and dims[1] != 3 and dims[3] == 3
     channels, height, width = ((dims[3], *dims[1:3]) if last else dims[1:]) if len(dims) == 4 else (None, None, None)
@@ -218,6 +220,19 @@ def _nodes(graph: GraphProto) -> list[OnnxNode]:
         attributes = {named(each.name): _attribute(each) for each in node.attribute}
         nodes.append(OnnxNode(operator, name, inputs, outputs, attributes))
     return nodes
+
+
+def _check_inputs(node: OnnxNode, opset: int) -> None:
+    """ValueError if an input that its operator must have is left out. Operators that ONNX does not know are named later."""
+    if not defs.has(node.operator):
+        return
+    try:
+        operator = defs.get_schema(node.operator, opset)
+    except defs.SchemaError:  # of a later opset than the file says
+        operator = defs.get_schema(node.operator)
+    for place, wanted in enumerate(operator.inputs):
+        if wanted.option == defs.OpSchema.FormalParameterOption.Single and not any(node.inputs[place : place + 1]):
+            raise ValueError(f"{node}: its input {wanted.name} is left out")
 
 
 def _attribute(attribute: AttributeProto) -> Any:

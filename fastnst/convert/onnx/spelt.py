@@ -52,8 +52,6 @@ def with_norms(
 
 def _axes(node: OnnxNode, known: Mapping[str, Array]) -> list[int] | None:
     """The dimensions that a node takes the mean over, if these are rows and columns and stay, as one."""
-    if not node.inputs:
-        return None
     if node.operator == "GlobalAveragePool":
         return SPATIAL["first"]
     if node.operator != "ReduceMean" or not node.get("keepdims", 1):
