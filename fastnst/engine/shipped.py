@@ -40,10 +40,10 @@ def look_source(name: str, model: str) -> Source | None:
 
 
 def find_look(style: Path, model: str) -> Path | None:
-    """The file of a look that ``style`` is or names; None if it is a picture, or nothing that is known.
+    """The file of a look that ``style`` is or names; None if it is a picture, or a path of nothing.
 
     Raises:
-        LookError: a look that ships for other models than ``model``.
+        LookError: a look that ships for other models than ``model``, or a name that is none's and no file's.
     """
     if style.is_file():
         with style.open("rb") as file:
@@ -55,4 +55,7 @@ def find_look(style: Path, model: str) -> Path | None:
     others = sorted(path.parent.name for path in (MODELS / "looks").glob(f"*/{glob.escape(style.name)}{SUFFIX}"))
     if others:
         raise LookError(f"{style}: this look ships for {', '.join(others)}, and not for {model}")
-    return None
+    import difflib  # not where nothing is wrong
+
+    near = difflib.get_close_matches(style.name, looks(model), 1)
+    raise LookError(f"{style}: no such file or look{f'; near to it is {near[0]}' if near else ''} (fastnst styles lists them)")

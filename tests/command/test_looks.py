@@ -226,7 +226,9 @@ def test_a_shipped_look_by_its_name(run: Run) -> None:
 def test_a_look_of_other_models_is_named(run: Run) -> None:
     result = run("stylize", "content.png", "woodcut", "-o", "out.png", "--model", "wct-16x")
     assert failed(result, "this look ships for adain-16x", "and not for wct-16x")
-    assert failed(run("stylize", "content.png", "woodcutt", "-o", "out.png"), "woodcutt: no such file")
+    for name, words in (("woodcutt", "; near to it is woodcut"), ("qqq", "")):
+        line = f"{name}: no such file or look{words} (fastnst styles lists them)"
+        assert failed(run("stylize", "content.png", name, "-o", "out.png"), line)
 
 
 @pytest.mark.usefixtures("work")
