@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-VECTORS = 0xFD
 DRAFTS = {
     b"\xfd\xa2\x01": b"\xfd\x92\x02",  # i8x16.relaxed_swizzle: i16x8.relaxed_dot_i8x16_i7x16_s
     b"\xfd\xb2\x01": b"\xfd\x93\x02",  # i8x16.laneselect: i32x4.relaxed_dot_i8x16_i7x16_add_s

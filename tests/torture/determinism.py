@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import node_package
+
 from fastnst import engine
 from torture import goldens, native
 from torture.framework import NotHereError, Outcome, check
@@ -49,6 +51,31 @@ def paths_and_threads(count: int) -> Outcome:
     outcome = Outcome(note=f"paths {', '.join(PATHS)}; threads {', '.join(map(str, THREADS))}")
     for path in PATHS:
         _compare(outcome, path, _in_a_process(count, THREADS, FASTNST_ISA=path), len(THREADS))
+    return outcome
+
+
+@check("200 goldens in every WebAssembly module, by node", quick=4, full=200)
+def webassembly_modules(count: int) -> Outcome:
+    """Every module of the npm package makes the golden pictures, those with threads with four."""
+    _require_pictures()
+    if why := node_package.lacking():
+        raise NotHereError(why)
+    outcome, chosen, wanted = Outcome(), goldens.cases()[:count], goldens.wanted()
+    modules = [module for module in node_package.MODULES if node_package.runs(module)]
+    pictures = [goldens.picture_of(case, 1) for case in chosen]
+    assert [goldens.digest(picture) for picture in pictures] == [wanted[case.name] for case in chosen]
+    for module in modules:
+        settings = {"wasm": str(node_package.WEB / module), "threads": node_package.THREADS[module]}
+        jobs = [
+            {**settings, "model": case.model, "options": {"alpha": case.alpha}}
+            | {each: node_package.given(goldens.pictures()[getattr(case, each)]) for each in ("content", "style")}
+            for case in chosen
+        ]
+        with TemporaryDirectory() as folder:
+            answers = node_package.run(Path(folder), *jobs)
+        for case, picture, answer in zip(chosen, pictures, answers, strict=True):
+            outcome.expect(answer.get("digest") == node_package.digest(picture), f"{module}: {case.name}")
+    outcome.note = ", ".join(modules)
     return outcome
 
 

@@ -101,10 +101,15 @@ def _stylizer(model: str, threads: int) -> Stylizer:
     return Stylizer(model, threads)
 
 
-def made(case: Case, threads: int, offset: int = 0) -> str:
-    """The SHA-256 of what this process makes of a case."""
+def picture_of(case: Case, threads: int, offset: int = 0) -> Pixels:
+    """What this process makes of a case."""
     content, style = (at_offset(pictures()[name], offset) for name in (case.content, case.style))
-    return digest(_stylizer(case.model, threads)(content, style, alpha=case.alpha))
+    return _stylizer(case.model, threads)(content, style, alpha=case.alpha)
+
+
+def made(case: Case, threads: int, offset: int = 0) -> str:
+    """Its SHA-256."""
+    return digest(picture_of(case, threads, offset))
 
 
 def made_in_tiles(case: Case, threads: int) -> tuple[str, int] | None:

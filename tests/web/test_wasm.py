@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import functools
 import gzip
-import hashlib
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,70 +13,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from node_package import MODULES, ROOT, THREADS, WEB, Pixels, digest, given, lacking, run, runs
 from PIL import Image
 
 import fastnst
 from fastnst import verify
 
-WEB = Path(__file__).resolve().parents[2] / "web"
-THREADS = {"fastnst.wasm": 1, "fastnst-scalar.wasm": 1, "fastnst-threads.wasm": 4}
-THREADS |= {"fastnst-relaxed.wasm": 1, "fastnst-relaxed-threads.wasm": 4}
-"""That each module is tested with."""
-MODULES = tuple(THREADS)
 MODELS = tuple(model.name for model in fastnst.models())
-EXAMPLE = WEB.parent / "examples" / "photo2painting.fnst"
-Pixels = NDArray[np.uint8]
+EXAMPLE = ROOT / "examples" / "photo2painting.fnst"
 
-if shutil.which("node") is None:
-    pytest.skip("node is not installed: nothing of the web is checked", allow_module_level=True)
-if not all((WEB / name).exists() for name in MODULES):
-    pytest.skip("`make web` has built no WebAssembly: nothing of it is checked", allow_module_level=True)
-
-
-def given(picture: Pixels) -> dict[str, Any]:
-    """A picture as JSON, RGBA."""
-    height, width, channels = picture.shape
-    rgba = picture if channels == 4 else np.dstack([picture, np.full((height, width), 255, np.uint8)])
-    return {"width": width, "height": height, "rgba": base64.b64encode(rgba.tobytes()).decode()}
-
+if why := lacking():
+    pytest.skip(why, allow_module_level=True)
 
 SMALL = given(verify.picture(8, 8, seed=1))
 LARGE = {"width": 4097, "height": 1, "grey": base64.b64encode(bytes(4097)).decode()}
 
 
-def run(folder: Path, *jobs: dict[str, Any]) -> list[dict[str, Any]]:
-    """What node says of each job."""
-    file = folder / "jobs.json"
-    file.write_text(json.dumps(jobs))
-    command = ["node", str(Path(__file__).with_name("jobs.mjs")), str(WEB / "node.js"), str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def digest(picture: Pixels) -> str:
-    height, width, channels = picture.shape
-    rgba = picture if channels == 4 else np.dstack([picture, np.full((height, width), 255, np.uint8)])
-    return hashlib.sha256(rgba.tobytes()).hexdigest()
-
-
-@functools.cache
-def has_relaxed() -> bool:
-    """Whether this node has relaxed vectors, as version 20 has behind a flag."""
-    program = f"""
-      import {{ setFlagsFromString }} from "node:v8";
-      import {{ hasRelaxed }} from "{WEB / "engine.js"}";
-      setFlagsFromString("--experimental-wasm-relaxed-simd");
-      process.exit(hasRelaxed() ? 0 : 1);
-    """
-    return subprocess.run(["node", "--input-type=module", "--eval", program], stderr=subprocess.DEVNULL).returncode == 0
-
-
 @pytest.fixture(params=MODULES)
 def module(request: pytest.FixtureRequest) -> str:
     """Each that this node can run."""
-    if "relaxed" in request.param and not has_relaxed():
+    if not runs(request.param):
         pytest.skip("this node has no relaxed vectors")
     return str(request.param)
 
