@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 interrupted. A failur
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import traceback
@@ -24,9 +25,14 @@ from fastnst.cli.errors import (
 )
 from fastnst.cli.registry import build_parser
 
+_OBJECTS_BETWEEN_COLLECTIONS = 10_000
+"""Importing what one picture needs makes tens of thousands of objects, none of them garbage: to look for it at every 700, as
+Python does by itself, takes a twentieth of the command's time."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line, ``sys.argv`` by default, and return its exit code."""
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     open_closed_streams()
     keep_file_names_printable()
     with termination_as_interrupt():

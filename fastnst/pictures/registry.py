@@ -100,8 +100,10 @@ def opened(file: BinaryIO) -> Image.Image:
     """
     file.seek(0)
     head = file.read(HEAD_BYTES)
-    Image.init()
+    Image.preinit()
     for name in decoders(head):
+        if name not in Image.OPEN:
+            Image.init()  # all of Pillow's modules, which takes as long as a picture does
         opener, accept = Image.OPEN.get(name, (None, None))
         if opener is not None and (accept is None or accept(head) is True):
             file.seek(0)
