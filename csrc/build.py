@@ -131,6 +131,17 @@ def library_flags(platform: str = sys.platform) -> list[str]:
     return ["-shared", f"-Wl,-soname,{SONAME}", "-Wl,--version-script=csrc/c/exports.map"]
 
 
+STANDARD = CSRC / "standard.h"
+"""Headers of the language that most files include."""
+
+
+class Common(NamedTuple):
+    """Files that are compiled alike: :data:`STANDARD`, half of the work of most, is compiled once for all of them."""
+
+    names: set[str]  # of their objects
+    flags: Sequence[str]  # that these files have, beside those of all
+
+
 class Link(NamedTuple):
     """A program or a library: what it is made of, and with which flags."""
 
@@ -139,7 +150,14 @@ class Link(NamedTuple):
     flags: Sequence[str]
 
 
-def ninja_file(folder: Path, compiler: str, flags: Sequence[str], links: Iterable[Link], last: Sequence[str] = ()) -> str:
+def ninja_file(
+    folder: Path,
+    compiler: str,
+    flags: Sequence[str],
+    links: Iterable[Link],
+    last: Sequence[str] = (),
+    common: Common | None = None,
+) -> str:
     """The text of ``build.ninja`` for objects in ``folder``. ``last`` goes behind the flags of each file, and counts more."""
 
     def escaped(path: Path) -> str:
@@ -158,6 +176,18 @@ def ninja_file(folder: Path, compiler: str, flags: Sequence[str], links: Iterabl
         "rule archive",
         "  command = rm -f $out && ar rcs $out $in",
     ]
+    header = folder / STANDARD.name  # a copy: GCC and clang look for what they made of a header beside it
+    made = escaped(header.with_suffix(".h.gch"))
+    if common is not None:
+        lines += [
+            "rule header",
+            f"  command = cp $in $copy && {compiler} $flags -MD -MF $out.d -x c++-header $copy -o $out",
+            "  depfile = $out.d",
+            "  deps = gcc",
+            f"build {made}: header {escaped(STANDARD.relative_to(ROOT))}",
+            f"  copy = {shlex.quote(str(header))}",
+            f"  flags = {shlex.join([*flags, *common.flags, *last])}",
+        ]
     compiled: dict[str, Unit] = {}
     for link in links:
         compiled |= {unit.name: unit for unit in link.units}
@@ -165,8 +195,10 @@ def ninja_file(folder: Path, compiler: str, flags: Sequence[str], links: Iterabl
         rule = "archive" if link.target.suffix == ".a" else "link"
         lines += [f"build {escaped(link.target)}: {rule} {objects}", f"  flags = {shlex.join(link.flags)}"]
     for unit in compiled.values():
-        lines.append(f"build {escaped(folder / f'{unit.name}.o')}: compile {escaped(unit.path.relative_to(ROOT))}")
-        lines.append(f"  flags = {shlex.join([*flags, *unit.flags, *last])}")
+        shares = common is not None and unit.name in common.names
+        source, included = escaped(unit.path.relative_to(ROOT)), ["-include", str(header)] if shares else []
+        lines.append(f"build {escaped(folder / f'{unit.name}.o')}: compile {source}{f' | {made}' if shares else ''}")
+        lines.append(f"  flags = {shlex.join([*flags, *unit.flags, *last, *included])}")
     return "\n".join(lines) + "\n"
 
 

@@ -96,8 +96,10 @@ def main() -> int:
         folder = ROOT / "build" / "web" / module.name
         library = [unit for unit in build.library(module.machine) if unit.name not in REPLACED]
         units = [sized(unit) for unit in (*library, *build.units("web"))]
+        cold = {unit.name for unit in units if unit.name not in FAST | OWN}
         link = build.Link(WEB / f"{module.name}.wasm", units, [*LINK, *EXCEPTIONS, *module.link])
-        build.run_ninja(folder / "build.ninja", build.ninja_file(folder, compiler, [*general, *module.flags], [link]))
+        text = build.ninja_file(folder, compiler, [*general, *module.flags], [link], common=build.Common(cold, COLD))
+        build.run_ninja(folder / "build.ninja", text)
         if module.machine == RELAXED:
             relaxed.write(link.target)
     models = WEB / "models"

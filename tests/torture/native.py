@@ -10,7 +10,6 @@ import contextlib
 import os
 import platform
 import runpy
-import shlex
 import shutil
 import subprocess
 import sys
@@ -25,8 +24,6 @@ from torture.framework import NotHereError
 ROOT = Path(__file__).parents[2]
 NATIVE = Path(__file__).parent / "native"
 BUILD = ROOT / "build" / "torture"
-STANDARD = NATIVE / "standard.h"
-"""Headers of the language that most files include. GCC compiles them once for a variant: half of the time of its build."""
 SANITIZED = ("-O0", "-g1", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all")
 FUZZED = ("-O1", *SANITIZED[1:], "-fsanitize=fuzzer,address,undefined")
 """Not -O0, where clang's sanitizers leave the kernels' assembly too few registers."""
@@ -82,34 +79,21 @@ def build(name: str) -> list[str]:
     folder = BUILD / name
     with build_file().alone(folder):
         flags = [*build_file().FLAGS, f"-I{NATIVE}"]
-        header = precompiled(variant, folder, [*flags, *variant.flags]) if variant.compiler.endswith("g++") else None
-        build_file().run_ninja(folder / "build.ninja", ninja_file(variant, folder, flags, header))
+        build_file().run_ninja(folder / "build.ninja", ninja_file(variant, folder, flags))
     return [*variant.runner, str(folder / variant.program)]
 
 
-def precompiled(variant: Variant, folder: Path, flags: Sequence[str]) -> Path:
-    """:data:`STANDARD` in ``folder``, compiled; GCC finds what it made of it beside."""
-    header = folder / STANDARD.name
-    shutil.copy2(STANDARD, header)
-    rule = f"rule header\n  command = {variant.compiler} {shlex.join(flags)} -x c++-header $in -o $out\n"
-    text = f"builddir = {folder / 'header'}\n{rule}build {header}.gch: header {header}\n"
-    build_file().run_ninja(folder / "header.ninja", text)
-    return header
-
-
-def ninja_file(variant: Variant, folder: Path, flags: Sequence[str], header: Path | None) -> str:
+def ninja_file(variant: Variant, folder: Path, flags: Sequence[str]) -> str:
     """The text of ``build.ninja``."""
     build, wrapped = build_file(), ["-Wl,--wrap=aligned_alloc"] if variant.program == "driver" else []
     if variant.program == "fastnst-stylize":
         units = [*build.library(variant.machine), *build.units(".")]
     else:
         units = [*build.engine(variant.machine), build.Unit(variant.program, NATIVE / f"{variant.program}.cpp", [])]
-    if header is not None:  # which is compiled without the instructions that kernels have
-        common = ["-include", str(header)]
-        units = [each if "kernels" in each.name else each._replace(flags=[*each.flags, *common]) for each in units]
+    common = build.Common({unit.name for unit in units if "kernels" not in unit.name}, [])  # kernels have other instructions
     link = build.Link(folder / variant.program, units, ["-pthread", "-ldl", *variant.flags, *wrapped])
     # Of the options that speak of the same the last one counts. What is thrown through kernels comes from no kernel.
-    return str(build.ninja_file(folder, variant.compiler, flags, [link], variant.flags))
+    return str(build.ninja_file(folder, variant.compiler, flags, [link], variant.flags, common))
 
 
 def run(name: str, *arguments: str | Path, text: str | None = None, **environment: str) -> str:

@@ -1,4 +1,4 @@
-// What most files of the engine include, compiled once for a build (torture/native.py).
+// What most files of the engine include, compiled once for a build where many have the same flags (build.py).
 #include <algorithm>
 #include <array>
 #include <atomic>
