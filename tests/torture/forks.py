@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
@@ -9,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,30 @@ def forked(work: Callable[[], int], patience: int = 120) -> int:
 def ended(process: int) -> int:
     """Its exit code, negative for a signal, as of :mod:`subprocess`."""
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def rehearsed(work: Callable[[], int], patience: int = 120) -> int:
+    """The exit code of a child that does ``work``. What it imports is imported here then: children that follow find it there.
+
+    Most of the time of a small job would go into imports, moments of kills would fall into them, and the first child might
+    leave compiled modules, which are files that no other writes.
+    """
+    known = set(sys.modules)
+    reading, writing = os.pipe()
+
+    def child() -> int:
+        code = work()
+        os.write(writing, "\n".join(name for name in sys.modules if name not in known).encode())
+        return code
+
+    process = forked(child, patience)
+    os.close(writing)
+    with os.fdopen(reading) as names, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names.read().split():
+            with contextlib.suppress(ImportError):  # of modules that others make without a file
+                import_module(name)
+    return ended(process)
 
 
 def killed_after(work: Callable[[], int], seconds: float) -> bool:

@@ -10,8 +10,10 @@ import importlib.util
 import itertools
 import shutil
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, partial
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -22,7 +24,7 @@ from PIL import Image
 from fastnst.system import atomic
 from fastnst.verify import picture
 from torture.crashes import digests, hidden, stylize, video, workplace
-from torture.forks import ended, file_operations, forked, killed_before
+from torture.forks import ended, file_operations, forked, killed_before, rehearsed
 from torture.framework import Outcome, check
 
 Jobs = dict[str, tuple[Callable[[Path], int], bool]]
@@ -55,6 +57,23 @@ def _jobs() -> Jobs:
     return jobs
 
 
+@cache
+def _large() -> bytes:
+    """A picture that is done in tiles, as a file."""
+    file = BytesIO()
+    Image.fromarray(picture(900, 1000, 2)).save(file, "PNG")
+    return file.getvalue()
+
+
+@contextmanager
+def _furnished() -> Iterator[Path]:
+    """A folder with what the jobs take."""
+    with workplace(3) as folder:
+        video(folder / "clip.y4m", 130)
+        (folder / "large.png").write_bytes(_large())
+        yield folder
+
+
 def _contents(path: Path) -> object:
     """Of a file or a folder; None where there is none."""
     if path.suffix == ".safetensors" and path.exists():
@@ -70,9 +89,9 @@ def kills_at_every_step(count: int) -> Outcome:
     """What is there is whole, and the next run ends as one that was not killed."""
     outcome, told = Outcome(), []
     for name, (make, clears) in _jobs().items():
-        with workplace(3) as folder, TemporaryDirectory() as temporary:
-            video(folder / "clip.y4m", 130)
-            Image.fromarray(picture(900, 1000, 2)).save(folder / "large.png")
+        with _furnished() as folder:
+            rehearsed(partial(make, folder))
+        with _furnished() as folder, TemporaryDirectory() as temporary:
             job, out = partial(make, folder), folder / name
             total = file_operations(job, Path(temporary) / "count")
             wanted = _contents(out)
@@ -133,6 +152,7 @@ def interrupts_at_every_step(count: int) -> Outcome:
     with workplace(1) as folder, TemporaryDirectory() as temporary:
         log = Path(temporary) / "count"
         job = partial(stylize, folder, "in/000.png", "out.png", "--overwrite")
+        rehearsed(job)
         while outcome.reached < count:
             code = _interrupted(job, outcome.reached, log)
             if log.stat().st_size == outcome.reached:  # it has no step of this number
