@@ -39,25 +39,30 @@ def simulate_convolution(q: Tensor, node: Convolution, shape: FloatConv) -> Tens
     return scaled.round().clamp(-32768, 32767)
 
 
-def _coefficients(r: Tensor, node: Affine) -> tuple[Tensor, Tensor]:
-    slope, offset = torch.from_numpy(node.slope), torch.from_numpy(node.offset)
-    if node.epsilon is None:
-        return slope, offset
-    values = r[0].flatten(1).double()
-    count = float(values.shape[1])
-    total, squares = values.sum(1), values.square().sum(1)
-    variance = (count * squares - total * total) / (count * count) + torch.from_numpy(node.epsilon).double()
+def coefficients(r: Tensor, slope: Tensor, offset: Tensor, epsilon: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What a map [N, C, H, W] of 16 bits is multiplied by, and what is then added, float32 [N or 1, C, 1, 1]; gradients pass.
+
+    Sums of squares are exact below 2^53: for maps of fewer than 2^22 pixels, as those of calibration are.
+
+    Args:
+        slope, offset, epsilon: of the node, float32 [C]; None of one that does not normalise.
+    """
+    if epsilon is None:
+        return slope[None, :, None, None], offset[None, :, None, None]
+    values = r.flatten(2).double()
+    count = float(values.shape[2])
+    total, squares = values.sum(2), values.square().sum(2)
+    variance = (count * squares - total * total) / (count * count) + epsilon.double()
     gain = slope.double() / variance.sqrt()
-    return gain.float(), (offset.double() - (total / count) * gain).float()
+    a, b = gain.float(), (offset.double() - (total / count) * gain).float()
+    return a[..., None, None], b[..., None, None]
 
 
 def simulate_affine(r: Tensor, addend: Tensor | None, node: Affine) -> Tensor:
-    """Bytes as uint8, or numbers of 16 bits as float32 [1, C, H, W].
-
-    Sums of squares are exact below 2^53: for maps of fewer than 2^22 pixels, as those of calibration are.
-    """
-    a, b = _coefficients(r, node)
-    t = r * a[:, None, None] + b[:, None, None]
+    """Bytes as uint8, or numbers of 16 bits as float32 [1, C, H, W]."""
+    epsilon = None if node.epsilon is None else torch.from_numpy(node.epsilon)
+    a, b = coefficients(r, torch.from_numpy(node.slope), torch.from_numpy(node.offset), epsilon)
+    t = r * a + b
     t = torch.maximum(t, t * node.negative)
     if not node.wide:
         return (t.round() + node.zero).clamp(0, 255).to(torch.uint8)

@@ -38,7 +38,7 @@ from fastnst.train.crd.weights import INCEPTION_FILE, VGG16_FILE
 from fastnst.train.graph import GraphNetwork, generator_in, numbers_of, renewed
 
 SIZE = 32
-QUICK = {"size": SIZE, "patch": 16, "perceptual_weight": 0.0, "held_out": 2, "precision": "float32"}
+QUICK = {"size": SIZE, "patch": 16, "perceptual_weight": 0.0, "held_out": 2, "precision": "float32", "qat_steps": 2}
 KINDS: dict[str, Callable[[], nn.Module]] = {
     "residual": lambda: Resnet(8, 2),
     "separable": lambda: Resnet(8, 2, mobile=True),
@@ -192,7 +192,7 @@ def test_the_command_makes_a_model_that_says_what_it_was_made_of(run: Run, netwo
     output = tmp_path / "student.fnst"
     config = tmp_path / "settings.toml"
     config.write_text("patch = 16\nperceptual_weight = 1.0\n")
-    given = ["--data", photos, "--steps", 2, "--size", SIZE, "--ratio", 0.3, "--threads", 1, "--held-out", 2]
+    given = ["--data", photos, "--steps", 2, "--qat-steps", 2, "--size", SIZE, "--ratio", 0.3, "--threads", 1, "--held-out", 2]
     given += ["--perceptual-weight", 0, "--config", config]
     done = run("compress", network, "-o", output, *given)
     assert done.code == 0, done.err
@@ -210,7 +210,9 @@ def test_the_command_makes_a_model_that_says_what_it_was_made_of(run: Run, netwo
     picture = np.asarray(Image.open(photos / "00.png"))
     assert engine.translate(picture).shape == picture.shape
     report = json.loads((tmp_path / "student-run" / "report.json").read_text())
-    untouched, before, _, _, after = report["rows"]
+    untouched, before, _, _, converted, after = report["rows"]
+    assert converted["name"] == "student, 8 bits, converted" and converted["macs"] == after["macs"]
+    assert card["retrained_with"] == {"steps": 2, "learning_rate": CompressSettings().qat_rate} and card["psnr"] > 20
     assert untouched["name"] == "untouched" and untouched["macs"] is None and untouched["psnr"] > 0
     assert after["macs"] <= 0.3 * before["macs"] and after["parameters"] == card["parameters"]
     assert failed(run("compress", network, "-o", output, *given), f"{output} exists")
@@ -219,7 +221,8 @@ def test_the_command_makes_a_model_that_says_what_it_was_made_of(run: Run, netwo
 def test_what_the_original_says_of_its_origin_goes_on(network: Path, photos: Path, tmp_path: Path) -> None:
     tensors = torch.load(network, weights_only=True)
     save_file(tensors, tmp_path / "net_G.safetensors", {"licence": "CC0", "author": "somebody"})
-    card = fastnst.compress(tmp_path / "net_G.safetensors", photos, ratio=0.3, steps=0, threads=1, **QUICK).card
+    card = fastnst.compress(tmp_path / "net_G.safetensors", photos, ratio=0.3, steps=0, threads=1, **QUICK | {"qat_steps": 0}).card
+    assert "retrained_with" not in card
     assert card["licence"] == "CC0" and card["distilled_from"].endswith("8 filters (somebody)")
     assert card["source"] == "trained by fastnst's own recipe `compress`"
 
@@ -242,7 +245,8 @@ def test_python_compresses_a_module_and_scores_what_it_has_weights_for(photos: P
         module, photos, ratio=0.3, steps=2, weights=tmp_path, threads=1, adversarial_weight=1.0, judge_width=4, **own
     )
     assert made.network(noise(SIZE)).shape == (1, 3, SIZE, SIZE)
-    names = ["untouched", *(f"{who}, {kind}" for who in ("original", "student") for kind in ("float", "8 bits"))]
+    both = [f"{who}, {kind}" for who in ("original", "student") for kind in ("float", "8 bits")]
+    names = ["untouched", *both[:-1], "student, 8 bits, converted", both[-1]]
     assert [row.name for row in made.report.rows] == names
     assert made.report.rows[-1].fid is not None and made.report.rows[-1].psnr is not None
     assert [line.split(" is ")[0] for line in made.report.left_out] == ["LPIPS"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -187,9 +187,15 @@ def _of_channels(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def measured(
-    original: TrainedGenerator, student: TrainedGenerator, model: Path, pictures: Sequence[Tensor], weights: Path, told: str
+    original: TrainedGenerator,
+    student: TrainedGenerator,
+    models: Mapping[str, Path],
+    pictures: Sequence[Tensor],
+    weights: Path,
+    told: str,
 ) -> Report:
-    """Both generators, and the model that was made of the student, on pictures uint8 [3, S, S] of one size.
+    """Both generators, and the models that were made of the student, by names of their rows, on pictures uint8 [3, S, S] of one
+    size.
 
     The original in 8 bits is only timed: it is fitted to a single picture, which makes it neither faster nor slower.
 
@@ -203,7 +209,7 @@ def measured(
         Tried("original, float", original, by_torch(original)),
         Tried("original, 8 bits", original, by_engine(Engine(plain), threads), len(plain)),
         Tried("student, float", student, by_torch(student)),
-        Tried("student, 8 bits", student, by_engine(Engine(model), threads), model.stat().st_size),
+        *(Tried(name, student, by_engine(Engine(path), threads), path.stat().st_size) for name, path in models.items()),
     ]
     judges = Judges(weights, painted(tried[0].paint, pictures, original.styles))
     seconds = list(in_turn({each.name: partial(each.paint, pictures[0], 0) for each in tried}))

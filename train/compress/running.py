@@ -4,13 +4,15 @@ Whatever ``fastnst convert`` takes for a generator is taken: any layout, ONNX, m
 same nodes, which are pruned (:mod:`.pruning`) and trained (:mod:`.training`) as they are, and quantised by the same converter.
 
 The folder of a run has what every recipe leaves there, and beside it ``start.safetensors``, the network as pruning left it, so
-that a run goes on from the same cut, and ``report.md`` and ``report.json`` (:mod:`.report`).
+that a run goes on from the same cut, ``8-bits-N`` with the training in 8 bits (:mod:`.retraining`) of the network of step N, and
+``report.md`` and ``report.json`` (:mod:`.report`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,6 +36,7 @@ from ..process_group import ProcessGroup, joined
 from ..settings import RunOptions, filled, same_run
 from .pruning import pruned
 from .report import Report, measured
+from .retraining import retrained
 from .settings import CompressSettings
 from .training import CompressRecipe, judged_pictures
 
@@ -93,7 +96,8 @@ def compressed(
     require_files(perceptual_files(settings), weights, "fastnst compress")
     crops = CropSource(options.data, settings.size, ZOOM, settings.seed, settings.held_out)
     cut = _start(original, [source.sha256 for source in found.sources], settings, options.out, crops)
-    recipe = CompressRecipe(original.nodes, cut, crops, perceptual_network(settings, weights), settings, processes)
+    perceptual = perceptual_network(settings, weights)
+    recipe = CompressRecipe(original.nodes, GraphNetwork(cut), crops, perceptual, settings, processes)
     if recognised:
         recognised(found)
     tensors, facts = load_checkpoint(train(recipe, settings, options, processes, recipe.validate))
@@ -101,9 +105,24 @@ def compressed(
     share = student.macs_per_pixel / original.macs_per_pixel
     words = f"{found.what}, pruned to {100 * share:.3g} % of its multiply-accumulates"
     result = Recognised(student, words, found.layout, found.sources)
-    card = convert(result, options.data, output, origin=origin, licence=licence, overwrite=overwrite)
+    write = partial(convert, result, options.data, name=output.stem, origin=origin, licence=licence)
+    models = {"student, 8 bits": output}
+    if settings.qat_steps:
+        folder = options.out / f"8-bits-{facts['step']}"
+        start = folder / "start.fnst"
+        if not start.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            write(start)
+
+        def recipe_of(network: nn.Module, own: CompressSettings) -> CompressRecipe:
+            return CompressRecipe(original.nodes, network, crops, perceptual, own, processes, recipe.judge)
+
+        card = retrained(recipe_of, student, start, settings, replace(options, out=folder), processes, output)
+        models = {"student, 8 bits, converted": start} | models
+    else:
+        card = write(output, overwrite=overwrite)
     told = "held-out pictures" if crops.held_out else "training pictures, for none are held out"
-    report = measured(original, student, output, judged_pictures(crops), weights, told)
+    report = measured(original, student, models, judged_pictures(crops), weights, told)
     report.write(options.out)
     return Compressed(GraphNetwork(student.nodes), card, report)
 

@@ -1,4 +1,5 @@
-"""The recipe of a compression: a pruned generator learns to make the pictures of the one that it was cut from.
+"""The recipe of a compression: a pruned generator, in floats or in 8 bits, learns to make the pictures of the one that it was
+cut from.
 
 It is compared with the original as recipe ``crd`` compares a student with its teacher (:mod:`..crd.distillation`): by relations
 within the picture, perceptual terms, and the absolute error of the pixels. A discriminator of its own, which tells the
@@ -41,9 +42,10 @@ class CompressRecipe:
 
     Args:
         original: the graph that is compressed, and
-        cut: what pruning has left of it.
+        student: what learns from it: takes a picture and the number of a style, as that does.
         crops: of the pictures.
         network: of the perceptual terms; None without them.
+        judge: the discriminator, if there is to be one, as an earlier recipe has left it; a new one without it.
     """
 
     name = "compress"
@@ -51,19 +53,21 @@ class CompressRecipe:
     def __init__(
         self,
         original: Sequence[FloatNode],
-        cut: Sequence[FloatNode],
+        student: nn.Module,
         crops: CropSource,
         network: PerceptualNetwork | None,
         settings: CompressSettings,
         processes: ProcessGroup,
+        judge: nn.Module | None = None,
     ) -> None:
         self.settings, self.processes, self.crops = settings, processes, crops
         self.original = GraphNetwork(original).to(processes.device).eval().requires_grad_(False)
-        self.student = GraphNetwork(cut)
-        networks: dict[str, nn.Module] = {"student": self.student}
-        if settings.adversarial_weight:
+        self.student = student
+        self.judge = judge
+        if settings.adversarial_weight and not judge:
             torch.manual_seed(settings.seed)
-            networks["judge"] = PatchDiscriminator(width=settings.judge_width)
+            self.judge = PatchDiscriminator(width=settings.judge_width)
+        networks = {"student": self.student} | ({"judge": self.judge} if self.judge else {})
         self.networks: nn.Module = nn.ModuleDict(networks).to(processes.device)
         self.compare = StudentLoss(settings.student_weights(), network.to(processes.device) if network else None, None, False)
         self.phases: Sequence[Phase] = [Phase("distil", settings.steps, settings.batch, settings.size, trains=settings.trains)]
@@ -77,7 +81,8 @@ class CompressRecipe:
             made = self.student(source, style)
             terms = self.compare((made, []), (wanted, []))
             if "judge" in phase.trains:
-                judge = self.networks["judge"]  # type: ignore[index]
+                judge = self.judge
+                assert judge is not None
                 terms["adversarial"] = self.settings.adversarial_weight * deceives(GAN, judge(made))
                 told = tells_apart(GAN, judge(wanted), judge(made.detach()))
                 return terms | {"student": sum_of(terms.values()), "judge": told}

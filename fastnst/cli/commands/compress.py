@@ -14,6 +14,7 @@ HELP = "make a trained image-to-image network smaller and quantise it (needs tor
 SETTINGS = {
     "ratio": (real, "SHARE", "share of the multiply-accumulates that is kept; default: 0.25"),
     "steps": (at_least(0), "N", "of training towards the original; default: 2000"),
+    "qat-steps": (at_least(0), "N", "of training in 8 bits after that, as the engine computes; 0: convert alone; default: 300"),
     "batch": (at_least(1), "N", "crops of each step; default: 1"),
     "size": (at_least(1), "N", "side of the crops in pixels; default: 256"),
     "multiple": (at_least(1), "N", "widths are multiples of it where there are channels enough; default: 16"),
