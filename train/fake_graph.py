@@ -160,7 +160,8 @@ class FakeGraph(nn.Module):
         raise AssertionError("a graph that paints nothing")
 
     def exported(self) -> list[Node]:
-        """The nodes for a model file, whose pictures the engine computes as ``forward`` does.
+        """The nodes for a model file, whose pictures the engine computes as ``forward`` does; a byte in thousands is off by one
+        where sums exceed 2^24.
 
         Raises:
             ValueError: one could overflow the engine's arithmetic.

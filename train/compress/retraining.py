@@ -1,5 +1,5 @@
-"""The last phase of a compression: the quantised student is trained on in the engine's arithmetic (:mod:`..fake_graph`), with the
-losses of the phase before it (quantisation-aware training)."""
+"""The last phase of a compression: the quantised student is trained on in the engine's arithmetic (:mod:`..fake_graph`), with
+the losses of the phase before it (quantisation-aware training)."""
 
 from __future__ import annotations
 

@@ -4,8 +4,8 @@ Whatever ``fastnst convert`` takes for a generator is taken: any layout, ONNX, m
 same nodes, which are pruned (:mod:`.pruning`) and trained (:mod:`.training`) as they are, and quantised by the same converter.
 
 The folder of a run has what every recipe leaves there, and beside it ``start.safetensors``, the network as pruning left it, so
-that a run goes on from the same cut, ``8-bits-N`` with the training in 8 bits (:mod:`.retraining`) of the network of step N, and
-``report.md`` and ``report.json`` (:mod:`.report`).
+that a run goes on from the same cut, ``8-bits-N`` with the training in 8 bits (:mod:`.retraining`) of the network of step N,
+and ``report.md`` and ``report.json`` (:mod:`.report`).
 """
 
 from __future__ import annotations
