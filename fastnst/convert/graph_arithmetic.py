@@ -15,7 +15,7 @@ from fastnst.format.graphfile import Affine, Convolution, Paint
 def weights_of(node: Convolution) -> Tensor:
     """float64 [O, I, k, k]."""
     weights = node.weights[..., None] if node.form == "depthwise" else node.weights
-    return torch.from_numpy(np.ascontiguousarray(weights.transpose(0, 3, 1, 2))).double()
+    return torch.from_numpy(weights.transpose(0, 3, 1, 2).astype(np.float64, order="C"))
 
 
 def bound_of(node: Convolution) -> Tensor:
