@@ -15,7 +15,9 @@ class CompressSettings(DistillationSettings):
     ratio: float = setting(0.25, "share of the multiply-accumulates that is kept", Range(0, 1, above=True))
     multiple: int = setting(16, "widths are multiples of it where there are channels enough", AT_LEAST_1)
     steps: int = setting(2000, "of training towards the original", AT_LEAST_0, may_change=True)
-    qat_steps: int = setting(100, "of training in 8 bits, as the engine computes; 0: convert alone", AT_LEAST_0, may_change=True)
+    qat_steps: int = setting(
+        100, "of training in 8 bits, as the engine computes; 0: convert alone", AT_LEAST_0, may_change=True
+    )
     qat_rate: float = setting(0.002, "learning rate in 8 bits, in steps of weights and bytes", ABOVE_0, may_change=True)
     batch: int = setting(1, "crops of each step", AT_LEAST_1)
     size: int = setting(256, "side of the crops in pixels", CROP)
