@@ -180,12 +180,15 @@ def ninja_file(
     made = escaped(header.with_suffix(".h.gch"))
     if common is not None:
         lines += [
+            "rule copy",
+            "  command = cp $in $out",
+            # A step of its own: ninja holds what a command made to be old if an input is younger than the command's beginning.
+            f"build {escaped(header)}: copy {escaped(STANDARD.relative_to(ROOT))}",
             "rule header",
-            f"  command = cp $in $copy && {compiler} $flags -MD -MF $out.d -x c++-header $copy -o $out",
+            f"  command = {compiler} $flags -MD -MF $out.d -x c++-header $in -o $out",
             "  depfile = $out.d",
             "  deps = gcc",
-            f"build {made}: header {escaped(STANDARD.relative_to(ROOT))}",
-            f"  copy = {shlex.quote(str(header))}",
+            f"build {made}: header {escaped(header)}",
             f"  flags = {shlex.join([*flags, *common.flags, *last])}",
         ]
     compiled: dict[str, Unit] = {}
