@@ -21,7 +21,7 @@ from fastnst import cli
 from fastnst.format.modelfile import to_bytes
 from fastnst.verify import picture
 from torture import corpora
-from torture.forks import ended, forked, killed_after, rehearsed
+from torture.forks import ended, forked, killed_after
 from torture.framework import NotHereError, Outcome, check, timed
 
 
@@ -93,7 +93,6 @@ def _video_kills(count: int, suffix: str, frames: int) -> Outcome:
     outcome, chance = Outcome(), random.Random(2)
     with workplace(1) as folder:
         video(folder / "clip.y4m", frames)
-        rehearsed(partial(stylize, folder, "clip.y4m", f"rehearsal{suffix}"))
         whole = timed(lambda: ended(forked(partial(stylize, folder, "clip.y4m", f"whole{suffix}"))))
         wanted = (folder / f"whole{suffix}").read_bytes()
         job, out = partial(stylize, folder, "clip.y4m", f"out{suffix}"), folder / f"out{suffix}"
@@ -173,7 +172,6 @@ def training_kills(count: int) -> Outcome:
 
     with TemporaryDirectory() as folder:
         whole, broken = Path(folder) / "whole", Path(folder) / "broken"
-        rehearsed(partial(train, Path(folder) / "rehearsal"))
         seconds = timed(lambda: ended(forked(partial(train, whole))))
         wanted = _trained(whole)
         while outcome.reached < count:
@@ -241,7 +239,7 @@ def little_memory(count: int) -> Outcome:
     outcome, codes = Outcome(), set()
     with workplace(1) as folder:
         Image.fromarray(picture(900, 1000, 2)).save(folder / "large.png")
-        rehearsed(partial(stylize, folder, "large.png", "wanted.png"))
+        ended(forked(partial(stylize, folder, "large.png", "wanted.png")))
         wanted = (folder / "wanted.png").read_bytes()
         held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         for level in range(count):
@@ -267,7 +265,7 @@ def little_disk(count: int) -> Outcome:
         video(folder / "clip.y4m", 40)
         for content, output in (("in/000.png", "out.png"), ("clip.y4m", "out.y4m")):
             job = partial(stylize, folder, content, output)
-            rehearsed(job)
+            ended(forked(job))
             whole = (folder / output).stat().st_size
             (folder / output).unlink()
             for point in range(count // 2):
