@@ -163,7 +163,7 @@ def from_bytes(data: bytes) -> StoredLook:
         source = Source(**header["source"]) if "source" in header else None
         if not all(isinstance(each, str) for each in (kind, model, name, *(asdict(source).values() if source else ()))):
             raise TypeError
-    except (ValueError, TypeError, LookupError, RecursionError):
+    except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         raise LookError("its header is damaged") from None
     return StoredLook(kind, model, name, _arrays(body[length:], forms), source)
 

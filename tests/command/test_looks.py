@@ -107,13 +107,15 @@ def test_a_strange_source_is_a_damaged_header(source: object) -> None:
 
 
 HEADERS = {
-    "no form": {b'"f8"': b'"f7"'},
-    "no part": {b'"all"': b'"any"'},
-    "not square": {b'"all"': b'"lower"'},
-    "without a name": {b'["mean",[3],"f8","all"]': b"[]"},
-    "without lengths": {b'["mean",[3],"f8","all"]': b'["mean"]'},
-    "listed": {b'"f8"': b"[8]"},
+    "no such numbers": (b'"f8"', b'"f7"'),
+    "no such part": (b'"all"', b'"any"'),
+    "not square": (b'"all"', b'"lower"'),
+    "without a name": (b'["mean",[3],"f8","all"]', b"[]"),
+    "without lengths": (b'["mean",[3],"f8","all"]', b'["mean"]'),
+    "numbers in a list": (b'"f8"', b"[8]"),
+    "infinite": (b"[3]", b"[1e999]"),
 }
+"""What stands in a header, and what it is damaged to."""
 
 
 def damaged(data: bytes, how: str) -> bytes:
@@ -124,11 +126,13 @@ def damaged(data: bytes, how: str) -> bytes:
         body = body[:-8] + struct.pack("<d", float("nan"))
     if how == "fewer":
         body = body[:-8]
-    for before, after in HEADERS.get(how, {}).items():
-        assert before in body
-        header = len(body) - data[12]
-        body = body.replace(before, after)
-        data = data[:12] + struct.pack("<I", len(body) - header) + data[16:]
+    if how in HEADERS:
+        before, after = HEADERS[how]
+        (length,) = struct.unpack_from("<I", data, 12)
+        header = body[:length].replace(before, after)
+        assert header != body[:length]
+        body = header + body[length:]
+        data = data[:12] + struct.pack("<I", len(header)) + data[16:]
     if how == "header":
         body = b"\xff" + body[1:]
     return data[:16] + struct.pack("<I", zlib.crc32(body)) + body

@@ -64,10 +64,10 @@ class CompressRecipe:
         self.original = GraphNetwork(original).to(processes.device).eval().requires_grad_(False)
         self.student = student
         self.judge = judge
-        if settings.adversarial_weight and not judge:
+        if settings.adversarial_weight and judge is None:
             torch.manual_seed(settings.seed)
             self.judge = PatchDiscriminator(width=settings.judge_width)
-        networks = {"student": self.student} | ({"judge": self.judge} if self.judge else {})
+        networks = {"student": self.student} | ({} if self.judge is None else {"judge": self.judge})
         self.networks: nn.Module = nn.ModuleDict(networks).to(processes.device)
         self.compare = StudentLoss(settings.student_weights(), network.to(processes.device) if network else None, None, False)
         self.phases: Sequence[Phase] = [Phase("distil", settings.steps, settings.batch, settings.size, trains=settings.trains)]
