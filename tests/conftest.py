@@ -34,9 +34,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 SHIPPED = sorted((Path(fastnst.__file__).parent / "models").glob("*.fnst"))
 
-# Tests of these files take longest: builds, pages, kernels once more, Triton's interpreter, training, benchmarks, conversion.
+# Tests of these files take longest: builds, pages, kernels once more, Triton's interpreter, training, benchmarks, conversion,
+# WebAssembly, valgrind.
 LONGEST = ("test_quick", "test_docs", "test_kernels_variants", "test_standalone", "test_triton_", "test_browser", "test_train_",
-           "test_bench_", "test_convert", "test_shipped", "test_kernels_", "test_evaluate")  # fmt: skip
+           "test_bench_", "test_convert", "test_wasm", "test_library", "test_ops", "test_engine", "test_shipped",
+           "test_kernels_", "test_tiled", "test_cli_commands", "test_evaluate")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
