@@ -265,7 +265,7 @@ def draw(rows: list[Row], labels: dict[str, str], target: Path) -> None:
     grid[0, 0].set_ylabel("time, ms")
     grid[1, 0].set_ylabel("peak memory while running, MB")
     handles, names = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(target, dpi=110)
     plt.close(figure)
 
