@@ -220,5 +220,6 @@ def measured(
         milliseconds = 1000 * median(sample[each.name] for sample in seconds)
         rows.append(Row(each.name, count, macs, (each.bytes or 4 * count) / 1000, milliseconds, **quality))
     side = pictures[0].shape[-1]
-    told = f"{len(pictures)} {told}, {side} x {side}; PyTorch {torch.__version__} and fastnst's engine, {threads} threads"
+    cores = f"{threads} thread{'s' * (threads > 1)}"
+    told = f"{len(pictures)} {told}, {side} x {side}; PyTorch {torch.__version__} and fastnst's engine, {cores}"
     return Report(rows, told, judges.left_out)
