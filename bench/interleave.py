@@ -23,6 +23,7 @@ import numpy as np
 
 from fastnst.system.child import python_module
 
+from .machine import cores
 from .stylize import jobs, peers
 
 PACKAGE = __package__
@@ -177,12 +178,41 @@ class Worker:
 
 
 def busy_seconds() -> float:
-    """Processor time that all processes of this machine have used; 0 where there is no /proc."""
+    """Processor time that all processes have used on the cores that this one may use; 0 where there is no /proc."""
     if not STAT.exists():
         return 0.0
-    with STAT.open() as file:
-        times = [int(value) for value in file.readline().split()[1:9]]
-    return (sum(times) - times[3] - times[4]) / os.sysconf("SC_CLK_TCK")  # without idle time and waiting for disks
+    allowed = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    rows = [line.split() for line in STAT.read_text().splitlines()]
+    times = [[int(value) for value in row[1:9]] for row in rows if row[0] in allowed]
+    # Without idle time and waiting for disks.
+    return sum(sum(core) - core[3] - core[4] for core in times) / os.sysconf("SC_CLK_TCK")
+
+
+def child_seconds() -> float:
+    """Processor time of all commands that have been run and have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+class Bystanders:
+    """Other processes on the cores while ours work.
+
+    Args:
+        own: processor time that ours have used, in seconds.
+    """
+
+    def __init__(self, own: Callable[[], float] = time.process_time) -> None:
+        self._own = own
+        self._started = time.monotonic()
+        self._before = busy_seconds() - own()
+
+    def share(self) -> float:
+        """The share of the cores that they used since, 0 to 1.
+
+        The system counts in steps of 10 ms, so that a short time may count as more than there was.
+        """
+        used = busy_seconds() - self._own() - self._before
+        return min(1.0, max(0.0, used / (time.monotonic() - self._started) / cores()))
 
 
 def wait_until_quiet(patience: float) -> None:

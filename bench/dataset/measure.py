@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +14,8 @@ from PIL import Image
 from fastnst.system.child import python_module
 
 from .. import pictures
-from ..interleave import PACKAGE, ROOT, busy_seconds, environment, wait_until_quiet
-from ..large.measure import used_seconds
-from ..machine import cores, system
+from ..interleave import PACKAGE, ROOT, Bystanders, child_seconds, environment, wait_until_quiet
+from ..machine import system
 from .worker import KINDS, MODEL
 
 SIDE, STYLE = 256, 512
@@ -111,12 +109,11 @@ def measure(
     for _ in range(rounds):
         for case, result in results.items():
             wait_until_quiet(patience)
-            busy, used, started = busy_seconds(), used_seconds(), time.monotonic()
+            others = Bystanders(child_seconds)
             spent, peak = sample(case, folder, seconds)
-            foreign = (busy_seconds() - busy) - (used_seconds() - used)
             result.seconds.append(spent)
             result.peaks.append(peak)
-            result.foreign_share = max(result.foreign_share, foreign / (time.monotonic() - started) / cores())
+            result.foreign_share = max(result.foreign_share, others.share())
     return results
 
 

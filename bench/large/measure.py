@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from fastnst.system.child import python_module
 
 from .. import pictures
-from ..interleave import busy_seconds, wait_until_quiet
+from ..interleave import Bystanders, child_seconds, wait_until_quiet
 from ..machine import cores, system
 from .generators import write_cyclegan
 from .synthetic import write_ppm
@@ -98,23 +97,14 @@ def measure(case: Case, rounds: int, patience: float, folder: Path) -> Result:
         write_cyclegan(folder / f"{GENERATOR}.fnst")
     result = Result()
     wait_until_quiet(patience)
-    busy, used, started = busy_seconds(), used_seconds(), time.monotonic()
+    others = Bystanders(child_seconds)
     for number in range(rounds + 1):
         report = sample(case, folder)
         if number:
             result.reports.append(report)
             result.seconds.append(report["seconds"]["total"] - report["seconds"]["style"])
-    foreign = (busy_seconds() - busy) - (used_seconds() - used)
-    result.foreign_share = max(0.0, foreign / (time.monotonic() - started) / cores())
+    result.foreign_share = others.share()
     return result
-
-
-def used_seconds() -> float:
-    """Processor seconds of all commands that have been run."""
-    import resource
-
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
 
 
 def facts(case: Case, result: Result) -> dict[str, Any]:

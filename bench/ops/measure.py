@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..interleave import busy_seconds
-from ..machine import cores
+from ..interleave import Bystanders
 from . import cuda
 from .names import BACKWARD, COMPILED
 from .workload import Call, Function, Rival, Workload, call_of, error_of
@@ -81,14 +80,13 @@ def compare(workload: Workload, mode: str, device: str, rounds: int, sample_seco
             except Exception as error:  # whatever a rival's code or compiler raises
                 result.failure = f"{type(error).__name__}: {error}"
         del exact
-        busy, own, started = busy_seconds(), time.process_time(), time.monotonic()
+        others = Bystanders()
         for _ in range(rounds):
             for contender, sample in samples.items():
                 seconds = results[contender].seconds
                 if len(seconds) < LEAST_SAMPLES or sum(seconds) < LONG_SAMPLES:
                     seconds.append(sample())
-        foreign = (busy_seconds() - busy) - (time.process_time() - own)
-        return results, max(0.0, foreign / (time.monotonic() - started) / cores())
+        return results, others.share()
 
 
 def begin(

@@ -21,8 +21,8 @@ from fastnst.system.child import python_module
 from fastnst.train.process_group import ProcessGroup
 from fastnst.train.settings import RunOptions
 
-from ..interleave import ROOT, busy_seconds, wait_until_quiet
-from ..machine import cores, system
+from ..interleave import ROOT, Bystanders, wait_until_quiet
+from ..machine import system
 from ..ops.memory import THRESHOLD, extra_memory
 from ..ops.names import EAGER, FASTNST, PUBLISHED
 from ..ops.session import PACKAGES, version_of
@@ -72,14 +72,13 @@ def measure(
         raise ArithmeticError(f"{case.name}: losses differ: {own} with fastnst, {other} with the published operations")
     result = Result(batch, size)
     wait_until_quiet(patience)
-    busy, used, started = busy_seconds(), time.process_time(), time.monotonic()
+    others = Bystanders()
     for number in range(rounds + 1):
         for name, step in steps.items():
             seconds = sample(step)
             if number:
                 result.seconds[name].append(seconds)
-    foreign = (busy_seconds() - busy) - (time.process_time() - used)
-    result.foreign_share = max(0.0, foreign / (time.monotonic() - started) / cores())
+    result.foreign_share = others.share()
     return result
 
 

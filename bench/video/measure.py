@@ -25,7 +25,7 @@ from fastnst.video.stability import DEFAULT_SMOOTH
 from fastnst.video.y4m import Y4mPipe, Y4mSource, header, output_format, write_frame
 
 from .. import pictures
-from ..interleave import busy_seconds, wait_until_quiet
+from ..interleave import Bystanders, wait_until_quiet
 from ..machine import cores, system
 
 MODELS = ("adain-nano", "adain-16x")
@@ -112,13 +112,12 @@ def measure(case: Case, rounds: int, patience: float) -> Result:
     _, style = pictures.pair(256)
     data, result = clip(case), Result()
     wait_until_quiet(patience)
-    busy, used, started = busy_seconds(), time.process_time(), time.monotonic()
+    others = Bystanders()
     for number in range(rounds + 1):
         seconds = sample(stylizer, style, data)
         if number:
             result.seconds.append(seconds)
-    foreign = (busy_seconds() - busy) - (time.process_time() - used)
-    result.foreign_share = max(0.0, foreign / (time.monotonic() - started) / cores())
+    result.foreign_share = others.share()
     return result
 
 

@@ -172,7 +172,7 @@ def test_contenders_are_sampled_equally_often(mode: str) -> None:
         assert min(result.seconds) > 0
         assert result.error is not None
         assert result.error < 1e-5
-    assert 0 <= foreign <= 1.5  # the system counts in steps of 10 ms
+    assert 0 <= foreign <= 1
 
 
 def test_a_rival_that_fails_or_errs_is_named_and_the_others_are_measured() -> None:
