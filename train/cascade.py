@@ -8,7 +8,8 @@ step also rebuilds its photographs: its loss is the logarithm of the squared err
 stage. This objective is not published.
 
 The stages may come from an AdaIN pair: each takes the layers of the pair's encoder up to its own, and the pair's decoder from
-there on. A first phase then lets each stage rebuild photographs alone.
+there on. Deeper ones than there are can be added, which begin as the deepest, with random layers beyond. A first phase then
+lets each stage rebuild photographs alone; where stages were added, only those.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from fastnst.networks.weights import read_with_facts
 from .command import start
 from .data import to_float
 from .decoder import channels_last, initialise
-from .limits import AT_LEAST_0, AT_LEAST_1, CROP, setting
+from .limits import AT_LEAST_0, AT_LEAST_1, CROP, Range, setting
 from .loop import train
 from .process_group import ProcessGroup
 from .settings import Phase, RunOptions
@@ -50,7 +51,10 @@ class CascadeSettings(TransferSettings):
     start: str = setting(
         "", "safetensors file with the stages, k.encoder.* and k.decoder.*, or with an AdaIN pair that begins them"
     )
-    rebuild_steps: int = setting(0, "steps of the first phase, in which each stage rebuilds photographs alone", AT_LEAST_0)
+    deepest: int = setting(0, "stages are added up to this number, 1 to 5, where the file has none so deep", Range(0, 5))
+    rebuild_steps: int = setting(
+        0, "steps of the first phase, in which each stage, or each that was added, rebuilds photographs alone", AT_LEAST_0
+    )
     steps: int = setting(4000, "steps of the second phase, through the cascade", AT_LEAST_0, may_change=True)
     rebuild_batch: int = setting(8, "crops of each step of the first phase, of half the side", AT_LEAST_1)
     batch: int = setting(2, "crops of each step of the second phase", AT_LEAST_1)
@@ -90,7 +94,11 @@ class CascadeRecipe(TransferRecipe):
         torch.manual_seed(settings.seed)
         found = read_networks(Path(settings.start))
         stages = found.stages if found.kind == WCT else begun_by(*found.stages.values())
+        deepest = max(stages)
+        added = {number: deepened(stages[deepest], number) for number in range(deepest + 1, settings.deepest + 1)}
+        stages |= added
         self.stages = {number: stages[number] for number in sorted(stages, reverse=True)}
+        self.rebuilding = [number for number in self.stages if number in added or not added]
         self.networks: nn.Module = nn.ModuleDict({str(number): stage for number, stage in self.stages.items()})
         for stage in self.stages.values():
             stage.requires_grad_(True).encoder.conv0.requires_grad_(False)
@@ -110,7 +118,7 @@ class CascadeRecipe(TransferRecipe):
         self.contents.size = self.styles.size = phase.size
         image = to_float(self.contents.batch(processes.counters(batch_index, phase.batch))).to(processes.device)
         with torch.autocast(processes.device.type, torch.bfloat16, self.settings.autocast):
-            terms = {f"rebuild {number}": rebuilt(stage, image) for number, stage in self.stages.items()}
+            terms = {f"rebuild {number}": rebuilt(self.stages[number], image) for number in self.rebuilding}
         return {**terms, "loss": torch.stack(list(terms.values())).mean()}
 
     def cascade_losses(self, phase: Phase, batch_index: int) -> dict[str, Tensor]:
@@ -179,6 +187,20 @@ def begun_by(pair: Stage) -> dict[int, Stage]:
                 keep(getattr(stage.decoder, name), narrow.weight, narrow.bias)
         stages[number] = stage
     return stages
+
+
+@torch.no_grad()
+def deepened(stage: Stage, number: int) -> Stage:
+    """Stage ``number``, which has the layers of a less deep one, and beyond them random ones as wide as its last."""
+    widths = stage.encoder.widths
+    deeper = Stage((*widths, *[widths[-1]] * (len(layers_of(number)) - len(widths))))
+    initialise(deeper)
+    deeper.encoder.conv0.load_state_dict(stage.encoder.conv0.state_dict())
+    for name in layers_of(stage.number):
+        for own, shallow in ((deeper.encoder, stage.encoder), (deeper.decoder, stage.decoder)):
+            layer = getattr(shallow, name)
+            keep(getattr(own, name), layer.weight, layer.bias)
+    return deeper
 
 
 def run(settings: CascadeSettings, options: RunOptions, processes: ProcessGroup) -> None:

@@ -150,3 +150,28 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     resumed = run(cascade, data, tmp_path / "stopped", **settings)
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+
+
+def test_deeper_stages_begin_as_the_deepest_and_rebuild_alone(data: Path, stages: Path) -> None:
+    """What they share computes the same; in the cascade all learn."""
+    recipe = made(data, stages, deepest=5, rebuild_steps=1)
+    assert list(recipe.stages) == [5, 4, 3, 2, 1]
+    image = torch.rand(1, 3, 32, 32)
+    three = recipe.stages[3]
+    for number in (4, 5):
+        added = recipe.stages[number]
+        assert added.encoder.widths == (4,) * len(layers_of(number))
+        torch.testing.assert_close(added.encoder.features(image)[2], three.encoder(image))
+        for name in layers_of(3):
+            torch.testing.assert_close(getattr(added.decoder, name).weight, getattr(three.decoder, name).weight)
+    terms = recipe.losses(recipe.phases[0], 0)
+    assert set(terms) == {"rebuild 5", "rebuild 4", "loss"}
+    terms["loss"].backward()
+    assert {name[0] for name, x in recipe.networks.named_parameters() if x.grad is not None} == {"4", "5"}
+    recipe.networks.zero_grad()
+    recipe.losses(recipe.phases[1], 0)["loss"].backward()
+    assert {name[0] for name, x in recipe.networks.named_parameters() if x.grad is not None} == set("12345")
+
+
+def test_no_stage_is_added_that_is_there(data: Path, stages: Path) -> None:
+    assert list(made(data, stages, deepest=3).stages) == list(made(data, stages).stages) == [3, 2, 1]
