@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from fastnst.system.lean import lean
+
+    lean()
     with quiet_libraries():
         return _make_look(arguments)
 

@@ -149,6 +149,9 @@ def _add_own_styles(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from fastnst.system.lean import lean
+
+    lean()
     with quiet_libraries():
         return _stylize_all(arguments)
 

@@ -62,6 +62,9 @@ def port_of(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from fastnst.system.lean import lean
+
+    lean()
     try:
         server = PageServer(arguments.port)
     except OSError as error:
