@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 import public_domain
 from drawings import DRAWINGS
-from fastnst.engine import AdainLook, Coloring, Look, WctLook
+from fastnst.engine import AdainLook, Look
 from fastnst.engine.palette import Colors
+from fastnst.engine.wct import Coloring, WctLook
 from fastnst.format.lookfile import SUFFIX, Source, from_bytes, to_bytes
 from fastnst.jobs.pictures import look_of_file
 from fastnst.options import Options, StyleScale
@@ -81,7 +82,7 @@ def _save(look: Look, path: Path, source: Source | None) -> None:
         look = replace(look, mean=_short(look.mean, _DIGITS), std=_short(look.std, _DIGITS), colors=colors)
     look.save(path)
     if source is not None:
-        path.write_bytes(to_bytes(replace(from_bytes(path.read_bytes()), source=source)))
+        path.write_bytes(to_bytes(from_bytes(path.read_bytes())._replace(source=source)))
 
 
 def _short_coloring(each: Coloring) -> Coloring:

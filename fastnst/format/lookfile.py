@@ -19,7 +19,6 @@ import math
 import struct
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,8 +53,7 @@ class LookError(ValueError):
     """A file of a look that is damaged, of an unknown version, or none at all; or a look of another model."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """The painting that a look is of.
 
     Attributes:
@@ -74,8 +72,7 @@ class Source:
         return f"{self.artist}, {self.title}, {self.year}"
 
 
-@dataclass(frozen=True)
-class StoredLook:
+class StoredLook(NamedTuple):
     """What a file of a look holds.
 
     Attributes:
@@ -99,7 +96,7 @@ def to_bytes(look: StoredLook) -> bytes:
     arrays = [[name, *form] for name, (form, _) in written.items()]
     header: dict[str, Any] = {"kind": look.kind, "model": look.model, "model_name": look.model_name, "arrays": arrays}
     if look.source is not None:
-        header["source"] = asdict(look.source)
+        header["source"] = look.source._asdict()
     text = json.dumps(header, separators=(",", ":")).encode()
     body = text + b"".join(data for _, data in written.values())
     return _HEAD.pack(MAGIC, VERSION, len(text), zlib.crc32(body)) + body
@@ -161,7 +158,7 @@ def from_bytes(data: bytes) -> StoredLook:
         kind, model, name = (header[key] for key in ("kind", "model", "model_name"))
         forms = {str(each[0]): _form(*each[1:]) for each in header["arrays"]}
         source = Source(**header["source"]) if "source" in header else None
-        if not all(isinstance(each, str) for each in (kind, model, name, *(asdict(source).values() if source else ()))):
+        if not all(isinstance(each, str) for each in (kind, model, name, *(source if source else ()))):
             raise TypeError
     except (ValueError, TypeError, LookupError, OverflowError, RecursionError):
         raise LookError("its header is damaged") from None

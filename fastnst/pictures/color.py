@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
 from fastnst.pictures.picture import Picture
 from fastnst.pictures.profile import srgb_profile
@@ -67,6 +67,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 def _apply_profile(image: Image.Image, profile: bytes) -> Image.Image:
     """``image``, of mode L, RGB or CMYK, from the colours of ``profile`` to sRGB; unchanged if the profile does not fit it."""
+    from PIL import ImageCms  # with a library for colours, which few pictures need
+
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from types import MappingProxyType
+from typing import Any, BinaryIO, NamedTuple
 
 from fastnst.pictures.metadata import Metadata
 from fastnst.pictures.profile import srgb_profile
@@ -15,8 +15,7 @@ from fastnst.pictures.samples import PictureFile
 ALL_METADATA = ("EXIF", "XMP", "IPTC", "resolution")
 
 
-@dataclass(frozen=True)
-class Writer:
+class Writer(NamedTuple):
     """How files of a format are written. Pillow encodes a picture that is in memory, under the name of the format, unless it is
     written in rows too.
 
@@ -29,19 +28,19 @@ class Writer:
         max_metadata: the bytes that each of EXIF, XMP and IPTC may have; larger ones are left out.
         arguments: further arguments of Pillow's encoder, for metadata and the tag that says that the colours are sRGB.
         complete: makes the final file of what Pillow has written, where its encoder cannot hold the metadata.
-        rows: the class that writes a picture in rows, if the format can be written so.
+        rows: gives the class that writes a picture in rows, if the format can be written so.
         always_rows: it writes pictures that are in memory too, and Pillow none.
     """
 
     suffixes: tuple[str, ...]
     holds_alpha: bool
-    options: Mapping[str, Any] = field(default_factory=dict)
-    lossless: Mapping[str, Any] | None = field(default_factory=dict)
+    options: Mapping[str, Any] = MappingProxyType({})
+    lossless: Mapping[str, Any] | None = MappingProxyType({})
     metadata: tuple[str, ...] = ()
     max_metadata: int | None = None
     arguments: Callable[[Metadata], dict[str, Any]] | None = None
     complete: Callable[[bytes, Metadata], bytes] | None = None
-    rows: type[FileWriter] | None = None
+    rows: Callable[[], type[FileWriter]] | None = None
     always_rows: bool = False
 
     @property
@@ -50,8 +49,7 @@ class Writer:
         return "quality" in self.options
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """A picture format.
 
     Attributes:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,6 @@ from PIL import Image
 
 from fastnst.pictures.color import to_srgb
 from fastnst.pictures.picture import ImageError, KindError, Picture, require_file
-from fastnst.pictures.png_reader import open_png
 from fastnst.pictures.reading import open_picture
 from fastnst.pictures.rows import CHUNK_BYTES, ArrayRows, Rows
 from fastnst.pictures.streams import open_rows
@@ -36,8 +35,7 @@ class Mask:
     values: Bytes
 
 
-@dataclass(frozen=True)
-class MaskClip:
+class MaskClip(NamedTuple):
     """Masks that move, one for each frame of a video: a clip, or a folder or pattern of pictures with numbers."""
 
     path: Path
@@ -162,6 +160,8 @@ def open_label_masks(path: Path, labels: set[int]) -> dict[int, Mask]:
     Raises:
         ImageError: it is no PNG or broken, or has no pixel of one of the labels.
     """
+    from fastnst.pictures.png_reader import open_png
+
     require_file(path)
     try:
         with path.open("rb") as file:

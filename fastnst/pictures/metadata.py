@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import copy
 import struct
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from fastnst.pictures.directories import BYTE, EXIF, LONG, RATIONAL, SHORT, UNDEFINED, Directory, Form, written
-from fastnst.pictures.tiff_tags import XMP
+from fastnst.pictures.directories import BYTE, EXIF, LONG, RATIONAL, SHORT, UNDEFINED, XMP, Directory, Form, written
 
 IPTC = 33723  # the tag of TIFF
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296
@@ -19,8 +18,7 @@ PHOTOSHOP_IPTC = 0x0404  # the identifier of Photoshop's resource
 _PIXEL_WIDTH, _PIXEL_HEIGHT = 0xA002, 0xA003
 
 
-@dataclass(frozen=True)
-class Metadata:
+class Metadata(NamedTuple):
     """The metadata of a picture.
 
     Attributes:
@@ -49,17 +47,17 @@ class Metadata:
         for tag, side in ((_PIXEL_WIDTH, width), (_PIXEL_HEIGHT, height)):
             if tag in exif.below[EXIF].entries:
                 exif.below[EXIF].put(tag, LONG, side)
-        return replace(self, exif=exif)
+        return self._replace(exif=exif)
 
     def in_exif(self) -> Metadata:
         """The same with the resolution in EXIF, for formats that have no field for it."""
         if self.dpi is None or (self.exif is not None and X_RESOLUTION in self.exif.entries):
-            return replace(self, dpi=None)
+            return self._replace(dpi=None)
         exif = copy.deepcopy(self.exif) or Directory()
         for tag, dots in zip((X_RESOLUTION, Y_RESOLUTION), self.dpi, strict=True):
             exif.put(tag, RATIONAL, round(dots * 1000), 1000)
         exif.put(RESOLUTION_UNIT, SHORT, INCH)
-        return replace(self, exif=exif, dpi=None)
+        return self._replace(exif=exif, dpi=None)
 
     def exif_bytes(self) -> bytes:
         """EXIF as in a file, beginning with the byte order; empty if there is none."""

@@ -16,7 +16,9 @@ from fastnst.pictures.directories import (
     EXIF,
     INTEROPERABILITY,
     MAKER_NOTE,
+    ORIENTATION,
     SHORT,
+    XMP,
     Directory,
     read_directory,
     read_form,
@@ -32,7 +34,6 @@ from fastnst.pictures.metadata import (
 )
 from fastnst.pictures.reading import open_file
 from fastnst.pictures.registry import opened
-from fastnst.pictures.tiff_tags import ORIENTATION, XMP
 
 _COLOR_SPACE, _INTEROPERABILITY_INDEX = 0xA001, 1
 _KEPT = frozenset((

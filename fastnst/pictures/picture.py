@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -18,8 +18,7 @@ class KindError(ValueError):
     """A valid file of a kind that is not read here; the message names the kind."""
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """An upright 8-bit sRGB picture, mode ``RGB``, and its transparency where it has one, mode ``L`` of the same size."""
 
     rgb: Image.Image

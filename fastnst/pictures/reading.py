@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import io
 import warnings
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from fastnst.pictures.color import part_to_srgb, to_srgb
+from fastnst.pictures.directories import ORIENTATION
 from fastnst.pictures.picture import MAX_PIXELS, ImageError, KindError, Picture, check_size, require_file
-from fastnst.pictures.registry import FORMATS, HEAD_BYTES, VIDEO_SUFFIXES, decoders, format_of, name_of, opened, read_head
+from fastnst.pictures.registry import FORMATS, HEAD_BYTES, VIDEO_SUFFIXES, format_of, name_of, opened, read_head
 from fastnst.pictures.samples import PictureFile
-from fastnst.pictures.tiff_tags import ORIENTATION
 
 _UNSUPPORTED = ("unsupported", "not supported", "unknown")  # Pillow's words for valid files that it cannot read
 
@@ -129,17 +128,13 @@ _TURNS = {
 
 
 def _by_pillow(file: BinaryIO) -> Picture:
-    names = decoders(_head(file))
-    # Pillow warns about odd but readable files, and about sizes below our own limit; neither matters here.
-    with warnings.catch_warnings():
+    image = opened(file)
+    check_size(*image.size)
+    with warnings.catch_warnings():  # about files that are odd, but readable
         warnings.simplefilter("ignore")
-        with Image.open(file, formats=names) as image:
-            check_size(*image.size)
-            image.load()
-            # Editors often damage EXIF; the pixels are valid without it.
-            with suppress(Exception):
-                ImageOps.exif_transpose(image, in_place=True)
-            return to_srgb(image)
+        image.load()
+        turn = _TURNS.get(_orientation(image))
+        return to_srgb(image if turn is None else image.transpose(turn))
 
 
 def _reason(path: Path, error: Exception, data: bytes | None = None) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import struct
 import warnings
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
@@ -19,6 +21,8 @@ from fastnst.system.atomic import PIPE, peeked_input
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 HEAD_BYTES = 64
+_NOT_OF_THE_FORMAT = (SyntaxError, IndexError, TypeError, struct.error)
+"""What Pillow's decoders raise where a file only begins as one of theirs."""
 
 
 def _found() -> list[Format]:
@@ -100,15 +104,15 @@ def opened(file: BinaryIO) -> Image.Image:
     """
     file.seek(0)
     head = file.read(HEAD_BYTES)
-    Image.preinit()
     for name in decoders(head):
-        if name not in Image.OPEN:
-            Image.init()  # all of Pillow's modules, which takes as long as a picture does
+        for load in (Image.preinit, Image.init):  # the usual ones of Pillow's modules; all, which takes as long as a picture
+            if name not in Image.OPEN:
+                load()
         opener, accept = Image.OPEN.get(name, (None, None))
         if opener is not None and (accept is None or accept(head) is True):
             file.seek(0)
-            with warnings.catch_warnings():  # of metadata that is odd, but readable
-                warnings.simplefilter("ignore")
+            with warnings.catch_warnings(), suppress(*_NOT_OF_THE_FORMAT):
+                warnings.simplefilter("ignore")  # about metadata that is odd, but readable
                 return opener(file, "")
     raise UnidentifiedImageError
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fastnst.pictures.directories import ORIENTATION
 from fastnst.pictures.picture import KindError
 
 Array = NDArray[Any]
@@ -19,11 +19,8 @@ Bytes = NDArray[np.uint8]
 MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 """Pillow's modes of 8-bit samples, by the number of samples of a pixel."""
 
-_ORIENTATION = 0x0112
 
-
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """Rows of a picture: 8-bit colours, [n, W, 1] grey, [n, W, 3] RGB or [n, W, 4] CMYK, and transparency [n, W]."""
 
     color: Bytes
@@ -62,7 +59,7 @@ class PictureFile(ABC):
         image = Image.new("L", (1, 1))
         image.info.update(self.info)
         try:
-            return int(image.getexif().get(_ORIENTATION, 1))
+            return int(image.getexif().get(ORIENTATION, 1))
         except Exception:  # editors often damage EXIF; the pixels are valid without it
             return 1
 

@@ -95,13 +95,13 @@ def writing_memory(saving: Saving, size: tuple[int, int], alpha: bool) -> int:
     """Bytes that it takes to write a picture of ``size`` (height, width) in rows, or where its format cannot be written so, to
     keep it until the end."""
     rows = saving.writer.rows
-    return rows.memory if rows else WholeWriter.memory_of(*size, alpha)
+    return rows().memory if rows else WholeWriter.memory_of(*size, alpha)
 
 
 def open_writer(saving: Saving, file: BinaryIO, size: tuple[int, int], alpha: bool, threads: int) -> FileWriter:
     """Writes a picture of ``size`` (height, width) to ``file`` in rows; the format must allow it: :func:`written_in_rows`."""
     assert saving.writer.rows is not None
-    return saving.writer.rows(file, size, alpha, saving.fitting().of_size(size[1], size[0]), threads)
+    return saving.writer.rows()(file, size, alpha, saving.fitting().of_size(size[1], size[0]), threads)
 
 
 class WholeWriter(ArrayWriter):

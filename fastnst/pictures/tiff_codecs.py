@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fastnst.pictures import tiff_tags as tiff
-from fastnst.pictures.directories import LONG, LONG8, SHORT, UNDEFINED, Directory, Form, written
+from fastnst.pictures.directories import LONG, LONG8, ORIENTATION, SHORT, UNDEFINED, Directory, Form, written
 from fastnst.pictures.samples import MODES
 
 NONE, OLD_JPEG, JPEG, WEBP = 1, 6, 7, 50001
@@ -165,7 +165,7 @@ def _small_tiff(
 
 
 _SHORT = frozenset(
-    (tiff.BITS, tiff.COMPRESSION, tiff.PHOTOMETRIC, tiff.FILL_ORDER, tiff.ORIENTATION, tiff.SAMPLES, tiff.PLANAR, tiff.EXTRA,
+    (tiff.BITS, tiff.COMPRESSION, tiff.PHOTOMETRIC, tiff.FILL_ORDER, ORIENTATION, tiff.SAMPLES, tiff.PLANAR, tiff.EXTRA,
      tiff.YCC_SUBSAMPLING)
 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from fastnst.pictures import tiff_codecs as codecs
 from fastnst.pictures import tiff_tags as tiff
+from fastnst.pictures.directories import ORIENTATION, XMP
 from fastnst.pictures.samples import Array, Bytes, Part, PictureFile, divided, eight_bit, lab_to_rgb, unpack_bits, ycbcr_to_rgb
 
 _BITS_OF_BYTES = (8, 16, 32, 64)
@@ -228,11 +229,11 @@ def _info(layout: tiff.Layout) -> dict[str, Any]:
     info: dict[str, Any] = {}
     if tiff.PROFILE in layout.tags:
         info["icc_profile"] = layout.tags[tiff.PROFILE].astype(np.uint8).tobytes()
-    if tiff.XMP in layout.tags:
-        info["xmp"] = layout.tags[tiff.XMP].astype(np.uint8).tobytes()
-    if tiff.ORIENTATION in layout.tags:
+    if XMP in layout.tags:
+        info["xmp"] = layout.tags[XMP].astype(np.uint8).tobytes()
+    if ORIENTATION in layout.tags:
         exif = Image.Exif()
-        exif[tiff.ORIENTATION] = layout.orientation
+        exif[ORIENTATION] = layout.orientation
         info["exif"] = exif.tobytes()
     return info
 

@@ -12,15 +12,15 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnst.pictures.directories import RATIONAL, read_entries, read_form
+from fastnst.pictures.directories import ORIENTATION, RATIONAL, XMP, read_entries, read_form
 from fastnst.pictures.picture import KindError
 
 # Tags, by their names in the specification.
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
-STRIP_OFFSETS, ORIENTATION, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR = 273, 274, 277, 278, 279, 284
+STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_COUNTS, PLANAR = 273, 277, 278, 279, 284
 T4_OPTIONS, T6_OPTIONS, PREDICTOR, WHITE_POINT, COLOR_MAP = 292, 293, 317, 318, 320
 TILE_WIDTH, TILE_HEIGHT, TILE_OFFSETS, TILE_COUNTS, INK_SET, EXTRA, FORMAT = 322, 323, 324, 325, 332, 338, 339
-JPEG_TABLES, YCC_COEFFICIENTS, YCC_SUBSAMPLING, REFERENCE_BLACK_WHITE, XMP, PROFILE = 347, 529, 530, 532, 700, 34675
+JPEG_TABLES, YCC_COEFFICIENTS, YCC_SUBSAMPLING, REFERENCE_BLACK_WHITE, PROFILE = 347, 529, 530, 532, 34675
 _USED = frozenset((*range(256, 348), *range(529, 533), XMP, PROFILE))
 
 Values = NDArray[np.uint64] | NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -112,7 +112,7 @@ class Saving:
         if most is None:
             return kept
         small = {"exif": kept.exif_bytes(), "xmp": kept.xmp or b"", "iptc": kept.iptc or b""}
-        return replace(kept, **{name: None for name, data in small.items() if len(data) > most})
+        return kept._replace(**{name: None for name, data in small.items() if len(data) > most})
 
     def write(self, image: Image.Image, file: BinaryIO) -> None:
         """Encode ``image``, of mode ``RGB`` or, where the format has transparency, ``RGBA``."""
@@ -123,7 +123,7 @@ class Saving:
         kept = self.fitting().of_size(*image.size)
         if writer.always_rows:
             assert writer.rows is not None
-            rows = writer.rows(file, (image.height, image.width), image.mode == "RGBA", kept, default_threads())
+            rows = writer.rows()(file, (image.height, image.width), image.mode == "RGBA", kept, default_threads())
             rows.write(np.asarray(image))
             rows.finish()
             return

@@ -40,11 +40,11 @@ def work(tmp_path: Path, model_path: Path, wct_path: Path, monkeypatch: pytest.M
         opaque.save(name, **({"lossless": True} if name.endswith("webp") else {}))
     Image.fromarray(smooth(70, 90, 3)).save("style.png")
     # Pieces of less than this picture, so that all that is done piece by piece is.
+    monkeypatch.setattr("fastnst.pictures.png_writer.CHUNK_BYTES", 1 << 15)  # which imports it, before what it takes changes
     monkeypatch.setattr("fastnst.pictures.rows.CHUNK_BYTES", 1 << 15)
-    monkeypatch.setattr("fastnst.pictures.formats.png.CHUNK_BYTES", 1 << 15)
     monkeypatch.setattr("fastnst.pictures.png_reader.CHUNK_BYTES", 1 << 15)
     monkeypatch.setattr("fastnst.pictures.rows.RowWriter.memory", 1 << 15)
-    monkeypatch.setattr("fastnst.pictures.formats.png.PngWriter.memory", 1 << 17)
+    monkeypatch.setattr("fastnst.pictures.png_writer.PngWriter.memory", 1 << 17)
     monkeypatch.setattr("fastnst.jobs.pictures._BLEND_BYTES", 1 << 17)
     return tmp_path
 

@@ -6,7 +6,6 @@ import argparse
 import json
 import math
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 from fastnst.cli.errors import DONE, USAGE, fail, quiet_libraries
@@ -43,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in names:
         source = look_source(name, model)
         if arguments.json:
-            print(json.dumps({"name": name, "model": model} | (asdict(source) if source else {})))
+            print(json.dumps({"name": name, "model": model} | (source._asdict() if source else {})))
         else:
             print(f"{name:{width}}  {source}" if source else name)
     return DONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from fastnst.pictures.format import ALL_METADATA, Format, Writer, begins, profile_arguments, resolution_argument
@@ -18,11 +19,16 @@ def _arguments(kept: Metadata) -> dict[str, Any]:
     return found
 
 
+def _prepare() -> None:
+    import_module("PIL.JpegImagePlugin")  # which registers itself: with others it takes several times as long
+
+
 FORMAT = Format(
     name="JPEG",
     suffixes=(*_SUFFIXES, ".mpo"),
     recognises=begins(b"\xff\xd8\xff"),
     decoders=("JPEG",),
+    prepare=_prepare,
     vips_loader="jpegload_source",
     writer=Writer(
         suffixes=_SUFFIXES,

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, NamedTuple
 
 from PIL import Image, ImageFile
 
@@ -19,12 +18,11 @@ _KINDS = {"L": (1, "GRAYSCALE"), "LA": (2, "GRAYSCALE_ALPHA"), "RGB": (3, "RGB")
 """By Pillow's mode: samples of a pixel, and the field TUPLTYPE."""
 
 _HEADER_BYTES = 1 << 12
-_HEADER = re.compile(rb"P7\n(.*?\n)ENDHDR\n", re.DOTALL)
-_FIELD = re.compile(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL)[ \t]+([0-9]{1,9})[ \t]*$", re.MULTILINE)
+_HEADER = rb"(?s)P7\n(.*?\n)ENDHDR\n"
+_FIELD = rb"(?m)^(WIDTH|HEIGHT|DEPTH|MAXVAL)[ \t]+([0-9]{1,9})[ \t]*$"
 
 
-@dataclass(frozen=True)
-class _Header:
+class _Header(NamedTuple):
     """Height and width in pixels, samples of a pixel, and the bytes of the header."""
 
     height: int
@@ -39,10 +37,10 @@ def _read_header(file: IO[bytes]) -> _Header:
     Raises:
         ValueError: there is no complete header, or the picture is not grey or RGB, with or without alpha, of 8 bits a sample.
     """
-    match = _HEADER.match(file.read(_HEADER_BYTES))
+    match = re.match(_HEADER, file.read(_HEADER_BYTES))
     if not match:
         raise ValueError("no end of the header")
-    fields = {key: int(value) for key, value in _FIELD.findall(match[1])}
+    fields = {key: int(value) for key, value in re.findall(_FIELD, match[1])}
     width, height, depth, maximum = (fields.get(key, 0) for key in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     if maximum != 255 or depth not in MODES:
         raise ValueError(f"a PAM picture has a depth of 1 to 4 and a maximum of 255 here, not {depth} and {maximum}")
@@ -98,7 +96,7 @@ FORMAT = Format(
     recognises=begins(b"P7\n"),
     decoders=(PamFile.format,),
     open_rows=_open_rows,
-    writer=Writer(suffixes=(".pam",), holds_alpha=True, rows=PamWriter, always_rows=True),
+    writer=Writer(suffixes=(".pam",), holds_alpha=True, rows=lambda: PamWriter, always_rows=True),
 )
 
 Image.register_open(PamFile.format, PamFile, FORMAT.recognises)

@@ -12,11 +12,11 @@ from fastnst.pictures.rows import RawRows, RawWriter
 
 _HEADER_BYTES = 1 << 12
 _NUMBER = rb"(?:[ \t\r\n\v\f]+|#[^\n]*\n)+([0-9]{1,9})"
-_RAW = re.compile(rb"P([56])" + 3 * _NUMBER + rb"[ \t\r\n\v\f]")
+_RAW = rb"P([56])" + 3 * _NUMBER + rb"[ \t\r\n\v\f]"
 
 
 def _open_rows(path: Path, file: BinaryIO) -> RawRows | None:
-    match = _RAW.match(file.read(_HEADER_BYTES))
+    match = re.match(_RAW, file.read(_HEADER_BYTES))
     if not match:
         return None
     kind, width, height, maximum = (int(group) for group in match.groups())
@@ -38,5 +38,5 @@ FORMAT = Format(
     recognises=lambda head: head[:1] == b"P" and head[1:2] in b"123456" and (head[2:3].isspace() or head[2:3] == b"#"),
     decoders=("PPM",),
     open_rows=_open_rows,
-    writer=Writer(suffixes=(".ppm",), holds_alpha=False, rows=PpmWriter, always_rows=True),
+    writer=Writer(suffixes=(".ppm",), holds_alpha=False, rows=lambda: PpmWriter, always_rows=True),
 )

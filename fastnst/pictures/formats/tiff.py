@@ -1,77 +1,31 @@
-"""TIFF and BigTIFF: read by :mod:`fastnst.pictures.tiff_reader`, large ones written in uncompressed strips."""
+"""TIFF and BigTIFF: read by :mod:`fastnst.pictures.tiff_reader`; large ones written by :mod:`fastnst.pictures.tiff_writer`."""
 
 from __future__ import annotations
 
-import io
 from typing import BinaryIO
 
-import numpy as np
-
-from fastnst.pictures import tiff_tags as tiff
-from fastnst.pictures.directories import UNDEFINED, Directory, read_directory, read_form, written
 from fastnst.pictures.format import ALL_METADATA, Format, Writer, begins
 from fastnst.pictures.metadata import Metadata
-from fastnst.pictures.profile import srgb_profile
-from fastnst.pictures.rows import RawWriter
-from fastnst.pictures.tiff_codecs import directory
-from fastnst.pictures.tiff_reader import open_tiff
-
-_CLASSIC_LIMIT = 1 << 32
-_STRIP_BYTES = 1 << 18
+from fastnst.pictures.rows import FileWriter
+from fastnst.pictures.samples import PictureFile
 
 
-def _directory(kept: Metadata) -> Directory:
-    """The tags that are not about where the pixels are, with the lowest byte first."""
-    found = kept.tiff_tags()
-    found.put_bytes(tiff.PROFILE, UNDEFINED, srgb_profile())
-    return found
+def _open(file: BinaryIO) -> PictureFile | None:
+    from fastnst.pictures.tiff_reader import open_tiff
+
+    return open_tiff(file)
 
 
 def _complete(file: bytes, kept: Metadata) -> bytes:
-    """A TIFF, with the lowest byte first, and :func:`_directory` added to its directory, which is written again at the end."""
-    source = io.BytesIO(file)
-    start = read_form(source)
-    assert start is not None
-    form, offset = start
-    top, more = read_directory(source, form, offset, len(file)), _directory(kept)
-    top.entries |= more.entries
-    top.below |= more.below
-    at = -(-len(file) // 8) * 8
-    head = form.head(at)
-    return head + file[len(head) :].ljust(at - len(head), b"\0") + written(top, form, at)
+    from fastnst.pictures.tiff_writer import complete
+
+    return complete(file, kept)
 
 
-class TiffWriter(RawWriter):
-    """Writes an uncompressed TIFF in strips; a BigTIFF where 4 GB are not enough."""
+def _rows() -> type[FileWriter]:
+    from fastnst.pictures.tiff_writer import TiffWriter
 
-    def __init__(self, file: BinaryIO, size: tuple[int, int], alpha: bool, kept: Metadata, threads: int) -> None:
-        super().__init__(file, size, alpha, kept, threads)
-        height, width = size
-        channels = 4 if alpha else 3
-        row = width * channels
-        rows = max(1, min(height, _STRIP_BYTES // row))
-        strips = -(-height // rows)
-        counts = np.full(strips, rows * row, np.uint64)
-        counts[-1] = (height - (strips - 1) * rows) * row
-        others = _directory(kept)
-        others_bytes = sum(len(entry.data) + 32 for each in others.all() for entry in each.entries.values())
-        big = height * row + 32 * strips + others_bytes + 4096 > _CLASSIC_LIMIT
-        offsets = np.cumsum(counts) - counts
-        tags = {
-            tiff.WIDTH: [width],
-            tiff.HEIGHT: [height],
-            tiff.BITS: [8] * channels,
-            tiff.COMPRESSION: [1],
-            tiff.PHOTOMETRIC: [2],
-            tiff.STRIP_OFFSETS: offsets,
-            tiff.ORIENTATION: [1],
-            tiff.SAMPLES: [channels],
-            tiff.ROWS_PER_STRIP: [rows],
-            tiff.STRIP_COUNTS: counts,
-            tiff.PLANAR: [1],
-        } | ({tiff.EXTRA: [tiff.UNASSOCIATED]} if alpha else {})
-        head = len(directory(tags, big, others))
-        file.write(directory(tags | {tiff.STRIP_OFFSETS: offsets + np.uint64(head)}, big, others))
+    return TiffWriter
 
 
 FORMAT = Format(
@@ -79,7 +33,7 @@ FORMAT = Format(
     suffixes=(".tif", ".tiff", ".btf", ".svs"),
     recognises=begins(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     decoders=("TIFF",),  # for the JPEG of TIFF 6.0 itself, which its second technical note replaced
-    open=open_tiff,
+    open=_open,
     vips_loader="tiffload_source",
     writer=Writer(
         suffixes=(".tif", ".tiff"),
@@ -87,6 +41,6 @@ FORMAT = Format(
         options={"compression": "tiff_lzw"},
         metadata=ALL_METADATA,
         complete=_complete,
-        rows=TiffWriter,
+        rows=_rows,
     ),
 )
