@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral, Real
 from pathlib import Path
+from typing import NamedTuple
 
 from fastnst.engine import Look, Regions
 from fastnst.pictures.masks import Mask, MaskClip
@@ -90,8 +91,7 @@ def check_style_weights(pairs: Sequence[tuple[int, float]] | None) -> None:
         raise ValueError("a style is given two weights")
 
 
-@dataclass(frozen=True)
-class Region:
+class Region(NamedTuple):
     """A part of the content that has a style of its own.
 
     Args:
@@ -257,7 +257,7 @@ class Options:
         if not masks:
             return self
         now = dict(zip(self.mask_clips, masks, strict=True))
-        regions = [replace(each, mask=now[each.mask]) if isinstance(each.mask, MaskClip) else each for each in self.regions]
+        regions = [each._replace(mask=now[each.mask]) if isinstance(each.mask, MaskClip) else each for each in self.regions]
         strength = now[self.alpha_map] if isinstance(self.alpha_map, MaskClip) else self.alpha_map
         return replace(self, regions=regions, alpha_map=strength)
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from fastnst import _engine
 from fastnst.color import ColorStep, Whole, color_step
-from fastnst.color.histograms import Histogram, PutAside
 from fastnst.engine import ColorSums, Engine, Features, Pixels, Plan, Regions, Statistics, Tell
 from fastnst.engine.palette import Colors, colors_of
 from fastnst.images import ImageError
 from fastnst.options import Options
 from fastnst.pictures.streams import CHUNK_BYTES, Rows, RowWriter
+
+if TYPE_CHECKING:
+    from fastnst.color.histograms import Histogram, PutAside
 
 
 class Follower(Protocol):
@@ -132,7 +134,11 @@ def stylize_rows(
     afterwards = target.keeps_rows and step.blend is None and kept is None
     rows = _Rows(source, target, step, clock, kept, threads)
     with ExitStack() as stack:
-        aside = stack.enter_context(PutAside(folder, source.width)) if step.levels and not afterwards else None
+        aside: PutAside | None = None
+        if step.levels and not afterwards:
+            from fastnst.color.histograms import PutAside
+
+            aside = stack.enter_context(PutAside(folder, source.width))
         write, palette = aside.write if aside else rows.write, None if afterwards else step.palette
         how = options.look, options.alpha, plan.tiling, folder, threads, tell, palette, regions
         engine.stylize_tiled(size, rows.read, write, *how, styles=options.style_parts(engine.styles))
@@ -167,6 +173,8 @@ class _InRows:
         return Colors(*sums.colors())
 
     def histogram(self) -> Histogram:
+        from fastnst.color.histograms import Histogram
+
         found = Histogram()
         for rows in self._parts():
             found.add(rows)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeAlias, overload
+from typing import NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from fastnst.images import Mask, Picture, as_mask, filled, resize_short_side, to
 from fastnst.options import Options, Region, StyleScale, style_scales
 from fastnst.pictures.streams import ArrayRows, ArrayWriter, Rows, RowWriter
 from fastnst.steps import Memo, stylize_rows
+from fastnst.system.atomic import temporary_folder
 from fastnst.system.errors import UsageError
 from fastnst.system.memory import default_budget, parse_bytes
 
@@ -38,8 +38,7 @@ Place: TypeAlias = Image.Image | Pixels | NDArray[np.bool_] | Mask
 Placed: TypeAlias = Sequence[tuple[Place, Style | Sequence[Style]]]
 
 
-@dataclass(frozen=True)
-class Styled:
+class Styled(NamedTuple):
     """A stylized picture, uint8 [H, W, 3], and the seconds that each step took."""
 
     pixels: Pixels
@@ -335,7 +334,7 @@ class Stylizer:
         """
         engine, threads = self.engine.with_levels(options.levels), self.threads or default_threads()
         if folder is None:
-            folder = tempfile.gettempdir() if plan.tiling else ""  # which is looked for by writing a file
+            folder = temporary_folder() if plan.tiling else ""  # which is looked for by writing a file
         return stylize_rows(engine, source, target, options, plan, threads, folder, tell, memo)
 
     def look_of(self, source: Rows, options: Options, plan: Plan) -> Look:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +73,7 @@ def regions_of(arguments: argparse.Namespace) -> list[Region]:
     regions: list[Region] = arguments.regions
     if arguments.labels is None:
         return regions
-    found = [replace(each, mask=int(str(each.mask))) if str(each.mask).isdecimal() else each for each in regions]
+    found = [each._replace(mask=int(str(each.mask))) if str(each.mask).isdecimal() else each for each in regions]
     if not any(isinstance(each.mask, int) for each in found):
         raise UsageError("--labels is for regions that name one of its numbers, such as --region 3=painting.jpg")
     return found

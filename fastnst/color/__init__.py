@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fastnst import _engine
-from fastnst.color.histograms import Histogram, histogram_of
 from fastnst.engine import Pixels
 from fastnst.engine.palette import Colors, Palette, RegionPalette, colors_of
 from fastnst.options import Options
+
+if TYPE_CHECKING:
+    from fastnst.color.histograms import Histogram
 
 
 class Content(Protocol):
@@ -24,8 +25,7 @@ class Content(Protocol):
         """Levels of the whole."""
 
 
-@dataclass(frozen=True)
-class Whole:
+class Whole(NamedTuple):
     """A content that is in memory, uint8 [H, W, 3]."""
 
     pixels: Pixels
@@ -35,11 +35,12 @@ class Whole:
         return colors_of(self.pixels, self.threads)
 
     def histogram(self) -> Histogram:
+        from fastnst.color.histograms import histogram_of
+
         return histogram_of(self.pixels)
 
 
-@dataclass(frozen=True)
-class ColorStep:
+class ColorStep(NamedTuple):
     """What is done to the colours of a decoded picture. All parts give the same in tiles as at once.
 
     Attributes:
@@ -74,6 +75,8 @@ class ColorStep:
         if step.palette is not None:
             step.palette.apply(decoded, threads, source)
         if step.levels is not None:
+            from fastnst.color.histograms import histogram_of
+
             _engine.map_levels(histogram_of(decoded).tables(step.levels), decoded, threads)
         return decoded if step.blend is None else step.blend(content, decoded, threads)
 

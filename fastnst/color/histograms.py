@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -52,6 +51,8 @@ class PutAside:
         self.histogram = Histogram()
 
     def __enter__(self) -> PutAside:
+        import tempfile
+
         self._file = tempfile.TemporaryFile(dir=self._folder)
         return self
 

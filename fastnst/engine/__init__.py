@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fastnst import _engine
 from fastnst._engine import ColorSums, Features, RowIO, Tiling
-from fastnst.engine.adain import AdainEngine, AdainLook
+from fastnst.engine.adain import AdainLook
 from fastnst.engine.base import (
-    Kind,
     LayerTime,
     Look,
     ModelError,
@@ -26,19 +24,16 @@ from fastnst.engine.base import (
     Tell,
     Write,
 )
-from fastnst.engine.generator import GeneratorEngine
+from fastnst.engine.kinds import kind_of, look_of
 from fastnst.engine.palette import Colors, Palette, RegionPalette, colors_of
 from fastnst.engine.regions import Regions
 from fastnst.engine.shipped import is_shipped, shipped_model
-from fastnst.engine.wct import Coloring, WctEngine, WctLook
-from fastnst.format.kinds import described, require_weights
-from fastnst.format.lookfile import LookError, StoredLook, from_bytes
+from fastnst.format.lookfile import LookError, from_bytes
 from fastnst.system.threads import default_threads
 
 __all__ = [
     "AdainLook",
     "ColorSums",
-    "Coloring",
     "Engine",
     "Features",
     "LayerTime",
@@ -51,7 +46,6 @@ __all__ = [
     "Regions",
     "Statistics",
     "Tell",
-    "WctLook",
     "Write",
     "default_threads",
     "instruction_set",
@@ -68,6 +62,8 @@ def _what_else(path: Path, error: Exception) -> str:
     """Of a file that the engine refused with ``error``: what it is, if it is no model at all."""
     if "not a fastnst model" not in str(error):
         return str(error)
+    from fastnst.format.kinds import described, require_weights
+
     try:
         require_weights(path)
     except ValueError as told:
@@ -75,8 +71,9 @@ def _what_else(path: Path, error: Exception) -> str:
     return described(path, "a fastnst model")
 
 
-_LOOKS: dict[str, Callable[[StoredLook], Look]] = {"adain": AdainLook.stored, "wct": WctLook.stored}
-_KINDS: dict[str, Kind] = {"adain": AdainEngine(), "wct": WctEngine(), "generator": GeneratorEngine()}
+def _digest(data: bytes) -> str:
+    """SHA-256 of a model file, by the engine: Python's would load OpenSSL, which takes as long as the engine itself."""
+    return _engine.sha256(data, portable=False).hex()
 
 
 class Engine:
@@ -107,9 +104,9 @@ class Engine:
         if not isinstance(card, dict):
             raise ModelError(f"{name}: the model card is not a JSON object")
         self.card: dict[str, Any] = card
-        self.identity = hashlib.sha256(data).hexdigest(), str(card.get("name", Path(name).stem))
+        self.identity = _digest(data), str(card.get("name", Path(name).stem))
         self._file = Path(name).stem if not isinstance(model, bytes) and is_shipped(Path(model)) else data
-        self._kind, self._levels = _KINDS[self._model.kind], tuple(self._model.levels)
+        self._kind, self._levels = kind_of(self._model.kind), tuple(self._model.levels)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_model"}
@@ -117,7 +114,7 @@ class Engine:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         data = self._file if isinstance(self._file, bytes) else shipped_model(self._file).read_bytes()
-        if hashlib.sha256(data).hexdigest() != self.identity[0]:
+        if _digest(data) != self.identity[0]:
             raise ModelError(f"{self.identity[1]}: the fastnst here ships another model of this name than the one pickled")
         self._model = _engine.load(data)
 
@@ -369,10 +366,7 @@ def load_look(path: str | Path) -> Look:
         OSError: the file cannot be read.
     """
     try:
-        stored = from_bytes(Path(path).read_bytes())
-        if stored.kind not in _LOOKS:
-            raise LookError(f"it is of a kind of model that is not known here: {stored.kind!r}")
-        return _LOOKS[stored.kind](stored)
+        return look_of(from_bytes(Path(path).read_bytes()))
     except LookError as error:
         raise LookError(f"{path}: {error}") from None
 

@@ -14,7 +14,7 @@ from fastnst.engine.palette import Colors
 from fastnst.format.lookfile import LookError, StoredLook, required
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AdainLook(Look):
     """What AdaIN keeps of a style: mean and standard deviation of each feature channel, float64 [C]."""
 

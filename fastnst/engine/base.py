@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NamedTuple, TypeAlias
 
@@ -149,8 +148,7 @@ class LayerTime(NamedTuple):
         return f"{self.kernel}x{self.kernel}" + " up" * self.upsample + " pool" * self.pool
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """How a picture is done: whole, or in tiles.
 
     Attributes:

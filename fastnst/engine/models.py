@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from fastnst.engine import Engine, ModelError
 from fastnst.engine.shipped import MODELS
 
 
-@dataclass(frozen=True)
-class ModelInfo:
+class ModelInfo(NamedTuple):
     """What a shipped model is, from the card inside its file."""
 
     name: str

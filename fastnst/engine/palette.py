@@ -8,7 +8,6 @@ rounded to integers, and ``csrc/engine/palette.h`` says in which order everythin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -36,8 +35,7 @@ class Colors(NamedTuple):
 Step = tuple[tuple[NDArray[np.float64], NDArray[np.float64]], float]
 
 
-@dataclass(frozen=True)
-class Palette:
+class Palette(NamedTuple):
     """Colours to map a picture's to, and how far: 0 = not at all, 1 = all the way."""
 
     colors: Colors
@@ -58,8 +56,7 @@ class Palette:
         return [(self.colors, self.strength)] if self.strength else []
 
 
-@dataclass(frozen=True)
-class RegionPalette:
+class RegionPalette(NamedTuple):
     """A palette for each region and for the rest, None where the colours stay: their maps are blended as the regions are."""
 
     palettes: tuple[Palette | None, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NoReturn
+from typing import ClassVar, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,14 @@ from fastnst.engine.palette import Colors
 from fastnst.format.lookfile import LookError, StoredLook, required
 
 
-@dataclass(frozen=True)
-class Coloring:
+class Coloring(NamedTuple):
     """What WCT keeps of a style at one level: mean, float64 [C], and symmetric root of the covariance, float64 [C, C]."""
 
     mean: Array
     root: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class WctLook(Look):
     """What WCT keeps of a style at every level that it was encoded at."""
 

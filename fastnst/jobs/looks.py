@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastnst.engine import Look, load_look
-from fastnst.jobs.lookstore import LookStore
 from fastnst.jobs.pictures import DEFAULT_STYLE_SIZE, look_of_file
 from fastnst.options import Options, StyleScale
 from fastnst.stylize import Stylizer, find_look
-from fastnst.system.digest import file_digest
 from fastnst.system.errors import UsageError
 from fastnst.system.threads import awaited
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from fastnst.jobs.lookstore import LookStore
 
 _KEPT = 32 << 20  # bytes of looks that wait for the next content that they are for
 
@@ -72,7 +75,7 @@ class Looks:
                 raise UsageError("--style-scale auto needs a picture or a video, whose size it follows")
             side = content()
         look = self._mixed(styles, self._options.weights, side) if styles else None
-        regions = [replace(each, look=self._mixed(each.styles, each.weights, side)) for each in self._options.regions]
+        regions = [each._replace(look=self._mixed(each.styles, each.weights, side)) for each in self._options.regions]
         return replace(self._options, styles=styles, look=look, regions=regions)
 
     def _mixed(self, styles: Sequence[Path], weights: Sequence[float] | None, side: int | None) -> Look:
@@ -112,6 +115,8 @@ class Looks:
         if self._store is None or find_look(style, self._stylizer.engine.identity[1]) is not None or not style.is_file():
             return self._made(style, scale, side)
         if style not in self._digests:
+            from fastnst.system.digest import file_digest
+
             self._digests[style] = file_digest(style)
         what = (self._stylizer.engine.identity[0], self._digests[style], self._options.style_size, self._options.levels)
         return self._store.look((*what, scale.factor, side if scale.factor is None else None),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import string
 from dataclasses import dataclass
@@ -68,5 +67,7 @@ class Part:
     def holds(self, place: PurePath) -> bool:
         """Whether a content is in this part. Those that differ in their suffixes alone, whose results might have one name, are
         in the same."""
+        import hashlib
+
         digest = hashlib.sha256(os.fsencode(place.with_suffix("").as_posix())).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.number - 1

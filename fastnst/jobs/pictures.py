@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -42,7 +41,7 @@ from fastnst.pictures.streams import (
 )
 from fastnst.steps import Memo
 from fastnst.stylize import Stylizer
-from fastnst.system.atomic import PIPE, atomic_output, input_file
+from fastnst.system.atomic import PIPE, atomic_output, input_file, temporary_folder
 from fastnst.system.memory import peak_memory
 from fastnst.system.threads import awaited
 
@@ -156,7 +155,7 @@ def _stylized(
     source, plan = contents.opened(content, options, plan_of, in_rows)
     read = time.perf_counter() - start
     with _target(output, saving, source, plan, stylizer.threads or default_threads(), into) as target:
-        folder = tempfile.gettempdir() if output == PIPE or into else str(output.parent)
+        folder = temporary_folder() if output == PIPE or into else str(output.parent)
         job = worker.submit(stylizer.stylize, source, target, options, plan, folder, tell, contents.memo)
         seconds = awaited(job)
         done = time.perf_counter()

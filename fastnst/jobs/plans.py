@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import random
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastnst import video
 from fastnst.images import (
@@ -21,16 +20,17 @@ from fastnst.images import (
     require_file,
     usual_suffix,
 )
-from fastnst.jobs.names import DEFAULT_NAME, Name, Part
 from fastnst.system.atomic import PIPE
 from fastnst.system.errors import UsageError
+
+if TYPE_CHECKING:
+    from fastnst.jobs.names import Name, Part
 
 ARCHIVE_SUFFIXES = frozenset((".tar", ".parquet"))
 _SUFFIXES = READ_SUFFIXES | OTHER_SUFFIXES | VIDEO_SUFFIXES | ARCHIVE_SUFFIXES  # a file that cannot be read fails by name
 
 
-@dataclass(frozen=True)
-class Outputs:
+class Outputs(NamedTuple):
     """Where the results go, and as what.
 
     Args:
@@ -88,8 +88,7 @@ class Outputs:
         return content.suffix if can_write(content) else ".png"
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """One picture, video or archive to read and one to write.
 
     Args:
@@ -108,7 +107,6 @@ class Task:
     samples: Choice | None = None
 
 
-@dataclass(frozen=True)
 class Choice:
     """Which styles the contents of a run get, and what comes of them.
 
@@ -118,29 +116,27 @@ class Choice:
         seed: of that.
     """
 
-    outputs: Outputs
-    styles: Sequence[tuple[Path, ...]]
-    sample: int | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        names = unlike("+".join(path.stem for path in each) + ".style" for each in self.styles)  # a stem may have dots itself
-        object.__setattr__(self, "_names", [name.removesuffix(".style") for name in names])
+    def __init__(self, outputs: Outputs, styles: Sequence[tuple[Path, ...]], sample: int | None = None, seed: int = 0) -> None:
+        self.outputs, self.styles, self.sample, self.seed = outputs, styles, sample, seed
+        names = unlike("+".join(path.stem for path in each) + ".style" for each in styles)  # a stem may have dots itself
+        self._names = [name.removesuffix(".style") for name in names]
 
     def tasks(self, content: Path, place: Path) -> list[Task]:
         """Those of one picture or video; ``place`` is the name of its result below the folder of outputs, before its style."""
-        names: list[str] = self._names  # type: ignore[attr-defined]
+        from fastnst.jobs.names import DEFAULT_NAME, Name
+
         name = self.outputs.name or Name(DEFAULT_NAME if len(self.styles) > 1 else "{content}.{ext}")
         suffix, folder = self.outputs.suffix_for(content)[1:], self.outputs.path / place.parent
         tasks = []
         for at in _chosen(len(self.styles), self.sample, f"{self.seed}:{place}"):
-            task = _task(content, folder / name.of(place.stem, names[at], suffix), self.styles[at], self.outputs, strict=False)
-            tasks.append(replace(task, place=place, style=names[at]))
+            task = _task(
+                content, folder / name.of(place.stem, self._names[at], suffix), self.styles[at], self.outputs, strict=False
+            )
+            tasks.append(task._replace(place=place, style=self._names[at]))
         return tasks
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """One picture or video that could not be done; ``reason`` names the file and says why."""
 
     task: Task
@@ -153,8 +149,7 @@ class Failure:
         return {"content": str(self.task.content), "output": str(self.task.output), "error": self.reason}
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What a run has to do."""
 
     tasks: list[Task]
@@ -329,6 +324,8 @@ def unlike(names: Iterable[str]) -> list[str]:
 def _chosen(count: int, sample: int | None, seed: str) -> list[int]:
     if sample is None:
         return list(range(count))
+    import random
+
     return sorted(random.Random(seed).sample(range(count), min(sample, count)))
 
 

@@ -68,5 +68,5 @@ def _with_clips(options: Options) -> Options:
 def _with_each(options: Options, mask: Callable[[Any], Any]) -> Options:
     if not options.is_parted:
         return options
-    regions = [replace(region, mask=mask(region.mask)) for region in options.regions]
+    regions = [region._replace(mask=mask(region.mask)) for region in options.regions]
     return replace(options, regions=regions, alpha_map=None if options.alpha_map is None else mask(options.alpha_map))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from fastnst.jobs.plans import Task
 
@@ -13,11 +12,9 @@ def _losses(left_out: Sequence[str]) -> str:
     return f"  left out: {', '.join(left_out)}" if left_out else ""
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """One picture done."""
 
-    count: ClassVar[int] = 1
     task: Task
     width: int
     height: int
@@ -29,6 +26,11 @@ class Report:
     warnings: Sequence[str] = ()
     left_out: Sequence[str] = ()  # what the output does not hold of the content's metadata
     sha256: str | None = None  # of the output, where that is asked for
+
+    @property
+    def made(self) -> int:
+        """How many results."""
+        return 1
 
     @property
     def pace(self) -> str:
@@ -62,11 +64,9 @@ class Report:
         }
 
 
-@dataclass(frozen=True)
-class VideoReport:
+class VideoReport(NamedTuple):
     """One video done."""
 
-    count: ClassVar[int] = 1
     task: Task
     width: int
     height: int
@@ -78,6 +78,11 @@ class VideoReport:
     seconds: dict[str, float]  # style, total
     working_memory: int  # bytes that the engine's plan needs for one frame, without weights
     peak_memory: int | None  # as for pictures
+
+    @property
+    def made(self) -> int:
+        """How many results."""
+        return 1
 
     @property
     def pace(self) -> str:
@@ -113,8 +118,7 @@ class VideoReport:
         }
 
 
-@dataclass(frozen=True)
-class ArchiveReport:
+class ArchiveReport(NamedTuple):
     """One archive of a data set done."""
 
     task: Task
@@ -127,8 +131,8 @@ class ArchiveReport:
     height: int = 0
 
     @property
-    def count(self) -> int:
-        """Samples that are done."""
+    def made(self) -> int:
+        """How many results: samples that are done."""
         return self.samples - self.failed
 
     @property

@@ -5,30 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
 from fastnst import video
 from fastnst.images import ImageError, picture_size
 from fastnst.jobs.looks import Looks
-from fastnst.jobs.lookstore import LookStore
 from fastnst.jobs.pictures import Contents, stylize_picture
 from fastnst.jobs.plans import Failure, Task
-from fastnst.jobs.regions import with_masks
 from fastnst.jobs.reports import Done, Report, VideoReport
-from fastnst.jobs.shards import stylize_archive
-from fastnst.jobs.together import AtOnce, Together
 from fastnst.options import Options
 from fastnst.stylize import LookError, Stylizer
 from fastnst.system.atomic import PIPE, atomic_output, remove_stale_partials
-from fastnst.system.digest import file_digest
 from fastnst.system.errors import UsageError, full_disk
 from fastnst.system.memory import held_memory, peak_memory
 from fastnst.system.threads import room_for_threads
 
 if TYPE_CHECKING:
+    from fastnst.jobs.lookstore import LookStore
+    from fastnst.jobs.together import Together
     from fastnst.video.job import OnFrame
 
 
@@ -56,8 +52,7 @@ def check_video(task: Task, stylizer: Stylizer, options: Options) -> None:
 Result: TypeAlias = Done | Failure
 
 
-@dataclass(frozen=True)
-class BulkOptions:
+class BulkOptions(NamedTuple):
     """How the tasks of a data set are done.
 
     Args:
@@ -96,8 +91,13 @@ def run(
     """
     for folder in {task.output.parent for task in tasks if task.output.parent.is_dir()}:
         remove_stale_partials(folder)
-    options = with_masks(options)
+    if options.is_parted:
+        from fastnst.jobs.regions import with_masks
+
+        options = with_masks(options)
     if bulk is not None:
+        from fastnst.jobs.together import AtOnce, Together
+
         together = Together(bulk.cores)
         try:
             yield from _Run(stylizer, options, AtOnce(), bulk, on_frame).several(tasks, together)
@@ -165,6 +165,8 @@ class _Run:
             contents.close()
 
     def _archive(self, task: Task, together: Together) -> Iterator[Result]:
+        from fastnst.jobs.shards import stylize_archive
+
         try:
             yield from stylize_archive(task, self._sample, _reason, self._options.alpha, together, self._on_frame)
         except Exception as error:
@@ -187,7 +189,7 @@ class _Run:
                 report = _do_video(task, self._stylizer, ready, self._on_frame)
             else:
                 report = self._picture(task, ready, contents)
-                report = replace(report, planned_memory=self._before + report.planned_memory)
+                report = report._replace(planned_memory=self._before + report.planned_memory)
         except Exception as error:  # whatever it is, the other pictures can still be done
             if full_disk(error):
                 raise
@@ -205,7 +207,11 @@ class _Run:
                 report = stylize_picture(task, self._stylizer, ready, self._worker, self._on_part, contents, file)
         except OSError as error:
             raise ImageError(f"{task.output}: cannot be written: {error.strerror or error}") from error
-        return replace(report, sha256=file_digest(task.output) if self._bulk.digests else None)
+        if not self._bulk.digests:
+            return report
+        from fastnst.system.digest import file_digest
+
+        return report._replace(sha256=file_digest(task.output))
 
 
 def _needs_size(options: Options) -> int:

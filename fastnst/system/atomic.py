@@ -5,16 +5,23 @@ from __future__ import annotations
 import io
 import itertools
 import os
-import platform
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-_PARTIAL_PREFIX = f".fastnst-{platform.node()}-"
+
+def _machine() -> str:
+    """Its name."""
+    if hasattr(os, "uname"):
+        return os.uname().nodename
+    import platform  # takes a millisecond, which only Windows needs
+
+    return platform.node()
+
+
+_PARTIAL_PREFIX = f".fastnst-{_machine()}-"
 _PARTIAL_SUFFIX = ".partial"
 _serial = itertools.count()
 
@@ -29,9 +36,19 @@ def peeked_input() -> bytes:
     return buffer.peek(64)[:64] if isinstance(buffer, io.BufferedReader) else b""
 
 
+def temporary_folder() -> str:
+    """The system's folder for temporary files."""
+    import tempfile
+
+    return tempfile.gettempdir()
+
+
 @contextmanager
 def input_file() -> Iterator[Path]:
     """Standard input as a file, which holds all of it and exists while the block lasts."""
+    import shutil
+    import tempfile
+
     with tempfile.NamedTemporaryFile(prefix="fastnst-") as file:
         shutil.copyfileobj(sys.stdin.buffer, file)
         file.flush()
@@ -40,6 +57,9 @@ def input_file() -> Iterator[Path]:
 
 @contextmanager
 def _standard_output() -> Iterator[BinaryIO]:
+    import shutil
+    import tempfile
+
     with tempfile.TemporaryFile() as file:
         yield file
         file.seek(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 
@@ -12,6 +11,8 @@ def file_digest(path: Path) -> str:
     Raises:
         OSError: it cannot be read.
     """
+    import hashlib  # with OpenSSL's library, which one picture does without
+
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

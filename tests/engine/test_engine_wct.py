@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from numpy_engine import Lcg, Map, random_cascade, random_picture, stage_of, three_levels
 from paths import RUNNABLE, answer_cases, on_path
 
-from fastnst.engine import AdainLook, Coloring, Engine, WctLook
+from fastnst.engine import AdainLook, Engine
+from fastnst.engine.wct import Coloring, WctLook
 from fastnst.format.modelfile import WctFile, to_bytes
 
 CASES = int(os.environ.get("FASTNST_CASES", "300")) // 15

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from numpy_engine import Lcg, pair_like, random_cascade, random_model, random_picture, three_levels
 
 from fastnst._engine import Tiling
-from fastnst.engine import AdainLook, Engine, WctLook
+from fastnst.engine import AdainLook, Engine
+from fastnst.engine.wct import WctLook
 from fastnst.format.modelfile import AdainFile, to_bytes
 from fastnst.stylize import Stylizer
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from numpy_engine import Lcg, Map, random_cascade, random_model, random_picture
 
 from fastnst import _engine
-from fastnst.engine import Engine, Look, WctLook
+from fastnst.engine import Engine, Look
+from fastnst.engine.wct import WctLook
 from fastnst.format.graphfile import Convolution, GeneratorFile, Node
 from fastnst.format.modelfile import AdainFile, WctFile
 
@@ -102,7 +103,7 @@ def by_reference(model: AnyModel, given: Pictures) -> str:
 def kept_of(look: Look) -> list[NDArray[np.float64]]:
     """The numbers of a look that the network made, the first level's first."""
     if isinstance(look, WctLook):
-        return [array for level in sorted(look.levels) for array in vars(look.levels[level]).values()]
+        return [array for level in sorted(look.levels) for array in look.levels[level]]
     return list(look.arrays())
 
 

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     models = fastnst.models()
     if arguments.json:
         for model in models:
-            print(json.dumps({**vars(model), "path": str(model.path)}))
+            print(json.dumps({**model._asdict(), "path": str(model.path)}))
         return DONE
     header = ("name", "kind", "parameters", "file bytes", "MACs/pixel", "distilled from")
     rows = [

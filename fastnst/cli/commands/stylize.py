@@ -372,14 +372,16 @@ def _results(
 
 
 def _summary(plan: Plan, reports: list[Done], failures: list[Failure], seconds: float) -> str:
-    parts = [f"{sum(report.count for report in reports)} stylized"]
+    from fastnst.jobs.reports import Report
+
+    parts = [f"{sum(report.made for report in reports)} stylized"]
     if plan.already_there:
         parts.append(f"{plan.already_there} already there")
     if failures:
         parts.append(f"{len(failures)} failed")
     if plan.left_alone:
         parts.append(f"{plan.left_alone} other files left alone")
-    pictures = [report.engine_milliseconds for report in reports if hasattr(report, "engine_milliseconds")]
+    pictures = [report.engine_milliseconds for report in reports if isinstance(report, Report)]
     if reports:
         parts.append(f"{seconds:.1f} s" + (f", engine {sum(pictures) / len(pictures):.1f} ms a picture" if pictures else ""))
     return ", ".join(parts)
