@@ -96,8 +96,8 @@ class CascadeRecipe(TransferRecipe):
         stages = found.stages if found.kind == WCT else begun_by(*found.stages.values())
         deepest = max(stages)
         added = {number: deepened(stages[deepest], number) for number in range(deepest + 1, settings.deepest + 1)}
-        stages |= added
-        self.stages = {number: stages[number] for number in sorted(stages, reverse=True)}
+        every = {**stages, **added}
+        self.stages = {number: every[number] for number in sorted(every, reverse=True)}
         self.rebuilding = [number for number in self.stages if number in added or not added]
         self.networks: nn.Module = nn.ModuleDict({str(number): stage for number, stage in self.stages.items()})
         for stage in self.stages.values():
