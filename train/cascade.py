@@ -93,12 +93,12 @@ class CascadeRecipe(TransferRecipe):
         super().__init__(settings, options, processes, settings.size, ZOOM)
         torch.manual_seed(settings.seed)
         found = read_networks(Path(settings.start))
-        stages = found.stages if found.kind == WCT else begun_by(*found.stages.values())
+        trained = found.stages if found.kind == WCT else {}
+        stages = dict(trained or begun_by(*found.stages.values()))
         deepest = max(stages)
-        added = {number: deepened(stages[deepest], number) for number in range(deepest + 1, settings.deepest + 1)}
-        stages |= added
+        stages |= {number: deepened(stages[deepest], number) for number in range(deepest + 1, settings.deepest + 1)}
         self.stages = {number: stages[number] for number in sorted(stages, reverse=True)}
-        self.rebuilding = [number for number in self.stages if number in added or not added]
+        self.rebuilding = [number for number in self.stages if number not in trained] or list(self.stages)
         self.networks: nn.Module = nn.ModuleDict({str(number): stage for number, stage in self.stages.items()})
         for stage in self.stages.values():
             stage.requires_grad_(True).encoder.conv0.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Pictures a second of workers that run at the same time, each a process with one thread."""
+"""Pictures a second of workers that run at the same time, each a process on a core of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..machine import system
 from .worker import KINDS, MODEL
 
 SIDE, STYLE = 256, 512
-CONTENTS, STYLES = 64, 4
+CONTENTS, STYLES = 256, 4
 SAMPLE_SECONDS = 3.0
 ROUNDS, LESS_ROUNDS = 5, 3
 BESIDE = ("engine", "jpeg", "job")

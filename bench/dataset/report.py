@@ -15,7 +15,7 @@ HEAD = ("what, how many", "pictures a second", "a second and core", "times as fa
 RATIOS = ("ratio", "measured", "asked")
 
 METHOD = """\
-adain-nano, one style for each picture, at 224 pixels. Every worker is a process of its own with {threads} thread; those of a
+adain-nano, one style for each picture, at 224 pixels. Every worker is a process on a core of its own; those of a
 row run at the same time. Rows are measured in turn, {samples} rounds of samples of at least 3 s each; rates are medians, and a
 ratio is the median of the rounds' ratios. Looks are cached, but for the published
 network, which is VGG-19 to relu4_1 and its mirror in eager PyTorch, one picture at a time, its style of 512 pixels encoded each
@@ -36,7 +36,7 @@ def write(source: Path, folder: Path) -> Path:
 def markdown(summary: dict[str, Any]) -> str:
     """The whole page."""
     rows = summary["rows"]
-    told = METHOD.format(threads=1, samples=len(rows[0]["visits_seconds"]), disturbed=DISTURBED)
+    told = METHOD.format(samples=len(rows[0]["visits_seconds"]), disturbed=DISTURBED)
     published = next((row["median_seconds"] for row in rows if row["kind"] == "published"), None)
     lines = [*pages.head("Data sets", summary), "", table(HEAD, [cells(row, published) for row in rows]), told]
     return "\n".join([*lines, table(RATIOS, ratios(rows))])

@@ -1,7 +1,7 @@
 """One worker in one process: ``python -m bench.dataset.worker KIND FOLDER NUMBER COUNT SECONDS`` prints what it did as JSON.
 
-It is one of COUNT that run at the same time, each with one thread, and goes on for SECONDS at least, after a picture that does
-not count.
+It is one of COUNT that run at the same time, each on a core of its own, and goes on for SECONDS at least, after a picture that
+does not count.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -138,6 +139,13 @@ def published(folder: Path, number: int, count: int) -> Iterator[int]:
             yield 1
 
 
+def stay_on_core(number: int) -> None:
+    """Use one core only, as jobs of a cluster do, so that threads which read and write files take none from others."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[number % len(cores)]})
+
+
 KINDS: dict[str, Callable[[Path, int, int], Iterator[int]]] = {
     each.__name__: each for each in (engine, jpeg, job, calls, loader, published)
 }
@@ -145,6 +153,8 @@ KINDS: dict[str, Callable[[Path, int, int], Iterator[int]]] = {
 
 def main(arguments: list[str]) -> None:
     kind, folder, number, count, seconds = arguments
+    if kind != loader.__name__:  # whose workers are processes of their own
+        stay_on_core(int(number) - 1)
     steps = KINDS[kind](Path(folder), int(number), int(count))
     next(steps)
     done, start = 0, time.perf_counter()

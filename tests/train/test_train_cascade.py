@@ -93,6 +93,7 @@ def test_an_adain_pair_begins_its_stages(data: Path, tmp_path: Path) -> None:
     initialise(pair)
     save_file(pair.state_dict(), tmp_path / "pair.safetensors")
     recipe = made(data, tmp_path / "pair.safetensors")
+    assert made(data, tmp_path / "pair.safetensors", deepest=5).rebuilding == [5, 4, 3, 2, 1]
     image = torch.rand(1, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(recipe.stages[4].decoder(recipe.stages[4].encoder(image)), pair.decoder(pair.encoder(image)))

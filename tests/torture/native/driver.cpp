@@ -29,8 +29,9 @@ extern "C" void* __real_aligned_alloc(size_t alignment, size_t size);
 extern "C" void* __wrap_aligned_alloc(size_t alignment, size_t size) {
   return fails_now() ? nullptr : __real_aligned_alloc(alignment, size);
 }
+void* operator new(size_t size, const std::nothrow_t&) noexcept { return fails_now() ? nullptr : std::malloc(size); }
 void* operator new(size_t size) {
-  void* const data = fails_now() ? nullptr : std::malloc(size);
+  void* const data = operator new(size, std::nothrow);
   if (data == nullptr) throw std::bad_alloc();
   return data;
 }
