@@ -57,7 +57,8 @@ class Format(NamedTuple):
         suffixes: of files that are read, in lower case with their dot.
         recognises: tells from the first bytes of a file, up to 64, whether it is of this format.
         decoders: Pillow's names of the decoders that may read it.
-        prepare: called before these are used, where they have to be installed or registered; raises ``KindError``.
+        prepare: called before these are used, where they have to be installed or registered, which raises ``KindError``, or
+            where Pillow imports all of its modules otherwise, or five of them.
         open: a reader of our own. It gets a file at its start and returns the picture, or ``None`` to leave it to Pillow. It
             raises ``KindError`` for a kind that is not read here, and ``ValueError`` for a damaged file.
         open_rows: the same for a file that needs no decoding, to be read in rows; it raises ``ImageError`` for both. What
@@ -70,7 +71,7 @@ class Format(NamedTuple):
     suffixes: tuple[str, ...]
     recognises: Callable[[bytes], bool]
     decoders: tuple[str, ...] = ()
-    prepare: Callable[[], None] | None = None
+    prepare: Callable[[], object] | None = None
     open: Callable[[BinaryIO], PictureFile | None] | None = None
     open_rows: Callable[[Path, BinaryIO], Rows | None] | None = None
     vips_loader: str | None = None

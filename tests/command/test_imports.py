@@ -64,6 +64,13 @@ def test_a_png_takes_none_of_the_modules_for_pictures_of_other_formats() -> None
 
 
 @pytest.mark.usefixtures("jpegs")
+def test_webp_is_read_without_all_of_pillows_modules(work: Path) -> None:
+    Image.open(work / "content.png").convert("RGB").save(work / "content.webp")
+    found = child(run("", "print(*sys.modules)").replace("content.jpg", "content.webp"))
+    assert "PIL.WebPImagePlugin" in found and "PIL.XpmImagePlugin" not in found
+
+
+@pytest.mark.usefixtures("jpegs")
 @pytest.mark.parametrize("chosen", [None, "3"])
 def test_numpy_starts_no_threads_that_nothing_is_done_by(chosen: str | None) -> None:
     """OpenBLAS reads the variable as NumPy is loaded, and its threads spin until they sleep: 60 ms of a core."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -19,16 +20,12 @@ def _arguments(kept: Metadata) -> dict[str, Any]:
     return found
 
 
-def _prepare() -> None:
-    import_module("PIL.JpegImagePlugin")  # which registers itself: with others it takes several times as long
-
-
 FORMAT = Format(
     name="JPEG",
     suffixes=(*_SUFFIXES, ".mpo"),
     recognises=begins(b"\xff\xd8\xff"),
     decoders=("JPEG",),
-    prepare=_prepare,
+    prepare=partial(import_module, "PIL.JpegImagePlugin"),
     vips_loader="jpegload_source",
     writer=Writer(
         suffixes=_SUFFIXES,

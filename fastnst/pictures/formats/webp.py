@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from importlib import import_module
+
 from fastnst.pictures.format import Format, Writer, profile_arguments
 
 FORMAT = Format(
@@ -9,6 +12,7 @@ FORMAT = Format(
     suffixes=(".webp",),
     recognises=lambda head: head[:4] == b"RIFF" and head[8:12] == b"WEBP",
     decoders=("WEBP",),
+    prepare=partial(import_module, "PIL.WebPImagePlugin"),
     writer=Writer(
         suffixes=(".webp",),
         holds_alpha=True,
