@@ -127,6 +127,9 @@ class Saving:
             rows.write(np.asarray(image))
             rows.finish()
             return
+        prepare = registry.FORMATS[self.format].prepare
+        if prepare:
+            prepare()
         if writer.arguments:
             options |= writer.arguments(kept)
         if writer.complete is None:

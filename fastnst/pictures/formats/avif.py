@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib import import_module
+
 from PIL import Image
 
 from fastnst.pictures.format import Format, Writer, brands, profile_arguments
@@ -9,7 +12,8 @@ from fastnst.pictures.picture import KindError
 
 
 def _prepare() -> None:
-    Image.init()
+    with suppress(ImportError):
+        import_module("PIL.AvifImagePlugin")
     if "AVIF" not in Image.OPEN:
         raise KindError("AVIF pictures need a Pillow that is built with libavif")
 
