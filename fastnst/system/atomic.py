@@ -5,23 +5,15 @@ from __future__ import annotations
 import io
 import itertools
 import os
+import platform
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-
-def _machine() -> str:
-    """Its name."""
-    if hasattr(os, "uname"):
-        return os.uname().nodename
-    import platform  # takes a millisecond, which only Windows needs
-
-    return platform.node()
-
-
-_PARTIAL_PREFIX = f".fastnst-{_machine()}-"
+_PARTIAL_PREFIX = f".fastnst-{platform.node()}-"
 _PARTIAL_SUFFIX = ".partial"
 _serial = itertools.count()
 
@@ -46,7 +38,6 @@ def temporary_folder() -> str:
 @contextmanager
 def input_file() -> Iterator[Path]:
     """Standard input as a file, which holds all of it and exists while the block lasts."""
-    import shutil
     import tempfile
 
     with tempfile.NamedTemporaryFile(prefix="fastnst-") as file:
@@ -57,7 +48,6 @@ def input_file() -> Iterator[Path]:
 
 @contextmanager
 def _standard_output() -> Iterator[BinaryIO]:
-    import shutil
     import tempfile
 
     with tempfile.TemporaryFile() as file:
