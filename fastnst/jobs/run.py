@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
@@ -15,17 +16,19 @@ from fastnst.jobs.looks import Looks
 from fastnst.jobs.pictures import Contents, stylize_picture
 from fastnst.jobs.plans import Failure, Task
 from fastnst.jobs.reports import Done, Report, VideoReport
+from fastnst.jobs.together import AtOnce, InBackground, InTurn, Order, Together
 from fastnst.options import Options
 from fastnst.stylize import LookError, Stylizer
 from fastnst.system.atomic import PIPE, atomic_output, remove_stale_partials
 from fastnst.system.errors import UsageError, full_disk
 from fastnst.system.memory import held_memory, peak_memory
-from fastnst.system.threads import room_for_threads
 
 if TYPE_CHECKING:
     from fastnst.jobs.lookstore import LookStore
-    from fastnst.jobs.together import Together
     from fastnst.video.job import OnFrame
+
+_LARGE = 32_000_000
+"""Pixels from which on a picture is done alone: each that is in memory beside another takes up to ten bytes a pixel."""
 
 
 def check(stylizer: Stylizer, options: Options) -> None:
@@ -74,11 +77,12 @@ def run(
     on_part: Callable[[float], object] = lambda _: None,
     bulk: BulkOptions | None = None,
 ) -> Iterator[Result]:
-    """Do all tasks, one after the other; a task that fails does not stop the next one.
+    """Do all tasks, in their order; a task that fails does not stop the next one.
 
-    Each look is made once, and a content that several tasks in a row have is read and encoded once. The time of a style is part
-    of the first report that it is for, so that the totals add up to the whole run. What killed runs left half-written in the
-    folders of the outputs is removed first.
+    While the engine is at work, the picture before is encoded and the one after it decoded, unless the stylizer has a limit of
+    memory. Each look is made once, and a content that several tasks in a row have is read and encoded once. The time of a style
+    is part of the first report that it is for. What killed runs left half-written in the folders of the outputs is removed
+    first.
 
     Args:
         on_frame: called after each frame of a video, and each sample of an archive.
@@ -95,29 +99,31 @@ def run(
         from fastnst.jobs.regions import with_masks
 
         options = with_masks(options)
-    if bulk is not None:
-        from fastnst.jobs.together import AtOnce, Together
-
-        together = Together(bulk.cores)
-        try:
-            yield from _Run(stylizer, options, AtOnce(), bulk, on_frame).several(tasks, together)
-        finally:
-            together.close()
-        return
     # The engine runs in a second thread: Python answers a signal only in the first one and between its own instructions, and
     # a large picture keeps the engine busy for seconds. Whoever is interrupted there does not wait for it.
-    room_for_threads(1)
-    worker = ThreadPoolExecutor(1, "engine")
-    contents = Contents(len({task.content for task in tasks}) < len(tasks))
+    worker = AtOnce() if bulk else InBackground()
+    overlaps = bulk is not None or (len({task.content for task in tasks}) > 1 and stylizer.max_memory is None)
+    together = Together(bulk.cores if bulk else 1) if overlaps else InTurn()
     try:
-        work = _Run(stylizer, options, worker, None, on_frame, on_part)
-        if len({task.styles for task in tasks}) == 1 and not work.looks.follows_contents:
+        work = _Run(stylizer, options, worker, bulk, on_frame, on_part)
+        if bulk is None and len({task.styles for task in tasks}) == 1 and not work.looks.follows_contents:
             work.make_look(tasks[0])  # nothing could be done without it
-        for task in tasks:
-            yield work.one(task, contents)
+        yield from work.several(tasks, together)
     finally:
-        contents.close()
         worker.shutdown(wait=False)
+        together.close()
+
+
+def _kind(task: Task, bulk: bool) -> tuple[bool, bool]:
+    """Whether it is an archive; and whether it is done alone, because it takes all threads, or much memory."""
+    if bulk or task.samples is not None:
+        return task.samples is not None, False
+    if video.is_video(task.content, task.output):
+        return False, True
+    try:
+        return False, math.prod(picture_size(task.content)) > _LARGE
+    except ImageError:
+        return False, False  # it is said where it is read
 
 
 class _Run:
@@ -146,15 +152,15 @@ class _Run:
         self._style_seconds += time.perf_counter() - start if self.looks.made else 0.0
         return ready
 
-    def several(self, tasks: Sequence[Task], together: Together) -> Iterator[Result]:
+    def several(self, tasks: Sequence[Task], together: Order) -> Iterator[Result]:
         """Contents side by side; archives one after the other, and what is in one side by side."""
-        for archives, some in groupby(tasks, lambda task: task.samples is not None):
+        for (archives, alone), some in groupby(tasks, partial(_kind, bulk=self._bulk is not None)):
             if archives:
                 for task in some:
                     yield from self._archive(task, together)
             else:
                 contents = (list(each) for _, each in groupby(some, lambda task: task.content))
-                for results in together.map(self._content, contents):
+                for results in (InTurn() if alone else together).map(self._content, contents):
                     yield from results
 
     def _content(self, tasks: Sequence[Task]) -> list[Result]:
@@ -164,7 +170,7 @@ class _Run:
         finally:
             contents.close()
 
-    def _archive(self, task: Task, together: Together) -> Iterator[Result]:
+    def _archive(self, task: Task, together: Order) -> Iterator[Result]:
         from fastnst.jobs.shards import stylize_archive
 
         try:

@@ -1,12 +1,13 @@
-"""Several pictures at the same time, each by one thread from file to file; results come in order."""
+"""Several pictures at the same time, each by one thread from file to file, or one after the other; results come in order."""
 
 from __future__ import annotations
 
 import itertools
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from fastnst.system.threads import awaited, room_for_threads
 
@@ -48,6 +49,20 @@ class Together:
         self._pool.shutdown(cancel_futures=True)
 
 
+class InTurn:
+    """One after the other, in the thread that asks for the result."""
+
+    def map(self, do: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
+        """As :meth:`Together.map`; nothing is begun before it is asked for."""
+        return map(do, given)
+
+    def close(self) -> None:
+        """Nothing goes on."""
+
+
+Order: TypeAlias = Together | InTurn
+
+
 class AtOnce(Executor):
     """Does what it is given in the thread that gives it."""
 
@@ -55,3 +70,44 @@ class AtOnce(Executor):
         done: Future[Made] = Future()
         done.set_result(fn(*args, **kwargs))
         return done
+
+
+class GivenUpError(Exception):
+    """Nobody waits for the result any longer."""
+
+
+class InBackground(Executor):
+    """Does one thing after the other in a thread of its own. Who waits for it can be told to give up, while the thread is still
+    at work."""
+
+    def __init__(self) -> None:
+        room_for_threads(1)
+        self._pool, self._lock = ThreadPoolExecutor(1, "engine"), threading.Lock()
+        self._awaited = set[Future[Any]]()
+
+    def submit(self, fn: Callable[..., Made], /, *args: Any, **kwargs: Any) -> Future[Made]:
+        result: Future[Made] = Future()
+
+        def hand_on(job: Future[Made]) -> None:
+            with self._lock:
+                if result not in self._awaited:
+                    return
+                self._awaited.remove(result)
+            error = None if job.cancelled() else job.exception()
+            if job.cancelled() or error is not None:
+                result.set_exception(error or GivenUpError())
+            else:
+                result.set_result(job.result())
+
+        with self._lock:
+            self._awaited.add(result)
+        self._pool.submit(fn, *args, **kwargs).add_done_callback(hand_on)
+        return result
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """What waits for a result gets GivenUpError at once, unless ``wait``."""
+        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+        with self._lock:
+            left, self._awaited = self._awaited, set()
+        for result in left:
+            result.set_exception(GivenUpError())

@@ -79,7 +79,9 @@ def test_interrupted_folder_run_lists_what_failed_before(many: Path) -> None:
     assert first.startswith("fastnst: error: many/00-bad.png: not a picture") and last == "fastnst: interrupted"
 
 
-def test_interrupt_does_not_wait_for_a_busy_engine(work: Path) -> None:
+@pytest.mark.parametrize(("contents", "out"), [("content.png", "out.png"), ("many", "out")])
+@pytest.mark.usefixtures("many")
+def test_interrupt_does_not_wait_for_a_busy_engine(work: Path, contents: str, out: str) -> None:
     """The engine is a minute of work in C that, like the real one, lets other threads run but cannot be stopped."""
     script = """
 import hashlib, pathlib, signal, sys
@@ -91,7 +93,8 @@ stylize.Stylizer.stylize = busy
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(cli.main(sys.argv[1:]))
 """
-    arguments = [sys.executable, "-c", script, "stylize", *MODEL, "content.png", "style.png", "-o", "out.png"]
+    arguments = [sys.executable, "-c", script, "stylize", *MODEL, contents, "style.png", "-o", out]
+    before = files_in(work)
     process = subprocess.Popen(arguments, cwd=work, stderr=subprocess.PIPE, text=True)
     while not (work / "busy").exists():
         assert process.poll() is None, process.communicate()
@@ -102,4 +105,4 @@ sys.exit(cli.main(sys.argv[1:]))
     finally:
         process.kill()
     assert (process.returncode, err) == (130, "fastnst: interrupted\n")
-    assert files_in(work) == {"model.fnst", "content.png", "style.png", "busy"}
+    assert files_in(work) == before | {"busy"}
