@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypeAlias
 
 from fastnst import video
@@ -142,14 +143,16 @@ class _Run:
         self._on_frame: OnFrame = on_frame or (lambda _done, _count: None)
         self._on_part = on_part
         self.looks = Looks(stylizer, options, worker, bulk.store if bulk else None)
-        self._style_seconds = 0.0
+        self._style_seconds: dict[Path, float] = {}  # by the outputs that they were spent for
         self._before = held_memory() or 0
 
     def make_look(self, task: Task) -> Options:
         """The options with the look of a task."""
         start = time.perf_counter()
         ready = self.looks.options(task.styles, partial(_short_side, task, self._options))
-        self._style_seconds += time.perf_counter() - start if self.looks.made else 0.0
+        if self.looks.made:
+            spent = self._style_seconds.get(task.output, 0.0)
+            self._style_seconds[task.output] = spent + time.perf_counter() - start
         return ready
 
     def several(self, tasks: Sequence[Task], together: Order) -> Iterator[Result]:
@@ -200,9 +203,9 @@ class _Run:
             if full_disk(error):
                 raise
             return Failure(task, _reason(task, error))
-        report.seconds["style"] += self._style_seconds
-        report.seconds["total"] += self._style_seconds
-        self._style_seconds = 0.0
+        spent = self._style_seconds.pop(task.output, 0.0)
+        report.seconds["style"] += spent
+        report.seconds["total"] += spent
         return report
 
     def _picture(self, task: Task, ready: Options, contents: Contents) -> Report:
