@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 from fastnst.cli.values import at_least, moment, path, positive, share
 
 if TYPE_CHECKING:
-    from fastnst.jobs.plans import Plan
     from fastnst.options import Clip
-
-_CLIP = {"start": 0.0, "end": None, "deinterlace": False, "tone_map": False, "rate": None}
-"""Options that are about masks that move as well, with their defaults."""
-_ALONE = {"smooth": None, "audio": None, "video_quality": None, "codec": None}
 
 
 def add_video_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,18 +55,3 @@ def clip_of(arguments: argparse.Namespace) -> Clip:
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
-
-
-def check_still(arguments: argparse.Namespace, plan: Plan) -> None:
-    """Raise UsageError if the only content is a picture, and something is said that is about videos alone."""
-    from fastnst.system.errors import UsageError
-    from fastnst.video import is_video
-
-    masked = bool(arguments.regions) or arguments.alpha_map is not None
-    defaults = _ALONE if masked else _CLIP | _ALONE
-    given = [name for name, default in defaults.items() if getattr(arguments, name) != default]
-    if plan.in_folder or not given:
-        return
-    for task in plan.tasks:
-        if task.samples is None and not is_video(task.content, task.output):
-            raise UsageError(f"{task.output}: --{given[0].replace('_', '-')} is for videos, and this is a picture")

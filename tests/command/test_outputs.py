@@ -125,23 +125,6 @@ def test_videos_refuse_what_is_for_pictures(run: Run, work: Path, options: tuple
     assert failed(result, f"{options[0]} is for pictures, and this is a video", code=2)
 
 
-@pytest.mark.usefixtures("work")
-@pytest.mark.parametrize(
-    "options",
-    [("--codec", "h264"), ("--video-quality", "0"), ("--smooth", "0"), ("--audio", "sound.wav"), ("--start", "1"),
-     ("--end", "2"), ("--deinterlace",), ("--tone-map",), ("--rate", "5")],
-)  # fmt: skip
-def test_a_picture_refuses_what_is_for_videos(run: Run, options: tuple[str, ...]) -> None:
-    result = run("stylize", "content.png", "style.png", "-o", "out.png", *MODEL, *options)
-    assert failed(result, f"out.png: {options[0]} is for videos, and this is a picture", code=2)
-    assert not Path("out.png").exists()
-
-
-def test_a_folder_takes_what_is_for_the_videos_in_it(run: Run, folder: Path) -> None:
-    (folder / "bad.jpg").unlink()
-    assert run("stylize", folder, "style.png", "-o", "styled", *MODEL, "--codec", "h264").code == 0
-
-
 def test_metadata_of_videos_in_a_folder_is_not_left_there_silently(run: Run, folder: Path) -> None:
     (folder / "clip.y4m").write_bytes(b"YUV4MPEG2 W4 H4 F25:1 C444\nFRAME\n" + bytes(48))
     result = run("stylize", folder, "style.png", "-o", "out", *MODEL, "--strip-metadata")

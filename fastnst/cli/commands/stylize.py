@@ -36,7 +36,7 @@ from fastnst.cli.values import (
     style_weights,
     weight_list,
 )
-from fastnst.cli.video_options import add_video_arguments, check_still, clip_of
+from fastnst.cli.video_options import add_video_arguments, clip_of
 
 if TYPE_CHECKING:
     from fastnst.jobs.plans import Failure, Outputs, Plan
@@ -169,7 +169,6 @@ def _stylize_all(arguments: argparse.Namespace) -> int:
         contents, styles = _contents_and_styles(arguments)
         outputs = _outputs(arguments)
         plan = plans.plan(contents, styles, outputs, arguments.sample, arguments.seed, arguments.shard)
-        check_still(arguments, plan)
         _check_sheet(arguments, plan)
         stylizer = Stylizer(arguments.model, arguments.threads, arguments.max_memory)
         options = _options(arguments, styles[0])
