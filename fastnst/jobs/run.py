@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,14 +23,15 @@ from fastnst.options import Options
 from fastnst.stylize import LookError, Stylizer
 from fastnst.system.atomic import PIPE, atomic_output, remove_stale_partials
 from fastnst.system.errors import UsageError, full_disk
-from fastnst.system.memory import held_memory, peak_memory
+from fastnst.system.memory import held_memory, machine_memory, peak_memory
+from fastnst.system.threads import default_threads
 
 if TYPE_CHECKING:
     from fastnst.jobs.lookstore import LookStore
     from fastnst.video.job import OnFrame
 
-_LARGE = 32_000_000
-"""Pixels from which on a picture is done alone: each that is in memory beside another takes up to ten bytes a pixel."""
+_BESIDE = 10
+"""Bytes that a pixel takes beside the engine's: decoded, as it goes in, as it comes out."""
 
 
 def check(stylizer: Stylizer, options: Options) -> None:
@@ -80,10 +82,10 @@ def run(
 ) -> Iterator[Result]:
     """Do all tasks, in their order; a task that fails does not stop the next one.
 
-    While the engine is at work, the picture before is encoded and the one after it decoded, unless the stylizer has a limit of
-    memory. Each look is made once, and a content that several tasks in a row have is read and encoded once. The time of a style
-    is part of the first report that it is for. What killed runs left half-written in the folders of the outputs is removed
-    first.
+    Pictures are done side by side, each by one thread, unless the stylizer has a limit of memory; those that are so large that
+    they would take more than a quarter of the machine's memory together are done one after the other, by all threads. Each look
+    is made once, and a content that several tasks in a row have is read and encoded once. The time of a style is part of the
+    first report that it is for. What killed runs left half-written in the folders of the outputs is removed first.
 
     Args:
         on_frame: called after each frame of a video, and each sample of an archive.
@@ -100,31 +102,20 @@ def run(
         from fastnst.jobs.regions import with_masks
 
         options = with_masks(options)
-    # The engine runs in a second thread: Python answers a signal only in the first one and between its own instructions, and
+    many = bulk is None and stylizer.max_memory is None and len({task.content for task in tasks}) > 1
+    cores = bulk.cores if bulk else stylizer.threads or default_threads() if many else 1
+    # The engine runs in threads of its own: Python answers a signal only in the first one and between its own instructions, and
     # a large picture keeps the engine busy for seconds. Whoever is interrupted there does not wait for it.
-    worker = AtOnce() if bulk else InBackground()
-    overlaps = bulk is not None or (len({task.content for task in tasks}) > 1 and stylizer.max_memory is None)
-    together = Together(bulk.cores if bulk else 1) if overlaps else InTurn()
+    worker = AtOnce() if bulk else InBackground(cores)
+    together = Together(cores) if bulk or many else InTurn()
     try:
         work = _Run(stylizer, options, worker, bulk, on_frame, on_part)
         if bulk is None and len({task.styles for task in tasks}) == 1 and not work.looks.follows_contents:
             work.make_look(tasks[0])  # nothing could be done without it
-        yield from work.several(tasks, together)
+        yield from work.several(tasks, together, machine_memory() // 4 // cores if many else 0)
     finally:
         worker.shutdown(wait=False)
         together.close()
-
-
-def _kind(task: Task, bulk: bool) -> tuple[bool, bool]:
-    """Whether it is an archive; and whether it is done alone, because it takes all threads, or much memory."""
-    if bulk or task.samples is not None:
-        return task.samples is not None, False
-    if video.is_video(task.content, task.output):
-        return False, True
-    try:
-        return False, math.prod(picture_size(task.content)) > _LARGE
-    except ImageError:
-        return False, False  # it is said where it is read
 
 
 class _Run:
@@ -142,6 +133,8 @@ class _Run:
         self._stylizer, self._options, self._worker, self._bulk = stylizer, options, worker, bulk
         self._on_frame: OnFrame = on_frame or (lambda _done, _count: None)
         self._on_part = on_part
+        self._one_thread = copy.copy(stylizer)
+        self._one_thread.threads = 1
         self.looks = Looks(stylizer, options, worker, bulk.store if bulk else None)
         self._style_seconds: dict[Path, float] = {}  # by the outputs that they were spent for
         self._before = held_memory() or 0
@@ -155,21 +148,37 @@ class _Run:
             self._style_seconds[task.output] = spent + time.perf_counter() - start
         return ready
 
-    def several(self, tasks: Sequence[Task], together: Order) -> Iterator[Result]:
-        """Contents side by side; archives one after the other, and what is in one side by side."""
-        for (archives, alone), some in groupby(tasks, partial(_kind, bulk=self._bulk is not None)):
+    def several(self, tasks: Sequence[Task], together: Order, room: int) -> Iterator[Result]:
+        """Contents side by side, each by one thread; archives one after the other, and what is in one side by side.
+
+        Args:
+            room: bytes that a picture may take to be done beside others. Larger ones, and videos, are done alone.
+        """
+        for (archives, alone), some in groupby(tasks, partial(self._kind, room=room)):
             if archives:
                 for task in some:
                     yield from self._archive(task, together)
-            else:
-                contents = (list(each) for _, each in groupby(some, lambda task: task.content))
-                for results in (InTurn() if alone else together).map(self._content, contents):
-                    yield from results
+                continue
+            contents = (list(each) for _, each in groupby(some, lambda task: task.content))
+            order, stylizer = (InTurn(), self._stylizer) if alone else (together, self._one_thread)
+            for results in order.map(partial(self._content, stylizer=stylizer), contents):
+                yield from results
 
-    def _content(self, tasks: Sequence[Task]) -> list[Result]:
+    def _kind(self, task: Task, room: int) -> tuple[bool, bool]:
+        """Whether it is an archive, and whether it is done alone."""
+        if self._bulk or task.samples is not None:
+            return task.samples is not None, False
+        if not room or video.is_video(task.content, task.output):
+            return False, True
+        try:
+            return False, math.prod(picture_size(task.content)) * (self._stylizer.engine.usual_bytes + _BESIDE) > room
+        except ImageError:
+            return False, False  # it is said where it is read
+
+    def _content(self, tasks: Sequence[Task], stylizer: Stylizer) -> list[Result]:
         contents = Contents(len(tasks) > 1)
         try:
-            return [self.one(task, contents) for task in tasks]
+            return [self.one(task, contents, stylizer) for task in tasks]
         finally:
             contents.close()
 
@@ -187,17 +196,17 @@ class _Run:
         ready = self.looks.options(task.styles, partial(_needs_size, self._options))
         stylize_picture(task, self._stylizer, ready, self._worker, self._on_part, contents, into)
 
-    def one(self, task: Task, contents: Contents) -> Result:
+    def one(self, task: Task, contents: Contents, stylizer: Stylizer) -> Result:
         """A picture or a video."""
         report: Report | VideoReport
         try:
             task.output.parent.mkdir(parents=True, exist_ok=True)
             ready = self.make_look(task)
             if video.is_video(task.content, task.output):
-                check_video(task, self._stylizer, ready)
-                report = _do_video(task, self._stylizer, ready, self._on_frame)
+                check_video(task, stylizer, ready)
+                report = _do_video(task, stylizer, ready, self._on_frame)
             else:
-                report = self._picture(task, ready, contents)
+                report = self._picture(task, ready, contents, stylizer)
                 report = report._replace(planned_memory=self._before + report.planned_memory)
         except Exception as error:  # whatever it is, the other pictures can still be done
             if full_disk(error):
@@ -208,12 +217,12 @@ class _Run:
         report.seconds["total"] += spent
         return report
 
-    def _picture(self, task: Task, ready: Options, contents: Contents) -> Report:
+    def _picture(self, task: Task, ready: Options, contents: Contents, stylizer: Stylizer) -> Report:
         if self._bulk is None:
-            return stylize_picture(task, self._stylizer, ready, self._worker, self._on_part, contents)
+            return stylize_picture(task, stylizer, ready, self._worker, self._on_part, contents)
         try:
             with atomic_output(task.output, durable=False) as file:
-                report = stylize_picture(task, self._stylizer, ready, self._worker, self._on_part, contents, file)
+                report = stylize_picture(task, stylizer, ready, self._worker, self._on_part, contents, file)
         except OSError as error:
             raise ImageError(f"{task.output}: cannot be written: {error.strerror or error}") from error
         if not self._bulk.digests:

@@ -77,12 +77,15 @@ class GivenUpError(Exception):
 
 
 class InBackground(Executor):
-    """Does one thing after the other in a thread of its own. Who waits for it can be told to give up, while the thread is still
-    at work."""
+    """Does what it is given in threads of its own. Who waits for it can be told to give up, while they are still at work.
 
-    def __init__(self) -> None:
-        room_for_threads(1)
-        self._pool, self._lock = ThreadPoolExecutor(1, "engine"), threading.Lock()
+    Raises:
+        MemoryError: there is not even memory for the threads.
+    """
+
+    def __init__(self, threads: int) -> None:
+        room_for_threads(threads)
+        self._pool, self._lock = ThreadPoolExecutor(threads, "engine"), threading.Lock()
         self._awaited = set[Future[Any]]()
 
     def submit(self, fn: Callable[..., Made], /, *args: Any, **kwargs: Any) -> Future[Made]:

@@ -12,10 +12,14 @@ parse_bytes = _engine.parse_bytes
 """Parses a number of bytes such as ``"512M"``; ``csrc/base/memory.h`` describes the format. Raises ValueError."""
 
 
+machine_memory = _engine.machine_memory
+"""Bytes of memory that the machine has, or a control group's limit where that is lower."""
+
+
 def default_budget(height: int, width: int, each: int = 12) -> int:
     """The default limit of working memory in bytes for a picture of this size: ``each`` for a pixel, at least 64 MB, at most a
     quarter of the machine's memory, or of a control group's limit where that is lower."""
-    return _engine.default_budget(height * width, _engine.machine_memory(), each)
+    return _engine.default_budget(height * width, machine_memory(), each)
 
 
 def held_memory() -> int | None:

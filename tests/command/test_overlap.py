@@ -1,4 +1,4 @@
-"""Folders: the next picture is decoded while the engine is at work, unless memory is limited or pictures are large."""
+"""Folders: pictures are done side by side, unless memory is limited or pictures are large."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Watched:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, waits: float) -> None:
         self.steps: list[str] = []
-        self.overlapped = False
+        self.overlapped, self.threads = False, set[int | None]()
         second = threading.Event()
         opened, stylize = pictures.open_picture, Stylizer.stylize
 
@@ -40,6 +40,7 @@ class Watched:
             if "engine" not in self.steps:
                 self.overlapped = second.wait(waits)
             self.steps.append("engine")
+            self.threads.add(stylizer.threads)
             return stylize(stylizer, source, *rest, **named)
 
         monkeypatch.setattr(pictures, "open_picture", reading)
@@ -59,7 +60,7 @@ def test_a_picture_is_read_while_the_engine_has_the_one_before(run: Run, many: P
     watched = Watched(monkeypatch, waits=60)
     result = run("stylize", many, "style.png", "-o", "out", *MODEL)
     assert result.code == 0 and result.out.startswith("5 stylized, ")
-    assert watched.overlapped
+    assert watched.overlapped and watched.threads == {1}
     stylizer = Stylizer("model.fnst")
     for name in "abcde":
         np.testing.assert_array_equal(pixels(f"out/{name}.png"), stylizer(pixels(many / f"{name}.png"), pixels("style.png")))
@@ -69,9 +70,10 @@ def test_a_picture_is_read_while_the_engine_has_the_one_before(run: Run, many: P
 def test_pictures_are_done_one_after_the_other(run: Run, many: Path, monkeypatch: pytest.MonkeyPatch, limit: str) -> None:
     watched = Watched(monkeypatch, waits=0.2)
     if limit == "large":
-        monkeypatch.setattr(jobs, "_LARGE", SIZE[0] * SIZE[1] - 1)
+        monkeypatch.setattr(jobs, "machine_memory", lambda: 4 * SIZE[0] * SIZE[1])
     options = ("--max-memory", "64M") if limit == "memory" else ()
     assert run("stylize", many, "style.png", "-o", "out", *MODEL, *options).code == 0
+    assert watched.threads == {None}
     assert watched.steps == [step for name in "abcde" for step in (f"read {name}", "engine")]
 
 
@@ -95,7 +97,7 @@ def test_one_that_fails_stops_no_other(run: Run, many: Path, monkeypatch: pytest
 
 
 def test_who_waits_for_a_busy_thread_can_give_up() -> None:
-    background, go_on = InBackground(), threading.Event()
+    background, go_on = InBackground(1), threading.Event()
     first, second = background.submit(go_on.wait), background.submit(int)
     background.shutdown(wait=False)
     for result in (first, second):
@@ -105,7 +107,7 @@ def test_who_waits_for_a_busy_thread_can_give_up() -> None:
 
 
 def test_results_and_errors_of_the_background() -> None:
-    background = InBackground()
+    background = InBackground(1)
     assert background.submit(divmod, 7, 2).result() == (3, 1)
     with pytest.raises(ZeroDivisionError):
         background.submit(divmod, 7, 0).result()
