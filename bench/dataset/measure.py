@@ -66,6 +66,7 @@ def cases(quick: bool) -> list[Case]:
     both = [Case(kind, workers) for kind in BESIDE for workers in (1, 2)]
     return [each for each in both if each.workers == 1 or each.kind == "engine" or not quick] + [
         Case("calls", 1),
+        Case("calls", 2),
         Case("loader", 2),
         Case("published", 1),
     ]

@@ -105,11 +105,11 @@ class Pictures:
 
 
 def loader(folder: Path, number: int, count: int) -> Iterator[int]:
-    """A DataLoader of two workers with RandomStyle."""
+    """A DataLoader of two workers with RandomStyle, in batches of 64."""
     del number, count
     from torch.utils.data import DataLoader
 
-    batches: Any = DataLoader(Pictures(folder), batch_size=16, num_workers=2, persistent_workers=True)  # type: ignore[arg-type]
+    batches: Any = DataLoader(Pictures(folder), batch_size=64, num_workers=2, persistent_workers=True)  # type: ignore[arg-type]
     while True:
         for batch in batches:
             yield len(batch)
