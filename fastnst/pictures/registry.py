@@ -109,10 +109,10 @@ def opened(file: BinaryIO) -> Image.Image:
             if name not in Image.OPEN:
                 load()
         opener, accept = Image.OPEN.get(name, (None, None))
-        if opener is not None and (accept is None or accept(head) is True):
-            file.seek(0)
-            with warnings.catch_warnings(), suppress(*_NOT_OF_THE_FORMAT):
-                warnings.simplefilter("ignore")  # about metadata that is odd, but readable
+        with warnings.catch_warnings(), suppress(*_NOT_OF_THE_FORMAT):
+            warnings.simplefilter("ignore")  # about metadata that is odd, but readable
+            if opener is not None and (accept is None or accept(head) is True):
+                file.seek(0)
                 return opener(file, "")
     raise UnidentifiedImageError
 

@@ -39,6 +39,12 @@ def test_other_kinds_of_file_are_refused(tmp_path: Path) -> None:
     assert "is a raw Canon picture, which is not read here" in refusal(tmp_path / "photo.cr3")
 
 
+@pytest.mark.parametrize("length", range(1, 12))
+def test_a_file_that_is_shorter_than_any_head_is_no_picture(tmp_path: Path, length: int) -> None:
+    (tmp_path / "short.jpg").write_bytes(b"x" * length)
+    assert "not a picture in AVIF, BMP" in refusal(tmp_path / "short.jpg")
+
+
 def test_what_pillow_lacks_is_not_called_broken(tmp_path: Path) -> None:
     Image.new("RGB", (16, 16), "red").save(tmp_path / "a.bmp")
     data = bytearray((tmp_path / "a.bmp").read_bytes())
