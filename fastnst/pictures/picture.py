@@ -40,9 +40,9 @@ class Picture(NamedTuple):
 
 
 def check_size(width: int, height: int) -> None:
-    """Raise ValueError if a picture of this size is too large to be decoded whole."""
+    """Raise KindError if a picture of this size is too large to be decoded whole."""
     if width * height > MAX_PIXELS:
-        raise ValueError(f"{width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
+        raise KindError(f"{width} x {height} is more than {MAX_PIXELS // 10**6} megapixels")
 
 
 def require_file(path: Path, kind: str = "picture") -> None:

@@ -157,7 +157,7 @@ def _reason(path: Path, error: Exception, data: bytes | None = None) -> str:
 def _unidentified(path: Path, head: bytes) -> str:
     name = name_of(head)
     if name in FORMATS:
-        return f"a {name} that is broken, or of a kind that is not read here"
+        return f"{'an' if name == 'AVIF' else 'a'} {name} that is broken, or of a kind that is not read here"
     if name is not None:
         return f"is a {name} picture, which is not read here"
     if path.suffix.lower() in VIDEO_SUFFIXES:
