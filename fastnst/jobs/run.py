@@ -18,7 +18,7 @@ from fastnst.jobs.looks import Looks
 from fastnst.jobs.pictures import Contents, stylize_picture
 from fastnst.jobs.plans import Failure, Task
 from fastnst.jobs.reports import Done, Report, VideoReport
-from fastnst.jobs.together import AtOnce, InBackground, InTurn, Order, Together
+from fastnst.jobs.together import AtOnce, InBackground, Together
 from fastnst.options import Options
 from fastnst.stylize import LookError, Stylizer
 from fastnst.system.atomic import PIPE, atomic_output, remove_stale_partials
@@ -107,15 +107,16 @@ def run(
     # The engine runs in threads of its own: Python answers a signal only in the first one and between its own instructions, and
     # a large picture keeps the engine busy for seconds. Whoever is interrupted there does not wait for it.
     worker = AtOnce() if bulk else InBackground(cores)
-    together = Together(cores) if bulk or many else InTurn()
+    together = Together(cores) if bulk or many else None
     try:
         work = _Run(stylizer, options, worker, bulk, on_frame, on_part)
         if bulk is None and len({task.styles for task in tasks}) == 1 and not work.looks.follows_contents:
             work.make_look(tasks[0])  # nothing could be done without it
-        yield from work.several(tasks, together, machine_memory() // 4 // cores if many else 0)
+        yield from work.several(tasks, together, machine_memory() // 4 // (cores + 1) if many else 0)
     finally:
         worker.shutdown(wait=False)
-        together.close()
+        if together is not None:
+            together.close()
 
 
 class _Run:
@@ -148,21 +149,26 @@ class _Run:
             self._style_seconds[task.output] = spent + time.perf_counter() - start
         return ready
 
-    def several(self, tasks: Sequence[Task], together: Order, room: int) -> Iterator[Result]:
+    def several(self, tasks: Sequence[Task], together: Together | None, room: int) -> Iterator[Result]:
         """Contents side by side, each by one thread; archives one after the other, and what is in one side by side.
 
         Args:
-            room: bytes that a picture may take to be done beside others. Larger ones, and videos, are done alone.
+            together: None where nothing is done side by side.
+            room: bytes that a picture may take to be done beside others. Larger ones, and videos, are done alone; with 0 all.
         """
         for (archives, alone), some in groupby(tasks, partial(self._kind, room=room)):
             if archives:
+                assert together is not None  # only data sets have archives
                 for task in some:
                     yield from self._archive(task, together)
                 continue
             contents = (list(each) for _, each in groupby(some, lambda task: task.content))
-            order, stylizer = (InTurn(), self._stylizer) if alone else (together, self._one_thread)
-            for results in order.map(partial(self._content, stylizer=stylizer), contents):
-                yield from results
+            if alone or together is None:  # one after the other, each told as it comes
+                for content in contents:
+                    yield from self._content(content, self._stylizer)
+            else:
+                for results in together.map(lambda content: list(self._content(content, self._one_thread)), contents):
+                    yield from results
 
     def _kind(self, task: Task, room: int) -> tuple[bool, bool]:
         """Whether it is an archive, and whether it is done alone."""
@@ -175,14 +181,16 @@ class _Run:
         except ImageError:
             return False, False  # it is said where it is read
 
-    def _content(self, tasks: Sequence[Task], stylizer: Stylizer) -> list[Result]:
+    def _content(self, tasks: Sequence[Task], stylizer: Stylizer) -> Iterator[Result]:
+        """All that is made of one content, which is read once."""
         contents = Contents(len(tasks) > 1)
         try:
-            return [self.one(task, contents, stylizer) for task in tasks]
+            for task in tasks:
+                yield self.one(task, contents, stylizer)
         finally:
             contents.close()
 
-    def _archive(self, task: Task, together: Order) -> Iterator[Result]:
+    def _archive(self, task: Task, together: Together) -> Iterator[Result]:
         from fastnst.jobs.shards import stylize_archive
 
         try:

@@ -18,7 +18,7 @@ from fastnst.jobs.parquet import Parquet
 from fastnst.jobs.pictures import Contents
 from fastnst.jobs.plans import Failure, Plan, Task
 from fastnst.jobs.reports import ArchiveReport
-from fastnst.jobs.together import Order
+from fastnst.jobs.together import Together
 from fastnst.system.errors import full_disk
 from fastnst.system.memory import peak_memory
 
@@ -43,7 +43,7 @@ def stylize_archive(
     stylize: Stylize,
     reason: Callable[[Task, Exception], str],
     alpha: float,
-    together: Order,
+    together: Together,
     on_sample: Callable[[int, int | None], object],
 ) -> Iterator[Failure | ArchiveReport]:
     """Make the archive of ``task``, going on where an earlier run was; samples whose pictures fail are left out.

@@ -1,4 +1,4 @@
-"""Several pictures at the same time, each by one thread from file to file, or one after the other; results come in order."""
+"""Several pictures at the same time, each by one thread from file to file; results come in order."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from fastnst.system.threads import awaited, room_for_threads
 
@@ -47,20 +47,6 @@ class Together:
     def close(self) -> None:
         """What is begun is ended, so that nothing is left half-written; nothing more is begun."""
         self._pool.shutdown(cancel_futures=True)
-
-
-class InTurn:
-    """One after the other, in the thread that asks for the result."""
-
-    def map(self, do: Callable[[Given], Made], given: Iterable[Given]) -> Iterator[Made]:
-        """As :meth:`Together.map`; nothing is begun before it is asked for."""
-        return map(do, given)
-
-    def close(self) -> None:
-        """Nothing goes on."""
-
-
-Order: TypeAlias = Together | InTurn
 
 
 class AtOnce(Executor):

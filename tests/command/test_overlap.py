@@ -14,7 +14,9 @@ from PIL import Image
 from fastnst import Stylizer
 from fastnst.jobs import pictures
 from fastnst.jobs import run as jobs
+from fastnst.jobs.plans import Task
 from fastnst.jobs.together import GivenUpError, InBackground
+from fastnst.options import Options
 
 SIZE = (24, 20)
 
@@ -112,3 +114,15 @@ def test_results_and_errors_of_the_background() -> None:
     with pytest.raises(ZeroDivisionError):
         background.submit(divmod, 7, 0).result()
     background.shutdown()
+
+
+def test_each_result_of_one_content_is_told_as_it_comes(work: Path) -> None:
+    """Of many styles of one picture, nobody waits for the last to hear of the first."""
+    options = Options(palette=0.0)
+    styles = [(work / "style.png",), (work / "content.png",)]
+    tasks = [Task(work / "content.png", work / f"{n}.png", each) for n, each in enumerate(styles)]
+    results = jobs.run(tasks, Stylizer(work / "model.fnst", 1), options)
+    next(results)
+    assert (work / "0.png").exists() and not (work / "1.png").exists()
+    next(results)
+    assert (work / "1.png").exists()
